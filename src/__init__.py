@@ -1,0 +1,1 @@
+"""finecut: training, scoring and using networks that cut out the foreground of an image."""

@@ -1,0 +1,55 @@
+"""What every data module yields, and how single samples are joined into it."""
+
+from typing import Any, Literal, NamedTuple, TypedDict
+
+import torch
+from torch import Tensor
+from torch.utils.data import default_collate
+from typing_extensions import NotRequired
+
+InputKey = Literal["image", "mask", "prompt"]
+
+# Maps whose sizes differ from image to image stay lists; everything else is stacked.
+LISTED_KEYS = ("original", "original_void")
+
+
+class Draw(NamedTuple):
+    """What a training sampler hands to a data set: which image, and in which epoch.
+
+    The epoch seeds the augmentation together with the index, so that a sample depends neither on
+    the worker that makes it nor on what was drawn before it.
+    """
+
+    index: int
+    epoch: int
+
+
+class Batch(TypedDict):
+    """One batch of images with their foreground masks, 8 bit until it reaches the device.
+
+    `image`, `mask` and `void` are uint8 in 0..255 as the workers ship them; the LightningModule
+    turns them into floats (`image` normalised by the model's geometry, the others in [0, 1]).
+    """
+
+    index: Tensor  # (B,) int64, position of the image in its data set
+    name: list[str]
+    image: Tensor  # (B, 3, H, W)
+    mask: Tensor  # (B, 1, H, W)
+    prompt: NotRequired[Tensor]  # (B, K, H, W) click heat maps in 0..255
+    void: NotRequired[Tensor]  # (B, 1, H, W), 255 where a pixel does not count
+    original: NotRequired[list[Tensor]]  # (h, w) uint8 truths at full size, in evaluation
+    original_void: NotRequired[list[Tensor]]  # (h, w) uint8, beside `original`
+    box: NotRequired[Tensor]  # (B, 4) int64 crop as x_min, y_min, x_max, y_max (inclusive)
+
+
+def collate(samples: list[dict[str, Any]]) -> Batch:
+    """Stack what has one size; keep full-size maps, whose sizes differ, as lists."""
+    listed = {
+        key: [torch.as_tensor(sample[key]) for sample in samples]
+        for key in LISTED_KEYS
+        if key in samples[0]
+    }
+    stacked = [{k: v for k, v in sample.items() if k not in LISTED_KEYS} for sample in samples]
+    batch = default_collate(stacked)
+    batch.update(listed)
+    return batch

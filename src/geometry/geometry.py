@@ -1,0 +1,91 @@
+"""How an image becomes a network's input, and how its logits become a mask of the image's size."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from .resize import KERNELS, Kernel, resize
+from .steps import STEPS
+
+Scale = Literal["255", "own_maximum", "none"]
+
+
+@dataclass(frozen=True)
+class Geometry:
+    """A model's pre- and post-processing; saved in its checkpoints and exports.
+
+    Args:
+        size: Height and width of the network's input.
+        image_kernel: How images are resized to `size`, see `resize.py`.
+        mask_kernel: How training masks are resized to `size`.
+        scale: What divides the 8-bit image before mean and std: `255`, its `own_maximum` (U²-Net),
+            or nothing (DEXTR and IOG see 0..255).
+        mean: Subtracted per channel, after scaling.
+        std: Divides per channel.
+        restore: Names of the steps from logits to the mask, in order, see `steps.py`.
+    """
+
+    size: tuple[int, int]
+    image_kernel: Kernel = "opencv"
+    mask_kernel: Kernel = "opencv"
+    scale: Scale = "255"
+    mean: tuple[float, float, float] = (0.485, 0.456, 0.406)
+    std: tuple[float, float, float] = (0.229, 0.224, 0.225)
+    restore_steps: tuple[str, ...] = ("sigmoid", "resize")
+
+    def __post_init__(self) -> None:
+        size: Any = self.size
+        pair = (size, size) if isinstance(size, int) else tuple(size)
+        if len(pair) != 2 or not all(isinstance(side, int) and side > 0 for side in pair):
+            raise ValueError(
+                f"model.size is {size!r}; give one side, or [height, width], as positive integers"
+            )
+        # Configs bring lists; a value object holds tuples.
+        object.__setattr__(self, "size", pair)
+        for field in ("mean", "std", "restore_steps"):
+            object.__setattr__(self, field, tuple(getattr(self, field)))
+        for field, known in (
+            ("image_kernel", KERNELS),
+            ("mask_kernel", KERNELS),
+            ("scale", ("255", "own_maximum", "none")),
+        ):
+            if getattr(self, field) not in known:
+                raise ValueError(f"geometry.{field} is {getattr(self, field)!r}; choose of {known}")
+        if unknown := [name for name in self.restore_steps if name not in STEPS]:
+            raise ValueError(f"geometry.restore_steps has unknown {unknown}; known: {list(STEPS)}")
+
+    def resize_image(self, image: np.ndarray) -> np.ndarray:
+        """Bring a uint8 `(H, W, 3)` image to the network's size."""
+        return resize(image, self.size, self.image_kernel)
+
+    def resize_mask(self, mask: np.ndarray) -> np.ndarray:
+        """Bring a uint8 `(H, W)` mask to the network's size."""
+        return resize(mask, self.size, self.mask_kernel)
+
+    def normalise(self, image: Tensor) -> Tensor:
+        """Turn a uint8 batch `(B, 3, H, W)` into the floats the network expects."""
+        values = image.float()
+        if self.scale == "255":
+            values = values / 255
+        elif self.scale == "own_maximum":
+            # A black image has no maximum to divide by and stays black.
+            values = values / values.amax(dim=(1, 2, 3), keepdim=True).clamp(min=1)
+        mean = torch.tensor(self.mean, device=values.device).view(1, -1, 1, 1)
+        std = torch.tensor(self.std, device=values.device).view(1, -1, 1, 1)
+        return (values - mean) / std
+
+    def restore(self, logits: Tensor, size: Sequence[int]) -> Tensor:
+        """Turn one map of logits, `(h, w)`, into a uint8 mask of the original `size` (H, W)."""
+        values, target = logits.float(), (int(size[0]), int(size[1]))
+        for name in self.restore_steps:
+            values = STEPS[name](values, target)
+        # The small offset keeps exact eighths of a bit (k/255) from falling to k-1 in fp32.
+        return (values * 255 + 1e-4).clamp(0, 255).to(torch.uint8)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, for checkpoints and exports; `Geometry(**values)` reads them."""
+        return asdict(self)

@@ -1,0 +1,1 @@
+"""Training loops: a network, its losses and its optimiser as LightningModules."""

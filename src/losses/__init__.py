@@ -1,0 +1,1 @@
+"""Losses: criteria compare two maps, terms are called as `term(output, batch)`."""

@@ -1,0 +1,1 @@
+"""Networks: `nn.Module` only, logits out, one paper per file."""
