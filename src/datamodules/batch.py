@@ -14,13 +14,13 @@ LISTED_KEYS = ("original", "original_void")
 
 
 class Draw(NamedTuple):
-    """What a training sampler hands to a data set: which image, and in which epoch.
+    """What a training sampler hands to a data set: which item, and in which epoch.
 
-    The epoch seeds the augmentation together with the index, so that a sample depends neither on
+    The epoch seeds the augmentation together with the item, so that a sample depends neither on
     the worker that makes it nor on what was drawn before it.
     """
 
-    index: int
+    item: int
     epoch: int
 
 
