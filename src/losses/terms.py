@@ -101,6 +101,13 @@ class FeatureSupervision(nn.Module):
         return torch.stack(distances).sum()
 
 
+def feature_supervision(
+    distance: Distance | None, teacher: nn.Module, checkpoint: str | Path | None
+) -> FeatureSupervision | None:
+    """The term as a config states it: no distance, no term."""
+    return None if distance is None else FeatureSupervision(teacher, checkpoint, distance)
+
+
 def _resize_mask(mask: Tensor, like: Tensor) -> Tensor:
     if mask.shape[2:] == like.shape[2:]:
         return mask

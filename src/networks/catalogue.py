@@ -5,6 +5,8 @@ from typing import Any, NamedTuple
 
 from torch import nn
 
+from src.errors import UserError
+
 
 class Entry(NamedTuple):
     """Where a network's class is, and what makes it this variant of it."""
@@ -28,9 +30,9 @@ NETWORKS: dict[str, Entry] = {
 
 
 def create(name: str, **arguments: Any) -> nn.Module:
-    """A network with random weights. Raises ValueError that lists the names it knows."""
+    """A network with random weights. Raises UserError that lists the names it knows."""
     if name not in NETWORKS:
-        raise ValueError(f"no network is called {name!r}; choose one of {', '.join(NETWORKS)}")
+        raise UserError(f"no network is called {name!r}; choose one of {', '.join(NETWORKS)}")
     target, fixed = NETWORKS[name]
     module, class_name = target.rsplit(".", 1)
     return getattr(import_module(module), class_name)(**{**fixed, **arguments})

@@ -13,6 +13,8 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from src.errors import UserError
+
 from .catalogue import create
 
 log = logging.getLogger(__name__)
@@ -25,7 +27,7 @@ _NESTS = ("state_dict", "model_state_dict", "model", "net")
 _SHOWN = 5
 
 
-class WeightsError(ValueError):
+class WeightsError(UserError):
     """A checkpoint that does not fit the network, or cannot be read."""
 
 

@@ -1,0 +1,57 @@
+# Everything happens in .venv; a second call of a target reuses it.
+PYTHON ?= python3
+# To keep a torch that is already installed: make setup VENV_FLAGS=--system-site-packages CONSTRAINTS=
+VENV_FLAGS ?=
+CONSTRAINTS ?= constraints.txt
+BIN := .venv/bin
+
+
+.DEFAULT_GOAL := help
+
+.PHONY: help
+help:  ## Show this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 18
+
+.PHONY: setup
+setup: .venv/.ready  ## Make .venv and install finecut with its tools
+
+.venv/.ready: pyproject.toml $(CONSTRAINTS)
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV_FLAGS) .venv
+	$(BIN)/python -m pip install $(if $(CONSTRAINTS),-c $(CONSTRAINTS)) -e '.[dev]'
+	touch $@
+
+.PHONY: demo
+demo: setup  ## Train a small network on built-in data, test it, print its table (5 minutes)
+	$(BIN)/python train.py experiment=demo
+
+.PHONY: train
+train: setup  ## Train: make train ARGS="model=isnet data=dis5k"
+	$(BIN)/python train.py $(ARGS)
+
+.PHONY: check-data
+check-data: setup  ## Check a data set: make check-data DATA=dis5k ROOT=folder
+	$(BIN)/python -m src.datamodules.check data=$(DATA) $(if $(ROOT),data.root=$(ROOT))
+
+.PHONY: test
+test: setup  ## Run the whole test suite
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal $(ARGS)
+
+.PHONY: lint
+lint: setup  ## Check style (ruff) and types (mypy)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+.PHONY: format
+format: setup  ## Rewrite the files in the project's style
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+.PHONY: bench
+bench: setup  ## Measure ours beside the peers (CPU set, 10 minutes)
+	for file in benchmarks/*.py; do echo "== $$file"; $(BIN)/python $$file; done
+
+.PHONY: clean
+clean:  ## Remove caches, not logs or the environment
+	rm -rf .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	find . -name __pycache__ -not -path './.venv/*' -exec rm -rf {} +

@@ -1,0 +1,69 @@
+"""Keeps the newest checkpoints, so that a killed run loses minutes and not days."""
+
+import time
+from pathlib import Path
+from typing import Any
+
+from lightning import Callback, LightningModule, Trainer
+from lightning.pytorch.utilities.exceptions import SIGTERMException
+
+
+class RecentCheckpoints(Callback):
+    """Writes `recent-<step>.ckpt` as time or steps pass, on SIGTERM and when training ends.
+
+    Lightning's own ModelCheckpoint saves on any exception, in the middle of a batch too, from
+    where training cannot continue bit-equal; this one saves between batches only.
+
+    Args:
+        folder: Of the checkpoints.
+        minutes: Time between two checkpoints.
+        steps: Optimiser steps between two, instead of minutes; for tests and short runs.
+        keep: How many stay: two, so that a damaged one has a predecessor.
+    """
+
+    def __init__(
+        self, folder: str, minutes: float = 10, steps: int | None = None, keep: int = 2
+    ) -> None:
+        self.folder, self.minutes, self.steps, self.keep = Path(folder), minutes, steps, keep
+        self._saved_at = time.monotonic()
+        self._saved_step = -1
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._saved_at, self._saved_step = time.monotonic(), trainer.global_step
+
+    def on_train_batch_end(
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+    ) -> None:
+        if trainer.global_step != self._saved_step and self._due(trainer):
+            self._save(trainer)
+
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        if trainer.global_step != self._saved_step:
+            self._save(trainer)
+
+    def on_exception(
+        self, trainer: Trainer, pl_module: LightningModule, exception: BaseException
+    ) -> None:
+        if isinstance(exception, SIGTERMException) and trainer.training:
+            self._save(trainer)
+
+    def _due(self, trainer: Trainer) -> bool:
+        if self.steps is not None:
+            return trainer.global_step % self.steps == 0
+        # The clocks of the ranks differ; rank 0 decides, and not at every step.
+        if trainer.world_size > 1 and trainer.global_step % 20:
+            return False
+        due = time.monotonic() - self._saved_at > 60 * self.minutes
+        return bool(trainer.strategy.broadcast(due))
+
+    def _save(self, trainer: Trainer) -> None:
+        self._saved_at, self._saved_step = time.monotonic(), trainer.global_step
+        trainer.save_checkpoint(self.folder / f"recent-{trainer.global_step:07d}.ckpt")
+        if trainer.is_global_zero:
+            for old in sorted(self.folder.glob("recent-*.ckpt"))[: -self.keep]:
+                old.unlink()

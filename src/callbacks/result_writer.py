@@ -1,0 +1,51 @@
+"""Writes the table of a test, with the baselines beside it where they were asked for."""
+
+from pathlib import Path
+from typing import Any
+
+from lightning import Callback, LightningModule, Trainer
+
+from src.metrics.protocol import describe as describe_protocol
+from src.runs import provenance, results
+
+
+class ResultWriter(Callback):
+    """Turns the test's scores into `results.json`, `per_image.csv` and `results.md`.
+
+    Args:
+        folder: Of the run.
+        method: What the table calls this run.
+    """
+
+    def __init__(self, folder: str, method: str) -> None:
+        self.folder, self.method = Path(folder), method
+        self.baselines: list[tuple[str, str, int, dict[str, float]]] = []
+
+    def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        tables = {name: self._values(scores) for name, scores in pl_module.test_scores.items()}  # type: ignore[union-attr,operator]
+        rows = self._per_image(trainer, pl_module)
+        if not trainer.is_global_zero:
+            return
+        counts = {name: sum(row["set"] == name for row in rows) for name in tables}
+        results.write_results(self.folder, tables)
+        results.write_per_image(self.folder, rows)
+        table = [(self.method, name, counts[name], values) for name, values in tables.items()]
+        metrics = list(next(iter(tables.values()), {}))
+        protocol = {metric: describe_protocol(metric) for metric in metrics}
+        note = "\n".join(f"- {metric}: {text}" for metric, text in protocol.items())
+        (self.folder / "results.md").write_text(results.markdown([*table, *self.baselines], note))
+        provenance.write(self.folder, protocol=protocol, images=counts)
+        print(results.markdown([*table, *self.baselines]))
+
+    def _values(self, scores: Any) -> dict[str, float]:
+        return {name: float(value) for name, value in scores.compute().items()}
+
+    def _per_image(self, trainer: Trainer, pl_module: LightningModule) -> list[dict[str, Any]]:
+        rows = []
+        loaders = trainer.test_dataloaders
+        for (name, scores), loader in zip(pl_module.test_scores.items(), loaders, strict=True):  # type: ignore[union-attr,operator,arg-type]
+            names = loader.dataset.names
+            for row in scores.per_image():
+                image = names[int(row["index"])]
+                rows.append({"set": name, "name": image, **{k: v for k, v in row.items() if k != "index"}})
+        return rows

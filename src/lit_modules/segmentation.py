@@ -1,0 +1,168 @@
+"""The one training loop: plain networks, click-guided ones and mask encoders run through it."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+import torch
+from lightning import LightningModule
+from torch import Tensor, nn
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
+
+from src.datamodules.batch import Batch, InputKey
+from src.geometry import Geometry
+from src.metrics.scores import Scores
+from src.networks.output import Output
+
+from .random_state import random_state, restore_random_state
+
+Groups = Callable[[nn.Module], Iterable[Any]]
+
+
+class SegmentationModule(LightningModule):
+    """Trains a network to separate the foreground of an image, and scores it at original size.
+
+    Args:
+        network: Maps the joined `inputs` to an `Output`.
+        geometry: The model's pre- and post-processing.
+        inputs: Batch keys joined along the channel axis: `[image]` for plain networks,
+            `[image, prompt]` for click-guided ones, `[mask]` for a ground-truth encoder.
+        losses: Named loss terms, `None` where one is switched off; their sum is minimised.
+        optimizer: Called with the parameters, or with the groups that `groups` makes.
+        schedule: Called with the optimiser and the total number of steps; stepped every step.
+        groups: Makes parameter groups of the network, for learning rates that differ.
+        val_metrics: Names of the measures of validation; cheap ones.
+        test_metrics: Names of the measures of testing.
+        metric_workers: Processes that score test images beside the network; 0 scores in place.
+        identity: What the checkpoint says of itself: the network's config and name.
+    """
+
+    def __init__(
+        self,
+        network: nn.Module,
+        geometry: Geometry,
+        inputs: Sequence[InputKey],
+        losses: Mapping[str, nn.Module | None],
+        optimizer: Callable[[Iterable[Any]], Optimizer],
+        schedule: Callable[[Optimizer, int], LRScheduler] | None = None,
+        groups: Groups | None = None,
+        val_metrics: Sequence[str] = ("mae", "max_f"),
+        test_metrics: Sequence[str] = ("mae", "max_f", "s_measure"),
+        metric_workers: int = 0,
+        identity: Mapping[str, Any] | None = None,
+    ) -> None:
+        super().__init__()
+        self.network = network
+        self.geometry = geometry
+        self.inputs = list(inputs)
+        self.losses = nn.ModuleDict({n: term for n, term in losses.items() if term is not None})
+        self.optimizer, self.schedule, self.groups = optimizer, schedule, groups
+        self.val_scores = Scores(list(val_metrics))
+        self.test_metrics = list(test_metrics)
+        self.test_scores = nn.ModuleDict()
+        self.metric_workers = metric_workers
+        self.identity = dict(identity or {})
+        self._random_state: dict[str, Any] | None = None
+
+    def forward(self, batch: Batch) -> Output:
+        return self.network(torch.cat([batch[key] for key in self.inputs], dim=1))
+
+    def on_after_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:
+        """Make floats of what the workers shipped as bytes, on the device."""
+        if not self.trainer.training:
+            batch["picture"] = batch["image"]
+        batch["image"] = self.geometry.normalise(batch["image"])
+        batch["mask"] = batch["mask"].float() / 255
+        if "void" in batch:
+            batch["void"] = batch["void"].float() / 255
+        if "prompt" in batch:
+            batch["prompt"] = batch["prompt"].float()
+        return batch
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        output = self(batch)
+        terms = {name: term(output, batch) for name, term in self.losses.items()}
+        loss = torch.stack(list(terms.values())).sum()
+        size = len(batch["name"])
+        self.log_dict({f"train/{name}": t.detach() for name, t in terms.items()}, batch_size=size)
+        self.log("train/loss", loss.detach(), prog_bar=True, batch_size=size)
+        return loss
+
+    def validation_step(self, batch: Batch, batch_idx: int) -> dict[str, list[Tensor]]:
+        return self._score(batch, self.val_scores)
+
+    def on_validation_epoch_end(self) -> None:
+        if self.trainer.sanity_checking:
+            self.val_scores.reset()
+            return
+        self.val_scores.expected = len(self.trainer.val_dataloaders.dataset)  # type: ignore[union-attr]
+        values = self.val_scores.compute()
+        self.log_dict({f"val/{name}": v for name, v in values.items()}, prog_bar=True)
+        self.val_scores.reset()
+
+    def on_test_start(self) -> None:
+        datamodule = self.trainer.datamodule  # type: ignore[attr-defined]
+        loaders = self.trainer.test_dataloaders
+        self.test_scores = nn.ModuleDict(
+            {
+                name: Scores(
+                    self.test_metrics,
+                    workers=self.metric_workers,
+                    expected=len(loader.dataset),
+                )
+                for name, loader in zip(datamodule.test_names, loaders, strict=True)  # type: ignore[arg-type]
+            }
+        ).to(self.device)
+
+    def test_step(
+        self, batch: Batch, batch_idx: int, dataloader_idx: int = 0
+    ) -> dict[str, list[Tensor]]:
+        scores = list(self.test_scores.values())[dataloader_idx]
+        return self._score(batch, scores)  # type: ignore[arg-type]
+
+    def on_test_epoch_end(self) -> None:
+        for name, scores in self.test_scores.items():
+            values = scores.compute()  # type: ignore[operator]
+            self.log_dict({f"test/{name}/{metric}": v for metric, v in values.items()})
+
+    def predictions(self, batch: Batch) -> list[Tensor]:
+        """8-bit masks `(h, w)` of the images of an evaluation batch, at their original sizes."""
+        logits = self(batch).masks[0]
+        return [
+            self.geometry.restore(one[0], truth.shape)
+            for one, truth in zip(logits, batch["original"], strict=True)
+        ]
+
+    def configure_optimizers(self) -> Any:
+        learning = [p for p in self.network.parameters() if p.requires_grad]
+        optimizer = self.optimizer(self.groups(self.network) if self.groups else learning)
+        if self.schedule is None:
+            return optimizer
+        schedule = self.schedule(optimizer, int(self.trainer.estimated_stepping_batches))
+        return {
+            "optimizer": optimizer,
+            "lr_scheduler": {"scheduler": schedule, "interval": "step"},
+        }
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        checkpoint["finecut"] = {
+            **self.identity,
+            "geometry": self.geometry.to_dict(),
+            "inputs": self.inputs,
+        }
+        checkpoint["random_state"] = random_state()
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        self._random_state = checkpoint.get("random_state")
+
+    def on_train_start(self) -> None:
+        if self._random_state is not None:
+            restore_random_state(self._random_state)
+            self._random_state = None
+
+    def _score(self, batch: Batch, scores: Scores) -> dict[str, list[Tensor]]:
+        predictions = [prediction.cpu() for prediction in self.predictions(batch)]
+        truths = [truth.cpu() for truth in batch["original"]]
+        voids = [void.cpu() for void in batch["original_void"]] if "original_void" in batch else None
+        scores.update(predictions, truths, batch["index"], voids)
+        return {"predictions": predictions}

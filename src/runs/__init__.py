@@ -1,0 +1,1 @@
+"""Runs: a frozen config in a folder becomes checkpoints, results and their provenance there."""

@@ -1,0 +1,57 @@
+"""Finds, checks and reads the checkpoints of a run folder."""
+
+import logging
+import re
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from src.errors import UserError
+
+log = logging.getLogger(__name__)
+
+FOLDER = "checkpoints"
+_RECENT = re.compile(r"recent-(\d+)\.ckpt$")
+
+
+def latest(folder: Path) -> Path | None:
+    """The newest readable `recent-<step>.ckpt` of a run; damaged ones are passed over, and said."""
+    found = [
+        (int(match[1]), path)
+        for path in (folder / FOLDER).glob("recent-*.ckpt")
+        if (match := _RECENT.search(path.name))
+    ]
+    for _, path in sorted(found, reverse=True):
+        if _readable(path):
+            return path
+        log.warning("%s is damaged; falling back to the checkpoint before it", path)
+    if found:
+        raise UserError(f"none of the checkpoints in {folder / FOLDER} can be read")
+    return None
+
+
+def best(folder: Path) -> Path:
+    """The checkpoint a run tests: the best of its validations, else the newest."""
+    path = folder / FOLDER / "best.ckpt"
+    if path.is_file():
+        return path
+    if newest := latest(folder):
+        return newest
+    raise UserError(f"{folder} has no checkpoint to test; did its training start?")
+
+
+def describe(path: Path) -> dict[str, Any]:
+    """What a checkpoint says of itself: network, geometry, inputs."""
+    checkpoint = torch.load(path, map_location="cpu", weights_only=True)
+    if "finecut" not in checkpoint:
+        raise UserError(f"{path} is no checkpoint of a finecut run; use init_from= for weights")
+    return checkpoint["finecut"]
+
+
+def _readable(path: Path) -> bool:
+    try:
+        torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+    except Exception:  # zip, pickle and torch raise a dozen kinds
+        return False
+    return True

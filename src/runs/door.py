@@ -1,0 +1,89 @@
+"""What `train.py` and `evaluate.py` do with a composed config: a folder, a frozen file, a process.
+
+A single run replaces this process, so that signals and exit codes are its own. A job of a sweep
+is a child process, so that no state of one reaches the next.
+"""
+
+import logging
+import os
+import sys
+import time
+from pathlib import Path
+
+from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
+from omegaconf import DictConfig, OmegaConf
+
+from src.errors import UserError
+
+from . import freeze
+from .jobs import run_child
+
+log = logging.getLogger(__name__)
+
+
+def register() -> None:
+    """Make `${run_folder:…}` known: the folder to resume, or a new one."""
+    OmegaConf.register_new_resolver("run_folder", run_folder, replace=True)
+
+
+def run_folder(resume: str | None, parent: str) -> str:
+    """The folder of a run. Processes that SLURM or torchrun started together agree on it."""
+    if resume is not None:
+        return str(resume)
+    slurm, torchrun = os.environ.get("SLURM_JOB_ID"), os.environ.get("TORCHELASTIC_RUN_ID")
+    if slurm and "SLURM_PROCID" in os.environ:
+        restarts = os.environ.get("SLURM_ARRAY_TASK_ID", "")
+        return f"{parent}/slurm-{slurm}{'-' + restarts if restarts else ''}"
+    if torchrun and torchrun != "none":
+        return f"{parent}/torchrun-{torchrun}"
+    # One launch of a door is one process: its own id keeps two of the same second apart.
+    return f"{parent}/{time.strftime('%Y-%m-%d_%H-%M-%S')}-{os.getpid()}"
+
+
+def start(cfg: DictConfig) -> float | None:
+    """Freeze the config and carry the run out; in a sweep, return what it is judged by."""
+    try:
+        return _start(cfg)
+    except UserError as error:
+        sys.exit(f"error: {error}")
+
+
+def _start(cfg: DictConfig) -> float | None:
+    hydra = HydraConfig.get()
+    folder = Path(cfg.resume or hydra.runtime.output_dir).absolute()
+    overrides = [o for o in hydra.overrides.task if not o.startswith("resume=")]
+    if cfg.resume is not None:
+        _amend(folder, overrides)
+    elif _first_rank():
+        freeze.freeze(cfg, folder)
+    else:
+        freeze.wait_for_config(folder)
+    command = [sys.executable, "-m", "src.runs.execute", str(folder)]
+    if hydra.mode == RunMode.MULTIRUN:
+        return run_child(command, folder)
+    sys.stdout.flush()
+    os.execv(sys.executable, command)
+
+
+def _amend(folder: Path, overrides: list[str]) -> None:
+    """Continue a run as it was, except for single values given beside `resume=`."""
+    cfg = freeze.thaw(folder, located=False)
+    OmegaConf.set_struct(cfg, True)
+    for override in overrides:
+        key = override.lstrip("+~").split("=", 1)[0]
+        if OmegaConf.is_config(OmegaConf.select(cfg, key)) or "/" in key:
+            raise UserError(
+                f"resume continues a run as it was: {override} would change a whole group; "
+                "start a new run, or give single values such as trainer.max_epochs=20"
+            )
+    try:
+        cfg.merge_with_dotlist(overrides)
+    except Exception as error:
+        raise UserError(f"resume: {str(error).splitlines()[0]}") from error
+    if _first_rank():
+        freeze.freeze(cfg, folder)
+
+
+def _first_rank() -> bool:
+    return os.environ.get("RANK", os.environ.get("SLURM_PROCID", "0")) == "0"

@@ -1,0 +1,146 @@
+"""Carries out a frozen run: `python -m src.runs.execute <run folder>`.
+
+`train.py` and every rank that Lightning starts end here, so that all of them read one frozen
+config and none replays a command line.
+"""
+
+import logging
+import sys
+import warnings
+from pathlib import Path
+from typing import Any
+
+import lightning
+import torch
+from hydra.errors import InstantiationException
+from hydra.utils import instantiate
+from lightning import LightningDataModule, Trainer
+from omegaconf import DictConfig, OmegaConf
+
+from src.errors import UserError
+from src.lit_modules.segmentation import SegmentationModule
+from src.networks.weights import load_official
+
+from . import checkpoints, provenance
+from .freeze import thaw
+from .results import RESULTS
+from .teacher import obtain_teacher
+
+log = logging.getLogger(__name__)
+
+
+def execute(folder: Path) -> None:
+    """Fit and test as the folder's config says; continues from its newest checkpoint if any."""
+    cfg = thaw(folder)
+    lightning.seed_everything(cfg.seed, workers=True, verbose=False)
+    datamodule = build(cfg.data)
+    datamodule.setup("fit" if cfg.fit else "test")  # every bad file is found here
+    if cfg.fit:
+        obtain_teacher(cfg, folder)
+    module = build_module(cfg)
+    if cfg.init_from is not None:
+        load_official(module.network, cfg.init_from)
+    trainer = build_trainer(cfg, folder)
+    if trainer.is_global_zero:
+        provenance.write(folder, **provenance.collect(cfg, datamodule.fingerprint()))  # type: ignore[attr-defined]
+        _note_weights(cfg, folder)
+    _fit_and_test(cfg, folder, trainer, module, datamodule)
+
+
+def _fit_and_test(
+    cfg: DictConfig,
+    folder: Path,
+    trainer: Trainer,
+    module: SegmentationModule,
+    datamodule: LightningDataModule,
+) -> None:
+    if cfg.fit:
+        newest = checkpoints.latest(folder)
+        trainer.fit(module, datamodule, ckpt_path=newest, weights_only=True)
+        if trainer.interrupted:
+            raise KeyboardInterrupt
+    if not cfg.test:
+        return
+    checkpoint = Path(cfg.checkpoint) if cfg.checkpoint else checkpoints.best(folder)
+    trainer.test(module, datamodule, ckpt_path=checkpoint, weights_only=True, verbose=False)
+    if trainer.is_global_zero:
+        entry = {"path": str(checkpoint), "sha256": provenance.file_hash(checkpoint)}
+        provenance.write(folder, checkpoint=entry, finished=True)
+        log.info("results in %s", folder / RESULTS)
+
+
+def build_module(cfg: DictConfig) -> SegmentationModule:
+    """The LightningModule of a model's config."""
+    model = cfg.model
+    network = build(model.network)
+    network.train()
+    return SegmentationModule(
+        network=network,
+        geometry=build(model.geometry),
+        inputs=list(model.inputs),
+        losses={name: build(term) for name, term in model.losses.items()},
+        optimizer=build(model.optimizer),
+        schedule=build(model.get("schedule")),
+        groups=build(model.get("groups")),
+        val_metrics=list(cfg.metrics.val),
+        test_metrics=list(cfg.metrics.test),
+        metric_workers=cfg.metrics.workers,
+        identity={"model": model.name, "network": OmegaConf.to_container(model.network)},
+    )
+
+
+def build_trainer(cfg: DictConfig, folder: Path) -> Trainer:
+    """The Trainer with the run's callbacks and loggers, all writing into `folder`."""
+    callbacks = [c for c in (build(node) for node in cfg.callbacks.values()) if c is not None]
+    loggers = [logger for logger in (build(node) for node in cfg.logger.values()) if logger]
+    every = cfg.validate_every
+    return build(
+        cfg.trainer,
+        callbacks=callbacks,
+        logger=loggers,
+        default_root_dir=str(folder),
+        val_check_interval=every or 1.0,
+        check_val_every_n_epoch=None if every else 1,
+    )
+
+
+def build(node: Any, **arguments: Any) -> Any:
+    """Instantiate a config node; what it raises comes out as itself, not wrapped by Hydra."""
+    if node is None:
+        return None
+    try:
+        return instantiate(node, **arguments, _convert_="all")
+    except InstantiationException as error:
+        if isinstance(error.__cause__, ValueError):
+            raise error.__cause__ from None
+        raise
+
+
+def _note_weights(cfg: DictConfig, folder: Path) -> None:
+    files = {"init_from": cfg.init_from, "checkpoint": cfg.checkpoint}
+    teacher = cfg.model.get("teacher")
+    if teacher is not None:
+        files["teacher"] = teacher.checkpoint
+    hashes = {name: provenance.file_hash(path) for name, path in files.items() if path}
+    provenance.write(folder, weights=hashes)
+
+
+def main() -> None:
+    if len(sys.argv) != 2:
+        sys.exit("usage: python -m src.runs.execute <run folder>")
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    warnings.filterwarnings("ignore", message=".*does not have many workers.*")
+    try:
+        execute(Path(sys.argv[1]))
+    except UserError as error:
+        sys.exit(f"error: {error}")
+    except torch.OutOfMemoryError:
+        sys.exit(
+            "error: the batch does not fit into the accelerator's memory. Halve model.batch_size "
+            "and double trainer.accumulate_grad_batches, set trainer.precision=bf16-mixed, or "
+            "choose a memory preset (memory=8gb|16gb|24gb)."
+        )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,73 @@
+"""Where a run's numbers come from: config, code, versions, data, weights and hardware."""
+
+import hashlib
+import json
+import os
+import platform
+import subprocess
+import sys
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+from omegaconf import DictConfig, OmegaConf
+
+from .freeze import config_hash
+
+PROVENANCE = "provenance.json"
+_PACKAGES = ("torch", "lightning", "timm", "torchmetrics", "albumentations", "numpy", "numba")
+_ROOT = Path(__file__).resolve().parents[2]
+
+
+def collect(cfg: DictConfig, data: dict[str, Any]) -> dict[str, Any]:
+    """Everything known before training starts. `data` is the data module's fingerprint."""
+    return {
+        "command": " ".join(sys.orig_argv),
+        "config_hash": config_hash(cfg),
+        "config": OmegaConf.to_container(cfg, resolve=True),
+        "git": git_state(),
+        "python": platform.python_version(),
+        "versions": {name: version(name) for name in _PACKAGES},
+        "seed": cfg.seed,
+        "data": data,
+        "hardware": hardware(),
+    }
+
+
+def write(folder: Path, **entries: Any) -> None:
+    """Add entries to the run's provenance file; an interrupted write leaves the old file."""
+    path = folder / PROVENANCE
+    known = json.loads(path.read_text()) if path.is_file() else {}
+    temporary = path.with_suffix(f".{os.getpid()}")
+    temporary.write_text(json.dumps({**known, **entries}, indent=2, default=str) + "\n")
+    temporary.replace(path)
+
+
+def file_hash(path: str | Path) -> str:
+    """SHA-256 of a file."""
+    digest = hashlib.sha256()
+    with Path(path).open("rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def git_state() -> dict[str, Any]:
+    """Commit of the code and whether it was changed since; nulls where git is not to be had."""
+    try:
+        commit = _git("rev-parse", "HEAD")
+        return {"commit": commit, "dirty": bool(_git("status", "--porcelain", "-uno"))}
+    except (OSError, subprocess.CalledProcessError):
+        return {"commit": None, "dirty": None}
+
+
+def hardware() -> dict[str, Any]:
+    gpus = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
+    return {"machine": platform.machine(), "cores": os.cpu_count(), "gpus": gpus}
+
+
+def _git(*words: str) -> str:
+    return subprocess.run(
+        ["git", "-C", str(_ROOT), *words], capture_output=True, text=True, check=True
+    ).stdout.strip()

@@ -1,0 +1,84 @@
+"""Obtains the ground-truth encoder that IS-Net learns from: loads it, or trains it first, once."""
+
+import logging
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from filelock import FileLock
+from omegaconf import DictConfig, OmegaConf
+
+from src.errors import UserError
+
+from . import checkpoints
+from .freeze import config_hash, freeze, thaw
+from .results import RESULTS
+
+log = logging.getLogger(__name__)
+
+
+def obtain_teacher(cfg: DictConfig, folder: Path) -> None:
+    """Set `cfg.model.teacher.checkpoint`, training the teacher's own run first where needed.
+
+    The teacher is a run like any other, in `cfg.model.teacher.folder/<hash of its config>`: jobs
+    of a sweep share it, and a killed one continues.
+    """
+    teacher = cfg.model.get("teacher")
+    if teacher is None or cfg.model.feature_supervision is None:
+        return
+    if teacher.checkpoint is None:
+        teacher.checkpoint = str(_train(stage_one(thaw(folder, located=False)), Path(teacher.folder)))
+        _point_losses_at(cfg, teacher.checkpoint)
+    elif not Path(teacher.checkpoint).is_file():
+        raise UserError(f"model.teacher.checkpoint: no file {teacher.checkpoint}")
+
+
+def _train(stage: DictConfig, teachers: Path) -> Path:
+    folder = teachers / config_hash(stage)
+    # Ranks that someone else started (torchrun, SLURM) all come here and train it together; of
+    # Lightning's own ranks only the first does, since it starts the others later.
+    rank = int(os.environ.get("RANK", os.environ.get("SLURM_PROCID", "0")))
+    if rank:
+        return _run(folder)
+    if "LOCAL_RANK" in os.environ and "RANK" not in os.environ:
+        return checkpoints.best(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    with FileLock(folder / ".lock"):
+        if (folder / "checkpoints" / "best.ckpt").is_file() and _finished(folder):
+            log.info("ground-truth encoder: cached in %s", folder)
+            return checkpoints.best(folder)
+        log.info("ground-truth encoder: training it in %s", folder)
+        freeze(stage, folder)
+        return _run(folder)
+
+
+def stage_one(cfg: DictConfig) -> DictConfig:
+    """The config of the teacher's run: the same data, the teacher's recipe as the model."""
+    stage = cfg.copy()
+    stage.model = stage.model.teacher.recipe
+    stage.validate_every = stage.model.validate_every
+    stage.trainer.max_epochs = stage.model.epochs
+    stage.trainer.max_steps = stage.model.steps
+    stage.data.val_split = stage.model.validate_on
+    stage.data.augment = stage.model.augment
+    stage.init_from, stage.checkpoint, stage.test = None, None, False
+    return stage
+
+
+def _finished(folder: Path) -> bool:
+    return (folder / "finished").is_file() or (folder / RESULTS).is_file()
+
+
+def _run(folder: Path) -> Path:
+    done = subprocess.run([sys.executable, "-m", "src.runs.execute", str(folder)], check=False)
+    if done.returncode:
+        raise UserError(f"training the ground-truth encoder failed; see {folder}")
+    (folder / "finished").touch()
+    return checkpoints.best(folder)
+
+
+def _point_losses_at(cfg: DictConfig, checkpoint: str) -> None:
+    for term in cfg.model.losses.values():
+        if "teacher" in term:
+            term.checkpoint = checkpoint

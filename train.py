@@ -1,0 +1,17 @@
+"""Trains and tests a model: `python train.py model=isnet data=dis5k trainer.devices=4`."""
+
+import hydra
+from omegaconf import DictConfig
+
+from src.runs import door
+
+door.register()
+
+
+@hydra.main(version_base=None, config_path="conf", config_name="train")
+def main(cfg: DictConfig) -> None:
+    door.start(cfg)
+
+
+if __name__ == "__main__":
+    main()
