@@ -12,7 +12,7 @@ from src.datamodules.batch import Batch
 from src.errors import UserError
 
 
-class NonFiniteLoss(UserError):
+class NonFiniteLossError(UserError):
     """The loss became NaN or infinite."""
 
 
@@ -52,7 +52,7 @@ class NonFiniteGuard(Callback):
             self._event.synchronize()
         for loss, batch in zip(self._losses, self._batches, strict=True):
             if not torch.isfinite(loss):
-                raise NonFiniteLoss(self._report(trainer, loss, batch))
+                raise NonFiniteLossError(self._report(trainer, loss, batch))
         self._losses, self._batches = [], []
 
     def _report(self, trainer: Trainer, loss: Tensor, batch: Batch) -> str:

@@ -8,6 +8,8 @@ from lightning import Callback, LightningModule, Trainer
 from src.metrics.protocol import describe as describe_protocol
 from src.runs import provenance, results
 
+from .baselines import score_baselines
+
 
 class ResultWriter(Callback):
     """Turns the test's scores into `results.json`, `per_image.csv` and `results.md`.
@@ -15,11 +17,11 @@ class ResultWriter(Callback):
     Args:
         folder: Of the run.
         method: What the table calls this run.
+        baselines: Score an Otsu threshold and the mean training mask in the same table.
     """
 
-    def __init__(self, folder: str, method: str) -> None:
-        self.folder, self.method = Path(folder), method
-        self.baselines: list[tuple[str, str, int, dict[str, float]]] = []
+    def __init__(self, folder: str, method: str, baselines: bool = False) -> None:
+        self.folder, self.method, self.baselines = Path(folder), method, baselines
 
     def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         tables = {name: self._values(scores) for name, scores in pl_module.test_scores.items()}  # type: ignore[union-attr,operator]
@@ -30,12 +32,15 @@ class ResultWriter(Callback):
         results.write_results(self.folder, tables)
         results.write_per_image(self.folder, rows)
         table = [(self.method, name, counts[name], values) for name, values in tables.items()]
+        if self.baselines:
+            size = pl_module.geometry.size
+            table += score_baselines(trainer.datamodule, size, pl_module.test_metrics)  # type: ignore[attr-defined,arg-type]
         metrics = list(next(iter(tables.values()), {}))
         protocol = {metric: describe_protocol(metric) for metric in metrics}
         note = "\n".join(f"- {metric}: {text}" for metric, text in protocol.items())
-        (self.folder / "results.md").write_text(results.markdown([*table, *self.baselines], note))
+        (self.folder / "results.md").write_text(results.markdown(table, note))
         provenance.write(self.folder, protocol=protocol, images=counts)
-        print(results.markdown([*table, *self.baselines]))
+        print(results.markdown(table))
 
     def _values(self, scores: Any) -> dict[str, float]:
         return {name: float(value) for name, value in scores.compute().items()}
@@ -47,5 +52,7 @@ class ResultWriter(Callback):
             names = loader.dataset.names
             for row in scores.per_image():
                 image = names[int(row["index"])]
-                rows.append({"set": name, "name": image, **{k: v for k, v in row.items() if k != "index"}})
+                rows.append(
+                    {"set": name, "name": image, **{k: v for k, v in row.items() if k != "index"}}
+                )
         return rows

@@ -36,6 +36,7 @@ class Batch(TypedDict):
     image: Tensor  # (B, 3, H, W)
     mask: Tensor  # (B, 1, H, W)
     prompt: NotRequired[Tensor]  # (B, K, H, W) click heat maps in 0..255
+    picture: NotRequired[Tensor]  # (B, 3, H, W) `image` as it was before normalisation, for display
     void: NotRequired[Tensor]  # (B, 1, H, W), 255 where a pixel does not count
     original: NotRequired[list[Tensor]]  # (h, w) uint8 truths at full size, in evaluation
     original_void: NotRequired[list[Tensor]]  # (h, w) uint8, beside `original`

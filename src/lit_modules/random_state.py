@@ -8,7 +8,7 @@ import torch
 import torch.distributed as dist
 
 
-def random_state() -> dict[str, Any]:
+def random_state() -> dict[int, Any]:
     """The generators' states by rank; collective, so every rank must call it."""
     states: list[Any] = [_local_state()]
     if dist.is_available() and dist.is_initialized():

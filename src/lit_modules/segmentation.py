@@ -62,7 +62,7 @@ class SegmentationModule(LightningModule):
         self.test_scores = nn.ModuleDict()
         self.metric_workers = metric_workers
         self.identity = dict(identity or {})
-        self._random_state: dict[str, Any] | None = None
+        self._random_state: dict[int, Any] | None = None
 
     def forward(self, batch: Batch) -> Output:
         return self.network(torch.cat([batch[key] for key in self.inputs], dim=1))
@@ -110,7 +110,7 @@ class SegmentationModule(LightningModule):
                     workers=self.metric_workers,
                     expected=len(loader.dataset),
                 )
-                for name, loader in zip(datamodule.test_names, loaders, strict=True)  # type: ignore[arg-type]
+                for name, loader in zip(datamodule.test_names, loaders, strict=True)
             }
         ).to(self.device)
 
@@ -118,7 +118,7 @@ class SegmentationModule(LightningModule):
         self, batch: Batch, batch_idx: int, dataloader_idx: int = 0
     ) -> dict[str, list[Tensor]]:
         scores = list(self.test_scores.values())[dataloader_idx]
-        return self._score(batch, scores)  # type: ignore[arg-type]
+        return self._score(batch, scores)
 
     def on_test_epoch_end(self) -> None:
         for name, scores in self.test_scores.items():
@@ -163,6 +163,6 @@ class SegmentationModule(LightningModule):
     def _score(self, batch: Batch, scores: Scores) -> dict[str, list[Tensor]]:
         predictions = [prediction.cpu() for prediction in self.predictions(batch)]
         truths = [truth.cpu() for truth in batch["original"]]
-        voids = [void.cpu() for void in batch["original_void"]] if "original_void" in batch else None
+        voids = [void.cpu() for void in batch.get("original_void", [])] or None
         scores.update(predictions, truths, batch["index"], voids)
         return {"predictions": predictions}

@@ -2,12 +2,14 @@
 
 import logging
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from src.errors import UserError
+from src.networks.weights import read_state
 
 log = logging.getLogger(__name__)
 
@@ -41,12 +43,10 @@ def best(folder: Path) -> Path:
     raise UserError(f"{folder} has no checkpoint to test; did its training start?")
 
 
-def describe(path: Path) -> dict[str, Any]:
-    """What a checkpoint says of itself: network, geometry, inputs."""
-    checkpoint = torch.load(path, map_location="cpu", weights_only=True)
-    if "finecut" not in checkpoint:
-        raise UserError(f"{path} is no checkpoint of a finecut run; use init_from= for weights")
-    return checkpoint["finecut"]
+def identity(path: Path) -> dict[str, Any] | None:
+    """What a checkpoint of ours says of itself: model, network, geometry, inputs; else None."""
+    checkpoint: Mapping[str, Any] = read_state(path)
+    return checkpoint.get("finecut")
 
 
 def _readable(path: Path) -> bool:

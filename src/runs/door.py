@@ -49,6 +49,16 @@ def start(cfg: DictConfig) -> float | None:
         sys.exit(f"error: {error}")
 
 
+def start_evaluation(cfg: DictConfig) -> None:
+    """Score a checkpoint as a run that only tests."""
+    from .scoring import as_test_run  # reads the checkpoint, hence needs torch
+
+    try:
+        _start(as_test_run(cfg))
+    except UserError as error:
+        sys.exit(f"error: {error}")
+
+
 def _start(cfg: DictConfig) -> float | None:
     hydra = HydraConfig.get()
     folder = Path(cfg.resume or hydra.runtime.output_dir).absolute()

@@ -42,7 +42,7 @@ def execute(folder: Path) -> None:
         load_official(module.network, cfg.init_from)
     trainer = build_trainer(cfg, folder)
     if trainer.is_global_zero:
-        provenance.write(folder, **provenance.collect(cfg, datamodule.fingerprint()))  # type: ignore[attr-defined]
+        provenance.write(folder, **provenance.collect(cfg, datamodule.fingerprint()))
         _note_weights(cfg, folder)
     _fit_and_test(cfg, folder, trainer, module, datamodule)
 
@@ -61,12 +61,20 @@ def _fit_and_test(
             raise KeyboardInterrupt
     if not cfg.test:
         return
-    checkpoint = Path(cfg.checkpoint) if cfg.checkpoint else checkpoints.best(folder)
+    checkpoint = _tested_checkpoint(cfg, folder)
     trainer.test(module, datamodule, ckpt_path=checkpoint, weights_only=True, verbose=False)
     if trainer.is_global_zero:
-        entry = {"path": str(checkpoint), "sha256": provenance.file_hash(checkpoint)}
+        weights = checkpoint or Path(cfg.init_from)
+        entry = {"path": str(weights), "sha256": provenance.file_hash(weights)}
         provenance.write(folder, checkpoint=entry, finished=True)
         log.info("results in %s", folder / RESULTS)
+
+
+def _tested_checkpoint(cfg: DictConfig, folder: Path) -> Path | None:
+    """The checkpoint to test; None where the weights of `init_from` are tested as they are."""
+    if cfg.checkpoint:
+        return Path(cfg.checkpoint)
+    return None if cfg.init_from and not cfg.fit else checkpoints.best(folder)
 
 
 def build_module(cfg: DictConfig) -> SegmentationModule:

@@ -24,9 +24,11 @@ _IRRELEVANT_DATA = ("num_workers", "cache_dir")
 def resolved(cfg: DictConfig) -> DictConfig:
     """The config without interpolations; an unset or unknown value is a clear error."""
     try:
-        return OmegaConf.create(OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True))
+        plain = OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True)
     except OmegaConfBaseException as error:
         raise UserError(f"config: {str(error).splitlines()[0]}") from error
+    assert isinstance(plain, dict)
+    return DictConfig(plain)
 
 
 def freeze(cfg: DictConfig, folder: Path) -> Path:

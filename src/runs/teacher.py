@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from filelock import FileLock
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
 from src.errors import UserError
 
@@ -28,7 +28,8 @@ def obtain_teacher(cfg: DictConfig, folder: Path) -> None:
     if teacher is None or cfg.model.feature_supervision is None:
         return
     if teacher.checkpoint is None:
-        teacher.checkpoint = str(_train(stage_one(thaw(folder, located=False)), Path(teacher.folder)))
+        stage = stage_one(thaw(folder, located=False))
+        teacher.checkpoint = str(_train(stage, Path(teacher.folder)))
         _point_losses_at(cfg, teacher.checkpoint)
     elif not Path(teacher.checkpoint).is_file():
         raise UserError(f"model.teacher.checkpoint: no file {teacher.checkpoint}")

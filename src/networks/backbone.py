@@ -1,0 +1,254 @@
+"""Backbones: a timm name becomes five maps at strides 4, 4, 8, 16 and 32, finest first.
+
+The one place that knows timm's layouts (NCHW or NHWC, four stages or five, a stem or none).
+"""
+
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any, cast
+
+import timm
+import torch
+import torch.nn.functional as F
+from timm.models.resnet import ResNet
+from timm.models.swin_transformer import SwinTransformer, checkpoint_filter_fn
+from torch import Tensor, nn
+
+from .recompute import recomputed
+from .swin_windows import shifted_window_mask, swin_block
+
+REDUCTIONS = (4, 4, 8, 16, 32)
+
+# Short names, and what the papers call the backbone.
+_ALIASES = {
+    "res2net50": "res2net50d",
+    "swinb": "swin_base_patch4_window12_384",
+    "swin_tiny": "swin_tiny_patch4_window7_224",
+    "swin_large": "swin_large_patch4_window12_384",
+}
+
+
+class Backbone(nn.Module):
+    """Turns images `(B, 3, H, W)` into five NCHW maps.
+
+    channels: Of each map.
+    reductions: How many pixels of the image a step of each map spans; sizes are rounded up or
+        down as the architecture does.
+    """
+
+    channels: tuple[int, ...]
+    reductions: tuple[int, ...] = REDUCTIONS
+    checkpointing: bool = False
+
+    def forward(self, image: Tensor) -> list[Tensor]:
+        raise NotImplementedError
+
+    def set_grad_checkpointing(self, enable: bool = True) -> None:
+        """Recompute the blocks' activations in the backward pass instead of keeping them."""
+        self.checkpointing = enable
+
+    def official_name(self, name: str) -> str:
+        """The key that the authors of InSPyReNet gave the entry `name` of our state."""
+        return name
+
+    def official_constants(self) -> dict[str, Tensor]:
+        """Entries of the authors' checkpoints that are computed, not learned, by their key."""
+        return {}
+
+    def _run(self, block: nn.Module, x: Tensor) -> Tensor:
+        if self.checkpointing and self.training:
+            return cast(Tensor, recomputed(block, x))
+        return cast(Tensor, block(x))
+
+
+class ResNetBackbone(Backbone):
+    """ResNet and its kin. The first map is the stem's after max-pooling."""
+
+    def __init__(self, resnet: ResNet) -> None:
+        super().__init__()
+        self.conv1, self.bn1, self.act1 = resnet.conv1, resnet.bn1, resnet.act1
+        self.maxpool = resnet.maxpool
+        self.layer1, self.layer2 = resnet.layer1, resnet.layer2
+        self.layer3, self.layer4 = resnet.layer3, resnet.layer4
+        self.channels = tuple(info["num_chs"] for info in resnet.feature_info)
+
+    def forward(self, image: Tensor) -> list[Tensor]:
+        x = self.maxpool(self.act1(self.bn1(self.conv1(image))))
+        features = [x]
+        for layer in (self.layer1, self.layer2, self.layer3, self.layer4):
+            for block in cast(nn.Sequential, layer):
+                x = self._run(block, x)
+            features.append(x)
+        return features
+
+
+class SwinBackbone(Backbone):
+    """Swin Transformer for any image size (Liu et al., ICCV 2021, as used for detection).
+
+    The first map is the patch embedding; each stage's map has a LayerNorm of its own. Windows are
+    always shifted and masked, also where the map is not larger than one window.
+    """
+
+    def __init__(self, swin: SwinTransformer) -> None:
+        super().__init__()
+        widths = [info["num_chs"] for info in swin.feature_info]
+        self.patch_embed = swin.patch_embed
+        self.layers = swin.layers
+        self.norms = nn.ModuleList(nn.LayerNorm(width) for width in widths)
+        self.channels = (widths[0], *widths)
+        for stage in self.layers:
+            for block in stage.blocks:
+                block.attn.fused_attn = True  # the same mathematics, without the N×N matrix
+
+    def forward(self, image: Tensor) -> list[Tensor]:
+        x = self.patch_embed(image)
+        maps = [x]
+        for stage, norm in zip(cast(nn.Sequential, self.layers), self.norms, strict=True):
+            x = self._stage(stage, x)
+            maps.append(norm(x))
+        return [x.permute(0, 3, 1, 2) for x in maps]
+
+    def _stage(self, stage: nn.Module, x: Tensor) -> Tensor:
+        x = cast(nn.Module, stage.downsample)(x)
+        blocks = list(cast(nn.Sequential, stage.blocks))
+        mask = shifted_window_mask(x, blocks[-1].window_size, blocks[-1].shift_size)
+        for block in blocks:
+            if self.checkpointing and self.training:
+                x = recomputed(block, block, x, mask, run=swin_block)
+            else:
+                x = swin_block(block, x, mask)
+        return x
+
+    def official_name(self, name: str) -> str:
+        """timm opens a stage with the patch merging, the authors close the one before with it."""
+        parts = name.split(".")
+        if parts[0] == "norms":
+            return f"norm{parts[1]}.{parts[2]}"
+        if parts[2:3] == ["downsample"]:
+            parts[1] = str(int(parts[1]) - 1)
+        return ".".join(parts)
+
+    def official_constants(self) -> dict[str, Tensor]:
+        return {
+            name: buffer.clone()
+            for name, buffer in self.named_buffers()
+            if name.endswith("relative_position_index")
+        }
+
+
+class StageBackbone(Backbone):
+    """Any other timm network with stages at strides 4, 8, 16 and 32.
+
+    They have no stem map at stride 4, so that the first two maps are the same one.
+    """
+
+    def __init__(self, network: nn.Module, name: str) -> None:
+        super().__init__()
+        info = list(cast(Any, network).feature_info)
+        strides = [stage["reduction"] for stage in info]
+        if not hasattr(network, "forward_intermediates") or not set(REDUCTIONS) <= set(strides):
+            raise ValueError(
+                f"backbone {name!r} has maps at strides {sorted(set(strides))}; needed are "
+                "4, 8, 16 and 32: choose a ResNet, Res2Net, Swin, ConvNeXt or PVT-v2"
+            )
+        last = {stride: index for index, stride in enumerate(strides)}
+        self.indices = [last[stride] for stride in REDUCTIONS[1:]]
+        widths = [info[index]["num_chs"] for index in self.indices]
+        self.channels = (widths[0], *widths)
+        # What lies behind the last map would never get a gradient.
+        cast(Any, network).prune_intermediate_layers(self.indices, prune_norm=True, prune_head=True)
+        self.body = network
+
+    def forward(self, image: Tensor) -> list[Tensor]:
+        maps = cast(Any, self.body).forward_intermediates(
+            image, indices=self.indices, norm=False, intermediates_only=True
+        )
+        return [maps[0], *maps]
+
+    def set_grad_checkpointing(self, enable: bool = True) -> None:
+        super().set_grad_checkpointing(enable)
+        cast(Any, self.body).set_grad_checkpointing(enable)
+
+
+def build_backbone(name: str, pretrained: bool | str | Path = False) -> Backbone:
+    """A backbone by its timm name, or `res2net50` and `swinb` as in InSPyReNet.
+
+    Args:
+        pretrained: ImageNet weights: True lets timm download them, a path names a file in timm's
+            or in the original authors' layout (`.pth` or `.safetensors`).
+    """
+    network = _timm_network(_ALIASES.get(name, name), pretrained)
+    if isinstance(network, ResNet):
+        if name == "res2net50":
+            _dilate_res2net(network)
+        return ResNetBackbone(network)
+    if isinstance(network, SwinTransformer):
+        return SwinBackbone(network)
+    return StageBackbone(network, name)
+
+
+def _timm_network(name: str, pretrained: bool | str | Path) -> nn.Module:
+    if not timm.is_model(name):
+        close = get_close_matches(name, [*_ALIASES, *timm.list_models()], n=4)
+        raise ValueError(f"timm has no backbone {name!r}; similar names: {', '.join(close) or '-'}")
+    arguments: dict[str, Any] = {}
+    if name.startswith("swin_"):
+        # Any size; the drop path is InSPyReNet's.
+        arguments = {"always_partition": True, "strict_img_size": False, "drop_path_rate": 0.2}
+    if isinstance(pretrained, bool):
+        try:
+            return timm.create_model(name, pretrained=pretrained, **arguments)
+        except (OSError, RuntimeError) as error:
+            if not pretrained:
+                raise
+            raise RuntimeError(
+                f"timm could not load ImageNet weights of {name!r} ({error}); "
+                "without a network, give a local file: pretrained=PATH"
+            ) from error
+    network = timm.create_model(name, **arguments)
+    _load_file(network, name, Path(pretrained).expanduser())
+    return network
+
+
+def _load_file(network: nn.Module, name: str, path: Path) -> None:
+    state = _read(path)
+    if isinstance(network, SwinTransformer):
+        state = checkpoint_filter_fn(state, network)  # original files close stages, see above
+    own = network.state_dict()
+    classifier = tuple(f"{part}." for part in _classifiers(network))
+    body = {key for key in own if not key.startswith(classifier)}
+    body = {key for key in body if not key.endswith("num_batches_tracked")}
+    missing = sorted(body - state.keys())
+    misshapen = [key for key in sorted(body & state.keys()) if own[key].shape != state[key].shape]
+    if missing or misshapen:
+        raise ValueError(
+            f"{path} does not hold weights of backbone {name!r}: {len(missing)} entries missing "
+            f"{missing[:3]}, {len(misshapen)} of another shape {misshapen[:3]}"
+        )
+    network.load_state_dict({key: state[key] for key in own if key in body}, strict=False)
+
+
+def _read(path: Path) -> dict[str, Tensor]:
+    if not path.is_file():
+        raise FileNotFoundError(f"pretrained={path}: no such file; give the backbone's weights")
+    if path.suffix == ".safetensors":
+        from safetensors.torch import load_file
+
+        return load_file(path)
+    checkpoint = torch.load(path, map_location="cpu", weights_only=True)
+    for nest in ("state_dict", "model"):
+        checkpoint = checkpoint.get(nest, checkpoint)
+    return {key.removeprefix("module."): value for key, value in checkpoint.items()}
+
+
+def _classifiers(network: nn.Module) -> tuple[str, ...]:
+    names = cast(Any, network).pretrained_cfg.get("classifier") or ()
+    return (names,) if isinstance(names, str) else tuple(names)
+
+
+def _dilate_res2net(resnet: ResNet) -> None:
+    """Widen the 3×3 convolutions of the last two stages, strides unchanged, as InSPyReNet does."""
+    for layer, dilations in ((resnet.layer3, [2] * 6), (resnet.layer4, [4, 8, 16])):
+        for block, dilation in zip(cast(nn.Sequential, layer), dilations, strict=True):
+            for conv in block.convs:
+                conv.dilation = conv.padding = (dilation, dilation)
