@@ -9,7 +9,6 @@ from typing import Any, cast
 
 import timm
 import torch
-import torch.nn.functional as F
 from timm.models.resnet import ResNet
 from timm.models.swin_transformer import SwinTransformer, checkpoint_filter_fn
 from torch import Tensor, nn
