@@ -1,0 +1,173 @@
+"""Augmentation, one named pipeline per paper; image, mask, void and points move together.
+
+A pipeline works on samples that the model's geometry has already resized, as each paper does, and
+is a function of the sample and a seed alone.
+"""
+
+import os
+import random
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import cv2
+import numpy as np
+
+# albumentations asks the network for a newer version on import, unless told not to.
+os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
+
+import albumentations as A
+from albumentations.core.type_definitions import Targets
+
+Sample = dict[str, np.ndarray]
+
+
+class Augmentation:
+    """A pipeline of albumentations' transforms whose randomness is given with each call.
+
+    Args:
+        transforms: Applied in order.
+    """
+
+    def __init__(self, transforms: Sequence[A.BasicTransform | A.BaseCompose]) -> None:
+        # strict: an argument that a transform does not know is a mistake, not a warning.
+        self.compose = A.Compose(
+            list(transforms),
+            additional_targets={"void": "mask"},
+            keypoint_params=A.KeypointParams("xy", remove_invisible=False),
+            strict=True,
+        )
+
+    def __call__(self, sample: Mapping[str, np.ndarray], seed: Sequence[int]) -> Sample:
+        """Augment uint8 `image` (H, W, 3), `mask` (H, W) and, where present, `void` (H, W).
+
+        Args:
+            sample: The maps, and optionally `points`, floats (N, 2) as x, y. Points that leave
+                the image stay in the list, outside of it.
+            seed: What the result depends on besides the sample: (seed, epoch, item).
+        """
+        generator = np.random.default_rng(list(seed))
+        # One stream for all transforms. Compose's own seeding hands each transform the same
+        # seed, and two flips of probability 1/2 would always coincide.
+        self.compose.set_random_state(generator, random.Random(int(generator.integers(2**63))))
+        given: dict[str, Any] = dict(sample)
+        given["keypoints"] = given.pop("points", np.empty((0, 2), dtype=np.float32))
+        moved = self.compose(**given)
+        points = moved.pop("keypoints")
+        if "points" in sample:
+            moved["points"] = np.asarray(points, dtype=np.float32).reshape(-1, 2)
+        return moved
+
+
+def isnet() -> Augmentation:
+    """IS-Net: horizontal flip."""
+    return Augmentation([A.HorizontalFlip(p=0.5)])
+
+
+def u2net(crop: int = 288) -> Augmentation:
+    """U²-Net: a random crop of the resized sample and vertical flips.
+
+    The authors' flip is the vertical one; horizontal flips are in their training list as copies
+    (21 106 files of 10 553 images), which is a flip of probability 1/2 here.
+    """
+    return Augmentation(
+        [A.HorizontalFlip(p=0.5), A.VerticalFlip(p=0.5), A.RandomCrop(height=crop, width=crop)]
+    )
+
+
+def inspyrenet() -> Augmentation:
+    """InSPyReNet: scale and crop, horizontal flip, small rotation, slight enhancement."""
+    return Augmentation(
+        [
+            ScaleCrop(low=0.75, high=1.25, p=0.5),
+            A.HorizontalFlip(p=0.5),
+            A.Rotate(
+                limit=(-10, 10),
+                border_mode=cv2.BORDER_CONSTANT,
+                mask_interpolation=cv2.INTER_LINEAR,
+                p=0.5,
+            ),
+            Enhance(highest=1.1, p=1.0),
+        ]
+    )
+
+
+class ScaleCrop(A.DualTransform):
+    """Scales by a random factor and keeps the size: a random crop, or a random place on black.
+
+    Args:
+        low: Smallest factor.
+        high: Largest factor.
+        p: Probability.
+    """
+
+    _targets = (Targets.IMAGE, Targets.MASK, Targets.KEYPOINTS)
+
+    def __init__(self, low: float = 0.75, high: float = 1.25, p: float = 0.5) -> None:
+        super().__init__(p=p)
+        self.low, self.high = low, high
+
+    def get_params_dependent_on_data(
+        self, params: dict[str, Any], data: dict[str, Any]
+    ) -> dict[str, Any]:
+        height, width = params["shape"][:2]
+        factor = self.py_random.uniform(self.low, self.high)
+        # Positive where the scaled image is placed inside, negative where it is cropped.
+        left = self.py_random.random() * (1 - factor) * width
+        top = self.py_random.random() * (1 - factor) * height
+        return {"factor": factor, "left": left, "top": top}
+
+    def apply(
+        self, img: np.ndarray, factor: float, left: float, top: float, **params: Any
+    ) -> np.ndarray:
+        # Half-pixel centres, as everywhere: pixel i covers [i, i + 1).
+        shift = (factor - 1) / 2
+        matrix = np.array([[factor, 0, left + shift], [0, factor, top + shift]])
+        return cv2.warpAffine(img, matrix, (img.shape[1], img.shape[0]), flags=cv2.INTER_LINEAR)
+
+    def apply_to_keypoints(
+        self, keypoints: np.ndarray, factor: float, left: float, top: float, **params: Any
+    ) -> np.ndarray:
+        moved = keypoints.copy()
+        shift = (factor - 1) / 2
+        moved[:, 0] = keypoints[:, 0] * factor + left + shift
+        moved[:, 1] = keypoints[:, 1] * factor + top + shift
+        return moved
+
+
+class Enhance(A.ImageOnlyTransform):
+    """Raises contrast, sharpness and brightness by small random factors, in random order.
+
+    A factor f moves the image to `blank + f * (image - blank)`, where `blank` is its mean grey
+    (contrast), the image smoothed (sharpness), or black (brightness).
+
+    Args:
+        highest: Factors are drawn from [1, highest].
+        p: Probability.
+    """
+
+    def __init__(self, highest: float = 1.1, p: float = 1.0) -> None:
+        super().__init__(p=p)
+        self.highest = highest
+
+    def get_params(self) -> dict[str, Any]:
+        order = ["contrast", "sharpness", "brightness"]
+        self.py_random.shuffle(order)
+        return {"steps": [(name, self.py_random.uniform(1, self.highest)) for name in order]}
+
+    def apply(self, img: np.ndarray, steps: list[tuple[str, float]], **params: Any) -> np.ndarray:
+        for name, factor in steps:
+            if name == "sharpness":
+                img = cv2.addWeighted(img, factor, cv2.filter2D(img, -1, _SMOOTH), 1 - factor, 0)
+            else:
+                blank = _mean_grey(img) if name == "contrast" else 0.0
+                levels = blank + factor * (np.arange(256) - blank)
+                img = cv2.LUT(img, np.clip(np.rint(levels), 0, 255).astype(np.uint8))
+        return img
+
+
+_SMOOTH = np.array([[1, 1, 1], [1, 5, 1], [1, 1, 1]], dtype=np.float32) / 13
+
+
+def _mean_grey(image: np.ndarray) -> float:
+    red, green, blue = cv2.mean(image)[:3]
+    return 0.299 * red + 0.587 * green + 0.114 * blue

@@ -1,0 +1,104 @@
+"""The data module of any data sets that yield samples of a `Batch`."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from lightning import LightningDataModule
+from torch.utils.data import DataLoader, Dataset
+
+from src.errors import UserError
+
+from .loaders import ResumableLoader, evaluation_loader, resolve_workers
+from .samplers import TrainSampler
+
+
+class SegmentationDataModule(LightningDataModule):
+    """Loaders over data sets: training batches resume in mid-epoch, evaluation never repeats.
+
+    The trainer must have `use_distributed_sampler=False`, because the samplers here already
+    divide the images among processes.
+
+    Args:
+        train: Answers `train[Draw]`, a function of the draw and the set's seed alone.
+        val: Answers `val[int]` with samples that have `original`; None validates nothing.
+        test: Sets by name, like `val`.
+        batch_size: Training images per process and step.
+        num_workers: Processes that read ahead; None for one per core, at most 8.
+        seed: Seed of the order in training.
+        drop_last: Drop training's last batch where it is not full.
+        eval_batch_size: Images per batch in validation and test.
+    """
+
+    # More processes than test images leave some processes without any.
+    allow_zero_length_dataloader_with_multiple_devices = True
+
+    def __init__(
+        self,
+        train: Dataset[Any] | None = None,
+        val: Dataset[Any] | None = None,
+        test: Mapping[str, Dataset[Any]] | None = None,
+        batch_size: int = 8,
+        num_workers: int | None = None,
+        seed: int = 0,
+        drop_last: bool = True,
+        eval_batch_size: int = 1,
+    ) -> None:
+        super().__init__()
+        self.train_set, self.val_set = train, val
+        self.test_sets: dict[str, Dataset[Any]] = dict(test or {})
+        self.batch_size, self.eval_batch_size = batch_size, eval_batch_size
+        self.num_workers, self.seed, self.drop_last = num_workers, seed, drop_last
+
+    @property
+    def test_names(self) -> list[str]:
+        """Names of the test sets, in the order of the loaders."""
+        return list(self.test_sets)
+
+    def train_dataloader(self) -> ResumableLoader:
+        if self.train_set is None:
+            raise UserError(
+                "this data has no training set; choose another data=… or set data.train"
+            )
+        rank, world = self._place()
+        sampler = TrainSampler(
+            len(self.train_set),  # type: ignore[arg-type]
+            self.seed,
+            rank,
+            world,
+            self.drop_last,
+            self.train_weights(),
+        )
+        workers = self._workers()
+        return ResumableLoader(self.train_set, sampler, self.batch_size, workers, self.drop_last)
+
+    def val_dataloader(self) -> list[DataLoader[Any]]:
+        return [] if self.val_set is None else [self._evaluate(self.val_set, persistent=True)]
+
+    def test_dataloader(self) -> list[DataLoader[Any]]:
+        if not self.test_sets:
+            raise UserError("this data has no test set; choose another data=… or set data.test")
+        return [self._evaluate(dataset) for dataset in self.test_sets.values()]
+
+    def train_weights(self) -> np.ndarray | None:
+        """Chances of the training images, None for equal ones; for subclasses that weigh them."""
+        return None
+
+    def fingerprint(self) -> dict[str, Any]:
+        """What identifies the data, for the run's provenance; here the sizes of the sets."""
+        named = {"train": self.train_set, "val": self.val_set, **self.test_sets}
+        return {name: {"count": len(s)} for name, s in named.items() if s is not None}  # type: ignore[arg-type]
+
+    def _evaluate(self, dataset: Dataset[Any], persistent: bool = False) -> DataLoader[Any]:
+        rank, world = self._place()
+        workers = self._workers()
+        return evaluation_loader(dataset, self.eval_batch_size, workers, rank, world, persistent)
+
+    def _place(self) -> tuple[int, int]:
+        if self.trainer is None:
+            return 0, 1
+        return self.trainer.global_rank, self.trainer.world_size
+
+    def _workers(self) -> int:
+        processes = self.trainer.world_size if self.trainer else 1
+        return resolve_workers(self.num_workers, processes)

@@ -1,0 +1,150 @@
+"""A training loader that a checkpoint can put back to the exact batch it was at."""
+
+import logging
+import os
+from collections.abc import Iterator
+from typing import Any
+
+import cv2
+import torch
+from torch.utils.data import BatchSampler, DataLoader, Dataset
+
+from src.errors import UserError
+
+from .batch import Batch, collate
+from .samplers import ShardSampler, TrainSampler
+
+log = logging.getLogger(__name__)
+
+_MOST_WORKERS = 8
+
+
+class ResumableLoader(DataLoader[Any]):
+    """Counts the batches it hands out and, restored, starts at the one that follows.
+
+    Lightning saves `state_dict()` with its own progress. Batches that workers have prefetched
+    but nobody has received do not count.
+
+    Args:
+        dataset: Answers `dataset[Draw]` with a sample that depends on nothing else.
+        sampler: Decides the order; its epoch is set by Lightning.
+        batch_size: Images in a batch of this process.
+        num_workers: Processes that read ahead.
+        drop_last: Drop the last batch where it is not full.
+
+    Raises:
+        UserError: The set is smaller than one batch.
+    """
+
+    def __init__(
+        self,
+        dataset: Dataset[Any],
+        sampler: TrainSampler,
+        batch_size: int,
+        num_workers: int = 0,
+        drop_last: bool = True,
+    ) -> None:
+        if drop_last and len(sampler) < batch_size:
+            raise UserError(
+                f"{sampler.length} training images on {sampler.world} process(es) do not fill one"
+                f" batch of {batch_size}; lower model.batch_size or set data.drop_last=false"
+            )
+        super().__init__(
+            dataset,
+            batch_sampler=BatchSampler(sampler, batch_size, drop_last),  # type: ignore[arg-type]
+            **_worker_options(num_workers, persistent=True),
+        )
+        self.order = sampler
+        self.images_per_batch = batch_size
+        self._delivered = 0
+        self._resumed: dict[str, int] | None = None
+
+    def __iter__(self) -> Iterator[Batch]:  # type: ignore[override]
+        first = 0
+        if self._resumed is not None and self._resumed["epoch"] == self.order.epoch:
+            first = self._resumed["batch"]
+        self._resumed = None
+        self._delivered = first
+        self.order.skip(first * self.images_per_batch)
+        return self._count(super().__iter__())
+
+    def state_dict(self) -> dict[str, int]:
+        """The epoch, how many of its batches were handed out, and how it was divided."""
+        return {"epoch": self.order.epoch, "batch": self._delivered, **self._division()}
+
+    def load_state_dict(self, state: dict[str, int]) -> None:
+        """Continue after the batch of `state`, if its epoch is the next to be iterated."""
+        division = {key: state[key] for key in self._division()}
+        if division != self._division() and state["batch"]:
+            log.warning(
+                "resuming in mid-epoch with another division of the data (%s, now %s): images may"
+                " be seen twice or not at all in this epoch",
+                division,
+                self._division(),
+            )
+        self._resumed = {"epoch": state["epoch"], "batch": state["batch"]}
+
+    def _division(self) -> dict[str, int]:
+        return {
+            "images": self.order.length,
+            "batch_size": self.images_per_batch,
+            "processes": self.order.world,
+        }
+
+    def _count(self, batches: Iterator[Batch]) -> Iterator[Batch]:
+        for batch in batches:
+            self._delivered += 1
+            yield batch
+
+
+def evaluation_loader(
+    dataset: Dataset[Any],
+    batch_size: int = 1,
+    num_workers: int = 0,
+    rank: int = 0,
+    world: int = 1,
+    persistent: bool = False,
+) -> DataLoader[Any]:
+    """Loads this process's shard of a set, in order, each image once.
+
+    Args:
+        dataset: Answers `dataset[int]` with a sample that has `original`.
+        batch_size: Images in a batch; masks at original size stay a list.
+        num_workers: Processes that read ahead.
+        rank: This process.
+        world: How many processes share the set.
+        persistent: Keep the workers between passes, for a set that is validated on repeatedly.
+    """
+    return DataLoader(
+        dataset,
+        batch_size=batch_size,
+        sampler=ShardSampler(len(dataset), rank, world),  # type: ignore[arg-type]
+        **_worker_options(num_workers, persistent),
+    )
+
+
+def resolve_workers(num_workers: int | None, processes: int = 1) -> int:
+    """The number of worker processes: as given, or one per core that this process may use."""
+    if num_workers is not None:
+        return num_workers
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return min(_MOST_WORKERS, (cores or 1) // processes)
+
+
+def _worker_options(num_workers: int, persistent: bool) -> dict[str, Any]:
+    return {
+        "num_workers": num_workers,
+        "collate_fn": collate,
+        "worker_init_fn": _one_thread,
+        "persistent_workers": persistent and num_workers > 0,
+        "pin_memory": torch.cuda.is_available(),
+        # Its own generator: starting an epoch must not move the run's random state, or a resumed
+        # run would differ from an uninterrupted one.
+        "generator": torch.Generator(),
+    }
+
+
+def _one_thread(worker: int) -> None:
+    # Workers share the cores among themselves; OpenCV's pool in each would oversubscribe them.
+    cv2.setNumThreads(0)
+    torch.set_num_threads(1)

@@ -1,0 +1,257 @@
+"""Which image belongs to which mask: folders paired by stem, or a table; all faults at once."""
+
+import csv
+import hashlib
+import logging
+import os
+import zlib
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from src.errors import UserError
+
+from .images import EXTENSIONS, ImageError, header_size
+from .sources import Folder, Source, Table
+
+log = logging.getLogger(__name__)
+
+# Header reads wait for the disk or the network far more than for a core.
+_READERS = 16
+_SHOWN = 200
+
+
+class Pair(NamedTuple):
+    """One image with its mask; `name` is the path below the image folder, without extension."""
+
+    name: str
+    image: Path
+    mask: Path
+    set: str = ""
+
+
+class DataError(UserError):
+    """Everything wrong with a data set, in one message with a count.
+
+    Args:
+        where: The data set.
+        problems: One sentence each, starting with the path.
+        advice: Last line of the message.
+    """
+
+    def __init__(self, where: str, problems: Sequence[str], advice: str = "") -> None:
+        self.where, self.problems = where, list(problems)
+        shown = "".join(f"\n  {problem}" for problem in self.problems[:_SHOWN])
+        more = len(self.problems) - _SHOWN
+        rest = f"\n  … and {more} more: python -m src.datamodules.check lists all" * (more > 0)
+        noun = "problem" if len(self.problems) == 1 else "problems"
+        super().__init__(
+            f"{where}: {len(self.problems)} {noun}{shown}{rest}{advice and chr(10)}{advice}"
+        )
+
+
+def index_pairs(
+    root: str | Path | None, source: Source, name: str, on_error: str = "stop"
+) -> list[Pair]:
+    """List the pairs of a set in the order of their names, checked by their headers.
+
+    Args:
+        root: Folder that the source's paths start from; None for the working folder.
+        source: Where the files are.
+        name: The set's name, for messages.
+        on_error: `stop` at faulty pairs, or `skip` them with a warning. A missing folder, an
+            empty set and a wrong count always stop.
+
+    Raises:
+        DataError: Folder missing, or files unpaired, doubled, empty, unreadable, or of another
+            size than their partner: all of them in one message.
+    """
+    pairs, problems = _match(Path(root or "").expanduser(), source, name)
+    with ThreadPoolExecutor(_READERS) as readers:
+        faults = list(readers.map(_header_fault, pairs))
+    sound = [pair for pair, fault in zip(pairs, faults, strict=True) if fault is None]
+    problems += [fault for fault in faults if fault is not None]
+    if problems and on_error == "stop":
+        raise DataError(name, problems)
+    for problem in problems:
+        log.warning("%s: skipped %s", name, problem)
+    _check_count(len(pairs), source, name, strict=on_error == "stop")
+    kept = [pair._replace(set=name) for pair in sound if pair.name not in source.exclude]
+    if not kept:
+        raise DataError(name, [f"{source}: no pair of an image and a mask is left"])
+    if len(kept) < len(sound):
+        log.info("%s: %d known faulty images left out", name, len(sound) - len(kept))
+    return kept
+
+
+def index_sets(
+    root: str | Path | None, sources: Mapping[str, Source], on_error: str, problems: list[str]
+) -> dict[str, list[Pair]]:
+    """List the pairs of several sets by name; what is wrong with them is added to `problems`."""
+    found: dict[str, list[Pair]] = {}
+    for name, source in sources.items():
+        try:
+            found[name] = index_pairs(root, source, name, on_error)
+        except DataError as error:
+            problems += [f"{name}: {problem}" for problem in error.problems]
+    return found
+
+
+def join_sets(sets: Mapping[str, Sequence[Pair]]) -> list[Pair]:
+    """One list of all sets; names become `set/name` where there are several."""
+    if len(sets) == 1:
+        return [pair for pairs in sets.values() for pair in pairs]
+    return [
+        pair._replace(name=f"{name}/{pair.name}") for name, pairs in sets.items() for pair in pairs
+    ]
+
+
+def hold_out(pairs: Sequence[Pair], share: float) -> tuple[list[Pair], list[Pair]]:
+    """Divide pairs into those kept and a share held out, by a hash of each name alone.
+
+    The choice of an image depends on no other image, no seed and no machine. At least one is held
+    out where the share is not zero.
+    """
+    if not share or not pairs:
+        return list(pairs), []
+    hashes = [zlib.crc32(pair.name.encode()) / 2**32 for pair in pairs]
+    threshold = max(share, min(hashes) + 2**-32)
+    kept = [pair for pair, value in zip(pairs, hashes, strict=True) if value >= threshold]
+    held = [pair for pair, value in zip(pairs, hashes, strict=True) if value < threshold]
+    return kept, held
+
+
+def state_hash(pairs: Sequence[Pair], *settings: object) -> str:
+    """Changes with any name, file size, time of change or setting: the key of what is derived."""
+    digest = hashlib.sha256(repr(settings).encode())
+    for pair in pairs:
+        image, mask = pair.image.stat(), pair.mask.stat()
+        state = (image.st_size, image.st_mtime_ns, mask.st_size, mask.st_mtime_ns)
+        digest.update(f"{pair.image.resolve()}|{pair.mask.resolve()}|{state}\n".encode())
+    return digest.hexdigest()[:16]
+
+
+def fingerprint(pairs: Sequence[Pair]) -> dict[str, Any]:
+    """Sets, count, and a hash of names and file sizes that is the same on every machine."""
+    digest = hashlib.sha256()
+    for pair in pairs:
+        sizes = pair.image.stat().st_size, pair.mask.stat().st_size
+        digest.update(f"{pair.set}/{pair.name}|{sizes}\n".encode())
+    sets = sorted({pair.set for pair in pairs})
+    return {"sets": sets, "count": len(pairs), "sha256": digest.hexdigest()}
+
+
+def _match(base: Path, source: Source, name: str) -> tuple[list[Pair], list[str]]:
+    if isinstance(source, Table):
+        return _read_table(base, source, name)
+    return _match_stems(base, source, name)
+
+
+def _match_stems(base: Path, source: Folder, name: str) -> tuple[list[Pair], list[str]]:
+    image_folder = _find(base, source.images, source.hint, name)
+    mask_folder = _find(base, source.masks, source.hint, name)
+    if image_folder.resolve() == mask_folder.resolve() and not source.mask_suffix:
+        raise DataError(name, [f"{image_folder}: images and masks in one folder need mask_suffix"])
+    masks, problems = _by_stem(mask_folder, source.mask_suffix)
+    images, doubled = _by_stem(image_folder, "")
+    if image_folder.resolve() == mask_folder.resolve():
+        images = {k: v for k, v in images.items() if not k.endswith(source.mask_suffix)}
+    problems += doubled
+    for stem in sorted(images.keys() - masks.keys()):
+        problems.append(f"{images[stem]}: no mask {mask_folder / stem}{source.mask_suffix}.*")
+    for stem in sorted(masks.keys() - images.keys()):
+        problems.append(f"{masks[stem]}: no image {image_folder / stem}.*")
+    both = sorted(images.keys() & masks.keys())
+    return [Pair(stem, images[stem], masks[stem]) for stem in both], problems
+
+
+def _find(base: Path, candidates: str | Sequence[str], hint: str, name: str) -> Path:
+    """The first candidate that is a folder."""
+    folders = [base / Path(candidate).expanduser() for candidate in _several(candidates)]
+    for folder in folders:
+        if folder.is_dir():
+            if folder != folders[0]:
+                log.info("%s: found as %s", name, folder)
+            return folder
+    others = f" (nor {', nor '.join(map(str, folders[1:]))})" if folders[1:] else ""
+    raise DataError(name, [f"no folder {folders[0]}{others}.{_advice(hint)}"])
+
+
+def _advice(hint: str) -> str:
+    return f" Get the set from {hint} and put it there." if hint else ""
+
+
+def _by_stem(folder: Path, suffix: str) -> tuple[dict[str, Path], list[str]]:
+    """Image files below a folder by relative path without extension and suffix."""
+    found: dict[str, Path] = {}
+    problems = []
+    for path in _image_files(folder):
+        stem = path.relative_to(folder).with_suffix("").as_posix()
+        if not stem.endswith(suffix):
+            continue
+        stem = stem.removesuffix(suffix)
+        if stem in found:
+            problems.append(f"{path}: same stem as {found[stem].name}; keep one of them")
+        else:
+            found[stem] = path
+    return found, problems
+
+
+def _image_files(folder: Path) -> Iterable[Path]:
+    for parent, folders, files in os.walk(folder, followlinks=True):
+        folders[:] = sorted(f for f in folders if not f.startswith((".", "__MACOSX")))
+        for file in sorted(files):
+            if not file.startswith(".") and Path(file).suffix.lower() in EXTENSIONS:
+                yield Path(parent, file)
+
+
+def _read_table(base: Path, source: Table, name: str) -> tuple[list[Pair], list[str]]:
+    path = base / Path(source.csv).expanduser()
+    if not path.is_file():
+        raise DataError(name, [f"no file {path}.{_advice(source.hint)}"])
+    with path.open(newline="", encoding="utf-8-sig") as file:
+        reader = csv.DictReader(file)
+        columns = reader.fieldnames or []
+        if not {"image", "mask"} <= set(columns):
+            raise DataError(name, [f"{path}: has columns {list(columns)}, needs image and mask"])
+        rows = [(row["image"], row["mask"]) for row in reader]
+    pairs: dict[str, Pair] = {}
+    problems = []
+    for line, (image, mask) in enumerate(rows, start=2):
+        stem = Path(image or "").with_suffix("").as_posix() if image else ""
+        if not image or not mask:
+            problems.append(f"{path}, line {line}: image or mask is empty")
+        elif stem in pairs:
+            problems.append(f"{path}, line {line}: image {image} again, or another of its stem")
+        else:
+            pairs[stem] = Pair(stem, path.parent / image, path.parent / mask)
+    return list(pairs.values()), problems
+
+
+def _header_fault(pair: Pair) -> str | None:
+    try:
+        image, mask = header_size(pair.image), header_size(pair.mask)
+    except ImageError as error:
+        return str(error)
+    if image != mask:
+        return (
+            f"{pair.mask}: {mask[1]}×{mask[0]}, but its image {pair.image} is {image[1]}×{image[0]}"
+        )
+    return None
+
+
+def _check_count(found: int, source: Source, name: str, *, strict: bool) -> None:
+    if source.count is None or found == source.count:
+        return
+    message = (
+        f"{found} pairs found, {source.count} expected (an incomplete copy?); if yours differs on"
+        f" purpose, set this set's count to {found} or null"
+    )
+    if strict:
+        raise DataError(name, [message])
+    log.warning("%s: %s", name, message)
+
+
+def _several(value: str | Sequence[str]) -> list[str]:
+    return [value] if isinstance(value, str) else list(value)
