@@ -17,14 +17,14 @@ def score_baselines(
 ) -> list[tuple[str, str, int, dict[str, float]]]:
     """(method, test set, images, values) of an Otsu threshold and of the mean training mask."""
     datamodule.setup("fit")
-    mean = (mean_mask(datamodule.train, size, TRAINING_MASKS) * 255).astype(np.uint8)
+    mean = (mean_mask(datamodule.train_set, size, TRAINING_MASKS) * 255).astype(np.uint8)
     methods: dict[str, Callable[[np.ndarray], np.ndarray]] = {
         "Otsu threshold": otsu_map,
         "mean mask": lambda image: mean,
     }
     return [
         (method, name, len(dataset), _score(dataset, predict, metrics))
-        for name, dataset in datamodule.test.items()
+        for name, dataset in datamodule.test_sets.items()
         for method, predict in methods.items()
     ]
 

@@ -46,13 +46,13 @@ class ResultWriter(Callback):
         return {name: float(value) for name, value in scores.compute().items()}
 
     def _per_image(self, trainer: Trainer, pl_module: LightningModule) -> list[dict[str, Any]]:
-        rows = []
-        loaders = trainer.test_dataloaders
-        for (name, scores), loader in zip(pl_module.test_scores.items(), loaders, strict=True):  # type: ignore[union-attr,operator,arg-type]
-            names = loader.dataset.names
-            for row in scores.per_image():
-                image = names[int(row["index"])]
-                rows.append(
-                    {"set": name, "name": image, **{k: v for k, v in row.items() if k != "index"}}
-                )
-        return rows
+        sets = trainer.datamodule.test_sets  # type: ignore[attr-defined]
+        return [
+            {"set": name, "name": sets[name].names[int(row["index"])], **_without_index(row)}
+            for name, scores in pl_module.test_scores.items()  # type: ignore[union-attr,operator]
+            for row in scores.per_image()
+        ]
+
+
+def _without_index(row: dict[str, float]) -> dict[str, float]:
+    return {name: value for name, value in row.items() if name != "index"}

@@ -17,14 +17,22 @@ from omegaconf import DictConfig, OmegaConf
 from src.errors import UserError
 
 from . import freeze
-from .jobs import run_child
+from .sweep import run_job
 
 log = logging.getLogger(__name__)
 
 
 def register() -> None:
-    """Make `${run_folder:…}` known: the folder to resume, or a new one."""
+    """Make `${run_folder:…}` and `${choice:…}` known to the configs."""
     OmegaConf.register_new_resolver("run_folder", run_folder, replace=True)
+    OmegaConf.register_new_resolver("choice", choice, replace=True)
+
+
+def choice(group: str) -> str:
+    """What the command chose of a group, `dis5k` for `data=dis5k`; outside a door, its name."""
+    if not HydraConfig.initialized():
+        return group
+    return str(HydraConfig.get().runtime.choices.get(group) or "none")
 
 
 def run_folder(resume: str | None, parent: str) -> str:
@@ -61,8 +69,10 @@ def start_evaluation(cfg: DictConfig) -> None:
 
 def _start(cfg: DictConfig) -> float | None:
     hydra = HydraConfig.get()
-    folder = Path(cfg.resume or hydra.runtime.output_dir).absolute()
     overrides = [o for o in hydra.overrides.task if not o.startswith("resume=")]
+    if hydra.mode == RunMode.MULTIRUN:
+        return run_job(cfg, Path(hydra.sweep.dir).absolute(), overrides)
+    folder = Path(cfg.resume or hydra.runtime.output_dir).absolute()
     if cfg.resume is not None:
         _amend(folder, overrides)
     elif _first_rank():
@@ -70,8 +80,6 @@ def _start(cfg: DictConfig) -> float | None:
     else:
         freeze.wait_for_config(folder)
     command = [sys.executable, "-m", "src.runs.execute", str(folder)]
-    if hydra.mode == RunMode.MULTIRUN:
-        return run_child(command, folder)
     sys.stdout.flush()
     os.execv(sys.executable, command)
 

@@ -18,7 +18,6 @@ from lightning import LightningDataModule, Trainer
 from omegaconf import DictConfig, OmegaConf
 
 from src.errors import UserError
-from src.lit_modules.segmentation import SegmentationModule
 from src.networks.weights import load_official
 
 from . import checkpoints, provenance
@@ -51,7 +50,7 @@ def _fit_and_test(
     cfg: DictConfig,
     folder: Path,
     trainer: Trainer,
-    module: SegmentationModule,
+    module: Any,
     datamodule: LightningDataModule,
 ) -> None:
     if cfg.fit:
@@ -77,8 +76,10 @@ def _tested_checkpoint(cfg: DictConfig, folder: Path) -> Path | None:
     return None if cfg.init_from and not cfg.fit else checkpoints.best(folder)
 
 
-def build_module(cfg: DictConfig) -> SegmentationModule:
+def build_module(cfg: DictConfig) -> Any:
     """The LightningModule of a model's config."""
+    from src.lit_modules.segmentation import SegmentationModule
+
     model = cfg.model
     network = build(model.network)
     network.train()
@@ -113,14 +114,17 @@ def build_trainer(cfg: DictConfig, folder: Path) -> Trainer:
 
 
 def build(node: Any, **arguments: Any) -> Any:
-    """Instantiate a config node; what it raises comes out as itself, not wrapped by Hydra."""
+    """Instantiate a config node; a value it refuses is the user's to mend, so it says which."""
     if node is None:
         return None
     try:
         return instantiate(node, **arguments, _convert_="all")
     except InstantiationException as error:
-        if isinstance(error.__cause__, ValueError):
-            raise error.__cause__ from None
+        cause = error.__cause__
+        if isinstance(cause, UserError):
+            raise cause from None
+        if isinstance(cause, ValueError | TypeError):
+            raise UserError(f"{node.get('_target_', 'config')}: {cause}") from error
         raise
 
 

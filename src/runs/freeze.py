@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import os
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,6 +11,8 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from src.errors import UserError
+
+from .results import replace_file
 
 CONFIG = "config.yaml"
 # Stands for the run's folder in the frozen file, so that a folder can be moved and resumed.
@@ -35,9 +36,7 @@ def freeze(cfg: DictConfig, folder: Path) -> Path:
     """Write the resolved config as `<folder>/config.yaml` and return its path."""
     path = folder / CONFIG
     folder.mkdir(parents=True, exist_ok=True)
-    temporary = folder / f".{CONFIG}.{os.getpid()}"
-    temporary.write_text(OmegaConf.to_yaml(resolved(cfg)))
-    temporary.replace(path)
+    replace_file(path, OmegaConf.to_yaml(resolved(cfg)))
     return path
 
 

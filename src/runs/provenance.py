@@ -14,6 +14,7 @@ import torch
 from omegaconf import DictConfig, OmegaConf
 
 from .freeze import config_hash
+from .results import replace_file
 
 PROVENANCE = "provenance.json"
 _PACKAGES = ("torch", "lightning", "timm", "torchmetrics", "albumentations", "numpy", "numba")
@@ -39,9 +40,7 @@ def write(folder: Path, **entries: Any) -> None:
     """Add entries to the run's provenance file; an interrupted write leaves the old file."""
     path = folder / PROVENANCE
     known = json.loads(path.read_text()) if path.is_file() else {}
-    temporary = path.with_suffix(f".{os.getpid()}")
-    temporary.write_text(json.dumps({**known, **entries}, indent=2, default=str) + "\n")
-    temporary.replace(path)
+    replace_file(path, json.dumps({**known, **entries}, indent=2, default=str) + "\n")
 
 
 def file_hash(path: str | Path) -> str:

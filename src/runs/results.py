@@ -16,7 +16,7 @@ PER_IMAGE = "per_image.csv"
 
 def write_results(folder: Path, results: Table) -> None:
     """`{data set: {metric: value}}` as `results.json`."""
-    _replace(folder / RESULTS, json.dumps(results, indent=2) + "\n")
+    replace_file(folder / RESULTS, json.dumps(results, indent=2) + "\n")
 
 
 def write_per_image(folder: Path, rows: Sequence[Mapping[str, Any]]) -> None:
@@ -41,7 +41,8 @@ def markdown(rows: Sequence[tuple[str, str, int, Row]], note: str = "", digits: 
     return f"{table}\n{note}\n" if note else table
 
 
-def _replace(path: Path, text: str) -> None:
+def replace_file(path: Path, text: str) -> None:
+    """Write a file whole or not at all."""
     temporary = path.with_suffix(f".{os.getpid()}")
     temporary.write_text(text)
     temporary.replace(path)
