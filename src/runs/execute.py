@@ -137,11 +137,24 @@ def _note_weights(cfg: DictConfig, folder: Path) -> None:
     provenance.write(folder, weights=hashes)
 
 
+def _quieten() -> None:
+    """Leave out what Lightning says of itself and of versions; a user can mend none of it."""
+    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
+    for message in (
+        ".*does not have many workers.*",
+        ".*isinstance.treespec, LeafSpec.*",
+        ".*is smaller than the logging interval.*",
+        ".*Checkpoint directory .* exists and is not empty.*",
+        ".*Experiment logs directory .* exists and is not empty.*",
+    ):
+        warnings.filterwarnings("ignore", message=message)
+
+
 def main() -> None:
     if len(sys.argv) != 2:
         sys.exit("usage: python -m src.runs.execute <run folder>")
     logging.basicConfig(level=logging.INFO, format="%(message)s")
-    warnings.filterwarnings("ignore", message=".*does not have many workers.*")
+    _quieten()
     try:
         execute(Path(sys.argv[1]))
     except UserError as error:
