@@ -5,16 +5,16 @@ The one place that knows timm's layouts (NCHW or NHWC, four stages or five, a st
 
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, NoReturn, cast
 
 import timm
-import torch
 from timm.models.resnet import ResNet
 from timm.models.swin_transformer import SwinTransformer, checkpoint_filter_fn
 from torch import Tensor, nn
 
 from .recompute import recomputed
 from .swin_windows import shifted_window_mask, swin_block
+from .weights import read_state, strip_wrappers
 
 REDUCTIONS = (4, 4, 8, 16, 32)
 
@@ -63,7 +63,12 @@ class Backbone(nn.Module):
 class ResNetBackbone(Backbone):
     """ResNet and its kin. The first map is the stem's after max-pooling."""
 
-    def __init__(self, resnet: ResNet) -> None:
+    layer1: nn.Sequential
+    layer2: nn.Sequential
+    layer3: nn.Sequential
+    layer4: nn.Sequential
+
+    def __init__(self, resnet: Any) -> None:
         super().__init__()
         self.conv1, self.bn1, self.act1 = resnet.conv1, resnet.bn1, resnet.act1
         self.maxpool = resnet.maxpool
@@ -75,7 +80,7 @@ class ResNetBackbone(Backbone):
         x = self.maxpool(self.act1(self.bn1(self.conv1(image))))
         features = [x]
         for layer in (self.layer1, self.layer2, self.layer3, self.layer4):
-            for block in cast(nn.Sequential, layer):
+            for block in layer:
                 x = self._run(block, x)
             features.append(x)
         return features
@@ -88,28 +93,29 @@ class SwinBackbone(Backbone):
     always shifted and masked, also where the map is not larger than one window.
     """
 
-    def __init__(self, swin: SwinTransformer) -> None:
+    layers: nn.Sequential
+
+    def __init__(self, swin: Any) -> None:
         super().__init__()
         widths = [info["num_chs"] for info in swin.feature_info]
         self.patch_embed = swin.patch_embed
         self.layers = swin.layers
         self.norms = nn.ModuleList(nn.LayerNorm(width) for width in widths)
         self.channels = (widths[0], *widths)
-        for stage in self.layers:
+        for stage in swin.layers:
             for block in stage.blocks:
-                block.attn.fused_attn = True  # the same mathematics, without the N×N matrix
+                block.attn.fused_attn = True  # scaled_dot_product_attention; timm's default is not
 
     def forward(self, image: Tensor) -> list[Tensor]:
         x = self.patch_embed(image)
         maps = [x]
-        for stage, norm in zip(cast(nn.Sequential, self.layers), self.norms, strict=True):
+        for stage, norm in zip(self.layers, self.norms, strict=True):
             x = self._stage(stage, x)
             maps.append(norm(x))
         return [x.permute(0, 3, 1, 2) for x in maps]
 
-    def _stage(self, stage: nn.Module, x: Tensor) -> Tensor:
-        x = cast(nn.Module, stage.downsample)(x)
-        blocks = list(cast(nn.Sequential, stage.blocks))
+    def _stage(self, stage: Any, x: Tensor) -> Tensor:
+        x, blocks = stage.downsample(x), list(stage.blocks)
         mask = shifted_window_mask(x, blocks[-1].window_size, blocks[-1].shift_size)
         for block in blocks:
             if self.checkpointing and self.training:
@@ -138,35 +144,37 @@ class SwinBackbone(Backbone):
 class StageBackbone(Backbone):
     """Any other timm network with stages at strides 4, 8, 16 and 32.
 
-    They have no stem map at stride 4, so that the first two maps are the same one.
+    They have no stem map at stride 4, so that the first two maps are the same one. Checkpointing
+    is timm's own, in which a BatchNorm, where there is one, counts each batch twice.
     """
 
-    def __init__(self, network: nn.Module, name: str) -> None:
+    body: Any
+
+    def __init__(self, network: Any, name: str) -> None:
         super().__init__()
-        info = list(cast(Any, network).feature_info)
+        info = list(getattr(network, "feature_info", []))
         strides = [stage["reduction"] for stage in info]
         if not hasattr(network, "forward_intermediates") or not set(REDUCTIONS) <= set(strides):
-            raise ValueError(
-                f"backbone {name!r} has maps at strides {sorted(set(strides))}; needed are "
-                "4, 8, 16 and 32: choose a ResNet, Res2Net, Swin, ConvNeXt or PVT-v2"
-            )
+            _unsuitable(name, f"has maps at strides {sorted(set(strides))}, not 4, 8, 16 and 32")
+        if network.pretrained_cfg.get("fixed_input_size"):
+            _unsuitable(name, "takes images of one size only")
         last = {stride: index for index, stride in enumerate(strides)}
         self.indices = [last[stride] for stride in REDUCTIONS[1:]]
         widths = [info[index]["num_chs"] for index in self.indices]
         self.channels = (widths[0], *widths)
         # What lies behind the last map would never get a gradient.
-        cast(Any, network).prune_intermediate_layers(self.indices, prune_norm=True, prune_head=True)
+        network.prune_intermediate_layers(self.indices, prune_norm=True, prune_head=True)
         self.body = network
 
     def forward(self, image: Tensor) -> list[Tensor]:
-        maps = cast(Any, self.body).forward_intermediates(
+        maps = self.body.forward_intermediates(
             image, indices=self.indices, norm=False, intermediates_only=True
         )
         return [maps[0], *maps]
 
     def set_grad_checkpointing(self, enable: bool = True) -> None:
         super().set_grad_checkpointing(enable)
-        cast(Any, self.body).set_grad_checkpointing(enable)
+        self.body.set_grad_checkpointing(enable)
 
 
 def build_backbone(name: str, pretrained: bool | str | Path = False) -> Backbone:
@@ -184,6 +192,12 @@ def build_backbone(name: str, pretrained: bool | str | Path = False) -> Backbone
     if isinstance(network, SwinTransformer):
         return SwinBackbone(network)
     return StageBackbone(network, name)
+
+
+def _unsuitable(name: str, reason: str) -> NoReturn:
+    raise ValueError(
+        f"backbone {name!r} {reason}; choose a ResNet, Res2Net, Swin, ConvNeXt or PVT-v2"
+    )
 
 
 def _timm_network(name: str, pretrained: bool | str | Path) -> nn.Module:
@@ -228,26 +242,21 @@ def _load_file(network: nn.Module, name: str, path: Path) -> None:
 
 
 def _read(path: Path) -> dict[str, Tensor]:
-    if not path.is_file():
-        raise FileNotFoundError(f"pretrained={path}: no such file; give the backbone's weights")
-    if path.suffix == ".safetensors":
+    if path.suffix == ".safetensors" and path.is_file():
         from safetensors.torch import load_file
 
         return load_file(path)
-    checkpoint = torch.load(path, map_location="cpu", weights_only=True)
-    for nest in ("state_dict", "model"):
-        checkpoint = checkpoint.get(nest, checkpoint)
-    return {key.removeprefix("module."): value for key, value in checkpoint.items()}
+    return strip_wrappers(read_state(path))
 
 
-def _classifiers(network: nn.Module) -> tuple[str, ...]:
-    names = cast(Any, network).pretrained_cfg.get("classifier") or ()
+def _classifiers(network: Any) -> tuple[str, ...]:
+    names = network.pretrained_cfg.get("classifier") or ()
     return (names,) if isinstance(names, str) else tuple(names)
 
 
-def _dilate_res2net(resnet: ResNet) -> None:
+def _dilate_res2net(resnet: Any) -> None:
     """Widen the 3×3 convolutions of the last two stages, strides unchanged, as InSPyReNet does."""
     for layer, dilations in ((resnet.layer3, [2] * 6), (resnet.layer4, [4, 8, 16])):
-        for block, dilation in zip(cast(nn.Sequential, layer), dilations, strict=True):
+        for block, dilation in zip(layer, dilations, strict=True):
             for conv in block.convs:
                 conv.dilation = conv.padding = (dilation, dilation)

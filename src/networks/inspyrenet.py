@@ -12,6 +12,7 @@ from .axial_attention import AxialDecoder, AxialEncoder
 from .backbone import build_backbone
 from .context_attention import ScaleInvariantAttention
 from .output import Output
+from .precision import at_least_fp32
 from .pyramid import ImagePyramid, transition_map
 from .recompute import recomputed
 
@@ -88,7 +89,7 @@ class InSPyReNet(nn.Module):
         coarse = _output(self._levels(image_lr), image_lr).masks[0]
         fine = self._levels(image)
         mask = _resize(coarse, fine.masks[3].shape[2:])
-        masks, laplacians = [mask], []
+        masks, laplacians = [mask], list[Tensor]()
         for ellipse, laplacian in zip(reversed(_ELLIPSES), reversed(fine.laplacians), strict=True):
             near_edges = _resize(transition_map(mask, ellipse), laplacian.shape[2:])
             laplacians.insert(0, near_edges * laplacian)
@@ -109,6 +110,7 @@ class InSPyReNet(nn.Module):
             self._run(encoder, x) for encoder, x in zip(self.encoders, maps, strict=True)
         )
         features, d3 = self._run(self.decoder, coarser)
+        d3 = at_least_fp32(d3)  # as the pyramid's other maps
         features = _resize(features, (height // 4, width // 4))
         joined = torch.cat([_resize(x2, features.shape[2:]), features], dim=1)
         features, p2, d2 = self._refine(2, joined, d3, None)
