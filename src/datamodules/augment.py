@@ -63,14 +63,16 @@ def isnet() -> Augmentation:
     return Augmentation([A.HorizontalFlip(p=0.5)])
 
 
-def u2net(crop: int = 288) -> Augmentation:
-    """U²-Net: a random crop of the resized sample and vertical flips.
+def u2net(size: int | Sequence[int] = 320, share: float = 0.9) -> Augmentation:
+    """U²-Net: a random crop of `share` of the resized sample's sides (288 of 320) and flips.
 
     The authors' flip is the vertical one; horizontal flips are in their training list as copies
     (21 106 files of 10 553 images), which is a flip of probability 1/2 here.
     """
+    sides = (size, size) if isinstance(size, int) else tuple(size)
+    height, width = (max(1, round(share * side)) for side in sides)
     return Augmentation(
-        [A.HorizontalFlip(p=0.5), A.VerticalFlip(p=0.5), A.RandomCrop(height=crop, width=crop)]
+        [A.HorizontalFlip(p=0.5), A.VerticalFlip(p=0.5), A.RandomCrop(height=height, width=width)]
     )
 
 

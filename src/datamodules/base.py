@@ -68,6 +68,7 @@ class SegmentationDataModule(LightningDataModule):
             world,
             self.drop_last,
             self.train_weights(),
+            fixed=self.trainer is not None and self.trainer.overfit_batches > 0,  # type: ignore[attr-defined]
         )
         workers = self._workers()
         return ResumableLoader(self.train_set, sampler, self.batch_size, workers, self.drop_last)
@@ -86,7 +87,8 @@ class SegmentationDataModule(LightningDataModule):
 
     def fingerprint(self) -> dict[str, Any]:
         """What identifies the data, for the run's provenance; here the sizes of the sets."""
-        named = {"train": self.train_set, "val": self.val_set, **self.test_sets}
+        tests = {f"test/{name}": dataset for name, dataset in self.test_sets.items()}
+        named = {"train": self.train_set, "val": self.val_set, **tests}
         return {name: {"count": len(s)} for name, s in named.items() if s is not None}  # type: ignore[arg-type]
 
     def _evaluate(self, dataset: Dataset[Any], persistent: bool = False) -> DataLoader[Any]:

@@ -16,6 +16,7 @@ from src.geometry import Geometry
 from .augment import Augmentation
 from .base import SegmentationDataModule
 from .batch import Draw
+from .cache import SampleCache, open_cache
 from .images import read_image, read_mask
 from .masks import mask_faults
 from .pairs import (
@@ -25,6 +26,7 @@ from .pairs import (
     hold_out,
     index_sets,
     join_sets,
+    state_hash,
 )
 from .samplers import HardExamples, shares_to_weights
 from .sources import parse_sources, require_root
@@ -58,6 +60,7 @@ class ImageMaskDataset(Dataset[dict[str, Any]]):
         evaluate: bool = False,
         reduced_decode: bool = False,
     ) -> None:
+        self.cache: SampleCache | None = None
         self.pairs, self.geometry, self.augment = list(pairs), geometry, augment
         self.seed, self.evaluate, self.reduced_decode = seed, evaluate, reduced_decode
 
@@ -84,8 +87,17 @@ class ImageMaskDataset(Dataset[dict[str, Any]]):
 
     def resized(self, item: int) -> tuple[np.ndarray, np.ndarray]:
         """Image (h, w, 3) and mask (h, w), uint8, at the network's size, before augmentation."""
+        if self.cache is not None:
+            return self.cache[item]
         mask = read_mask(self.pairs[item].mask)
         return self._image(item), self.geometry.resize_mask(mask)
+
+    def fill_cache(self, kind: Literal["disk", "ram"], folder: Path, workers: int) -> None:
+        """Serve resized samples from a cache from now on, made first where there is none."""
+        geometry = self.geometry
+        settings = (geometry.size, geometry.image_kernel, geometry.mask_kernel, self.reduced_decode)
+        key = state_hash(self.pairs, *settings)
+        self.cache = open_cache(self, geometry.size, key, kind, folder, workers)
 
     def _image(self, item: int) -> np.ndarray:
         at_least = self.geometry.size if self.reduced_decode else None
@@ -182,21 +194,21 @@ class FolderDataModule(SegmentationDataModule):
             raise UserError("no training set: data.train.images=DIR data.train.masks=DIR")
         require_root(self.root, [*self.train.values(), *self.val.values(), *self.test.values()])
         problems: list[str] = []
-        found: dict[str, list[Pair]] = {}
-        if stage != "test" and "train" not in self.pairs:
-            found |= self._find_training(problems)
+        training: dict[str, list[Pair]] = {}
+        tests: dict[str, list[Pair]] = {}
+        lost: list[str] = []
+        if stage != "test" and not self.pairs:
+            training = self._find_training(problems)
         if stage in (None, "fit", "test") and not self.test_sets:
-            found |= index_sets(self.root, self.test, self.on_error, problems)
+            tests = index_sets(self.root, self.test, self.on_error, problems)
+            lost = [name for name in self.test if name not in tests]
         if problems:
-            lost = [name for name in self.test if name not in found and name not in self.pairs]
             advice = f"A test set can be left out: '~data.test.{lost[0]}'" if lost else ""
             raise DataError("data", problems, advice)
-        self.pairs |= found
-        if "train" in found:
-            self._set_up_training()
-        if not self.test_sets:
-            tests = {name: found[name] for name in self.test if name in found}
-            self.test_sets = {name: self._evaluated(pairs) for name, pairs in tests.items()}
+        if training:
+            self._set_up_training(training)
+        for name, pairs in tests.items():
+            self.test_sets[name] = self._evaluated(pairs)
 
     def train_weights(self) -> np.ndarray | None:
         pairs = self.pairs["train"]
@@ -208,7 +220,14 @@ class FolderDataModule(SegmentationDataModule):
 
     def fingerprint(self) -> dict[str, Any]:
         """Sets, counts and a hash of the files' names and sizes, for every set in use."""
-        return {name: fingerprint(pairs) for name, pairs in self.pairs.items() if pairs}
+        tests = {
+            f"test/{name}": dataset.pairs
+            for name, dataset in self.test_sets.items()
+            if isinstance(dataset, ImageMaskDataset)
+        }
+        return {
+            name: fingerprint(pairs) for name, pairs in {**self.pairs, **tests}.items() if pairs
+        }
 
     def _find_training(self, problems: list[str]) -> dict[str, list[Pair]]:
         train = join_sets(index_sets(self.root, self.train, self.on_error, problems))
@@ -224,13 +243,15 @@ class FolderDataModule(SegmentationDataModule):
             train, val = hold_out(train, self.val_share)
         return {"train": train, "val": val}
 
-    def _set_up_training(self) -> None:
-        train, val = self.pairs["train"], self.pairs["val"]
+    def _set_up_training(self, pairs: dict[str, list[Pair]]) -> None:
+        self.pairs = pairs
+        train, val = pairs["train"], pairs["val"]
         if train:
-            options = {"reduced_decode": self.reduced_decode}
             self.train_set = ImageMaskDataset(
-                train, self.geometry, self.augment, self.seed, **options
+                train, self.geometry, self.augment, self.seed, reduced_decode=self.reduced_decode
             )
+            if self.cache != "none":
+                self.train_set.fill_cache(self.cache, self.cache_dir, self._workers())
         validated = train if self.val_split == "train" else val
         self.val_set = self._evaluated(validated) if validated else None
 

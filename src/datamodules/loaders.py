@@ -60,13 +60,17 @@ class ResumableLoader(DataLoader[Any]):
         self._resumed: dict[str, int] | None = None
 
     def __iter__(self) -> Iterator[Batch]:  # type: ignore[override]
+        # A generator starts at the first batch asked for: when a run is resumed, Lightning makes
+        # the iterator first and only then says which epoch it is.
         first = 0
         if self._resumed is not None and self._resumed["epoch"] == self.order.epoch:
             first = self._resumed["batch"]
         self._resumed = None
         self._delivered = first
         self.order.skip(first * self.images_per_batch)
-        return self._count(super().__iter__())
+        for batch in super().__iter__():
+            self._delivered += 1
+            yield batch
 
     def state_dict(self) -> dict[str, int]:
         """The epoch, how many of its batches were handed out, and how it was divided."""
@@ -90,11 +94,6 @@ class ResumableLoader(DataLoader[Any]):
             "batch_size": self.images_per_batch,
             "processes": self.order.world,
         }
-
-    def _count(self, batches: Iterator[Batch]) -> Iterator[Batch]:
-        for batch in batches:
-            self._delivered += 1
-            yield batch
 
 
 def evaluation_loader(

@@ -25,6 +25,8 @@ class TrainSampler(Sampler[Draw]):
             first of the epoch's order are drawn again.
         weights: Chance of each image, of any sum; an epoch then draws `length` images *with*
             replacement. An image drawn twice in one epoch is augmented alike both times.
+        fixed: Neither shuffle nor move on to other epochs: the same batches for ever, which is
+            what overfitting on purpose needs.
     """
 
     def __init__(
@@ -35,18 +37,18 @@ class TrainSampler(Sampler[Draw]):
         world: int = 1,
         drop_last: bool = True,
         weights: np.ndarray | None = None,
+        fixed: bool = False,
     ) -> None:
         if weights is not None and (len(weights) != length or not np.all(weights >= 0)):
             raise ValueError(f"{len(weights)} weights for {length} images; all must be >= 0")
         self.length, self.seed, self.rank, self.world = length, seed, rank, world
-        self.drop_last = drop_last
-        self.weights = weights
+        self.drop_last, self.weights, self.fixed = drop_last, weights, fixed
         self.epoch = 0
         self.skipped = 0
 
     def set_epoch(self, epoch: int) -> None:
         """Choose the order; Lightning calls it before each epoch."""
-        self.epoch = epoch
+        self.epoch = 0 if self.fixed else epoch
 
     def skip(self, draws: int) -> None:
         """Leave out the first draws, in the next iteration only, to resume in mid-epoch."""
@@ -67,7 +69,9 @@ class TrainSampler(Sampler[Draw]):
 
     def _order(self) -> np.ndarray:
         generator = np.random.default_rng((self.seed, self.epoch))
-        if self.weights is None:
+        if self.fixed:
+            order = np.arange(self.length)
+        elif self.weights is None:
             order = generator.permutation(self.length)
         else:
             chances = self.weights / self.weights.sum()

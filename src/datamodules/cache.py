@@ -1,0 +1,159 @@
+"""Resized training samples, decoded once: memory-mapped files shared by workers and processes.
+
+The files hold the very bytes that decoding and resizing give, so that a cached run equals an
+uncached one. They are keyed by the files' names, sizes and times of change and by every setting
+that decides the bytes; anything else makes another cache.
+"""
+
+import atexit
+import logging
+import os
+import shutil
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Literal, Protocol
+
+import numpy as np
+from filelock import FileLock
+from rich.progress import track
+
+from src.errors import UserError
+
+from .images import ImageError
+from .pairs import DataError
+
+log = logging.getLogger(__name__)
+
+Maps = tuple[np.ndarray, np.ndarray]
+_SHARED_MEMORY = Path("/dev/shm")
+_FORMAT = 1
+
+
+class Resizable(Protocol):
+    """What can be cached."""
+
+    def __len__(self) -> int: ...
+
+    def resized(self, item: int) -> Maps: ...
+
+
+class SampleCache:
+    """An open cache: `cache[item]` is image (h, w, 3) and mask (h, w), uint8.
+
+    The arrays are copy-on-write views of the files: changing them changes no file.
+
+    Args:
+        folder: A finished cache.
+        count: Samples in it.
+        size: Their height and width.
+    """
+
+    def __init__(self, folder: Path, count: int, size: tuple[int, int]) -> None:
+        self.folder, self.count, self.size = folder, count, size
+        self.images, self.masks = _map(folder, count, size, "c")
+
+    def __getitem__(self, item: int) -> Maps:
+        return np.asarray(self.images[item]), np.asarray(self.masks[item])
+
+    def __reduce__(self) -> tuple[type["SampleCache"], tuple[Path, int, tuple[int, int]]]:
+        # A process that is spawned opens the files; pickling the arrays would copy them all.
+        return SampleCache, (self.folder, self.count, self.size)
+
+
+def open_cache(
+    samples: Resizable,
+    size: tuple[int, int],
+    key: str,
+    kind: Literal["disk", "ram"],
+    folder: Path,
+    workers: int = 4,
+) -> SampleCache:
+    """Open the cache of `key`, made first where it is not there; processes make it once.
+
+    A build that was killed goes on where it was. `ram` puts the same files into the system's
+    shared memory, and the process that made them removes them when it ends.
+
+    Args:
+        samples: Decodes and resizes.
+        size: Height and width of each sample.
+        key: Changes with whatever changes the samples' bytes.
+        kind: Where the files go.
+        folder: Parent of a cache on disk.
+        workers: Threads that build.
+
+    Raises:
+        UserError: Not enough room, or no shared memory on this system.
+        DataError: Images that cannot be read, all of them.
+    """
+    parent = _shared_memory_folder() if kind == "ram" else folder
+    parent.mkdir(parents=True, exist_ok=True)
+    count = len(samples)
+    finished = parent / f"samples-{key}-v{_FORMAT}"
+    with FileLock(f"{finished}.lock"):
+        if not finished.is_dir():
+            _build(samples, size, finished, workers)
+            if kind == "ram":
+                atexit.register(shutil.rmtree, finished, ignore_errors=True)
+        return SampleCache(finished, count, size)
+
+
+def _shared_memory_folder() -> Path:
+    if not _SHARED_MEMORY.is_dir():
+        raise UserError(
+            "data.cache=ram needs /dev/shm, which this system lacks; use data.cache=disk"
+        )
+    return _SHARED_MEMORY / f"finecut-{os.getuid()}"
+
+
+def _build(samples: Resizable, size: tuple[int, int], finished: Path, workers: int) -> None:
+    partial = finished.with_name(f"{finished.name}.partial")
+    partial.mkdir(exist_ok=True)
+    count = len(samples)
+    _require_room(partial, count, size)
+    images, masks = _map(partial, count, size, "r+")
+    done = _open(partial / "done", (count,), "r+")
+
+    def store(item: int) -> str | None:
+        try:
+            images[item], masks[item] = samples.resized(item)
+        except ImageError as error:
+            return str(error)
+        done[item] = 1
+        return None
+
+    missing = np.flatnonzero(done == 0).tolist()
+    with ThreadPoolExecutor(max(workers, 1)) as pool:
+        results = pool.map(store, missing)
+        faults = [f for f in track(results, "caching samples", len(missing), transient=True) if f]
+    if faults:
+        raise DataError("cache", faults)
+    for array in (images, masks, done):
+        array.flush()
+    # The name appears only when all is there: nobody ever opens a half-made cache.
+    partial.rename(finished)
+
+
+def _require_room(folder: Path, count: int, size: tuple[int, int]) -> None:
+    needed = count * (size[0] * size[1] * 4 + 1)
+    there = sum(file.stat().st_blocks * 512 for file in folder.iterdir())
+    free = shutil.disk_usage(folder).free + there
+    message = f"{count} samples of {size[0]}×{size[1]} take {needed / 2**30:.2f} GiB in {folder}"
+    if needed > free:
+        raise UserError(
+            f"data.cache: {message}, where {free / 2**30:.2f} GiB are free; use data.cache=none, or"
+            " data.cache_dir on another disk"
+        )
+    log.info("making the cache: %s", message)
+
+
+def _map(
+    folder: Path, count: int, size: tuple[int, int], mode: Literal["r+", "c"]
+) -> tuple[np.memmap, np.memmap]:
+    images = _open(folder / "images", (count, *size, 3), mode)
+    return images, _open(folder / "masks", (count, *size), mode)
+
+
+def _open(path: Path, shape: tuple[int, ...], mode: Literal["r+", "c"]) -> np.memmap:
+    if mode == "r+" and not path.exists():
+        return np.memmap(path, np.uint8, "w+", shape=shape)
+    return np.memmap(path, np.uint8, mode, shape=shape)
