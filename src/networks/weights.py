@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from src.errors import UserError
 
 from .catalogue import create
+from .registry import RegistryError, resolve
 
 log = logging.getLogger(__name__)
 
@@ -98,10 +99,14 @@ def to_official(network: nn.Module) -> dict[str, Tensor]:
 
 
 def read_state(path: str | Path) -> StateDict:
-    """Read a checkpoint file. Only tensors and plain values: nothing in it can execute code."""
-    path = Path(path).expanduser()
-    if not path.is_file():
-        raise WeightsError(f"{path}: no such checkpoint file; give the path of a .pth or .ckpt")
+    """Read a checkpoint, given its path or its name in the registry, which downloads it.
+
+    Only tensors and plain values: nothing in it can execute code.
+    """
+    try:
+        path = resolve(path)
+    except RegistryError as error:
+        raise WeightsError(str(error)) from error
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # zip, pickle and torch raise a dozen kinds

@@ -1,0 +1,167 @@
+"""The released checkpoints by name: where they are, what is known of them, what they have seen.
+
+`python -m src.networks.registry` prints them as a Markdown table. The facts are `registry.yaml`.
+"""
+
+import difflib
+import os
+from functools import cache
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import yaml
+
+from src.errors import UserError
+
+from .download import Checksum, DownloadError, download
+
+
+class RegistryError(UserError):
+    """A name or path that leads to no checkpoint; the message says what to do."""
+
+
+class Released(NamedTuple):
+    """A checkpoint as its authors released it; None is "not stated in any source we found"."""
+
+    name: str
+    model: str
+    file: str
+    page: str
+    licence: str | None
+    trained_on: tuple[str, ...] | None
+    drive: str | None = None
+    urls: tuple[str, ...] = ()
+    size: int | None = None
+    sha256: str | None = None
+    md5: str | None = None
+    source: str | None = None
+    aliases: tuple[str, ...] = ()
+
+    @property
+    def checksum(self) -> Checksum | None:
+        if self.sha256:
+            return Checksum("sha256", self.sha256)
+        return Checksum("md5", self.md5) if self.md5 else None
+
+
+@cache
+def released() -> dict[str, Released]:
+    """Every checkpoint of `registry.yaml` by its name."""
+    entries: dict[str, dict[str, Any]] = yaml.safe_load(
+        Path(__file__).with_name("registry.yaml").read_text(encoding="utf-8")
+    )
+    return {name: Released(name=name, **_frozen(entry)) for name, entry in entries.items()}
+
+
+def find(name: str) -> Released | None:
+    """The checkpoint of that name, alias or file name, with or without `.pth`; None if unknown."""
+    return _by_name().get(name.lower().removesuffix(".pth"))
+
+
+def resolve(name_or_path: str | Path) -> Path:
+    """The file of a checkpoint: a local path as it is, else the registry's, downloaded if needed.
+
+    Downloads go to the folder `FINECUT_WEIGHTS`, or ~/.cache/finecut; `FINECUT_OFFLINE=1` forbids
+    them. Raises RegistryError for what is neither, and for what cannot be downloaded: it says
+    where to get the file and where to put it.
+    """
+    path = Path(name_or_path).expanduser()
+    if path.is_file():
+        return path
+    entry = find(str(name_or_path))
+    if entry is None:
+        raise RegistryError(f"{path}: no such checkpoint file{_hint(str(name_or_path))}")
+    target = cache_folder() / entry.file
+    return _cached(target, entry) if target.is_file() else _fetched(target, entry)
+
+
+def trained_on(name_or_path: str | Path, sha256: str | None = None) -> tuple[str, ...] | None:
+    """The sets a released checkpoint was trained on; None where it is unknown or not released.
+
+    A file is recognised by its hash where that is given, else by its name.
+    """
+    for entry in released().values():
+        if sha256 is not None and entry.sha256 == sha256:
+            return entry.trained_on
+    named = find(Path(name_or_path).name)
+    return named.trained_on if named else None
+
+
+def cache_folder() -> Path:
+    """Where downloaded checkpoints lie."""
+    return Path(os.environ.get("FINECUT_WEIGHTS") or "~/.cache/finecut").expanduser()
+
+
+def markdown() -> str:
+    """The registry as a Markdown table."""
+    lines = ["| name | model | file | MB | trained on | get it from | checksum | licence |"]
+    lines.append("|---|---|---|---:|---|---|---|---|")
+    for entry in released().values():
+        sets = ", ".join(entry.trained_on) if entry.trained_on else "not stated"
+        size = f"{entry.size / 1e6:.1f}" if entry.size else "–"
+        where = "download" if entry.urls else f"[Drive]({entry.drive})"
+        check = entry.checksum
+        digest = f"{check.algorithm} {check.digest[:12]}…" if check else "–"
+        cells = (entry.name, entry.model, f"[{entry.file}]({entry.page})", size, sets, where)
+        lines.append(f"| {' | '.join(cells)} | {digest} | {entry.licence or 'not stated'} |")
+    return "\n".join(lines) + "\n"
+
+
+def _frozen(entry: dict[str, Any]) -> dict[str, Any]:
+    return {key: tuple(v) if isinstance(v, list) else v for key, v in entry.items()}
+
+
+@cache
+def _by_name() -> dict[str, Released]:
+    return {
+        key.lower().removesuffix(".pth"): entry
+        for entry in released().values()
+        for key in (entry.file, *entry.aliases, entry.name)
+    }
+
+
+def _cached(path: Path, entry: Released) -> Path:
+    if entry.checksum and not entry.checksum.matches(path):
+        raise RegistryError(
+            f"{path} is damaged or another file: its {entry.checksum.algorithm} is not "
+            f"{entry.checksum.digest}. Remove it to get it anew, or give its path elsewhere"
+        )
+    return path
+
+
+def _fetched(target: Path, entry: Released) -> Path:
+    if os.environ.get("FINECUT_OFFLINE", "0") not in ("", "0"):
+        raise RegistryError(_by_hand(entry, target, "FINECUT_OFFLINE is set"))
+    if not entry.urls:
+        raise RegistryError(_by_hand(entry, target, "it is released on Google Drive only"))
+    errors = []
+    for url in entry.urls:
+        try:
+            return download(url, target, entry.checksum)
+        except DownloadError as error:
+            errors.append(str(error))
+    raise RegistryError(_by_hand(entry, target, "; ".join(errors)))
+
+
+def _by_hand(entry: Released, target: Path, reason: str) -> str:
+    places = [place for place in (entry.drive, *entry.urls, entry.page) if place]
+    return (
+        f"{entry.name}: cannot be downloaded ({reason}).\n"
+        f"  Get {entry.file} with a browser from one of\n"
+        + "".join(f"    {place}\n" for place in places)
+        + f"  and put it at {target}, or give its path instead of the name."
+    )
+
+
+def _hint(name: str) -> str:
+    close = difflib.get_close_matches(name.lower().removesuffix(".pth"), _by_name(), n=3)
+    named = ", ".join(dict.fromkeys(_by_name()[match].name for match in close))
+    known = f" (did you mean {named}?)" if named else ""
+    return (
+        f"; give the path of a .pth or .ckpt, or a name of the registry{known}: "
+        "python -m src.networks.registry lists them"
+    )
+
+
+if __name__ == "__main__":
+    print(markdown(), end="")
