@@ -1,0 +1,56 @@
+"""The baselines do what they say, and do poorly on the drawn pictures."""
+
+import numpy as np
+import pytest
+import torch
+
+from src.datamodules.baselines import mean_mask, otsu_map
+from src.datamodules.shapes import ShapesDataset
+from src.errors import UserError
+from src.geometry import Geometry
+
+
+@pytest.mark.parametrize(("object_level", "behind"), [(220, 40), (40, 220)])
+def test_otsu_finds_a_plain_object_of_either_polarity(object_level, behind):
+    image = np.full((60, 80, 3), behind, np.uint8)
+    image[20:40, 30:60] = object_level
+    expected = np.zeros((60, 80), np.uint8)
+    expected[20:40, 30:60] = 255
+    assert np.array_equal(otsu_map(image), expected)
+
+
+def test_otsu_of_a_constant_image_is_constant():
+    for level in (0, 127, 255):
+        result = otsu_map(np.full((8, 8, 3), level, np.uint8))
+        assert result.dtype == np.uint8
+        assert (result == 0).all()
+
+
+def test_mean_mask_averages_the_first_masks():
+    samples = [{"mask": torch.full((1, 8, 8), value, dtype=torch.uint8)} for value in (0, 255, 255)]
+    assert np.allclose(mean_mask(samples, (4, 6)), 2 / 3)  # type: ignore[arg-type]
+    assert np.allclose(mean_mask(samples, (4, 6), count=2), 0.5)  # type: ignore[arg-type]
+    assert mean_mask(samples, (4, 6), count=9).shape == (4, 6)  # type: ignore[arg-type]
+
+
+def test_mean_mask_of_nothing_is_refused():
+    with pytest.raises(UserError, match="no samples"):
+        mean_mask([], (4, 4))  # type: ignore[arg-type]
+
+
+def test_both_do_poorly_on_the_drawn_pictures():
+    pictures = ShapesDataset(40, "test", 0, Geometry(size=96), evaluation=True)
+    centre = mean_mask(ShapesDataset(40, "train", 0, Geometry(size=96)), (96, 96))
+    ious = {"otsu": [], "mean": []}
+    for item in range(40):
+        sample = pictures[item]
+        truth = sample["mask"][0].numpy() > 128
+        guesses = {
+            "otsu": otsu_map(sample["image"].numpy().transpose(1, 2, 0)) > 128,
+            # Thresholded where it agrees best with this set's share of foreground.
+            "mean": centre > np.quantile(centre, 1 - truth.mean()),
+        }
+        for name, guess in guesses.items():
+            ious[name].append((guess & truth).sum() / (guess | truth).sum())
+    assert np.mean(ious["otsu"]) < 0.4
+    assert np.mean(ious["mean"]) < 0.4
