@@ -30,8 +30,9 @@ class Augmentation:
 
     def __init__(self, transforms: Sequence[A.BasicTransform | A.BaseCompose]) -> None:
         # strict: an argument that a transform does not know is a mistake, not a warning.
+        # The last one does nothing, but lets a pipeline of colour changes alone carry points.
         self.compose = A.Compose(
-            list(transforms),
+            [*transforms, A.NoOp()],
             additional_targets={"void": "mask"},
             keypoint_params=A.KeypointParams("xy", remove_invisible=False),
             strict=True,

@@ -142,6 +142,7 @@ def _quieten() -> None:
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
     for message in (
         ".*does not have many workers.*",
+        ".*You have overridden `on_after_batch_transfer` in `LightningModule`.*",
         ".*isinstance.treespec, LeafSpec.*",
         ".*is smaller than the logging interval.*",
         ".*Checkpoint directory .* exists and is not empty.*",

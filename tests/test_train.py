@@ -1,0 +1,110 @@
+"""The whole path, command to table, on pictures of a few pixels."""
+
+import json
+import signal
+import time
+from pathlib import Path
+
+import pytest
+import torch
+
+from tests.running import (
+    TINY,
+    folder_data,
+    last_weights,
+    only_run,
+    run,
+    start,
+    write_pairs,
+)
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("data")
+    write_pairs(folder / "train", 10, seed=1)
+    write_pairs(folder / "test", 7, seed=2)
+    return folder
+
+
+def test_a_run_leaves_its_results_and_where_they_come_from(root: Path, tmp_path: Path) -> None:
+    output = run("train.py", [*TINY, *folder_data(root)], tmp_path)
+
+    folder = only_run(tmp_path / "logs")
+    results = json.loads((folder / "results.json").read_text())
+    assert set(results["test"]) >= {"mae", "s_measure", "max_f", "mean_f", "adp_f", "max_f_dis"}
+    assert "u2netp" in output
+    assert (folder / "results.md").read_text().startswith("| method | data | N |")
+    assert len((folder / "per_image.csv").read_text().splitlines()) == 1 + 7
+    assert "picture6" in (folder / "per_image.csv").read_text()
+    provenance = json.loads((folder / "provenance.json").read_text())
+    assert provenance["finished"]
+    assert provenance["images"] == {"test": 7}
+    assert len(provenance["checkpoint"]["sha256"]) == 64
+    assert (folder / "metrics.csv").read_text().splitlines()[0].count("train/sides")
+    assert list((folder / "gallery").glob("test_test.png"))
+
+
+@pytest.mark.slow
+def test_isnet_trains_its_encoder_once_and_then_learns_from_it(root: Path, tmp_path: Path) -> None:
+    command = [
+        *TINY,
+        *folder_data(root),
+        "model=isnet",
+        "model.network.width=4",
+        "model.teacher.recipe.epochs=1",
+        "model.epochs=1",
+    ]
+    first = run("train.py", command, tmp_path)
+    assert "training it in" in first
+    again = run("train.py", [*command, "model.feature_supervision=l1"], tmp_path)
+    assert "cached in" in again
+
+    runs = sorted((tmp_path / "logs").glob("isnet-folder/*/metrics.csv"))
+    assert len(runs) == 2
+    assert all("train/features" in path.read_text() for path in runs)
+    (teacher,) = (tmp_path / "logs" / "teachers").iterdir()
+    for path in runs:
+        provenance = json.loads((path.parent / "provenance.json").read_text())
+        assert set(provenance["weights"]) == {"teacher"}
+    # The teacher's weights are no part of what it taught.
+    state = last_weights(runs[0].parent)
+    assert not any("teacher" in key for key in state)
+    assert (teacher / "checkpoints" / "best.ckpt").is_file()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", [signal.SIGTERM, signal.SIGKILL])
+def test_a_killed_run_resumes_to_the_same_weights(
+    root: Path, tmp_path: Path, kind: signal.Signals
+) -> None:
+    command = [
+        *TINY,
+        *folder_data(root),
+        "model.epochs=4",
+        "callbacks.recent.steps=3",
+        "test=false",
+    ]
+    run("train.py", [*command, "name=whole"], tmp_path)
+    whole = only_run(tmp_path / "logs")
+
+    process = start("train.py", [*command, "name=killed", "model.epochs=4"], tmp_path)
+    wait_for_checkpoint(tmp_path / "logs" / "killed", process)
+    process.send_signal(kind)
+    process.communicate(timeout=120)
+    (killed,) = (tmp_path / "logs" / "killed").iterdir()
+    assert not list((killed / "checkpoints").glob("recent-0000020.ckpt")), "killed too late"
+
+    run("train.py", [f"resume={killed}"], tmp_path)
+
+    ours, theirs = last_weights(killed), last_weights(whole)
+    assert ours.keys() == theirs.keys()
+    assert all(torch.equal(ours[key], theirs[key]) for key in theirs)
+
+
+def wait_for_checkpoint(logs: Path, process) -> None:  # type: ignore[no-untyped-def]  # noqa: ANN001
+    deadline = time.monotonic() + 120
+    while not list(logs.glob("*/checkpoints/recent-*.ckpt")):
+        assert process.poll() is None, process.communicate()[0]
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
