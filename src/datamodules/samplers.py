@@ -1,6 +1,7 @@
 """Which images a process sees, in which order: shuffled shares to train on, shards to score."""
 
 import csv
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -148,8 +149,7 @@ def shares_to_weights(shares: Mapping[str, float], sets: Sequence[str]) -> np.nd
     Raises:
         UserError: Shares that do not name exactly the sets there are.
     """
-    present, counts = np.unique(np.asarray(sets), return_counts=True)
-    if set(shares) != set(present):
-        raise UserError(f"data.weights names {sorted(shares)}; the sets are {sorted(present)}")
-    each = {name: shares[name] / count for name, count in zip(present, counts, strict=True)}
-    return np.array([each[name] for name in sets])
+    counts = Counter(sets)
+    if set(shares) != set(counts):
+        raise UserError(f"data.weights names {sorted(shares)}; the sets are {sorted(counts)}")
+    return np.array([shares[name] / counts[name] for name in sets])

@@ -28,6 +28,8 @@ def write_pair(images: Path, masks: Path, stem: str, seed: int, extension: str =
     cv2.imwrite(str(masks / f"{stem}.png"), disc(seed, height, width))
 
 
-def write_set(images: Path, masks: Path, count: int, seed: int = 0, extension: str = ".jpg") -> None:
+def write_set(
+    images: Path, masks: Path, count: int, seed: int = 0, extension: str = ".jpg"
+) -> None:
     for i in range(count):
         write_pair(images, masks, f"img_{i:03d}", seed + i, extension)

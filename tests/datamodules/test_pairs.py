@@ -1,0 +1,205 @@
+"""Files are paired by stem; whatever is wrong with them is said at once, with a count."""
+
+import logging
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from src.datamodules.masks import mask_faults
+from src.datamodules.pairs import DataError, fingerprint, hold_out, index_pairs, join_sets
+from src.datamodules.sources import Folder, Source, Table, parse_sources, require_root
+from src.errors import UserError
+from tests.datamodules.miniatures import disc, photo, write_pair, write_set
+
+OWN = Folder("images", "masks")
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    write_set(tmp_path / "images", tmp_path / "masks", 5)
+    return tmp_path
+
+
+def problems(root: Path, source: Source = OWN) -> list[str]:
+    with pytest.raises(DataError) as error:
+        index_pairs(root, source, "mine")
+    assert f"mine: {len(error.value.problems)} problem" in str(error.value)
+    return [problem.replace(f"{root}/", "") for problem in error.value.problems]
+
+
+def test_pairs_by_stem_over_extensions_and_subfolders(root: Path) -> None:
+    write_pair(root / "images" / "cats", root / "masks" / "cats", "img_000", 9, ".PNG")
+    (root / "images" / ".hidden.png").touch()
+    (root / "images" / "Thumbs.db").touch()
+    pairs = index_pairs(root, OWN, "mine")
+    assert [pair.name for pair in pairs] == ["cats/img_000", *(f"img_{i:03d}" for i in range(5))]
+    assert pairs[0].image == root / "images" / "cats" / "img_000.PNG"
+    assert pairs[0].mask == root / "masks" / "cats" / "img_000.png"
+    assert {pair.set for pair in pairs} == {"mine"}
+
+
+def test_dots_in_names(root: Path) -> None:
+    write_pair(root / "images", root / "masks", "v1.2_img", 3)
+    assert index_pairs(root, OWN, "mine")[-1].name == "v1.2_img"
+
+
+def test_every_fault_is_in_one_list(root: Path) -> None:
+    images, masks = root / "images", root / "masks"
+    (masks / "img_000.png").unlink()
+    (images / "img_001.jpg").unlink()
+    (images / "img_002.jpg").write_bytes(b"")
+    (masks / "img_003.png").write_text("no image")
+    cv2.imwrite(str(masks / "img_004.png"), disc(4, 30, 40))
+    write_pair(images, masks, "twice", 7)
+    cv2.imwrite(str(images / "twice.png"), photo(7))
+    assert sorted(problems(root)) == [
+        "images/img_000.jpg: no mask masks/img_000.*",
+        "images/img_002.jpg: empty file (0 bytes)",
+        "images/twice.png: same stem as twice.jpg; keep one of them",
+        "masks/img_001.png: no image images/img_001.*",
+        "masks/img_003.png: not an image, or damaged",
+        "masks/img_004.png: 40×30, but its image images/img_004.jpg is 52×37",
+    ]
+
+
+def test_faults_can_be_skipped(root: Path, caplog: pytest.LogCaptureFixture) -> None:
+    (root / "masks" / "img_000.png").unlink()
+    (root / "masks" / "img_003.png").write_text("no image")
+    pairs = index_pairs(root, OWN, "mine", on_error="skip")
+    assert [pair.name for pair in pairs] == ["img_001", "img_002", "img_004"]
+    assert caplog.text.count("mine: skipped") == 2
+
+
+def test_missing_folder_says_where_to_get_it(root: Path) -> None:
+    source = Folder(["DUTS-TR/DUTS-TR-Image", "DUTS-TR/images"], "masks", hint="http://duts")
+    assert problems(root, source) == [
+        "no folder DUTS-TR/DUTS-TR-Image (nor DUTS-TR/images)."
+        " Get the set from http://duts and put it there."
+    ]
+
+
+def test_mirrors_are_found_and_said(root: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    pairs = index_pairs(root, Folder(["gone", "images"], ["gt", "masks"]), "mine")
+    assert len(pairs) == 5
+    assert f"mine: found as {root / 'images'}" in caplog.text
+
+
+def test_count_of_the_release(root: Path) -> None:
+    assert len(index_pairs(root, Folder("images", "masks", count=5), "mine")) == 5
+    (message,) = problems(root, Folder("images", "masks", count=6))
+    assert message.startswith("5 pairs found, 6 expected")
+
+
+def test_empty_folder(tmp_path: Path) -> None:
+    (tmp_path / "images").mkdir()
+    (tmp_path / "masks").mkdir()
+    assert "no pair of an image and a mask is left" in problems(tmp_path)[0]
+
+
+def test_known_faulty_names_are_left_out(root: Path) -> None:
+    source = Folder("images", "masks", count=5, exclude=("img_002",))
+    assert "img_002" not in [pair.name for pair in index_pairs(root, source, "mine")]
+
+
+def test_mask_suffix_in_one_folder(tmp_path: Path) -> None:
+    for i in range(3):
+        cv2.imwrite(str(tmp_path / f"{i}.jpg"), photo(i))
+        cv2.imwrite(str(tmp_path / f"{i}_mask.png"), disc(i))
+    assert "need mask_suffix" in problems(tmp_path, Folder(".", "."))[0]
+    pairs = index_pairs(tmp_path, Folder(".", ".", mask_suffix="_mask"), "mine")
+    assert [(pair.name, pair.mask.name) for pair in pairs] == [
+        (str(i), f"{i}_mask.png") for i in range(3)
+    ]
+
+
+def test_table_of_pairs(root: Path) -> None:
+    table = root / "pairs.csv"
+    rows = [f"images/img_{i:03d}.jpg,masks/img_{i:03d}.png" for i in range(3)]
+    table.write_text("\ufeffimage,mask\n" + "\n".join(rows), encoding="utf-8")
+    pairs = index_pairs(root, Table("pairs.csv"), "mine")
+    assert [pair.name for pair in pairs] == [f"images/img_{i:03d}" for i in range(3)]
+    table.write_text("image,mask\n" + "\n".join([rows[0], rows[0], "x.jpg,", "gone.jpg,gone.png"]))
+    found = problems(root, Table("pairs.csv"))
+    assert found[:2] == [
+        "pairs.csv, line 3: image images/img_000.jpg again, or another of its stem",
+        "pairs.csv, line 4: image or mask is empty",
+    ]
+    assert found[2].startswith("gone.jpg: [Errno 2]")
+    table.write_text("photo,mask\n")
+    (message,) = problems(root, Table("pairs.csv"))
+    assert "has columns ['photo', 'mask'], needs image and mask" in message
+    assert problems(root, Table("gone.csv", hint="x")) == [
+        "no file gone.csv. Get the set from x and put it there."
+    ]
+
+
+def test_joined_names_say_their_set(root: Path) -> None:
+    pairs = index_pairs(root, OWN, "a")
+    assert join_sets({"a": pairs}) == pairs
+    assert join_sets({"a": pairs, "b": pairs})[5].name == "b/img_000"
+
+
+def test_hold_out_depends_on_names_alone(root: Path) -> None:
+    pairs = index_pairs(root, OWN, "a")
+    many = [pair._replace(name=f"{i}") for i in range(400) for pair in pairs[:1]]
+    kept, held = hold_out(many, 0.1)
+    assert len(kept) + len(held) == 400
+    assert 20 < len(held) < 60
+    assert set(held) == set(hold_out(many[::-1], 0.1)[1])
+    assert set(hold_out(many[:200], 0.1)[1]) == set(held) & set(many[:200])
+    assert len(hold_out(pairs, 1e-6)[1]) == 1, "a share that is asked for is never empty"
+    assert hold_out(pairs, 0) == (pairs, [])
+    assert hold_out([], 0.1) == ([], [])
+
+
+def test_fingerprint_changes_with_content_and_not_with_place(root: Path, tmp_path: Path) -> None:
+    first = fingerprint(index_pairs(root, OWN, "a"))
+    assert first["count"] == 5
+    moved = tmp_path / "elsewhere"
+    write_set(moved / "images", moved / "masks", 5)
+    assert fingerprint(index_pairs(moved, OWN, "a")) == first
+    cv2.imwrite(str(moved / "images" / "img_000.jpg"), photo(77, 36, 48))
+    assert fingerprint(index_pairs(moved, OWN, "a"))["sha256"] != first["sha256"]
+
+
+def test_masks_unfit_to_learn_from(root: Path) -> None:
+    cv2.imwrite(str(root / "masks" / "img_000.png"), np.zeros((36, 48), np.uint8))
+    cv2.imwrite(str(root / "masks" / "img_001.png"), np.full((37, 49), 120, np.uint8))
+    pairs = index_pairs(root, OWN, "a")
+    faults = mask_faults(pairs, root / "memory")
+    assert {Path(path).name: fault.partition(": ")[2][:25] for path, fault in faults.items()} == {
+        "img_000.png": "all black: no foreground ",
+        "img_001.png": "100% of its pixels are ne",
+    }
+    assert len(mask_faults(pairs, root / "memory", allow_empty=True)) == 1
+
+
+def test_masks_are_read_once(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pairs = index_pairs(root, OWN, "a")
+    assert mask_faults(pairs, root / "memory") == {}
+    monkeypatch.setattr("src.datamodules.masks.read_mask", None)
+    assert mask_faults(pairs, root / "memory") == {}
+
+
+def test_sources_from_a_config() -> None:
+    assert parse_sources(None, "train") == {}
+    assert parse_sources({"images": None, "masks": None}, "val") == {}
+    assert parse_sources({"images": "a", "masks": "b", "count": None}, "train") == {
+        "train": Folder("a", "b")
+    }
+    assert parse_sources({"X": {"csv": "a.csv"}, "Y": None}, "test") == {"X": Table("a.csv")}
+    with pytest.raises(UserError, match=r"data\.train\.masks not set"):
+        parse_sources({"images": "a", "masks": None}, "train")
+    with pytest.raises(UserError, match=r"data\.test\.X has keys .*'imgs'.* known: images, masks"):
+        parse_sources({"X": {"images": "a", "masks": "b", "imgs": "c"}}, "test")
+    with pytest.raises(UserError, match=r"data\.train is 'a'; give"):
+        parse_sources("a", "train")
+
+
+def test_root_is_needed_for_relative_paths_only(tmp_path: Path) -> None:
+    require_root(None, [Folder(str(tmp_path), "masks"), Table(str(tmp_path / "a.csv"))])
+    with pytest.raises(UserError, match=r"data\.root is not set.*FINECUT_DATA"):
+        require_root(None, [OWN])
