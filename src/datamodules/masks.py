@@ -17,6 +17,9 @@ log = logging.getLogger(__name__)
 # A soft matte is grey along its edges and hair; a photograph nearly everywhere.
 _MOST_GREY = 0.5
 _LOW, _HIGH = 26, 229
+# Every measure that thresholds the truth does it here.
+_FOREGROUND = 128
+ALL_BLACK = "all black: no foreground"
 
 
 def mask_fault(mask: np.ndarray, allow_empty: bool = False) -> str | None:
@@ -26,8 +29,11 @@ def mask_fault(mask: np.ndarray, allow_empty: bool = False) -> str | None:
         mask: 255 = foreground.
         allow_empty: Accept an all-black mask, for sets with images of nothing.
     """
-    if not allow_empty and not mask.any():
-        return "all black: no foreground (data.allow_empty=true accepts such images)"
+    brightest = int(mask.max())
+    if brightest == 0:
+        return None if allow_empty else f"{ALL_BLACK} (data.allow_empty=true accepts such images)"
+    if brightest < _FOREGROUND:
+        return f"its brightest value is {brightest} of 255: a map of labels, or another range?"
     counts = np.bincount(mask.reshape(-1), minlength=256)
     grey = counts[_LOW : _HIGH + 1].sum() / mask.size
     if grey > _MOST_GREY:

@@ -17,7 +17,6 @@ from .sources import Folder, Source, Table
 
 log = logging.getLogger(__name__)
 
-# Header reads wait for the disk or the network far more than for a core.
 _READERS = 16
 _SHOWN = 200
 
@@ -51,38 +50,58 @@ class DataError(UserError):
         )
 
 
+def scan_pairs(root: str | Path | None, source: Source, name: str) -> tuple[list[Pair], list[str]]:
+    """List the sound pairs of a set in the order of their names, and what is wrong with others.
+
+    Args:
+        root: Folder that the source's paths start from; None for the working folder.
+        source: Where the files are.
+        name: The set's name.
+
+    Raises:
+        DataError: A folder or table is missing or unusable, so that nothing can be listed.
+    """
+    pairs, problems = _match(Path(root or "").expanduser(), source, name)
+    if source.count not in (None, len(pairs)):
+        problems.append(
+            f"{len(pairs)} pairs found, {source.count} expected (an incomplete copy?); if yours"
+            f" differs on purpose, set this set's count to {len(pairs)} or null"
+        )
+    kept = [pair._replace(set=name) for pair in pairs if pair.name not in source.exclude]
+    if len(kept) < len(pairs):
+        log.info("%s: %d known faulty images left out", name, len(pairs) - len(kept))
+    # Header reads wait for the disk or the network far more than for a core.
+    with ThreadPoolExecutor(_READERS) as readers:
+        faults = list(readers.map(_header_fault, kept))
+    problems += [fault for fault in faults if fault is not None]
+    sound = [pair for pair, fault in zip(kept, faults, strict=True) if fault is None]
+    if not sound and not problems:
+        problems.append(f"{source}: no pair of an image and a mask")
+    return sound, problems
+
+
 def index_pairs(
     root: str | Path | None, source: Source, name: str, on_error: str = "stop"
 ) -> list[Pair]:
-    """List the pairs of a set in the order of their names, checked by their headers.
+    """List the pairs of a set, sound by their headers.
 
     Args:
         root: Folder that the source's paths start from; None for the working folder.
         source: Where the files are.
         name: The set's name, for messages.
-        on_error: `stop` at faulty pairs, or `skip` them with a warning. A missing folder, an
-            empty set and a wrong count always stop.
+        on_error: `stop` at anything wrong, or `skip` what is with a warning. A missing folder or
+            a set without any sound pair always stops.
 
     Raises:
         DataError: Folder missing, or files unpaired, doubled, empty, unreadable, or of another
-            size than their partner: all of them in one message.
+            size than their partner, or not as many as released: all in one message.
     """
-    pairs, problems = _match(Path(root or "").expanduser(), source, name)
-    with ThreadPoolExecutor(_READERS) as readers:
-        faults = list(readers.map(_header_fault, pairs))
-    sound = [pair for pair, fault in zip(pairs, faults, strict=True) if fault is None]
-    problems += [fault for fault in faults if fault is not None]
-    if problems and on_error == "stop":
+    pairs, problems = scan_pairs(root, source, name)
+    if problems and (on_error == "stop" or not pairs):
         raise DataError(name, problems)
     for problem in problems:
-        log.warning("%s: skipped %s", name, problem)
-    _check_count(len(pairs), source, name, strict=on_error == "stop")
-    kept = [pair._replace(set=name) for pair in sound if pair.name not in source.exclude]
-    if not kept:
-        raise DataError(name, [f"{source}: no pair of an image and a mask is left"])
-    if len(kept) < len(sound):
-        log.info("%s: %d known faulty images left out", name, len(sound) - len(kept))
-    return kept
+        log.warning("%s: skipping: %s", name, problem)
+    return pairs
 
 
 def index_sets(
@@ -239,18 +258,6 @@ def _header_fault(pair: Pair) -> str | None:
             f"{pair.mask}: {mask[1]}×{mask[0]}, but its image {pair.image} is {image[1]}×{image[0]}"
         )
     return None
-
-
-def _check_count(found: int, source: Source, name: str, *, strict: bool) -> None:
-    if source.count is None or found == source.count:
-        return
-    message = (
-        f"{found} pairs found, {source.count} expected (an incomplete copy?); if yours differs on"
-        f" purpose, set this set's count to {found} or null"
-    )
-    if strict:
-        raise DataError(name, [message])
-    log.warning("%s: %s", name, message)
 
 
 def _several(value: str | Sequence[str]) -> list[str]:

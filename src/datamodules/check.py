@@ -1,0 +1,148 @@
+"""Looks at every file of a data set: `python -m src.datamodules.check data=duts data.root=DIR`.
+
+Prints what is wrong, writes `report.json` and a contact sheet, and exits with 1 if anything is.
+"""
+
+import json
+import sys
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import cv2
+import hydra
+from omegaconf import DictConfig, OmegaConf
+from rich.progress import track
+
+from src.errors import UserError
+
+from .contact_sheet import contact_sheet
+from .duplicates import Twin, twins_between, twins_within
+from .inspection import Facts, inspect_or_complain, summarise
+from .masks import ALL_BLACK
+from .pairs import DataError, scan_pairs
+from .sources import Source, parse_sources, require_root
+
+_SPLITS = ("train", "val", "test")
+_SHOWN = 200
+
+
+def check(data: Mapping[str, Any], output: Path, workers: int) -> dict[str, Any]:
+    """Inspect every file of the sets of a data config and write what was found.
+
+    Args:
+        data: The config's `root`, `train`, `val`, `test` and `allow_empty`.
+        output: Folder for `report.json` and one contact sheet for each set.
+        workers: Threads that decode.
+
+    Returns:
+        The report: `problems` and `warnings`, one sentence each, and `sets`.
+
+    Raises:
+        UserError: No set is named, or `data.root` is not set.
+    """
+    sources = {split: parse_sources(data.get(split), split) for split in _SPLITS}
+    if not any(sources.values()):
+        raise UserError("no set to check: data.train.images=DIR data.train.masks=DIR")
+    require_root(data["root"], [s for split in sources.values() for s in split.values()])
+    output.mkdir(parents=True, exist_ok=True)
+    report: dict[str, Any] = {"problems": [], "warnings": [], "sets": {}}
+    facts: dict[str, list[Facts]] = {split: [] for split in _SPLITS}
+    for split, named in sources.items():
+        for name, source in named.items():
+            facts[split] += _check_set(data, split, name, source, output, workers, report)
+    for split in ("val", "test"):
+        _report_twins(twins_between(facts["train"], facts[split]), split, report)
+    (output / "report.json").write_text(json.dumps(report, indent=2, ensure_ascii=False))
+    return report
+
+
+def _check_set(
+    data: Mapping[str, Any],
+    split: str,
+    name: str,
+    source: Source,
+    output: Path,
+    workers: int,
+    report: dict[str, Any],
+) -> list[Facts]:
+    label = name if name == split else f"{split}/{name}"
+    try:
+        pairs, problems = scan_pairs(data["root"], source, name)
+    except DataError as error:
+        pairs, problems = [], error.problems
+    with ThreadPoolExecutor(max(workers, 1)) as pool:
+        allow_empty = bool(data.get("allow_empty"))
+        results = pool.map(lambda pair: inspect_or_complain(pair, allow_empty), pairs)
+        inspected = list(track(results, f"reading {label}", len(pairs), transient=True))
+    facts = [result for result in inspected if isinstance(result, Facts)]
+    problems += [result for result in inspected if isinstance(result, str)]
+    warnings = [
+        f"{twin.other.pair.image}: the same file as {twin.one.pair.image}"
+        for twin in twins_within(facts)
+    ]
+    for fact in facts:
+        if fact.fault is not None:
+            # A test image may well show nothing; the measures have a rule for it.
+            mild = split == "test" and fact.fault.startswith(ALL_BLACK)
+            (warnings if mild else problems).append(f"{fact.pair.mask}: {fact.fault}")
+    report["problems"] += [f"{label}: {problem}" for problem in problems]
+    report["warnings"] += [f"{label}: {warning}" for warning in warnings]
+    report["sets"][label] = {"expected": source.count, **summarise(facts)}
+    if facts:
+        sheet = output / f"{label.replace('/', '-')}.png"
+        cv2.imwrite(str(sheet), cv2.cvtColor(contact_sheet(facts), cv2.COLOR_RGB2BGR))
+    return facts
+
+
+def _report_twins(twins: list[Twin], split: str, report: dict[str, Any]) -> None:
+    for twin in twins:
+        pair, of = twin.other.pair, twin.one.pair
+        if twin.same_file:
+            report["problems"].append(
+                f"{split}/{pair.set}: {pair.image}: is also trained on, {of.image}"
+            )
+        else:
+            report["warnings"].append(
+                f"{split}/{pair.set}: {pair.image}: looks like {of.image}, which is trained on"
+            )
+
+
+def _print(report: dict[str, Any], output: Path) -> None:
+    for label, facts in report["sets"].items():
+        line = f"{label}: {facts['images']} sound pairs"
+        if facts["expected"] is not None:
+            line += f" (released: {facts['expected']})"
+        if facts["images"]:
+            sizes, shares = facts["megapixels"], facts["foreground"]
+            line += f", {sizes['smallest']:.2g} to {sizes['largest']:.2g} megapixels"
+            line += f", foreground {shares['smallest']:.1%} to {shares['largest']:.1%}"
+            line += f" (median {shares['median']:.0%})"
+            line += f"\n  images by foreground share, 0 to 1: {facts['foreground_histogram']}"
+        print(line)
+    for kind in ("warnings", "problems"):
+        found = report[kind]
+        print(f"{len(found)} {kind}", *(f"  {entry}" for entry in found[:_SHOWN]), sep="\n")
+        if len(found) > _SHOWN:
+            print(f"  … and {len(found) - _SHOWN} more in the report")
+    print(f"report and contact sheets in {output}")
+
+
+@hydra.main(version_base=None, config_path="../../conf", config_name="check")
+def main(cfg: DictConfig) -> None:
+    data = OmegaConf.to_container(cfg.data, resolve=True)
+    assert isinstance(data, dict)
+    try:
+        if "train" not in data:
+            raise UserError(f"{data.get('_target_')} does not read image and mask files")
+        output = Path(cfg.output)
+        report = check({str(key): value for key, value in data.items()}, output, cfg.workers)
+    except UserError as error:
+        sys.exit(f"error: {error}")
+    _print(report, output)
+    sys.exit(1 if report["problems"] else 0)
+
+
+if __name__ == "__main__":
+    main()

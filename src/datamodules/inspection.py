@@ -1,0 +1,101 @@
+"""What one image and its mask hold, and what a whole set holds: the facts of a data check."""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import cv2
+import numpy as np
+
+from .images import ImageError, decode_strictly, header_size, read_image, read_mask
+from .masks import mask_fault
+from .pairs import Pair
+
+# Gradient signs on a 16 × 16 grid: 256 bits that survive scaling and recompression.
+_GRID = 16
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What is known of one pair after both files were decoded.
+
+    Args:
+        pair: The files.
+        height: Of image and mask.
+        width: Of image and mask.
+        foreground: Share of the mask's pixels at 128 or above.
+        grey: Share of the mask's pixels that are neither 0 nor 255.
+        digest: Hash of the image file's bytes.
+        look: 32 bytes that nearly equal images have in common, see `duplicates.py`.
+        fault: What makes the mask unfit to learn from, if anything.
+    """
+
+    pair: Pair
+    height: int
+    width: int
+    foreground: float
+    grey: float
+    digest: str
+    look: np.ndarray
+    fault: str | None
+
+
+def inspect(pair: Pair, allow_empty: bool = False) -> Facts:
+    """Decode both files of a pair completely.
+
+    Raises:
+        ImageError: One of them cannot be decoded or is of an unusable kind.
+    """
+    for path in (pair.image, pair.mask):
+        decode_strictly(path)
+    mask = read_mask(pair.mask)
+    height, width = header_size(pair.image)
+    small = read_image(pair.image, at_least=(8 * _GRID, 8 * _GRID))
+    return Facts(
+        pair,
+        height,
+        width,
+        foreground=float((mask >= 128).mean()),
+        grey=float(((mask > 0) & (mask < 255)).mean()),
+        digest=hashlib.sha256(pair.image.read_bytes()).hexdigest(),
+        look=_look(small),
+        fault=mask_fault(mask, allow_empty),
+    )
+
+
+def inspect_or_complain(pair: Pair, allow_empty: bool = False) -> Facts | str:
+    """Like `inspect`, with the complaint in place of an exception."""
+    try:
+        return inspect(pair, allow_empty)
+    except ImageError as error:
+        return str(error)
+
+
+def summarise(facts: Sequence[Facts]) -> dict[str, Any]:
+    """Sizes and foreground of a set, as plain values."""
+    if not facts:
+        return {"images": 0}
+    megapixels = np.array([fact.height * fact.width for fact in facts]) / 1e6
+    shares = np.array([fact.foreground for fact in facts])
+    return {
+        "images": len(facts),
+        "megapixels": _spread(megapixels),
+        "foreground": _spread(shares),
+        "foreground_histogram": np.histogram(shares, bins=10, range=(0, 1))[0].tolist(),
+        "grey_mask_pixels": float(np.mean([fact.grey for fact in facts])),
+    }
+
+
+def _look(image: np.ndarray) -> np.ndarray:
+    grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
+    grid = cv2.resize(grey, (_GRID + 1, _GRID), interpolation=cv2.INTER_AREA).astype(np.int16)
+    return np.packbits(grid[:, 1:] > grid[:, :-1])
+
+
+def _spread(values: np.ndarray) -> dict[str, float]:
+    return {
+        "smallest": float(values.min()),
+        "median": float(np.median(values)),
+        "largest": float(values.max()),
+    }
