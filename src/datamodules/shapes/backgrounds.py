@@ -46,15 +46,17 @@ def noise(
         octaves: Each has cells half as large as the one before.
         fall: Strength of each octave by that of the one before.
     """
-    total = np.zeros(shape, np.float32)
-    energy = 0.0
-    for octave in range(octaves):
+    total: np.ndarray = rng.standard_normal((first, first), np.float32)
+    strength, energy = 1.0, 1.0
+    # From coarse to fine on small grids: only the last enlargement has the size of the map.
+    for octave in range(1, octaves):
         cells = first * 2**octave
-        grid = rng.standard_normal((cells, cells), np.float32)
-        strength = fall**octave
+        strength *= fall
         energy += strength**2
-        total += strength * cv2.resize(grid, shape[::-1], interpolation=cv2.INTER_CUBIC)
-    return total * (0.6 / np.sqrt(energy))
+        total = cv2.resize(total, (cells, cells), interpolation=cv2.INTER_CUBIC)
+        total = total + strength * rng.standard_normal((cells, cells), np.float32)
+    total = cv2.resize(total, shape[::-1], interpolation=cv2.INTER_CUBIC)
+    return total * np.float32(0.6 / np.sqrt(energy))
 
 
 def ramp(rng: np.random.Generator, shape: Shape) -> np.ndarray:

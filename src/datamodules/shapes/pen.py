@@ -88,8 +88,12 @@ class Pen:
 
     def coverage(self) -> np.ndarray:
         """How much of each pixel is covered: uint8 `(H, W)`, 255 = all of it."""
-        size = self.shape[1], self.shape[0]
-        return cv2.resize(self.canvas, size, interpolation=cv2.INTER_AREA)
+        covered: np.ndarray = self.canvas
+        # Halving twice is nine times as fast in OpenCV as dividing by four.
+        while covered.shape != self.shape:
+            half = covered.shape[1] // 2, covered.shape[0] // 2
+            covered = cv2.resize(covered, half, interpolation=cv2.INTER_AREA)
+        return covered
 
     def _place(self, points: np.ndarray) -> np.ndarray:
         # Half a sample back: OpenCV's integer coordinates are centres of samples.

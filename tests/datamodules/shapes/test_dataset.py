@@ -8,6 +8,7 @@ import torch
 from hydra import compose as compose_config
 from hydra import initialize
 from hydra.utils import instantiate
+from omegaconf import OmegaConf
 
 from src.datamodules.batch import Draw
 from src.datamodules.shapes import ShapesDataModule, ShapesDataset
@@ -164,24 +165,12 @@ def test_an_index_outside_of_the_set_ends_iteration():
 
 def test_the_yaml_builds_it_from_the_models_settings():
     with initialize(version_base=None, config_path="../../../conf"):
-        group = compose_config("data/shapes", ["+seed=5", "+model.batch_size=2"])
-    cfg = compose_with_model(group)
+        cfg = compose_config("data/shapes", ["+seed=5"])
+    geometry = {"_target_": "src.geometry.Geometry", "size": 64}
+    OmegaConf.set_struct(cfg, False)
+    cfg.model = {"geometry": geometry, "augment": None, "batch_size": 2}
     data = instantiate(cfg.data, _convert_="all")
     assert data.train_set.seed == data.seed == 5
     assert data.batch_size == 2
     assert data.train_set.geometry == Geometry(size=(64, 64))
     assert [len(data.train_set), len(data.val_set), len(data.test_sets["shapes"])] == [400, 50, 100]
-
-
-def compose_with_model(cfg):
-    """A stand-in for the model group: only what the data group reads from it."""
-    from omegaconf import OmegaConf
-
-    model = {
-        "geometry": {"_target_": "src.geometry.Geometry", "size": 64},
-        "augment": None,
-        "batch_size": 2,
-    }
-    OmegaConf.set_struct(cfg, False)
-    cfg.model = model
-    return cfg

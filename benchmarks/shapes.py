@@ -1,0 +1,60 @@
+"""How fast `data=shapes` draws: pictures per second of one core, per worker and by all workers.
+
+python -m benchmarks.shapes [--sizes 320 1024] [--workers 2] [--seconds 5]
+"""
+
+import argparse
+import time
+from collections.abc import Iterator
+
+import cv2
+
+from src.datamodules.loaders import ResumableLoader
+from src.datamodules.samplers import TrainSampler
+from src.datamodules.shapes import ShapesDataset
+from src.geometry import Geometry
+
+_BATCH = 4
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--sizes", type=int, nargs="+", default=[128, 320, 1024])
+    parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--seconds", type=float, default=5.0)
+    arguments = parser.parse_args()
+    cv2.setNumThreads(1)
+    print(f"| size | /s of CPU time, 1 core | /s, {arguments.workers} workers | /s per worker |")
+    print("| ---: | ---: | ---: | ---: |")
+    for size in arguments.sizes:
+        pictures = ShapesDataset(100_000, "train", 0, Geometry(size=(size, size)))
+        alone = rate_alone(pictures, arguments.seconds)
+        together = rate_of_workers(pictures, arguments.workers, arguments.seconds)
+        print(f"| {size}² | {alone:.1f} | {together:.1f} | {together / arguments.workers:.1f} |")
+
+
+def rate_alone(pictures: ShapesDataset, seconds: float) -> float:
+    """Samples per second of this process's CPU time, so that other load does not count."""
+    pictures[0]
+    started, count = time.process_time(), 0
+    while time.process_time() - started < seconds:
+        count += 1
+        pictures[count]
+    return count / (time.process_time() - started)
+
+
+def rate_of_workers(pictures: ShapesDataset, workers: int, seconds: float) -> float:
+    """Samples per second of wall time that come out of the training loader."""
+    sampler = TrainSampler(len(pictures), seed=0)
+    batches: Iterator[object] = iter(ResumableLoader(pictures, sampler, _BATCH, workers))
+    for _ in range(2 * max(workers, 1)):  # started, and nothing prefetched before the clock
+        next(batches)
+    started, count = time.perf_counter(), 0
+    while time.perf_counter() - started < seconds:
+        next(batches)
+        count += _BATCH
+    return count / (time.perf_counter() - started)
+
+
+if __name__ == "__main__":
+    main()
