@@ -15,16 +15,7 @@ from tests.running import (
     only_run,
     run,
     start,
-    write_pairs,
 )
-
-
-@pytest.fixture(scope="module")
-def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("data")
-    write_pairs(folder / "train", 10, seed=1)
-    write_pairs(folder / "test", 7, seed=2)
-    return folder
 
 
 def test_a_run_leaves_its_results_and_where_they_come_from(root: Path, tmp_path: Path) -> None:

@@ -103,11 +103,16 @@ def build_trainer(cfg: DictConfig, folder: Path) -> Trainer:
     callbacks = [c for c in (build(node) for node in cfg.callbacks.values()) if c is not None]
     loggers = [logger for logger in (build(node) for node in cfg.logger.values()) if logger]
     every = cfg.validate_every
+    synchronised = cfg.trainer.sync_batchnorm
+    if synchronised and (cfg.trainer.accelerator == "cpu" or not torch.cuda.is_available()):
+        log.info("BatchNorm is not synchronised: torch does that on GPUs only")
+        synchronised = False
     return build(
         cfg.trainer,
         callbacks=callbacks,
         logger=loggers,
         default_root_dir=str(folder),
+        sync_batchnorm=synchronised,
         val_check_interval=every or 1.0,
         check_val_every_n_epoch=None if every else 1,
     )
