@@ -1,0 +1,18 @@
+"""What DEXTR's and IOG's heads are made of."""
+
+from collections.abc import Sequence
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+def conv_norm(in_channels: int, out_channels: int, kernel: int = 1) -> list[nn.Module]:
+    """A convolution that keeps the size, without bias, and the BatchNorm behind it."""
+    conv = nn.Conv2d(in_channels, out_channels, kernel, padding=kernel // 2, bias=False)
+    return [conv, nn.BatchNorm2d(out_channels)]
+
+
+def resize_corners(x: Tensor, like: Tensor | Sequence[int]) -> Tensor:
+    """Bilinear, corner pixels kept in place, to the height and width of `like`."""
+    size = like.shape[2:] if isinstance(like, Tensor) else list(like)
+    return F.interpolate(x, size, mode="bilinear", align_corners=True)
