@@ -167,7 +167,7 @@ def test_fingerprint_changes_with_content_and_not_with_place(root: Path, tmp_pat
 
 def test_masks_unfit_to_learn_from(root: Path) -> None:
     cv2.imwrite(str(root / "masks" / "img_000.png"), np.zeros((36, 48), np.uint8))
-    cv2.imwrite(str(root / "masks" / "img_001.png"), np.full((37, 49), 120, np.uint8))
+    cv2.imwrite(str(root / "masks" / "img_001.png"), np.full((37, 49), 150, np.uint8))
     pairs = index_pairs(root, OWN, "a")
     faults = mask_faults(pairs, root / "memory")
     assert {Path(path).name: fault.partition(": ")[2][:25] for path, fault in faults.items()} == {
