@@ -95,22 +95,24 @@ class SegmentationModule(LightningModule):
         if self.trainer.sanity_checking:
             self.val_scores.reset()
             return
-        self.val_scores.expected = len(self.trainer.val_dataloaders.dataset)  # type: ignore[union-attr]
+        datamodule = self.trainer.datamodule  # type: ignore[attr-defined]
+        whole = self.trainer.limit_val_batches == 1.0
+        self.val_scores.expected = len(datamodule.val_set) if whole else None
         values = self.val_scores.compute()
         self.log_dict({f"val/{name}": v for name, v in values.items()}, prog_bar=True)
         self.val_scores.reset()
 
     def on_test_start(self) -> None:
         datamodule = self.trainer.datamodule  # type: ignore[attr-defined]
-        loaders = self.trainer.test_dataloaders
+        whole = self.trainer.limit_test_batches == 1.0
         self.test_scores = nn.ModuleDict(
             {
                 name: Scores(
                     self.test_metrics,
                     workers=self.metric_workers,
-                    expected=len(loader.dataset),
+                    expected=len(dataset) if whole else None,
                 )
-                for name, loader in zip(datamodule.test_names, loaders, strict=True)
+                for name, dataset in datamodule.test_sets.items()
             }
         ).to(self.device)
 
