@@ -52,13 +52,13 @@ class AxialAttention(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         length = x.shape[2] if self.axis == "height" else x.shape[3]
-        query, key, value = (
-            at_least_fp32(part(x)).reshape(x.shape[0], -1, length).transpose(1, 2)
+        query, key, value = (  # one head: (B, 1, length, everything else)
+            at_least_fp32(part(x)).reshape(x.shape[0], 1, -1, length).transpose(2, 3)
             for part in (self.query, self.key, self.value)
         )
         with without_autocast(x):
             attended = F.scaled_dot_product_attention(query, key, value, scale=1.0)
-        return self.gamma * attended.transpose(1, 2).reshape(x.shape) + x
+        return self.gamma * attended.transpose(2, 3).reshape(x.shape) + x
 
 
 class AxialBranch(nn.Module):

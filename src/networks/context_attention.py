@@ -83,12 +83,15 @@ class ScaleInvariantAttention(nn.Module):
 
     def _attend(self, x: Tensor, contexts: Tensor) -> Tensor:
         with without_autocast(x):
-            key, value = (
-                part(contexts).flatten(2).transpose(1, 2) for part in (self.key, self.value)
-            )
-        query = self.query(x).flatten(2).transpose(1, 2)
+            key, value = (_as_heads(part(contexts)) for part in (self.key, self.value))
+        query = _as_heads(self.query(x))
         attended = F.scaled_dot_product_attention(query, key.to(query), value.to(query))
-        return attended.transpose(1, 2).unflatten(2, x.shape[2:])
+        return attended[:, 0].transpose(1, 2).unflatten(2, x.shape[2:])
+
+
+def _as_heads(x: Tensor) -> Tensor:
+    """`(B, C, h, w)` to `(B, 1, h·w, C)`: one head, a token per position."""
+    return x.flatten(2).transpose(1, 2).unsqueeze(1)
 
 
 def _two(in_channels: int, channels: int, size: int) -> nn.Sequential:
