@@ -71,6 +71,10 @@ class SegmentationModule(LightningModule):
         """Make floats of what the workers shipped as bytes, on the device."""
         if not self.trainer.training:
             batch["picture"] = batch["image"]
+        return self.as_floats(batch)
+
+    def as_floats(self, batch: Batch) -> Batch:
+        """The batch with its image normalised and its maps in [0, 1], in place."""
         batch["image"] = self.geometry.normalise(batch["image"])
         batch["mask"] = batch["mask"].float() / 255
         if "void" in batch:

@@ -3,10 +3,10 @@
 from torch import Tensor, nn
 
 from .output import Output
-from .rsu import conv_bn_relu, decode, encode, official_block_name, resize_like, rsu
+from .rsu import RSUNetwork, conv_bn_relu, official_block_name, resize_like, rsu
 
 
-class ISNet(nn.Module):
+class ISNet(RSUNetwork):
     """Six-stage U-Net of residual U-blocks with a side output at each stage (section 4.2).
 
     44.0 M parameters at the paper's width. `features` holds the six maps that feed the side
@@ -43,7 +43,7 @@ class ISNet(nn.Module):
         self.heads = side_heads([w, w, 2 * w, 4 * w, 8 * w, 8 * w])
 
     def forward(self, x: Tensor) -> Output:
-        maps = decode(self.decoder, encode(self.encoder, self.stem(x)))
+        maps = self.decode(self.decoder, self.encode(self.encoder, self.stem(x)))
         return Output(side_outputs(self.heads, maps, like=x), named_stages(maps))
 
     def official_name(self, name: str) -> str:
@@ -52,7 +52,7 @@ class ISNet(nn.Module):
         return official_stage_name(self, name)
 
 
-class ISNetGTEncoder(nn.Module):
+class ISNetGTEncoder(RSUNetwork):
     """Reconstructs a mask from itself; its features then teach `ISNet` (section 4.1).
 
     6.9 M parameters at the paper's width. Takes `(B, 1, H, W)` masks in [0, 1].
@@ -78,7 +78,7 @@ class ISNetGTEncoder(nn.Module):
         self.heads = side_heads([w, w, 2 * w, 4 * w, 8 * w, 8 * w])
 
     def forward(self, mask: Tensor) -> Output:
-        maps = encode(self.encoder, self.stem(mask))
+        maps = self.encode(self.encoder, self.stem(mask))
         return Output(side_outputs(self.heads, maps, like=mask), named_stages(maps))
 
     def official_name(self, name: str) -> str:

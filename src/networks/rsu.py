@@ -4,6 +4,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from .recompute import recomputed
+
 
 def conv_bn_relu(
     in_channels: int, out_channels: int, *, dilation: int = 1, stride: int = 1
@@ -103,24 +105,38 @@ def rsu(in_channels: int, mid_channels: int, out_channels: int, height: int | No
     return RSU(in_channels, mid_channels, out_channels, height)
 
 
-def encode(stages: nn.ModuleList, x: Tensor) -> list[Tensor]:
-    """Maps of every stage, finest first, pooled in between."""
-    maps: list[Tensor] = []
-    for stage in stages:
-        x = stage(pool(x) if maps else x)
-        maps.append(x)
-    return maps
+class RSUNetwork(nn.Module):
+    """What networks made of residual U-blocks share: stages with pooling or upsampling between."""
 
+    def __init__(self) -> None:
+        super().__init__()
+        self.checkpointing = False
 
-def decode(stages: nn.ModuleList, encoded: list[Tensor]) -> list[Tensor]:
-    """Maps of every decoder stage and the encoder's last, finest first.
+    def set_grad_checkpointing(self, enable: bool = True) -> None:
+        """Compute the blocks' activations again in the backward pass instead of keeping them."""
+        self.checkpointing = enable
 
-    `stages[i]` meets `encoded[i]`: each joins the upsampled coarser map with the encoder's.
-    """
-    decoded = encoded[-1:]
-    for stage, skip in zip(reversed(stages), reversed(encoded[:-1]), strict=True):
-        decoded.insert(0, stage(torch.cat([resize_like(decoded[0], skip), skip], dim=1)))
-    return decoded
+    def encode(self, stages: nn.ModuleList, x: Tensor) -> list[Tensor]:
+        """Maps of every stage, finest first, pooled in between."""
+        maps: list[Tensor] = []
+        for stage in stages:
+            x = self._run(stage, pool(x) if maps else x)
+            maps.append(x)
+        return maps
+
+    def decode(self, stages: nn.ModuleList, encoded: list[Tensor]) -> list[Tensor]:
+        """Maps of every decoder stage and the encoder's last, finest first.
+
+        `stages[i]` meets `encoded[i]`: each joins the upsampled coarser map with the encoder's.
+        """
+        decoded = encoded[-1:]
+        for stage, skip in zip(reversed(stages), reversed(encoded[:-1]), strict=True):
+            joined = torch.cat([resize_like(decoded[0], skip), skip], dim=1)
+            decoded.insert(0, self._run(stage, joined))
+        return decoded
+
+    def _run(self, stage: nn.Module, x: Tensor) -> Tensor:
+        return recomputed(stage, x) if self.checkpointing else stage(x)
 
 
 def official_block_name(name: str, block: nn.Module) -> str:

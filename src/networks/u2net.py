@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from .isnet import named_stages, official_stage_name, side_heads, side_outputs
 from .output import Output
-from .rsu import decode, encode, rsu
+from .rsu import RSUNetwork, rsu
 
 
 class Stage(NamedTuple):
@@ -51,7 +51,7 @@ SMALL_DECODER = (
 )
 
 
-class U2Net(nn.Module):
+class U2Net(RSUNetwork):
     """Six-stage U-Net of residual U-blocks; its prediction fuses six side outputs (figure 5).
 
     44.0 M parameters, 1.1 M with `small`. `masks` holds the fused map and then the six side
@@ -73,7 +73,7 @@ class U2Net(nn.Module):
         self.fuse = nn.Conv2d(6, 1, 1)
 
     def forward(self, x: Tensor) -> Output:
-        maps = decode(self.decoder, encode(self.encoder, x))
+        maps = self.decode(self.decoder, self.encode(self.encoder, x))
         sides = side_outputs(self.heads, maps, like=x)
         return Output([self.fuse(torch.cat(sides, dim=1)), *sides], named_stages(maps))
 

@@ -26,6 +26,8 @@ def register() -> None:
     """Make `${run_folder:…}` and `${choice:…}` known to the configs."""
     OmegaConf.register_new_resolver("run_folder", run_folder, replace=True)
     OmegaConf.register_new_resolver("choice", choice, replace=True)
+    OmegaConf.register_new_resolver("images_at_once", images_at_once, replace=True)
+    OmegaConf.register_new_resolver("accumulate", lambda whole, part: whole // part, replace=True)
 
 
 def choice(group: str) -> str:
@@ -33,6 +35,13 @@ def choice(group: str) -> str:
     if not HydraConfig.initialized():
         return group
     return str(HydraConfig.get().runtime.choices.get(group) or "none")
+
+
+def images_at_once(batch: int, size: int | list[int], fitting: int) -> int:
+    """The largest part of a batch that fits, where `fitting` images of 1024² do."""
+    height, width = (size, size) if isinstance(size, int) else size
+    limit = max(1, fitting * 1024 * 1024 // (height * width))
+    return max(part for part in range(1, min(batch, limit) + 1) if batch % part == 0)
 
 
 def run_folder(resume: str | None, parent: str) -> str:

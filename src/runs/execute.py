@@ -21,6 +21,7 @@ from src.errors import UserError
 from src.networks.weights import load_official
 
 from . import checkpoints, provenance
+from .dry_run import dry_run
 from .freeze import thaw
 from .results import RESULTS
 from .teacher import obtain_teacher
@@ -39,6 +40,12 @@ def execute(folder: Path) -> None:
     module = build_module(cfg)
     if cfg.init_from is not None:
         load_official(module.network, cfg.init_from)
+    if cfg.checkpointing:
+        module.network.set_grad_checkpointing()
+    if cfg.dry_run:
+        cost = dry_run(cfg, module, datamodule)
+        log.info("%s", cost)
+        return
     trainer = build_trainer(cfg, folder)
     if trainer.is_global_zero:
         provenance.write(folder, **provenance.collect(cfg, datamodule.fingerprint()))

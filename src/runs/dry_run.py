@@ -1,0 +1,105 @@
+"""`dry_run=true`: a few steps at full size tell what a whole run will cost, before it is paid."""
+
+import itertools
+import resource
+import time
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import torch
+from omegaconf import DictConfig
+
+WARM_UP, MEASURED = 1, 3
+
+
+class Cost(NamedTuple):
+    """What was measured: seconds a step, of which data, and the peak of memory in bytes."""
+
+    step: float
+    data: float
+    memory: int
+    steps: int
+
+    def __str__(self) -> str:
+        total = self.steps * max(self.step, self.data)
+        waiting = max(0.0, self.data - self.step) / max(self.step, self.data)
+        return (
+            f"peak memory {self.memory / 2**30:.2f} GiB, {self.step:.3f} s a step, "
+            f"{self.data:.3f} s to load its batch\n"
+            f"{self.steps} steps: {total / 3600:.2f} h, waiting for data {waiting:.0%} of it "
+            "(validation and test not counted)"
+        )
+
+
+def dry_run(cfg: DictConfig, module: Any, datamodule: Any) -> Cost:
+    """Measure optimiser steps on real batches, on the device and in the precision of the run."""
+    device = _device(cfg)
+    module.network.to(device)
+    module.losses.to(device)
+    optimizer = module.optimizer(
+        module.groups(module.network) if module.groups else module.network.parameters()
+    )
+    loader = datamodule.train_dataloader()
+    batches, data_seconds = _load(loader)
+    accumulate = cfg.trainer.accumulate_grad_batches
+    step = _stepper(cfg, module, optimizer, device, accumulate)
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
+    seconds = [_timed(step, itertools.cycle(batches), device) for _ in range(WARM_UP + MEASURED)]
+    measured = sorted(seconds[WARM_UP:])[MEASURED // 2]
+    return Cost(measured, data_seconds * accumulate, _peak_memory(device), _steps(cfg, loader))
+
+
+def _load(loader: Any) -> tuple[list[Any], float]:
+    """A few batches, and how long the workers take for one once they are under way."""
+    iterator = iter(loader)
+    batches = [next(iterator)]
+    start = time.perf_counter()
+    batches += list(itertools.islice(iterator, MEASURED))
+    return batches, (time.perf_counter() - start) / max(1, len(batches) - 1)
+
+
+def _stepper(
+    cfg: DictConfig, module: Any, optimizer: Any, device: torch.device, accumulate: int
+) -> Callable[[Any], None]:
+    half = {"bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}.get(str(cfg.trainer.precision))
+
+    def step(batches: Any) -> None:
+        optimizer.zero_grad()
+        for batch in itertools.islice(batches, accumulate):
+            moved = {k: v.to(device) if torch.is_tensor(v) else v for k, v in batch.items()}
+            moved = module.as_floats(moved)
+            with torch.autocast(device.type, dtype=half, enabled=half is not None):
+                output = module(moved)
+                terms = [term(output, moved) for term in module.losses.values()]
+            torch.stack(terms).sum().backward()
+        optimizer.step()
+
+    return step
+
+
+def _timed(step: Callable[[Any], None], batches: Any, device: torch.device) -> float:
+    start = time.perf_counter()
+    step(batches)
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    return time.perf_counter() - start
+
+
+def _steps(cfg: DictConfig, loader: Any) -> int:
+    epoch = len(loader) // cfg.trainer.accumulate_grad_batches
+    whole = epoch * cfg.trainer.max_epochs if cfg.trainer.max_epochs > 0 else float("inf")
+    limit = cfg.trainer.max_steps if cfg.trainer.max_steps > 0 else float("inf")
+    return int(min(whole, limit))
+
+
+def _device(cfg: DictConfig) -> torch.device:
+    wanted = cfg.trainer.accelerator
+    cuda = wanted in ("gpu", "cuda") or (wanted == "auto" and torch.cuda.is_available())
+    return torch.device("cuda" if cuda else "cpu")
+
+
+def _peak_memory(device: torch.device) -> int:
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device)
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
