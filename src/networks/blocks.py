@@ -6,10 +6,12 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 
-def conv_norm(in_channels: int, out_channels: int, kernel: int = 1) -> list[nn.Module]:
+def conv_norm(
+    in_channels: int, out_channels: int, kernel: int = 1
+) -> tuple[nn.Conv2d, nn.BatchNorm2d]:
     """A convolution that keeps the size, without bias, and the BatchNorm behind it."""
     conv = nn.Conv2d(in_channels, out_channels, kernel, padding=kernel // 2, bias=False)
-    return [conv, nn.BatchNorm2d(out_channels)]
+    return conv, nn.BatchNorm2d(out_channels)
 
 
 def resize_corners(x: Tensor, like: Tensor | Sequence[int]) -> Tensor:

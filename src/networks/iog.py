@@ -1,0 +1,147 @@
+"""IOG: inside-outside guidance (Zhang et al., CVPR 2020), and its refinement by further clicks."""
+
+from collections.abc import Sequence
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from .blocks import conv_norm, resize_corners
+from .iog_decoder import WIDTH, CoarseNet, FineNet
+from .output import Output
+from .psp import PyramidPooling
+from .recompute import recomputed
+from .resnet import create_iog_resnet
+
+IMAGE_CHANNELS = 3
+MAPS = ("fine", "coarse4", "coarse3", "coarse2", "coarse1")
+
+_OFFICIAL = {
+    "image_backbone": "backbone",
+    "pooling": "psp4",
+    "coarse": "Coarse_net",
+    "fine": "Fine_net",
+    "point_encoder": "iog_points",
+}
+
+
+class IOG(nn.Module):
+    """Segments the object that an inside click and the four corners of a box point at.
+
+    52.1 M parameters. Input `(B, 5, H, W)`: image, inside map and outside map, all 0..255.
+    `masks` holds the fine map and then the coarse ones, 4 to 1, each at input size; `features`
+    holds `layer1` (stride 4) to `layer4` (strides 8, 16, 16) and, under the names of `MAPS`, the
+    maps at a quarter of the input's size that `masks` enlarges.
+
+    The authors' network returns 512² maps whatever the input; here they follow the input's size.
+
+    Args:
+        backbone: One of `RESNETS`.
+        in_channels: 3 for the image, the rest for prompts.
+        pretrained: ImageNet weights of the backbone, see `build_backbone`.
+    """
+
+    point_channels = 0  # joined with the backbone's last map
+
+    def __init__(
+        self,
+        backbone: str = "resnet101",
+        in_channels: int = 5,
+        pretrained: bool | str | Path = False,
+    ) -> None:
+        super().__init__()
+        self.image_backbone = create_iog_resnet(backbone, in_channels, pretrained)
+        channels = self.image_backbone.channels
+        self.pooling = PyramidPooling(channels[-1] + self.point_channels)
+        self.coarse = CoarseNet([512, *reversed(channels[1:-1])])
+        self.fine = FineNet(levels=4)
+        self.checkpointing = False
+
+    def forward(self, x: Tensor) -> Output:
+        features = self.encode(x)
+        return self._decode(features, features["layer4"], x.shape[2:])
+
+    def encode(self, x: Tensor) -> dict[str, Tensor]:
+        """Run the backbone on `(B, 5, H, W)`; returns `layer1` to `layer4`."""
+        return {f"layer{i}": layer for i, layer in enumerate(self.image_backbone(x)[1:], start=1)}
+
+    def set_grad_checkpointing(self, enable: bool = True) -> None:
+        """Recompute activations of backbone and decoders in the backward pass."""
+        self.checkpointing = enable
+        self.image_backbone.set_grad_checkpointing(enable)
+
+    def official_name(self, name: str) -> str:
+        module, rest = name.split(".", 1)
+        if module in ("coarse", "fine"):
+            rest = getattr(self, module).official_name(rest)
+        return f"{_OFFICIAL[module]}.{rest}"
+
+    def official_constants(self) -> dict[str, Tensor]:
+        """The authors' first upsampling, which their forward pass never calls.
+
+        It would be a parameter that no gradient reaches, so it is no part of our state. Exported
+        files carry zeros in its place.
+        """
+        conv, norm = conv_norm(WIDTH, WIDTH)
+        nn.init.zeros_(conv.weight)
+        unused = {"1": conv, "2": norm}
+        return {
+            f"Coarse_net.upsamples.0.{i}.{name}": value
+            for i, module in unused.items()
+            for name, value in module.state_dict().items()
+        }
+
+    def _decode(self, layers: dict[str, Tensor], top: Tensor, size: Sequence[int]) -> Output:
+        pooled = self._run(self.pooling, top)
+        maps = [pooled, layers["layer3"], layers["layer2"], layers["layer1"]]
+        pyramid, coarse = self._run(self.coarse, maps)
+        fine = self._run(self.fine, pyramid)
+        quarters = dict(zip(MAPS, [fine, *reversed(coarse)], strict=True))
+        masks = [resize_corners(logits, size) for logits in quarters.values()]
+        return Output(masks, {**layers, **quarters})
+
+    def _run(self, module: nn.Module, x: Any) -> Any:
+        return recomputed(module, x) if self.checkpointing and self.training else module(x)
+
+
+class IOGRefine(IOG):
+    """IOG that takes further clicks without running its backbone again.
+
+    53.4 M parameters. Called as `IOG`, it makes the first prediction. For each further click::
+
+        features = network.encode(image_and_points)        # (B, 5, H, W), once
+        output = network.decode(features, points)          # (B, 2, H, W), all clicks so far
+
+    The click maps, 0..255, enter a second time behind the backbone, through five convolutions.
+    """
+
+    point_channels = 64
+
+    def __init__(
+        self,
+        backbone: str = "resnet101",
+        in_channels: int = 5,
+        pretrained: bool | str | Path = False,
+    ) -> None:
+        super().__init__(backbone, in_channels, pretrained)
+        self.point_encoder = _point_encoder(in_channels - IMAGE_CHANNELS, self.point_channels)
+
+    def forward(self, x: Tensor) -> Output:
+        return self.decode(self.encode(x), x[:, IMAGE_CHANNELS:])
+
+    def decode(self, features: dict[str, Tensor], points: Tensor) -> Output:
+        """Predict from features that `encode` made and the click maps `(B, 2, H, W)`."""
+        top = torch.cat([features["layer4"], self._run(self.point_encoder, points)], dim=1)
+        return self._decode(features, top, points.shape[2:])
+
+
+def _point_encoder(in_channels: int, out_channels: int) -> nn.Sequential:
+    """Four strided 3×3 convolutions, to stride 16, and a 1×1 one, each with BatchNorm and ReLU."""
+    layers: list[nn.Module] = []
+    widths = (in_channels, 64, 128, 256, 256)
+    for before, after in pairwise(widths):
+        conv = nn.Conv2d(before, after, 3, stride=2, padding=1, bias=False)
+        layers += [conv, nn.BatchNorm2d(after), nn.ReLU()]
+    return nn.Sequential(*layers, *conv_norm(widths[-1], out_channels), nn.ReLU())
