@@ -88,7 +88,7 @@ def _widened(conv: nn.Conv2d, in_channels: int) -> nn.Conv2d:
 
 def _stride_in_first_convolution(resnet: ResNetBackbone) -> None:
     for layer in (resnet.layer2, resnet.layer3, resnet.layer4):
-        block = cast(nn.Module, layer[0])
+        block = layer[0]
         conv1, conv2 = cast(nn.Conv2d, block.conv1), cast(nn.Conv2d, block.conv2)
         if conv1.stride == (1, 1):  # a basic block has its stride there already
             conv1.stride, conv2.stride = conv2.stride, (1, 1)
