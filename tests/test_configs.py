@@ -1,0 +1,143 @@
+"""What the doors compose: the papers' recipes, help that reads well, one line for a mistake."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from hydra import compose, initialize_config_dir
+from omegaconf import DictConfig, OmegaConf
+
+from src.runs import door
+from src.runs.freeze import resolved
+
+ROOT = Path(__file__).parents[1]
+CONF = ROOT / "conf"
+
+
+def composed(*overrides: str, config: str = "train") -> DictConfig:
+    door.register()
+    with initialize_config_dir(str(CONF), version_base=None):
+        return resolved(compose(config, list(overrides)))
+
+
+def choices(group: str) -> list[str]:
+    return sorted(p.stem for p in (CONF / group).glob("*.yaml") if p.stem != "base")
+
+
+@pytest.mark.parametrize("model", choices("model"))
+def test_every_model_composes(model: str) -> None:
+    cfg = composed(f"model={model}")
+    assert cfg.model.name == model
+    assert cfg.data.batch_size == cfg.model.batch_size
+
+
+@pytest.mark.parametrize("data", choices("data"))
+def test_every_data_set_composes(data: str) -> None:
+    assert composed(f"data={data}").data._target_.startswith("src.datamodules.")
+
+
+@pytest.mark.parametrize("group", ["callbacks", "logger", "metrics", "debug", "memory", "trainer"])
+def test_every_other_choice_composes(group: str) -> None:
+    for name in choices(group):
+        composed(f"{group}={name}")
+
+
+def test_isnet_on_dis5k_is_the_papers_recipe() -> None:
+    cfg = composed("model=isnet", "data=dis5k", "trainer.devices=4")
+    model, optimizer = cfg.model, cfg.model.optimizer
+    assert (model.size, model.batch_size, optimizer.lr) == (1024, 8, 1e-3)
+    assert optimizer._target_ == "torch.optim.Adam"
+    assert list(model.geometry.mean) == [0.5] * 3
+    assert list(model.geometry.std) == [1.0] * 3
+    assert (cfg.validate_every, model.patience) == (2000, 20)
+    assert model.feature_supervision == "mse"
+    assert model.teacher.recipe.good_enough == 0.99
+    assert list(cfg.data.val) == ["DIS-VD"]
+    assert list(cfg.data.test) == ["DIS-TE1", "DIS-TE2", "DIS-TE3", "DIS-TE4"]
+
+
+@pytest.mark.parametrize(("model", "small"), [("u2net", False), ("u2netp", True)])
+def test_u2net_on_duts_is_the_papers_recipe(model: str, small: bool) -> None:
+    cfg = composed(f"model={model}", "data=duts")
+    assert cfg.model.network.small is small
+    assert (cfg.model.size, cfg.model.batch_size, cfg.model.optimizer.lr) == (320, 12, 1e-3)
+    assert cfg.model.augment.size * cfg.model.augment.share == pytest.approx(288)
+    assert len(cfg.model.losses.sides.weights) == 7
+    assert cfg.model.geometry.scale == "own_maximum"
+
+
+def test_one_size_reaches_every_stage() -> None:
+    cfg = composed("model=isnet", "model.size=512", "model.network.width=16")
+    assert cfg.model.geometry.size == 512
+    assert cfg.model.teacher.recipe.geometry.size == 512
+    assert cfg.model.losses.features.teacher.width == 16
+
+
+@pytest.mark.parametrize(
+    ("preset", "at_once", "accumulated"), [("8gb", 1, 8), ("16gb", 2, 4), ("80gb", 8, 1)]
+)
+def test_memory_presets_keep_the_effective_batch(
+    preset: str, at_once: int, accumulated: int
+) -> None:
+    cfg = composed("model=isnet", "data=dis5k", f"memory={preset}")
+    assert cfg.data.batch_size == at_once
+    assert cfg.trainer.accumulate_grad_batches == accumulated
+    assert cfg.model.size == 1024
+
+
+def door_output(script: str, *arguments: str, code: int = 0) -> str:
+    done = subprocess.run(
+        [sys.executable, str(ROOT / script), *arguments],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=ROOT,
+    )
+    assert done.returncode == code, done.stderr
+    return done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("script", ["train.py", "evaluate.py"])
+def test_help_shows_how_to_start(script: str) -> None:
+    text = door_output(script, "--help")
+    assert f"python {script} " in text
+    assert len(text.splitlines()) < 40
+
+
+def test_cfg_job_needs_no_torch() -> None:
+    """Start-up is quick because nothing heavy is imported before it is needed."""
+    code = (
+        "import sys, runpy; sys.argv = ['train.py', 'model=isnet', '--cfg', 'job', '--resolve']\n"
+        "runpy.run_path('train.py', run_name='__main__')\n"
+        "heavy = {'torch', 'lightning', 'timm', 'albumentations', 'cv2'} & set(sys.modules)\n"
+        "assert not heavy, heavy"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert OmegaConf.create(done.stdout).model.name == "isnet"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["model=isnot"], "Could not find 'model/isnot'"),
+        (["model.sise=3"], "Could not override 'model.sise'"),
+    ],
+)
+def test_a_mistyped_name_is_answered_with_what_there_is(
+    arguments: list[str], message: str
+) -> None:
+    text = door_output("train.py", *arguments, code=1)
+    assert message in text
+    assert "Traceback" not in text
+
+
+def test_an_unset_data_root_is_one_line(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.delenv("FINECUT_DATA", raising=False)
+    text = door_output("train.py", "data=dis5k", f"hydra.run.dir={tmp_path}", code=1)
+    (line,) = (line for line in text.splitlines() if line.startswith("error: "))
+    assert "data.root" in line
+    assert "FINECUT_DATA" in line
