@@ -1,0 +1,112 @@
+"""What each network costs: `python -m src.networks.summary [name …]` prints a Markdown table.
+
+Parameters, multiply-accumulates of one forward pass, the activations that training one image keeps
+for the backward pass, and the latency of one image on this machine.
+"""
+
+import statistics
+import sys
+import time
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from .catalogue import NETWORKS, create
+
+# The input of each paper: channels and side.
+INPUTS: dict[str, tuple[int, int]] = {
+    "isnet": (3, 1024),
+    "isnet_gt_encoder": (1, 1024),
+    "u2net": (3, 320),
+    "u2netp": (3, 320),
+    "inspyrenet_res2net50": (3, 384),
+    "inspyrenet_swinb": (3, 384),
+    "dextr": (4, 512),
+    "dextr_atrous": (4, 512),
+    "iog": (5, 512),
+    "iog_refine": (5, 512),
+}
+
+
+class Summary(NamedTuple):
+    """Costs of a network for one image; `seconds` is the median of a few passes."""
+
+    name: str
+    size: int
+    parameters: int
+    macs: int
+    activations: int
+    seconds: float
+
+
+def summarise(name: str, size: int | None = None, passes: int = 3) -> Summary:
+    """Measure a network of the catalogue at its paper's input, or at another side."""
+    channels, paper_size = INPUTS[name]
+    side = size or paper_size
+    network = create(name).eval()
+    image = torch.rand(1, channels, side, side)
+    with FlopCounterMode(display=False) as counter, torch.inference_mode():
+        network(image)
+    return Summary(
+        name,
+        side,
+        sum(p.numel() for p in network.parameters()),
+        counter.get_total_flops() // 2,
+        activation_bytes(network, image),
+        _latency(network, image, passes),
+    )
+
+
+def activation_bytes(network: nn.Module, image: Tensor) -> int:
+    """Bytes that autograd keeps between the passes, each buffer once, parameters not counted."""
+    own = {p.untyped_storage().data_ptr() for p in network.parameters()}
+    kept: dict[int, int] = {}
+
+    def keep(tensor: Tensor) -> Tensor:
+        storage = tensor.untyped_storage()
+        if storage.data_ptr() not in own:
+            kept[storage.data_ptr()] = storage.nbytes()
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+        output = network(image)  # its graph holds the buffers, so that no address is used twice
+    total = sum(kept.values())
+    del output
+    return total
+
+
+def markdown(rows: list[Summary]) -> str:
+    lines = [
+        "| network | input | parameters | GMACs | activations kept | latency |",
+        "|---|---|---:|---:|---:|---:|",
+    ]
+    lines += [
+        f"| {r.name} | {r.size}² | {r.parameters / 1e6:.2f} M | {r.macs / 1e9:.1f} "
+        f"| {r.activations / 2**20:.0f} MiB | {r.seconds * 1000:.0f} ms |"
+        for r in rows
+    ]
+    return "\n".join(lines)
+
+
+def _latency(network: nn.Module, image: Tensor, passes: int) -> float:
+    seconds = []
+    with torch.inference_mode():
+        for _ in range(passes):
+            start = time.perf_counter()
+            network(image)
+            seconds.append(time.perf_counter() - start)
+    return statistics.median(seconds)
+
+
+def main() -> None:
+    names = sys.argv[1:] or list(NETWORKS)
+    if unknown := [name for name in names if name not in NETWORKS]:
+        sys.exit(f"error: no network is called {unknown[0]!r}; choose of {', '.join(NETWORKS)}")
+    print(f"{torch.get_num_threads()} CPU threads, torch {torch.__version__}, fp32, one image\n")
+    print(markdown([summarise(name) for name in names]))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,27 @@
+"""The table of costs agrees with the networks."""
+
+import pytest
+import torch
+from torch import nn
+
+from src.networks.catalogue import NETWORKS
+from src.networks.summary import INPUTS, activation_bytes, markdown, summarise
+
+
+def test_every_network_has_an_input() -> None:
+    assert INPUTS.keys() == NETWORKS.keys()
+
+
+def test_counts_parameters_and_work() -> None:
+    small, large = summarise("u2netp", 64, passes=1), summarise("u2netp", 128, passes=1)
+    assert small.parameters == 1_131_181
+    assert large.macs == pytest.approx(4 * small.macs, rel=0.02)
+    assert large.activations == pytest.approx(4 * small.activations, rel=0.1)
+    assert "| u2netp | 64² | 1.13 M |" in markdown([small])
+
+
+def test_activations_are_what_backward_needs() -> None:
+    # A convolution keeps its input, a ReLU its output.
+    network = nn.Sequential(nn.Conv2d(1, 2, 1), nn.ReLU())
+    image = torch.rand(1, 1, 10, 10, requires_grad=True)
+    assert activation_bytes(network, image) == 4 * (100 + 200)
