@@ -50,7 +50,8 @@ def read_image(path: Path, at_least: tuple[int, int] | None = None) -> np.ndarra
                 flag = _REDUCED_FLAGS.get(_reduction(image, at_least), flag)
             pixels = cv2.imdecode(_bytes(path), flag | cv2.IMREAD_IGNORE_ORIENTATION)
             if pixels is not None:
-                return _turn(cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB), orientation(image))
+                upright = _turn(pixels, orientation(image))
+                return cv2.cvtColor(upright, cv2.COLOR_BGR2RGB, dst=upright)
         return _read_odd_image(image, path)
 
 

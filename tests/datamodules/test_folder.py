@@ -1,5 +1,7 @@
 """The data files of `conf/data`, composed as a user composes them, on miniatures of each layout."""
 
+from copy import deepcopy
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 from hydra import compose, initialize_config_dir
+from hydra.errors import InstantiationException
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
@@ -35,8 +38,14 @@ COUNT = 6
 
 
 def config(*overrides: str) -> DictConfig:
+    """What `python train.py model=u2netp …` composes, small."""
     with initialize_config_dir(str(CONF), version_base="1.3"):
         return compose("train", ["model=u2netp", "model.size=32", "data.num_workers=0", *overrides])
+
+
+@cache
+def own_config() -> DictConfig:
+    return config("data=folder", "model.batch_size=2")
 
 
 def build(cfg: DictConfig) -> FolderDataModule:
@@ -45,10 +54,14 @@ def build(cfg: DictConfig) -> FolderDataModule:
     return data
 
 
-def own(root: Path, *overrides: str) -> FolderDataModule:
-    places = [f"data.train.images={root}/images", f"data.train.masks={root}/masks"]
-    cache = f"data.cache_dir={root}/cache"
-    return build(config("data=folder", *places, cache, "model.batch_size=2", *overrides))
+def own(root: Path, **changes: Any) -> FolderDataModule:
+    """`data=folder` on `images` and `masks` below a folder, with changes to its keys."""
+    cfg = deepcopy(own_config())
+    cfg.data.train = {"images": f"{root}/images", "masks": f"{root}/masks"}
+    cfg.data.cache_dir = f"{root}/cache"
+    for key, value in changes.items():
+        cfg.data[key] = value
+    return build(cfg)
 
 
 def each_set(cfg: DictConfig) -> dict[str, Any]:
@@ -103,10 +116,8 @@ def test_mirrors_load(name: str, spelling: int, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", SETS)
-def test_every_set_knows_the_common_mirror(name: str, tmp_path: Path) -> None:
-    (split,) = [path for path in (CONF / "data" / "sets").glob("*.yaml") if path.stem == name]
-
-    source = OmegaConf.load(split)
+def test_every_set_knows_the_common_mirror(name: str) -> None:
+    source = OmegaConf.load(CONF / "data" / "sets" / f"{name}.yaml")
     assert f"{name}/images" in source.images
     assert f"{name}/masks" in source.masks
     assert source.count > 0
@@ -142,13 +153,13 @@ def test_sets_can_be_left_out() -> None:
 def test_own_photos(tmp_path: Path) -> None:
     write_set(tmp_path / "images", tmp_path / "masks", 30)
     write_set(tmp_path / "more" / "im", tmp_path / "more" / "gt", 3)
-    tests = [f"data.test.images={tmp_path}/more/im", f"data.test.masks={tmp_path}/more/gt"]
-    data = own(tmp_path, *tests)
+    places = {"images": f"{tmp_path}/more/im", "masks": f"{tmp_path}/more/gt"}
+    data = own(tmp_path, test=places)
     data.setup("fit")
     names = {pair.name for pairs in data.pairs.values() for pair in pairs}
     assert len(names) == 30
     assert 0 < len(data.pairs["val"]) < 10
-    again = own(tmp_path, "seed=5")
+    again = own(tmp_path, seed=5)
     again.setup("fit")
     assert again.pairs["val"] == data.pairs["val"], "the same photos for every seed"
     assert data.test_names == ["test"]
@@ -162,7 +173,8 @@ def test_own_photos_relative_to_the_working_folder(
 ) -> None:
     write_set(tmp_path / "images", tmp_path / "masks", 4)
     monkeypatch.chdir(tmp_path)
-    data = build(config("data=folder", "data.train.images=images", "data.train.masks=masks"))
+    places = ["data.train.images=images", "data.train.masks=masks"]
+    data = build(config("data=folder", "model.batch_size=2", *places))
     data.setup("fit")
     assert len(data.pairs["train"]) + len(data.pairs["val"]) == 4
 
@@ -189,14 +201,14 @@ def test_nothing_to_train_or_test_on(tmp_path: Path) -> None:
 
 
 def test_bad_choices_are_refused(tmp_path: Path) -> None:
-    for override, message in {
-        "data.cache=disc": r"data\.cache is 'disc'; choose one of none, disk, ram",
-        "data.on_error=ignore": r"data\.on_error is 'ignore'",
-        "data.val_split=test": r"data\.val_split is 'test'",
-        "data.val_share=1.5": r"data\.val_share is 1\.5",
-    }.items():
-        with pytest.raises(Exception, match=message):
-            own(tmp_path, override)
+    for change, message in (
+        ({"cache": "disc"}, r"data\.cache is 'disc'; choose one of none, disk, ram"),
+        ({"on_error": "ignore"}, r"data\.on_error is 'ignore'"),
+        ({"val_split": "test"}, r"data\.val_split is 'test'"),
+        ({"val_share": 1.5}, r"data\.val_share is 1\.5"),
+    ):
+        with pytest.raises(InstantiationException, match=message):
+            own(tmp_path, **change)
 
 
 def test_all_bad_files_before_training(tmp_path: Path) -> None:
@@ -208,7 +220,7 @@ def test_all_bad_files_before_training(tmp_path: Path) -> None:
         own(tmp_path).setup("fit")
     assert str(error.value).startswith("data: 2 problems")
     (tmp_path / "masks" / "img_000.png").write_bytes(b"")
-    data = own(tmp_path, "data.on_error=skip")
+    data = own(tmp_path, on_error="skip")
     data.setup("fit")
     kept = {pair.name for pairs in data.pairs.values() for pair in pairs}
     assert kept == {f"img_{i:03d}" for i in range(3, 8)}
@@ -216,7 +228,7 @@ def test_all_bad_files_before_training(tmp_path: Path) -> None:
 
 def test_batch_larger_than_the_set(tmp_path: Path) -> None:
     write_set(tmp_path / "images", tmp_path / "masks", 4)
-    data = own(tmp_path, "model.batch_size=8")
+    data = own(tmp_path, batch_size=8)
     data.setup("fit")
     with pytest.raises(UserError, match=r"do not fill one batch of 8.*model\.batch_size"):
         data.train_dataloader()
@@ -224,7 +236,7 @@ def test_batch_larger_than_the_set(tmp_path: Path) -> None:
 
 def test_validating_on_the_training_images(tmp_path: Path) -> None:
     write_set(tmp_path / "images", tmp_path / "masks", 20)
-    data = own(tmp_path, "data.val_split=train")
+    data = own(tmp_path, val_split="train")
     data.setup("fit")
     assert data.val_set.pairs == data.train_set.pairs  # type: ignore[union-attr]
     assert data.val_set.evaluate  # type: ignore[union-attr]
@@ -247,14 +259,12 @@ def assert_same(one: list[Any], other: list[Any]) -> None:
 @pytest.mark.parametrize("augment", ["isnet", "u2net", "inspyrenet"])
 def test_workers_change_no_batch(tmp_path: Path, augment: str) -> None:
     write_set(tmp_path / "images", tmp_path / "masks", 10)
-    pipeline = f"+data.augment={{_target_: src.datamodules.augment.{augment}}}"
+    pipeline = {"_target_": f"src.datamodules.augment.{augment}"}
     if augment == "u2net":
-        pipeline = "seed=0"  # the model's own
-    options = [] if augment == "u2net" else ["~data.augment", pipeline]
+        pipeline["size"] = "${model.size}"
     batches = []
     for workers in (0, 1, 2):
-        data = own(tmp_path, *options)
-        data.num_workers = workers
+        data = own(tmp_path, augment=pipeline, num_workers=workers)
         data.setup("fit")
         batches.append(epoch(data, 3))
     assert_same(batches[0], batches[1])
@@ -281,7 +291,7 @@ def test_cached_batches_equal_uncached_ones(
 ) -> None:
     monkeypatch.setattr("src.datamodules.cache._SHARED_MEMORY", tmp_path)
     write_set(tmp_path / "images", tmp_path / "masks", 8)
-    plain, cached = own(tmp_path), own(tmp_path, f"data.cache={kind}")
+    plain, cached = own(tmp_path), own(tmp_path, cache=kind)
     plain.setup("fit")
     cached.setup("fit")
     assert_same(epoch(plain), epoch(cached))
@@ -306,7 +316,7 @@ def test_hard_examples_by_config(tmp_path: Path) -> None:
     scores = "".join(f"img_{i:03d},{i / 10}\n" for i in range(6))
     (tmp_path / "scores.csv").write_text("name,mae\n" + scores)
     target = "src.datamodules.samplers.HardExamples"
-    data = own(tmp_path, f"data.weights={{_target_: {target}, csv: {tmp_path}/scores.csv}}")
+    data = own(tmp_path, weights={"_target_": target, "csv": f"{tmp_path}/scores.csv"})
     data.setup("fit")
     assert isinstance(data.weights, HardExamples)
     weights = data.train_weights()
