@@ -1,0 +1,1 @@
+"""Tables: what finished runs wrote, over seeds, beside what the papers printed."""

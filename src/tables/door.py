@@ -1,0 +1,98 @@
+"""What `tables.py` does: collects runs into tables, or verifies them against the papers."""
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from src.errors import UserError
+
+from . import published
+from .curves import plot
+from .formats import comma_separated, latex, markdown
+from .groups import Group, group
+from .page import html
+from .runs import collect
+from .table import Table, build
+from .verify import report, verify
+
+CONFIG = Path(__file__).resolve().parents[2] / "conf" / "tables.yaml"
+
+
+def main(words: Sequence[str]) -> int:
+    """Carry out a command line; returns the exit code."""
+    if any(word in ("-h", "--help") for word in words):
+        print(CONFIG.read_text(encoding="utf-8"), end="")
+        return 0
+    try:
+        if words[:1] == ["verify"]:
+            return _verify(settings(words[1:]))
+        return _write(settings(words))
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+
+
+def settings(words: Sequence[str]) -> DictConfig:
+    """`conf/tables.yaml` with `key=value` words applied.
+
+    Hydra would take `experiment=isnet/dis5k` for a choice of the group `conf/experiment`, hence
+    OmegaConf alone.
+    """
+    cfg = OmegaConf.load(CONFIG)
+    assert isinstance(cfg, DictConfig)
+    OmegaConf.set_struct(cfg, True)
+    for word in words:
+        if "=" not in word:
+            raise UserError(f"{word!r} is not key=value; python tables.py --help lists the keys")
+    try:
+        cfg.merge_with_dotlist(list(words))
+    except OmegaConfBaseException as error:
+        keys = ", ".join(map(str, cfg))
+        raise UserError(f"{str(error).splitlines()[0]}; the keys are {keys}") from error
+    return cfg
+
+
+def _write(cfg: DictConfig) -> int:
+    groups = _groups(cfg)
+    table = build(groups, published.load(), cfg.metrics)
+    folder = Path(cfg.output) / (cfg.experiment or "")
+    write(table, groups, folder, cfg.experiment or "finecut", cfg.digits)
+    print(markdown(table, cfg.digits))
+    print(f"in {folder}: table.md table.tex table.csv table.html")
+    return 0
+
+
+def write(table: Table, groups: Sequence[Group], folder: Path, title: str, digits: int) -> None:
+    """All formats of a table into a folder; the same runs give the same bytes."""
+    drawn = {name: plot(groups, name) for name in table.test_sets()}
+    curves = {name: png for name, png in drawn.items() if png is not None}
+    folder.mkdir(parents=True, exist_ok=True)
+    texts = {
+        "table.md": markdown(table, digits),
+        "table.tex": latex(table, digits),
+        "table.csv": comma_separated(table),
+        "table.html": html(table, groups, curves, title, digits),
+    }
+    for name, text in texts.items():
+        (folder / name).write_text(text, encoding="utf-8")
+    for name, png in curves.items():
+        (folder / f"curves_{name}.png").write_bytes(png)
+
+
+def _verify(cfg: DictConfig) -> int:
+    if cfg.experiment is None:
+        raise UserError("verify needs a recipe: python tables.py verify experiment=isnet/dis5k")
+    rows = published.of(cfg.experiment, published.load())
+    if not rows:
+        raise UserError(f"no printed number to compare {cfg.experiment} with; see experiments/")
+    checks = verify(_groups(cfg), rows)
+    print(report(checks, cfg.digits), end="")
+    return 0 if all(check.passed for check in checks) else 1
+
+
+def _groups(cfg: DictConfig) -> list[Group]:
+    roots = [cfg.runs] if isinstance(cfg.runs, str) else list(cfg.runs)
+    return group(collect(roots, cfg.experiment, OmegaConf.to_container(cfg.means)))  # type: ignore[arg-type]

@@ -1,0 +1,97 @@
+"""Writes a table as Markdown, LaTeX (booktabs) and CSV."""
+
+import csv
+import io
+
+from .table import BEST, DIFFERENCE, RUN, SECOND, Cell, Row, Table, show
+
+_LATEX = {"&": r"\&", "%": r"\%", "_": r"\_", "#": r"\#", "$": r"\$", "{": r"\{", "}": r"\}"}
+_LATEX |= {"~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "\\": r"\textbackslash{}"}
+_LATEX |= {"±": r"$\pm$", "−": r"$-$", "β": r"$\beta$", "²": r"$^2$", "≥": r"$\geq$"}
+_LATEX |= {"≤": r"$\leq$", "·": r"$\cdot$", "×": r"$\times$", "…": r"\dots{}", "–": "--"}
+_HEAD = ("data", "images", "method", "seeds")
+_MARKDOWN_MARKS = {BEST: "**", SECOND: "_"}
+_LATEX_MARKS = {BEST: r"\textbf", SECOND: r"\underline"}
+
+
+def number(metric: str, cell: Cell, row: Row, digits: int) -> str:
+    """A cell's text without its mark: `0.791 ± 0.002`, with a sign in a difference."""
+    text = show(metric, cell.value, digits, signed=row.kind == DIFFERENCE)
+    return f"{text} ± {show(metric, cell.std, digits)}" if cell.std is not None else text
+
+
+def seeds(row: Row) -> str:
+    """How many seeds a row is the mean of; empty for published rows and differences."""
+    return str(len(row.seeds)) if row.kind == RUN else ""
+
+
+def markdown(table: Table, digits: int) -> str:
+    """The table, its notes and the protocol of each metric."""
+    lines = [[*_HEAD, *table.metrics], ["---"] * 4 + ["---:"] * len(table.metrics)]
+    for row in table.rows:
+        notes = "".join(f" [{note}]" for note in row.notes)
+        cells = [_markdown_cell(metric, row, digits) for metric in table.metrics]
+        method = row.method.replace("|", r"\|") + notes
+        lines.append([row.test_set, str(row.images or ""), method, seeds(row), *cells])
+    body = "".join(f"| {' | '.join(line)} |\n" for line in lines)
+    legend = "\n**best**, _second_; mean ± sample standard deviation over seeds\n"
+    notes = "".join(f"[{i}] {note}  \n" for i, note in enumerate(table.notes, 1))
+    protocol = "".join(f"- {metric}: {text}\n" for metric, text in table.protocol.items())
+    return "\n".join(part for part in (body + legend, notes, protocol) if part)
+
+
+def latex(table: Table, digits: int) -> str:
+    """A `tabular` with booktabs' rules; a set's rows stand between two of them."""
+    columns = "l" * 2 + "r" * (1 + len(table.metrics))
+    head = " & ".join(_escape(name) for name in ("data", "method", "seeds", *table.metrics))
+    lines = [r"% needs \usepackage{booktabs}", rf"\begin{{tabular}}{{{columns}}}", r"\toprule"]
+    lines += [rf"{head} \\"]
+    for test_set in table.test_sets():
+        lines.append(r"\midrule")
+        rows = [row for row in table.rows if row.test_set == test_set]
+        lines += [_latex_row(row, table, digits, first=row is rows[0]) for row in rows]
+    lines += [r"\bottomrule", r"\end{tabular}"]
+    lines += [rf"% [{i}] {note}" for i, note in enumerate(table.notes, 1)]
+    return "\n".join(lines) + "\n"
+
+
+def comma_separated(table: Table) -> str:
+    """A line for each number, in full precision."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow([*_HEAD, "kind", "metric", "value", "std", "mark", "notes"])
+    for row in table.rows:
+        notes = " | ".join(table.notes[note - 1] for note in row.notes)
+        listed = " ".join(map(str, row.seeds))
+        for metric, cell in row.cells.items():
+            line = [row.test_set, row.images or "", row.method, listed, row.kind, metric]
+            std = "" if cell.std is None else repr(cell.std)
+            writer.writerow([*line, repr(cell.value), std, cell.mark, notes])
+    return text.getvalue()
+
+
+def _markdown_cell(metric: str, row: Row, digits: int) -> str:
+    if (cell := row.cells.get(metric)) is None:
+        return "–"
+    mark = _MARKDOWN_MARKS.get(cell.mark, "")
+    return f"{mark}{number(metric, cell, row, digits)}{mark}"
+
+
+def _latex_row(row: Row, table: Table, digits: int, first: bool) -> str:
+    notes = ",".join(map(str, row.notes))
+    method = _escape(row.method) + (f"$^{{{notes}}}$" if notes else "")
+    cells = [_latex_cell(metric, row, digits) for metric in table.metrics]
+    start = _escape(row.test_set) if first else ""
+    return " & ".join([start, method, seeds(row), *cells]) + r" \\"
+
+
+def _latex_cell(metric: str, row: Row, digits: int) -> str:
+    if (cell := row.cells.get(metric)) is None:
+        return "--"
+    text = _escape(number(metric, cell, row, digits))
+    mark = _LATEX_MARKS.get(cell.mark)
+    return f"{mark}{{{text}}}" if mark else text
+
+
+def _escape(text: str) -> str:
+    return "".join(_LATEX.get(character, character) for character in text)

@@ -1,0 +1,126 @@
+"""Writes a table as one HTML file that needs nothing else: sortable, with pictures inside."""
+
+from base64 import b64encode
+from collections.abc import Mapping, Sequence
+from html import escape
+
+from .formats import number, seeds
+from .groups import Group
+from .table import Row, Table
+from .thumbnails import Thumbnail, best_and_worst
+
+_STYLE = """
+body { font: 14px/1.45 system-ui, sans-serif; margin: 2rem auto; max-width: 80rem; padding: 0 1rem }
+table { border-collapse: collapse; font-variant-numeric: tabular-nums }
+th, td { padding: .25rem .6rem; text-align: right; white-space: nowrap }
+th:nth-child(-n+3), td:nth-child(-n+3) { text-align: left }
+thead th { border-bottom: 2px solid; cursor: pointer; user-select: none }
+tr.first td { border-top: 1px solid #999 }
+tr.published td, tr.difference td { color: #555; font-style: italic }
+td.best { font-weight: bold } td.second { text-decoration: underline }
+.wide { overflow-x: auto } img { max-width: 100% } figure { margin: .4rem 0 }
+figcaption { font-size: 12px; color: #555 }
+"""
+
+# A click on a head sorts by that column, a second one the other way round. Empty cells stay below.
+_SCRIPT = """
+document.querySelectorAll("th").forEach((head, column) => head.addEventListener("click", () => {
+  const down = head.dataset.down = head.dataset.down === "1" ? "0" : "1";
+  const body = document.querySelector("tbody");
+  const key = row => row.cells[column].dataset.value ?? row.cells[column].textContent;
+  const rows = [...body.rows].sort((a, b) => {
+    const [x, y] = [key(a), key(b)];
+    if (x === "" || y === "") return (x === "") - (y === "");
+    const order = isNaN(x) || isNaN(y) ? x.localeCompare(y) : x - y;
+    return down === "1" ? -order : order;
+  });
+  rows.forEach(row => { row.classList.remove("first"); body.append(row); });
+}));
+"""
+
+
+def html(
+    table: Table, groups: Sequence[Group], curves: Mapping[str, bytes], title: str, digits: int
+) -> str:
+    """The page: table, notes, protocol, curves by test set, best and worst images of the runs."""
+    parts = [
+        _table(table, digits),
+        _list("Notes", table.notes, ordered=True),
+        _list("Protocol", [f"{metric}: {text}" for metric, text in table.protocol.items()]),
+        *(_figure(png, "png", f"Curves on {name}") for name, png in curves.items()),
+        _pictures(groups, digits),
+    ]
+    body = "\n".join(part for part in parts if part)
+    return (
+        '<!doctype html>\n<html lang="en">\n<meta charset="utf-8">\n'
+        f"<title>{escape(title)}</title>\n"
+        f"<style>{_STYLE}</style>\n<h1>{escape(title)}</h1>\n{body}\n"
+        f"<script>{_SCRIPT}</script>\n</html>\n"
+    )
+
+
+def _table(table: Table, digits: int) -> str:
+    names = ["data", "images", "method", "seeds", *table.metrics]
+    head = "".join(f"<th>{escape(name)}</th>" for name in names)
+    previous, rows = "", []
+    for row in table.rows:
+        rows.append(_row(row, table.metrics, digits, first=row.test_set != previous))
+        previous = row.test_set
+    return (
+        f'<div class="wide"><table>\n<thead><tr>{head}</tr></thead>\n<tbody>\n'
+        + "\n".join(rows)
+        + "\n</tbody>\n</table></div>\n<p>Bold: best. Underlined: second. Mean ± sample standard "
+        "deviation over seeds. A click on a column's head sorts.</p>"
+    )
+
+
+def _row(row: Row, metrics: Sequence[str], digits: int, first: bool) -> str:
+    notes = f"<sup>{','.join(map(str, row.notes))}</sup>" if row.notes else ""
+    cells = [
+        f"<td>{escape(row.test_set)}</td><td>{row.images or ''}</td>"
+        f"<td>{escape(row.method)}{notes}</td><td>{seeds(row)}</td>"
+    ]
+    for metric in metrics:
+        if (cell := row.cells.get(metric)) is None:
+            cells.append('<td data-value="">–</td>')
+        else:
+            text = escape(number(metric, cell, row, digits))
+            cells.append(f'<td class="{cell.mark}" data-value="{cell.value!r}">{text}</td>')
+    return f'<tr class="{row.kind}{" first" if first else ""}">{"".join(cells)}</tr>'
+
+
+def _list(title: str, items: Sequence[str], ordered: bool = False) -> str:
+    if not items:
+        return ""
+    kind = "ol" if ordered else "ul"
+    lines = "".join(f"<li>{escape(item)}</li>\n" for item in items)
+    return f"<h2>{title}</h2>\n<{kind}>\n{lines}</{kind}>"
+
+
+def _pictures(groups: Sequence[Group], digits: int) -> str:
+    parts = []
+    for group in groups:
+        for test_set in group.test_sets():
+            best, worst = best_and_worst(group.runs[0], test_set)
+            if best:
+                seed = group.runs[0].seed
+                parts.append(f"<h3>{escape(group.label)}, {escape(test_set)}, seed {seed}</h3>")
+                parts += [_thumbnail(t, "best", digits) for t in best]
+                parts += [_thumbnail(t, "worst", digits) for t in worst]
+    if not parts:
+        return ""
+    said = "<p>Of the images in the run's gallery: image, truth, prediction, error (red is missed, "
+    return f"<h2>Best and worst</h2>\n{said}blue is too much).</p>\n" + "\n".join(parts)
+
+
+def _thumbnail(thumbnail: Thumbnail, which: str, digits: int) -> str:
+    value = f"{thumbnail.metric} {thumbnail.value:.{digits}f}"
+    return _figure(thumbnail.jpeg, "jpeg", f"{which}: {thumbnail.name}, {value}")
+
+
+def _figure(content: bytes, kind: str, caption: str) -> str:
+    data, text = b64encode(content).decode(), escape(caption)
+    return (
+        f'<figure><img alt="{text}" src="data:image/{kind};base64,{data}">'
+        f"<figcaption>{text}</figcaption></figure>"
+    )

@@ -1,0 +1,145 @@
+"""One table in memory: what every format is written from."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from .flags import Flags, disqualifying
+from .groups import Group
+from .published import Published, of
+
+LOWER_IS_BETTER = frozenset({"mae", "hce", "hce_pysod", "error_percent", "noc85", "noc90"})
+_COUNTS = frozenset({"hce", "hce_pysod", "noc85", "noc90"})
+BEST, SECOND = "best", "second"
+RUN, PUBLISHED, DIFFERENCE = "run", "published", "difference"
+
+
+class Cell(NamedTuple):
+    """A number of the table; `mark` is `best`, `second` or nothing."""
+
+    value: float
+    std: float | None = None
+    mark: str = ""
+
+
+class Row(NamedTuple):
+    """A line: a group of runs, a published row, or the difference of the two.
+
+    `notes` are numbers of the table's notes, counted from 1.
+    """
+
+    test_set: str
+    images: int | None
+    method: str
+    kind: str
+    seeds: tuple[int, ...]
+    cells: dict[str, Cell]
+    notes: tuple[int, ...] = ()
+
+
+class Table(NamedTuple):
+    """Rows, set by set, their metrics in order, the notes they refer to, and the protocol."""
+
+    metrics: list[str]
+    rows: list[Row]
+    notes: list[str]
+    protocol: dict[str, str]
+
+    def test_sets(self) -> list[str]:
+        return list(dict.fromkeys(row.test_set for row in self.rows))
+
+
+def build(
+    groups: Sequence[Group], published: Sequence[Published], metrics: Sequence[str] | None = None
+) -> Table:
+    """The table of some groups, each experiment's published row and the difference below it."""
+    known = list(dict.fromkeys(metric for group in groups for metric in group.metrics()))
+    chosen = [metric for metric in metrics if metric in known] if metrics else known
+    builder = _Builder(groups, published, chosen)
+    sets = list(dict.fromkeys(name for group in groups for name in group.test_sets()))
+    rows = [row for test_set in sets for row in builder.of_set(test_set)]
+    stated = {m: text for g in groups for run in g.runs for m, text in run.protocol.items()}
+    protocol = {metric: stated[metric] for metric in chosen if metric in stated}
+    return Table(chosen, rows, builder.notes, protocol)
+
+
+def show(metric: str, value: float, digits: int, signed: bool = False) -> str:
+    """A number as the table prints it: counts with one decimal, all else with `digits`."""
+    places = 1 if metric in _COUNTS else digits
+    return f"{value:{'+' if signed else ''}.{places}f}"
+
+
+class _Builder:
+    def __init__(
+        self, groups: Sequence[Group], published: Sequence[Published], metrics: Sequence[str]
+    ) -> None:
+        self.groups, self.published, self.metrics = groups, published, metrics
+        self.flags = Flags(groups)
+        self.notes: list[str] = []
+
+    def of_set(self, test_set: str) -> list[Row]:
+        rows: list[Row] = []
+        for experiment in dict.fromkeys(group.name for group in self.groups):
+            members = [
+                group
+                for group in self.groups
+                if group.name == experiment and test_set in group.test_sets()
+            ]
+            rows += [self._run(group, test_set) for group in members]
+            rows += self._beside(members, experiment, test_set)
+        fair = {group.label for group in self.groups if not disqualifying(group, test_set)}
+        return _marked(rows, self.metrics, fair)
+
+    def _run(self, group: Group, test_set: str) -> Row:
+        spreads = {metric: group.spread(test_set, metric) for metric in self.metrics}
+        cells = {m: Cell(spread.mean, spread.std) for m, spread in spreads.items() if spread}
+        notes = tuple(self._note(text) for text in self.flags.of(group, test_set))
+        images = max(run.images(test_set) for run in group.runs) or None
+        return Row(test_set, images, group.label, RUN, tuple(group.seeds), cells, notes)
+
+    def _beside(self, members: Sequence[Group], experiment: str, test_set: str) -> list[Row]:
+        printed = {
+            row.compares_with: row
+            for row in of(experiment, self.published)
+            if row.test_set == test_set and row.compares_with in self.metrics
+        }
+        if not members or not printed:
+            return []
+        cells = {str(metric): Cell(row.value) for metric, row in printed.items()}
+        sources = "; ".join(dict.fromkeys(row.source for row in printed.values()))
+        notes = [self._note(f"published: {sources}")]
+        notes += [self._note(f"{row.metric}: {row.note}") for row in printed.values() if row.note]
+        title = f"{experiment} published"
+        rows = [Row(test_set, None, title, PUBLISHED, (), cells, tuple(notes))]
+        return rows + [_difference(group, test_set, cells) for group in members]
+
+    def _note(self, text: str) -> int:
+        if text not in self.notes:
+            self.notes.append(text)
+        return self.notes.index(text) + 1
+
+
+def _difference(group: Group, test_set: str, printed: dict[str, Cell]) -> Row:
+    spreads = {metric: group.spread(test_set, metric) for metric in printed}
+    cells = {m: Cell(s.mean - printed[m].value) for m, s in spreads.items() if s}
+    return Row(test_set, None, f"{group.label} − published", DIFFERENCE, (), cells)
+
+
+def _marked(rows: Sequence[Row], metrics: Sequence[str], fair: set[str]) -> list[Row]:
+    """Mark each column's best and second among rows that may be compared; ties share a mark."""
+    ranked = [r for r in rows if r.kind == PUBLISHED or (r.kind == RUN and r.method in fair)]
+    marks: dict[tuple[str, float], str] = {}
+    for metric in metrics:
+        values = {round(row.cells[metric].value, 6) for row in ranked if metric in row.cells}
+        if len([row for row in ranked if metric in row.cells]) < 2:
+            continue
+        order = sorted(values, reverse=metric not in LOWER_IS_BETTER)
+        marks.update({(metric, v): mark for v, mark in zip(order, (BEST, SECOND), strict=False)})
+    return [_with_marks(row, marks) if row in ranked else row for row in rows]
+
+
+def _with_marks(row: Row, marks: dict[tuple[str, float], str]) -> Row:
+    cells = {
+        metric: cell._replace(mark=marks.get((metric, round(cell.value, 6)), ""))
+        for metric, cell in row.cells.items()
+    }
+    return row._replace(cells=cells)
