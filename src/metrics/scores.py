@@ -1,0 +1,169 @@
+"""All measures of a data set in one torchmetrics `Metric`."""
+
+from collections.abc import Sequence
+from concurrent.futures import Future
+from concurrent.futures.process import BrokenProcessPool
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from torch import Tensor
+
+from ._pair import Grey
+from .image_score import ImageScore, score_pair
+from .per_image import PerImageMetric, Rows, number
+from .pool import discard_pool, pool
+from .protocol import protocol
+from .summary import summarise, undefined
+
+Map = Tensor | np.ndarray
+WAITING_PER_WORKER = 3  # full-size maps are held until scored
+
+
+class Scores(PerImageMetric):
+    """Scores maps by every measure named; what the measures share is done once per image.
+
+    Args:
+        names: Measures, see `src.metrics.protocol.PROTOCOLS`.
+        workers: Processes that score while the network goes on; 0 scores in `update`.
+        skeleton_cache: Folder for the skeletons of truths, which HCE needs; None keeps none.
+        expected: Images there are; another count at `compute` is an error. None to not check.
+    """
+
+    def __init__(
+        self,
+        names: Sequence[str],
+        workers: int = 0,
+        skeleton_cache: str | Path | None = None,
+        expected: int | None = None,
+        **kwargs: Any,
+    ) -> None:
+        for name in names:
+            protocol(name)
+        self.names = list(dict.fromkeys(names))
+        super().__init__("rows_" + "_".join(self.names), len(self.names) + 513, expected, **kwargs)
+        self.workers = workers
+        self.skeleton_cache = None if skeleton_cache is None else Path(skeleton_cache)
+        self._seen = 0
+        self._waiting: list[tuple[int, Future[ImageScore]]] = []
+
+    def update(
+        self,
+        predictions: Sequence[Map] | Tensor,
+        truths: Sequence[Map] | Tensor,
+        index: Sequence[int] | Tensor | None = None,
+        voids: Sequence[Map] | Tensor | None = None,
+        categories: Sequence[int] | Tensor | None = None,
+    ) -> None:
+        """Add images.
+
+        Args:
+            predictions: uint8 maps `(h, w)`, or a tensor `(B, 1, H, W)`.
+            truths: uint8 maps of the same sizes; foreground is > 128.
+            index: Of each image in its data set: an image given twice counts once. None numbers
+                them as they come.
+            voids: uint8 maps; the interactive measures leave out where they are > 128.
+            categories: Of each image's object, for measures averaged over categories.
+        """
+        numbers = number(index, len(predictions), self._seen)
+        self._seen += len(numbers)
+        for place, (image, prediction, truth) in enumerate(
+            zip(numbers, predictions, truths, strict=True)
+        ):
+            void = None if voids is None else as_map(voids[place])
+            category = 0 if categories is None else int(categories[place])
+            self._score(image, as_map(prediction), as_map(truth), void, category)
+
+    def compute(self) -> dict[str, float]:
+        """Each measure over all images of all processes."""
+        return summarise(self._all()[1], self.names)
+
+    def per_image(self) -> list[dict[str, float]]:
+        """Each image's own values with its `index`, sorted by it, of all processes.
+
+        Every process has to call it.
+        """
+        self._collect()
+        with self.gathered():
+            index, scores = self._all()
+        return [{"index": i, **one.values} for i, one in zip(index, scores, strict=True)]
+
+    def undefined(self) -> dict[str, int]:
+        """Images that a measure leaves out because it is undefined there, `{measure: count}`."""
+        self._collect()
+        with self.gathered():
+            return undefined(self._all()[1], self.names)
+
+    def sync(self, *args: Any, **kwargs: Any) -> None:
+        self._collect()
+        super().sync(*args, **kwargs)
+
+    def reset(self) -> None:
+        for _, future in self._waiting:
+            future.cancel()
+        self._waiting, self._seen = [], 0
+        super().reset()
+
+    def __getstate__(self) -> dict[str, Any]:
+        self._collect()
+        return super().__getstate__()
+
+    def _score(
+        self, image: int, prediction: Grey, truth: Grey, void: Grey | None, category: int
+    ) -> None:
+        job = (prediction, truth, self.names, void, self.skeleton_cache, category)
+        if self.workers == 0:
+            self._keep([(image, score_pair(*job))])
+            return
+        self._waiting.append((image, pool(self.workers).submit(score_pair, *job)))
+        self._collect(all_but=WAITING_PER_WORKER * self.workers)
+
+    def _collect(self, all_but: int = 0) -> None:
+        """Wait for the oldest images until at most `all_but` are in the workers' hands."""
+        finished: list[tuple[int, ImageScore]] = []
+        while len(self._waiting) > all_but:
+            image, future = self._waiting.pop(0)
+            try:
+                finished.append((image, future.result()))
+            except BrokenProcessPool as error:
+                discard_pool(self.workers)
+                raise RuntimeError(
+                    f"a process that scores images was killed, at image {image} or near it: most "
+                    "often for want of memory, which fewer metrics.workers save"
+                ) from error
+        self._keep(finished)
+
+    def _keep(self, scores: Sequence[tuple[int, ImageScore]]) -> None:
+        if scores:
+            rows = np.stack([self._row(one) for _, one in scores])
+            self.add_rows([image for image, _ in scores], rows)
+
+    def _row(self, score: ImageScore) -> Rows:
+        values = np.array([score.values[name] for name in self.names], np.float64)
+        return np.concatenate([values.view(np.int64), [score.category], score.histogram.ravel()])
+
+    def _all(self) -> tuple[list[int], list[ImageScore]]:
+        self._collect()
+        index, rows = self.rows()
+        values = np.ascontiguousarray(rows[:, : len(self.names)]).view(np.float64)
+        scores = [
+            ImageScore(
+                dict(zip(self.names, map(float, of_image), strict=True)),
+                row[-512:].reshape(2, 256),
+                int(row[-513]),
+            )
+            for of_image, row in zip(values, rows, strict=True)
+        ]
+        return index, scores
+
+
+def as_map(given: Map) -> Grey:
+    """A uint8 map `(h, w)` of a tensor or array, `(1, h, w)` allowed. Others are refused later."""
+    array = given.detach().cpu().numpy() if isinstance(given, Tensor) else np.asarray(given)
+    if array.ndim == 3 and array.shape[0] == 1:
+        array = array[0]
+    if array.dtype.kind == "f":
+        raise TypeError(
+            f"maps are scored in 8 bit, not as {array.dtype}: pass (p * 255).round() as uint8"
+        )
+    return array
