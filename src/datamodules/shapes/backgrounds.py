@@ -25,10 +25,11 @@ def background(rng: np.random.Generator, shape: Shape, colours: np.ndarray) -> n
     return brighten(image, rng.uniform(5, 40) * grain)
 
 
-def palette(rng: np.random.Generator, count: int) -> np.ndarray:
+def palette(rng: np.random.Generator, count: int, *, vivid: bool = False) -> np.ndarray:
     """Colours `(count, 3)` of neighbouring hues and unlike brightness, as natural scenes have."""
     hue = (rng.uniform(0, 180) + rng.normal(0, 20, count)) % 180
-    saturation = np.clip(rng.uniform(10, 130) + rng.normal(0, 25, count), 0, 255)
+    middle = rng.uniform(130, 220) if vivid else rng.uniform(5, 100)
+    saturation = np.clip(middle + rng.normal(0, 20, count), 0, 255)
     value = rng.uniform(30, 235, count)
     hsv = np.stack([hue, saturation, value], axis=1)[None].astype(np.uint8)
     return cv2.cvtColor(hsv, cv2.COLOR_HSV2RGB)[0].astype(np.float32)

@@ -37,6 +37,8 @@ STRUCTURES: tuple[Structure, ...] = (
 _SOFT_SIDE = 288
 # Tones this far apart (in RGB) are hard to tell apart and still can be told.
 _LEAST_CONTRAST = 65.0
+# Subjects tend to be more colourful than what is behind them; the other scenes are the hard ones.
+_VIVID_SHARE = 0.65
 
 
 class Picture(NamedTuple):
@@ -97,7 +99,7 @@ def _scenery(rng: np.random.Generator, shape: tuple[int, int]) -> tuple[np.ndarr
     image = background(rng, shape, colours)
     for _ in range(int(rng.integers(0, 4))):
         image = _add_distractor(rng, image, colours)
-    blur = rng.uniform(0.002, 0.012) * min(shape)
+    blur = rng.uniform(0.003, 0.014) * min(shape)
     image = cv2.GaussianBlur(image, (0, 0), blur)
     return image, np.array(cv2.mean(image)[:3])
 
@@ -140,8 +142,8 @@ def _surface(
 
 
 def _contrasting(rng: np.random.Generator, behind: np.ndarray) -> np.ndarray:
-    """A colour away from `behind`; by hue alone in part of the scenes, where brightness fails."""
-    candidates = palette(rng, 24)
+    """A colour away from `behind`, if only in hue, and in most scenes a more vivid one."""
+    candidates = palette(rng, 24, vivid=rng.random() < _VIVID_SHARE)
     distance = np.linalg.norm(candidates - behind, axis=1)
     allowed = candidates[distance >= _LEAST_CONTRAST]
     if len(allowed) == 0:
