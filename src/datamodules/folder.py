@@ -110,7 +110,9 @@ def _tensors(maps: Mapping[str, np.ndarray]) -> dict[str, Tensor]:
     height, width = maps["mask"].shape
     planes = np.empty((3, height, width), dtype=np.uint8)
     cv2.split(maps["image"], list(planes))
-    return {"image": torch.from_numpy(planes), "mask": torch.from_numpy(maps["mask"])[None]}
+    # Pillow's resize gives read-only arrays, which torch does not take.
+    mask = np.require(maps["mask"], requirements=["C", "W"])
+    return {"image": torch.from_numpy(planes), "mask": torch.from_numpy(mask)[None]}
 
 
 class FolderDataModule(SegmentationDataModule):

@@ -156,9 +156,9 @@ def _read_odd_image(image: Image.Image, path: Path) -> np.ndarray:
     elif image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
         layer = image.convert("RGBA")
         backdrop = Image.new("RGBA", layer.size, "white")
-        pixels = np.asarray(Image.alpha_composite(backdrop, layer).convert("RGB"))
+        pixels = np.array(Image.alpha_composite(backdrop, layer).convert("RGB"))
     elif image.mode in ("1", "P", "L", "RGB", "CMYK", "YCbCr"):
-        pixels = np.asarray(image.convert("RGB"))
+        pixels = np.array(image.convert("RGB"))
     else:
         raise ImageError(
             f"{path}: pixels of kind {image.mode!r} have no certain 8-bit form; save it as RGB"
@@ -173,7 +173,7 @@ def _read_odd_mask(image: Image.Image, path: Path) -> np.ndarray:
         # Some tools store 0..255, or 0 and 1, in 16 bit.
         return values.astype(np.uint8) if values.max() <= 255 else _eight_bits(values)
     if image.mode in ("1", "L"):
-        return np.asarray(image.convert("L"))
+        return np.array(image.convert("L"))
     if image.mode in ("RGB", "RGBA", "LA", "P", "PA"):
         return _grey_or_two_labels(image, path)
     raise ImageError(f"{path}: a mask of kind {image.mode!r}; save it as 8-bit grey")

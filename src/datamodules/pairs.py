@@ -17,6 +17,7 @@ from .sources import Folder, Source, Table
 
 log = logging.getLogger(__name__)
 
+# Header reads wait for the disk or the network far more than for a core.
 _READERS = 16
 _SHOWN = 200
 
@@ -28,6 +29,13 @@ class Pair(NamedTuple):
     image: Path
     mask: Path
     set: str = ""
+
+
+class Fault(NamedTuple):
+    """What is wrong with the files of one name; the text starts with a path."""
+
+    name: str
+    text: str
 
 
 class DataError(UserError):
@@ -61,20 +69,20 @@ def scan_pairs(root: str | Path | None, source: Source, name: str) -> tuple[list
     Raises:
         DataError: A folder or table is missing or unusable, so that nothing can be listed.
     """
-    pairs, problems = _match(Path(root or "").expanduser(), source, name)
+    pairs, faults = _match(Path(root or "").expanduser(), source, name)
+    kept = [pair._replace(set=name) for pair in pairs if pair.name not in source.exclude]
+    if len(kept) < len(pairs):
+        log.info("%s: %d images left out", name, len(pairs) - len(kept))
+    with ThreadPoolExecutor(_READERS) as readers:
+        found = list(readers.map(_header_fault, kept))
+    sound = [pair for pair, fault in zip(kept, found, strict=True) if fault is None]
+    faults += [fault for fault in found if fault is not None]
+    problems = [_say(fault, source) for fault in faults if fault.name not in source.exclude]
     if source.count not in (None, len(pairs)):
         problems.append(
             f"{len(pairs)} pairs found, {source.count} expected (an incomplete copy?); if yours"
             f" differs on purpose, set this set's count to {len(pairs)} or null"
         )
-    kept = [pair._replace(set=name) for pair in pairs if pair.name not in source.exclude]
-    if len(kept) < len(pairs):
-        log.info("%s: %d known faulty images left out", name, len(pairs) - len(kept))
-    # Header reads wait for the disk or the network far more than for a core.
-    with ThreadPoolExecutor(_READERS) as readers:
-        faults = list(readers.map(_header_fault, kept))
-    problems += [fault for fault in faults if fault is not None]
-    sound = [pair for pair, fault in zip(kept, faults, strict=True) if fault is None]
     if not sound and not problems:
         problems.append(f"{source}: no pair of an image and a mask")
     return sound, problems
@@ -161,28 +169,38 @@ def fingerprint(pairs: Sequence[Pair]) -> dict[str, Any]:
     return {"sets": sets, "count": len(pairs), "sha256": digest.hexdigest()}
 
 
-def _match(base: Path, source: Source, name: str) -> tuple[list[Pair], list[str]]:
+def _say(fault: Fault, source: Source) -> str:
+    if fault.name not in source.known_faulty:
+        return fault.text
+    return (
+        f"{fault.text} (a known fault of old copies: download the set again, or leave the image out"
+        f" with this set's exclude=[{fault.name}])"
+    )
+
+
+def _match(base: Path, source: Source, name: str) -> tuple[list[Pair], list[Fault]]:
     if isinstance(source, Table):
         return _read_table(base, source, name)
     return _match_stems(base, source, name)
 
 
-def _match_stems(base: Path, source: Folder, name: str) -> tuple[list[Pair], list[str]]:
+def _match_stems(base: Path, source: Folder, name: str) -> tuple[list[Pair], list[Fault]]:
     image_folder = _find(base, source.images, source.hint, name)
     mask_folder = _find(base, source.masks, source.hint, name)
     if image_folder.resolve() == mask_folder.resolve() and not source.mask_suffix:
         raise DataError(name, [f"{image_folder}: images and masks in one folder need mask_suffix"])
-    masks, problems = _by_stem(mask_folder, source.mask_suffix)
+    masks, faults = _by_stem(mask_folder, source.mask_suffix)
     images, doubled = _by_stem(image_folder, "")
     if image_folder.resolve() == mask_folder.resolve():
         images = {k: v for k, v in images.items() if not k.endswith(source.mask_suffix)}
-    problems += doubled
+    faults += doubled
     for stem in sorted(images.keys() - masks.keys()):
-        problems.append(f"{images[stem]}: no mask {mask_folder / stem}{source.mask_suffix}.*")
+        lost = f"{mask_folder / stem}{source.mask_suffix}.*"
+        faults.append(Fault(stem, f"{images[stem]}: no mask {lost}"))
     for stem in sorted(masks.keys() - images.keys()):
-        problems.append(f"{masks[stem]}: no image {image_folder / stem}.*")
+        faults.append(Fault(stem, f"{masks[stem]}: no image {image_folder / stem}.*"))
     both = sorted(images.keys() & masks.keys())
-    return [Pair(stem, images[stem], masks[stem]) for stem in both], problems
+    return [Pair(stem, images[stem], masks[stem]) for stem in both], faults
 
 
 def _find(base: Path, candidates: str | Sequence[str], hint: str, name: str) -> Path:
@@ -201,20 +219,21 @@ def _advice(hint: str) -> str:
     return f" Get the set from {hint} and put it there." if hint else ""
 
 
-def _by_stem(folder: Path, suffix: str) -> tuple[dict[str, Path], list[str]]:
+def _by_stem(folder: Path, suffix: str) -> tuple[dict[str, Path], list[Fault]]:
     """Image files below a folder by relative path without extension and suffix."""
     found: dict[str, Path] = {}
-    problems = []
+    faults = []
     for path in _image_files(folder):
         stem = path.relative_to(folder).with_suffix("").as_posix()
         if not stem.endswith(suffix):
             continue
         stem = stem.removesuffix(suffix)
         if stem in found:
-            problems.append(f"{path}: same stem as {found[stem].name}; keep one of them")
+            text = f"{path}: same stem as {found[stem].name}; keep one of them"
+            faults.append(Fault(stem, text))
         else:
             found[stem] = path
-    return found, problems
+    return found, faults
 
 
 def _image_files(folder: Path) -> Iterable[Path]:
@@ -225,7 +244,7 @@ def _image_files(folder: Path) -> Iterable[Path]:
                 yield Path(parent, file)
 
 
-def _read_table(base: Path, source: Table, name: str) -> tuple[list[Pair], list[str]]:
+def _read_table(base: Path, source: Table, name: str) -> tuple[list[Pair], list[Fault]]:
     path = base / Path(source.csv).expanduser()
     if not path.is_file():
         raise DataError(name, [f"no file {path}.{_advice(source.hint)}"])
@@ -236,28 +255,28 @@ def _read_table(base: Path, source: Table, name: str) -> tuple[list[Pair], list[
             raise DataError(name, [f"{path}: has columns {list(columns)}, needs image and mask"])
         rows = [(row["image"], row["mask"]) for row in reader]
     pairs: dict[str, Pair] = {}
-    problems = []
+    faults = []
     for line, (image, mask) in enumerate(rows, start=2):
         stem = Path(image or "").with_suffix("").as_posix() if image else ""
         if not image or not mask:
-            problems.append(f"{path}, line {line}: image or mask is empty")
+            faults.append(Fault(stem, f"{path}, line {line}: image or mask is empty"))
         elif stem in pairs:
-            problems.append(f"{path}, line {line}: image {image} again, or another of its stem")
+            text = f"{path}, line {line}: image {image} again, or another of its stem"
+            faults.append(Fault(stem, text))
         else:
             pairs[stem] = Pair(stem, path.parent / image, path.parent / mask)
-    return list(pairs.values()), problems
+    return list(pairs.values()), faults
 
 
-def _header_fault(pair: Pair) -> str | None:
+def _header_fault(pair: Pair) -> Fault | None:
     try:
         image, mask = header_size(pair.image), header_size(pair.mask)
     except ImageError as error:
-        return str(error)
-    if image != mask:
-        return (
-            f"{pair.mask}: {mask[1]}×{mask[0]}, but its image {pair.image} is {image[1]}×{image[0]}"
-        )
-    return None
+        return Fault(pair.name, str(error))
+    if image == mask:
+        return None
+    sizes = f"{mask[1]}×{mask[0]}, but its image {pair.image} is {image[1]}×{image[0]}"
+    return Fault(pair.name, f"{pair.mask}: {sizes}")
 
 
 def _several(value: str | Sequence[str]) -> list[str]:

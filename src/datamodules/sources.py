@@ -19,7 +19,9 @@ class Folder:
         count: How many pairs the released set has; another number is an error.
         hint: Where to get the set, shown when it is missing.
         mask_suffix: What masks carry after the image's stem (`cat.jpg` and `cat_mask.png`).
-        exclude: Names to leave out, known to be wrong in the released set.
+        exclude: Names to leave out, with whatever is wrong with them.
+        known_faulty: Names that old copies of the set have wrong; a fault of theirs is said to be
+            known, with what to do about it.
     """
 
     images: str | Sequence[str]
@@ -28,6 +30,7 @@ class Folder:
     hint: str = ""
     mask_suffix: str = ""
     exclude: Sequence[str] = ()
+    known_faulty: Sequence[str] = ()
 
     @property
     def places(self) -> list[str]:
@@ -43,13 +46,15 @@ class Table:
         csv: The file, below the root or absolute.
         count: How many pairs it must have.
         hint: Where to get it, shown when it is missing.
-        exclude: Names to leave out.
+        exclude: Names to leave out, with whatever is wrong with them.
+        known_faulty: See `Folder`.
     """
 
     csv: str
     count: int | None = None
     hint: str = ""
     exclude: Sequence[str] = ()
+    known_faulty: Sequence[str] = ()
 
     @property
     def places(self) -> list[str]:

@@ -13,6 +13,7 @@ from hydra import compose, initialize_config_dir
 from hydra.errors import InstantiationException
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
+from PIL import Image
 
 from src.datamodules.batch import Draw
 from src.datamodules.folder import FolderDataModule
@@ -209,6 +210,19 @@ def test_bad_choices_are_refused(tmp_path: Path) -> None:
     ):
         with pytest.raises(InstantiationException, match=message):
             own(tmp_path, **change)
+
+
+def test_one_bit_masks_and_antialiased_masks_become_tensors(tmp_path: Path) -> None:
+    write_set(tmp_path / "images", tmp_path / "masks", 3)
+    for path in (tmp_path / "masks").iterdir():
+        Image.fromarray(cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)).convert("1").save(path)
+    geometry = {**own_config().data.geometry, "mask_kernel": "pillow"}
+    data = own(tmp_path, geometry=geometry, batch_size=1)
+    data.setup("fit")
+    for dataset in (data.train_set, data.val_set):
+        sample = dataset[0]  # type: ignore[index]
+        sample["mask"].add_(0)  # a read-only array would have warned before
+        assert 0 < sample["mask"].float().mean() < 255
 
 
 def test_all_bad_files_before_training(tmp_path: Path) -> None:

@@ -115,7 +115,9 @@ def test_masks_of_other_kinds(tmp_path: Path) -> None:
         "sixteen_bit_small": Image.fromarray(DISC.astype(np.uint16)),
     }
     for name, mask in masks.items():
-        np.testing.assert_array_equal(read_mask(save(tmp_path / f"{name}.png", mask)), DISC, name)
+        read = read_mask(save(tmp_path / f"{name}.png", mask))
+        np.testing.assert_array_equal(read, DISC, name)
+        assert read.flags.writeable, "torch takes no read-only arrays"
 
 
 def test_soft_masks_stay_soft(tmp_path: Path) -> None:

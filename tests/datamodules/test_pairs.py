@@ -100,8 +100,14 @@ def test_empty_folder(tmp_path: Path) -> None:
 
 
 def test_known_faulty_names_are_left_out(root: Path) -> None:
-    source = Folder("images", "masks", count=5, exclude=("img_002",))
-    assert "img_002" not in [pair.name for pair in index_pairs(root, source, "mine")]
+    cv2.imwrite(str(root / "masks" / "img_002.png"), disc(2, 30, 40))
+    cv2.imwrite(str(root / "masks" / "img_002.jpg"), disc(2, 30, 40))
+    known = Folder("images", "masks", count=5, known_faulty=("img_002",))
+    for problem in problems(root, known):
+        assert "known fault of old copies" in problem
+        assert "exclude=[img_002]" in problem
+    without = Folder("images", "masks", count=5, exclude=("img_002",))
+    assert len(index_pairs(root, without, "mine")) == 4
 
 
 def test_mask_suffix_in_one_folder(tmp_path: Path) -> None:
