@@ -1,7 +1,9 @@
 """DEXTR's and IOG's losses equal the authors' values and have the right gradients."""
 
 import math
+from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
@@ -15,45 +17,53 @@ from src.losses.interactive import (
     join_passes,
 )
 from src.networks.output import Output
-from tests.golden_data import arrays, manifest, needs_shared, normal, uniform
+from tests.golden_data import normal, uniform
 
 SHAPE = (2, 1, 48, 64)
 CRITERIA = {"dextr": BalancedCrossEntropy, "iog": SummedCrossEntropy}
+SMALL = Path(__file__).parents[1] / "golden" / "interactive.npz"
 AVERAGES = {"size1_batch1": "pixels", "size0_batch1": "batch", "size0_batch0": "none"}
 
 
-def golden_inputs(target: str) -> tuple[Tensor, Tensor, Tensor]:
-    stored = arrays("10_losses")
-    mask = torch.from_numpy(stored["gt"]).float()
+@pytest.fixture(scope="module")
+def golden() -> dict[str, np.ndarray]:
+    """The authors' values, from item 10 of the golden numbers."""
+    with np.load(SMALL) as stored:
+        return dict(stored)
+
+
+def inputs(golden: dict[str, np.ndarray], target: str) -> tuple[Tensor, Tensor, Tensor]:
+    mask = torch.from_numpy(golden["loss_mask"]).float()
     if target == "soft":
         mask = uniform("ce_label", SHAPE)
-    return normal("ce_logit", SHAPE, scale=3.0), mask, torch.from_numpy(stored["ce_void"]).float()
+    return normal("ce_logit", SHAPE, scale=3.0), mask, torch.from_numpy(golden["loss_void"]).float()
 
 
-@needs_shared
 @pytest.mark.parametrize("paper", CRITERIA)
 @pytest.mark.parametrize("target", ["bin", "soft"])
 @pytest.mark.parametrize("with_void", [False, True])
 @pytest.mark.parametrize("average", AVERAGES)
-def test_equals_the_authors_value(paper: str, target: str, with_void: bool, average: str) -> None:
-    logits, mask, void = golden_inputs(target)
+def test_equals_the_authors_value(
+    golden: dict[str, np.ndarray], paper: str, target: str, with_void: bool, average: str
+) -> None:
+    logits, mask, void = inputs(golden, target)
     name = f"{paper}_{target}_{'void' if with_void else 'novoid'}_{average}"
     loss = CRITERIA[paper](AVERAGES[average])(logits, mask, void if with_void else None)
-    assert loss.item() == pytest.approx(manifest()["10_losses"]["values"][name][0], rel=2e-6)
+    assert loss.item() == pytest.approx(float(golden[f"loss_{name}"]), rel=2e-6)
 
 
-@needs_shared
 @pytest.mark.parametrize("paper", CRITERIA)
 @pytest.mark.parametrize("case", ["allbg", "allfg", "voidhalf"])
-def test_equals_the_authors_value_at_the_edges(paper: str, case: str) -> None:
-    logits, mask, _ = golden_inputs("bin")
+def test_equals_the_authors_value_at_the_edges(
+    golden: dict[str, np.ndarray], paper: str, case: str
+) -> None:
+    logits, mask, _ = inputs(golden, "bin")
     void = torch.full(SHAPE, 0.5) if case == "voidhalf" else None
     if case != "voidhalf":
         mask = torch.full(SHAPE, float(case == "allfg"))
     loss = CRITERIA[paper]()(logits, mask, void)
-    values = manifest()["10_losses"]["values"]
     name = f"{paper}_bin_voidhalf" if case == "voidhalf" else f"{paper}_{case}"
-    assert loss.item() == pytest.approx(values[name][0], rel=2e-6)
+    assert loss.item() == pytest.approx(float(golden[f"loss_{name}"]), rel=2e-6)
 
 
 @pytest.mark.parametrize("criterion", CRITERIA.values())

@@ -1,0 +1,130 @@
+"""Crops around an object and the way back, as DEXTR and IOG do it.
+
+Boxes are inclusive and may leave the image: what lies outside is filled with zeros.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+
+from src.errors import UserError
+
+Size = tuple[int, int]
+
+
+class EmptyMaskError(UserError):
+    """A mask without foreground, which has neither box nor extreme points nor inside."""
+
+
+class BoxError(UserError):
+    """A box without area, or one that shares no pixel with its image."""
+
+
+class Box(NamedTuple):
+    """Columns and rows of a crop, the last ones included."""
+
+    x_min: int
+    y_min: int
+    x_max: int
+    y_max: int
+
+    @property
+    def size(self) -> Size:
+        """Height and width."""
+        return self.y_max - self.y_min + 1, self.x_max - self.x_min + 1
+
+    def grown(self, pixels: int) -> "Box":
+        """The box moved outwards on every side; inwards where `pixels` is negative."""
+        return Box(
+            self.x_min - pixels, self.y_min - pixels, self.x_max + pixels, self.y_max + pixels
+        )
+
+    def clipped(self, size: Size) -> "Box":
+        """The part inside an image of `size`, (height, width).
+
+        Raises:
+            BoxError: There is none.
+        """
+        height, width = size
+        inside = Box(
+            max(self.x_min, 0),
+            max(self.y_min, 0),
+            min(self.x_max, width - 1),
+            min(self.y_max, height - 1),
+        )
+        if inside.x_min > inside.x_max or inside.y_min > inside.y_max:
+            raise BoxError(f"box {tuple(self)} has no pixel in an image of {width} × {height}")
+        return inside
+
+    @property
+    def slices(self) -> tuple[slice, slice]:
+        """Rows and columns of a box that lies inside its image."""
+        return slice(self.y_min, self.y_max + 1), slice(self.x_min, self.x_max + 1)
+
+
+def box_of_mask(mask: np.ndarray, relax: int = 0) -> Box:
+    """The tight box of the foreground of `mask` `(H, W)`, enlarged by `relax` on every side.
+
+    Raises:
+        EmptyMaskError: The mask has no foreground.
+    """
+    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+    if not rows.size:
+        raise EmptyMaskError("the mask has no foreground to put a box around")
+    return Box(int(columns[0]), int(rows[0]), int(columns[-1]), int(rows[-1])).grown(relax)
+
+
+def box_of_points(points: np.ndarray | Sequence[Sequence[float]], relax: int = 0) -> Box:
+    """The tight box of points `(N, 2)`, x and y, enlarged by `relax` on every side.
+
+    Raises:
+        BoxError: Fewer than two points.
+    """
+    points = np.asarray(points)
+    if points.ndim != 2 or points.shape[1] != 2 or len(points) < 2:
+        raise BoxError(f"a box needs two points (x, y) or more, got an array of {points.shape}")
+    (x_min, y_min), (x_max, y_max) = points.min(axis=0), points.max(axis=0)
+    return Box(int(x_min), int(y_min), int(x_max), int(y_max)).grown(relax)
+
+
+def crop(image: np.ndarray, box: Box) -> np.ndarray:
+    """Cut `box` out of `image` `(H, W)` or `(H, W, C)`; zeros where it leaves the image.
+
+    Raises:
+        BoxError: The box shares no pixel with the image.
+    """
+    source = box.clipped((image.shape[0], image.shape[1]))
+    if source == box:
+        return np.ascontiguousarray(image[box.slices])
+    cut = np.zeros((*box.size, *image.shape[2:]), dtype=image.dtype)
+    cut[_shifted(source, box).slices] = image[source.slices]
+    return cut
+
+
+def paste_back(prediction: np.ndarray, box: Box, size: Size, relax: int = 0) -> np.ndarray:
+    """Put a crop's prediction back into an empty map of the image's `size`, (height, width).
+
+    Bicubic, so that values may leave the prediction's range by a hundredth or so.
+
+    Args:
+        prediction: float32 `(h, w)`, of the network's size.
+        relax: How far the crop's box was enlarged: what lies outside of the box before, where the
+            object cannot be, stays 0 (DEXTR). 0 keeps the whole crop (IOG).
+
+    Raises:
+        BoxError: The box shares no pixel with the image.
+    """
+    height, width = box.size
+    grown = cv2.resize(prediction, (width, height), interpolation=cv2.INTER_CUBIC)
+    target = box.grown(-relax).clipped(size)
+    full = np.zeros(size, dtype=prediction.dtype)
+    full[target.slices] = grown[_shifted(target, box).slices]
+    return full
+
+
+def _shifted(inner: Box, outer: Box) -> Box:
+    """`inner` counted from the corner of `outer`."""
+    x, y = outer.x_min, outer.y_min
+    return Box(inner.x_min - x, inner.y_min - y, inner.x_max - x, inner.y_max - y)
