@@ -1,10 +1,13 @@
 """Writes the table of a test, with the baselines beside it where they were asked for."""
 
+from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
+import torch.distributed as dist
 from lightning import Callback, LightningModule, Trainer
 
+from src.datamodules.batch import Batch
 from src.metrics.protocol import describe as describe_protocol
 from src.runs import provenance, results
 
@@ -22,10 +25,24 @@ class ResultWriter(Callback):
 
     def __init__(self, folder: str, method: str, baselines: bool = False) -> None:
         self.folder, self.method, self.baselines = Path(folder), method, baselines
+        self._names: dict[str, dict[int, str]] = defaultdict(dict)
+
+    def on_test_batch_end(
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        outputs: Any,
+        batch: Batch,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        name = trainer.datamodule.test_names[dataloader_idx]  # type: ignore[attr-defined]
+        self._names[name] |= dict(zip(batch["index"].tolist(), batch["name"], strict=True))
 
     def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        tables = {name: self._values(scores) for name, scores in pl_module.test_scores.items()}  # type: ignore[union-attr,operator]
-        rows = self._per_image(trainer, pl_module)
+        module: Any = pl_module
+        tables = {name: module.test_values(name) for name in module.test_scores}
+        rows = self._per_image(module)
         if not trainer.is_global_zero:
             return
         counts = {name: sum(row["set"] == name for row in rows) for name in tables}
@@ -33,26 +50,31 @@ class ResultWriter(Callback):
         results.write_per_image(self.folder, rows)
         table = [(self.method, name, counts[name], values) for name, values in tables.items()]
         if self.baselines:
-            size = pl_module.geometry.size
-            table += score_baselines(trainer.datamodule, size, pl_module.test_metrics)  # type: ignore[attr-defined,arg-type]
-        metrics = list(next(iter(tables.values()), {}))
-        protocol = {metric: describe_protocol(metric) for metric in metrics}
+            datamodule = trainer.datamodule  # type: ignore[attr-defined]
+            table += score_baselines(datamodule, module.geometry.size, module.test_metrics)
+        protocol = {m: describe_protocol(m) for m in next(iter(tables.values()))}
         note = "\n".join(f"- {metric}: {text}" for metric, text in protocol.items())
-        (self.folder / "results.md").write_text(results.markdown(table, note))
+        results.replace_file(self.folder / "results.md", results.markdown(table, note))
         provenance.write(self.folder, protocol=protocol, images=counts)
-        print(results.markdown(table))
+        print(f"\n{results.markdown(table)}")
 
-    def _values(self, scores: Any) -> dict[str, float]:
-        return {name: float(value) for name, value in scores.compute().items()}
-
-    def _per_image(self, trainer: Trainer, pl_module: LightningModule) -> list[dict[str, Any]]:
-        sets = trainer.datamodule.test_sets  # type: ignore[attr-defined]
+    def _per_image(self, module: Any) -> list[dict[str, Any]]:
+        names = _gathered(self._names)
         return [
-            {"set": name, "name": sets[name].names[int(row["index"])], **_without_index(row)}
-            for name, scores in pl_module.test_scores.items()  # type: ignore[union-attr,operator]
+            {"set": test, "name": names[test][int(row.pop("index"))], **row}
+            for test, scores in module.test_scores.items()
             for row in scores.per_image()
         ]
 
 
-def _without_index(row: dict[str, float]) -> dict[str, float]:
-    return {name: value for name, value in row.items() if name != "index"}
+def _gathered(names: dict[str, dict[int, str]]) -> dict[str, dict[int, str]]:
+    """The names that all processes have seen."""
+    if not (dist.is_available() and dist.is_initialized()):
+        return names
+    parts: list[Any] = [None] * dist.get_world_size()
+    dist.all_gather_object(parts, dict(names))
+    joined: dict[str, dict[int, str]] = defaultdict(dict)
+    for part in parts:
+        for test, seen in part.items():
+            joined[test] |= seen
+    return joined

@@ -40,6 +40,7 @@ class Batch(TypedDict):
     void: NotRequired[Tensor]  # (B, 1, H, W), 255 where a pixel does not count
     original: NotRequired[list[Tensor]]  # (h, w) uint8 truths at full size, in evaluation
     original_void: NotRequired[list[Tensor]]  # (h, w) uint8, beside `original`
+    category: NotRequired[Tensor]  # (B,) int64, of the object, in evaluation of instances
     box: NotRequired[Tensor]  # (B, 4) int64 crop as x_min, y_min, x_max, y_max (inclusive)
 
 

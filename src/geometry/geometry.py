@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from .crop import Box, paste_back
 from .resize import KERNELS, Kernel, resize
 from .steps import STEPS
 
@@ -26,7 +27,8 @@ class Geometry:
             or nothing (DEXTR and IOG see 0..255).
         mean: Subtracted per channel, after scaling.
         std: Divides per channel.
-        restore: Names of the steps from logits to the mask, in order, see `steps.py`.
+        restore_steps: Names of the steps from logits to the mask, in order, see `steps.py`.
+        paste_relax: Width of the crop's rim that is not pasted back, in pixels of the image.
     """
 
     size: tuple[int, int]
@@ -36,6 +38,7 @@ class Geometry:
     mean: tuple[float, float, float] = (0.485, 0.456, 0.406)
     std: tuple[float, float, float] = (0.229, 0.224, 0.225)
     restore_steps: tuple[str, ...] = ("sigmoid", "resize")
+    paste_relax: int = 0
 
     def __post_init__(self) -> None:
         size: Any = self.size
@@ -83,9 +86,19 @@ class Geometry:
         values, target = logits.float(), (int(size[0]), int(size[1]))
         for name in self.restore_steps:
             values = STEPS[name](values, target)
-        # The small offset keeps exact eighths of a bit (k/255) from falling to k-1 in fp32.
-        return (values * 255 + 1e-4).clamp(0, 255).to(torch.uint8)
+        return _quantised(values)
+
+    def restore_crop(self, logits: Tensor, box: Box, size: Sequence[int]) -> Tensor:
+        """Turn the logits `(h, w)` of a crop into a uint8 mask of the whole image's `size`."""
+        crop = logits.float().sigmoid().cpu().numpy()
+        whole = paste_back(crop, box, (int(size[0]), int(size[1])), self.paste_relax)
+        return _quantised(torch.from_numpy(whole))
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, for checkpoints and exports; `Geometry(**values)` reads them."""
         return asdict(self)
+
+
+def _quantised(values: Tensor) -> Tensor:
+    # The small offset keeps exact levels (k/255) from falling to k-1 in fp32.
+    return (values * 255 + 1e-4).clamp(0, 255).to(torch.uint8)

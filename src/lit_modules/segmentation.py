@@ -11,6 +11,7 @@ from torch.optim.lr_scheduler import LRScheduler
 
 from src.datamodules.batch import Batch, InputKey
 from src.geometry import Geometry
+from src.geometry.crop import Box
 from src.metrics.scores import Scores
 from src.networks.output import Output
 
@@ -93,7 +94,7 @@ class SegmentationModule(LightningModule):
         return loss
 
     def validation_step(self, batch: Batch, batch_idx: int) -> dict[str, list[Tensor]]:
-        return self._score(batch, self.val_scores)
+        return self.score(self.predictions(batch), batch, self.val_scores)
 
     def on_validation_epoch_end(self) -> None:
         if self.trainer.sanity_checking:
@@ -123,20 +124,33 @@ class SegmentationModule(LightningModule):
     def test_step(
         self, batch: Batch, batch_idx: int, dataloader_idx: int = 0
     ) -> dict[str, list[Tensor]]:
-        scores = list(self.test_scores.values())[dataloader_idx]
-        return self._score(batch, scores)
+        scores: Any = list(self.test_scores.values())[dataloader_idx]
+        return self.score(self.predictions(batch), batch, scores)
 
     def on_test_epoch_end(self) -> None:
-        for name, scores in self.test_scores.items():
-            values = scores.compute()  # type: ignore[operator]
+        for name in self.test_scores:
+            values = self.test_values(name)
             self.log_dict({f"test/{name}/{metric}": v for metric, v in values.items()})
+
+    def test_values(self, name: str) -> dict[str, float]:
+        """Every measure of a test set; collective, so every process must call it."""
+        scores = self.test_scores[name]
+        return {metric: float(v) for metric, v in scores.compute().items()}  # type: ignore[operator]
 
     def predictions(self, batch: Batch) -> list[Tensor]:
         """8-bit masks `(h, w)` of the images of an evaluation batch, at their original sizes."""
-        logits = self(batch).masks[0]
+        return self.restored(self(batch).masks[0], batch)
+
+    def restored(self, logits: Tensor, batch: Batch) -> list[Tensor]:
+        """Logits `(B, 1, h, w)` as 8-bit masks at the original sizes, pasted back from crops."""
+        sizes = [truth.shape for truth in batch["original"]]
+        if "box" not in batch:
+            return [
+                self.geometry.restore(one[0], size) for one, size in zip(logits, sizes, strict=True)
+            ]
         return [
-            self.geometry.restore(one[0], truth.shape)
-            for one, truth in zip(logits, batch["original"], strict=True)
+            self.geometry.restore_crop(one[0], Box(*box.tolist()), size)
+            for one, box, size in zip(logits, batch["box"], sizes, strict=True)
         ]
 
     def configure_optimizers(self) -> Any:
@@ -166,9 +180,12 @@ class SegmentationModule(LightningModule):
             restore_random_state(self._random_state)
             self._random_state = None
 
-    def _score(self, batch: Batch, scores: Scores) -> dict[str, list[Tensor]]:
-        predictions = [prediction.cpu() for prediction in self.predictions(batch)]
+    def score(
+        self, predictions: Sequence[Tensor], batch: Batch, scores: Scores
+    ) -> dict[str, list[Tensor]]:
+        """Add restored predictions to the scores; hand them on to the callbacks."""
+        on_host = [prediction.cpu() for prediction in predictions]
         truths = [truth.cpu() for truth in batch["original"]]
         voids = [void.cpu() for void in batch.get("original_void", [])] or None
-        scores.update(predictions, truths, batch["index"], voids)
-        return {"predictions": predictions}
+        scores.update(on_host, truths, batch["index"], voids, batch.get("category"))
+        return {"predictions": on_host}

@@ -113,4 +113,6 @@ def _amend(folder: Path, overrides: list[str]) -> None:
 
 
 def _first_rank() -> bool:
-    return os.environ.get("RANK", os.environ.get("SLURM_PROCID", "0")) == "0"
+    """Whether this is the process that writes, of those that were started together."""
+    named = (os.environ.get(name) for name in ("RANK", "SLURM_PROCID", "NODE_RANK"))
+    return next((rank for rank in named if rank is not None), "0") == "0"

@@ -85,12 +85,11 @@ def _tested_checkpoint(cfg: DictConfig, folder: Path) -> Path | None:
 
 def build_module(cfg: DictConfig) -> Any:
     """The LightningModule of a model's config."""
-    from src.lit_modules.segmentation import SegmentationModule
-
     model = cfg.model
     network = build(model.network)
     network.train()
-    return SegmentationModule(
+    module = build(model.module, _partial_=True)  # objects are handed over as they are
+    return module(
         network=network,
         geometry=build(model.geometry),
         inputs=list(model.inputs),

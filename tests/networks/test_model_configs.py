@@ -11,7 +11,7 @@ from omegaconf import DictConfig
 from src.networks.catalogue import NETWORKS, create
 
 CONF = Path(__file__).parents[2] / "conf"
-MODELS = sorted(p.stem for p in (CONF / "model").glob("*.yaml") if p.stem != "base")
+MODELS = sorted(p.stem for p in (CONF / "model").glob("*.yaml") if not p.stem.startswith("base"))
 
 
 

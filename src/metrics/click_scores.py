@@ -1,0 +1,45 @@
+"""How the IoU rises with corrective clicks (IOG, CVPR 2020), and the NoC measure."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from .interactive import clicks_to_reach
+from .per_image import PerImageMetric
+
+
+class ClickScores(PerImageMetric):
+    """Mean IoU after 0, 1, 2 … further clicks, and the number of clicks to reach an IoU.
+
+    The prompt that starts an object counts as the first click of NoC. An object that does not
+    reach the IoU counts as the most clicks that were given, plus one.
+
+    Args:
+        clicks: Further clicks of each object.
+        expected: Objects there are; another count at `compute` is an error.
+    """
+
+    higher_is_better = None
+
+    def __init__(self, clicks: int, expected: int | None = None, **kwargs: Any) -> None:
+        super().__init__(f"ious_after_{clicks}_clicks", clicks + 1, expected, **kwargs)
+        self.clicks = clicks
+
+    def update(self, ious: Sequence[Sequence[float]], index: Sequence[int]) -> None:
+        """Add objects: the IoU of each after 0, 1 … `clicks` clicks."""
+        rows = np.asarray(ious, np.float64)
+        if rows.shape != (len(index), self.clicks + 1):
+            raise ValueError(f"IoUs are {rows.shape}, expected {(len(index), self.clicks + 1)}")
+        self.add_rows([int(i) for i in index], rows.view(np.int64))
+
+    def compute(self) -> dict[str, float]:
+        _, rows = self.rows()
+        ious = np.ascontiguousarray(rows).view(np.float64)
+        curve = {f"iou_after_{k}": float(column.mean()) for k, column in enumerate(ious.T)}
+        return curve | {
+            f"noc{target}": float(
+                np.mean([clicks_to_reach(row, target / 100, self.clicks + 2) for row in ious])
+            )
+            for target in (85, 90)
+        }
