@@ -117,7 +117,8 @@ def evaluation_loader(
     return DataLoader(
         dataset,
         batch_size=batch_size,
-        sampler=ShardSampler(len(dataset), rank, world),  # type: ignore[arg-type]
+        # Alone, torch's own sequential order; Lightning takes any other sampler for shuffling.
+        sampler=ShardSampler(len(dataset), rank, world) if world > 1 else None,  # type: ignore[arg-type]
         **_worker_options(num_workers, persistent),
     )
 
