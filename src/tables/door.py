@@ -57,7 +57,7 @@ def settings(words: Sequence[str]) -> DictConfig:
 
 def _write(cfg: DictConfig) -> int:
     groups = _groups(cfg)
-    table = build(groups, published.load(), cfg.metrics)
+    table = build(groups, published.load(), cfg.metrics, cfg.digits)
     folder = Path(cfg.output) / (cfg.experiment or "")
     write(table, groups, folder, cfg.experiment or "finecut", cfg.digits)
     print(markdown(table, cfg.digits))

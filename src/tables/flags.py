@@ -13,7 +13,7 @@ class Flags:
     """Judges the rows of one table; knows the table's other groups, to see what one lacks."""
 
     def __init__(self, groups: Sequence[Group]) -> None:
-        self.seeds = sorted({seed for group in groups for seed in group.seeds})
+        self.seeds = sorted({seed for group in groups if group.trained for seed in group.seeds})
         self.groups = groups
 
     def of(self, group: Group, test_set: str) -> list[str]:
@@ -29,7 +29,7 @@ class Flags:
 
     def _seeds(self, group: Group) -> Iterator[str]:
         missing = [str(seed) for seed in self.seeds if seed not in group.seeds]
-        if missing:
+        if missing and group.trained:
             yield f"missing seeds: {', '.join(missing)}"
         if group.superseded:
             yield f"{group.superseded} older run(s) of the same seed left out"

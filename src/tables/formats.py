@@ -3,7 +3,7 @@
 import csv
 import io
 
-from .table import BEST, DIFFERENCE, RUN, SECOND, Cell, Row, Table, show
+from .table import BEST, DIFFERENCE, SECOND, Cell, Row, Table, show
 
 _LATEX = {"&": r"\&", "%": r"\%", "_": r"\_", "#": r"\#", "$": r"\$", "{": r"\{", "}": r"\}"}
 _LATEX |= {"~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "\\": r"\textbackslash{}"}
@@ -21,8 +21,8 @@ def number(metric: str, cell: Cell, row: Row, digits: int) -> str:
 
 
 def seeds(row: Row) -> str:
-    """How many seeds a row is the mean of; empty for published rows and differences."""
-    return str(len(row.seeds)) if row.kind == RUN else ""
+    """How many seeds a row is the mean of; empty where nothing was trained."""
+    return str(len(row.seeds)) if row.seeds else ""
 
 
 def markdown(table: Table, digits: int) -> str:
@@ -34,10 +34,10 @@ def markdown(table: Table, digits: int) -> str:
         method = row.method.replace("|", r"\|") + notes
         lines.append([row.test_set, str(row.images or ""), method, seeds(row), *cells])
     body = "".join(f"| {' | '.join(line)} |\n" for line in lines)
-    legend = "\n**best**, _second_; mean ± sample standard deviation over seeds\n"
     notes = "".join(f"[{i}] {note}  \n" for i, note in enumerate(table.notes, 1))
     protocol = "".join(f"- {metric}: {text}\n" for metric, text in table.protocol.items())
-    return "\n".join(part for part in (body + legend, notes, protocol) if part)
+    legend = "**best**, _second_; mean ± sample standard deviation over seeds\n"
+    return "\n".join(part for part in (body, legend, notes, protocol) if part)
 
 
 def latex(table: Table, digits: int) -> str:

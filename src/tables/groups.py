@@ -36,6 +36,11 @@ class Group:
     def seeds(self) -> list[int]:
         return [run.seed for run in self.runs]
 
+    @property
+    def trained(self) -> bool:
+        """Whether these runs trained, rather than tested weights as they were."""
+        return self.runs[0].trained
+
     def test_sets(self) -> list[str]:
         return list(dict.fromkeys(name for run in self.runs for name in run.results))
 

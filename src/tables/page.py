@@ -10,10 +10,11 @@ from .table import Row, Table
 from .thumbnails import Thumbnail, best_and_worst
 
 _STYLE = """
-body { font: 14px/1.45 system-ui, sans-serif; margin: 2rem auto; max-width: 80rem; padding: 0 1rem }
+body { font: 14px/1.45 system-ui, sans-serif }
+body { margin: 2rem auto; max-width: 110rem; padding: 0 1rem }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums }
 th, td { padding: .25rem .6rem; text-align: right; white-space: nowrap }
-th:nth-child(-n+3), td:nth-child(-n+3) { text-align: left }
+th:nth-child(1), td:nth-child(1), th:nth-child(3), td:nth-child(3) { text-align: left }
 thead th { border-bottom: 2px solid; cursor: pointer; user-select: none }
 tr.first td { border-top: 1px solid #999 }
 tr.published td, tr.difference td { color: #555; font-style: italic }

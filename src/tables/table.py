@@ -3,11 +3,12 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from src.metrics.protocol import HIGHER_IS_BETTER, RAW
+
 from .flags import Flags, disqualifying
 from .groups import Group
 from .published import Published, of
 
-LOWER_IS_BETTER = frozenset({"mae", "hce", "hce_pysod", "error_percent", "noc85", "noc90"})
 _COUNTS = frozenset({"hce", "hce_pysod", "noc85", "noc90"})
 BEST, SECOND = "best", "second"
 RUN, PUBLISHED, DIFFERENCE = "run", "published", "difference"
@@ -24,7 +25,8 @@ class Cell(NamedTuple):
 class Row(NamedTuple):
     """A line: a group of runs, a published row, or the difference of the two.
 
-    `notes` are numbers of the table's notes, counted from 1.
+    `seeds` are those of training, none for weights that were only tested; `notes` are numbers of
+    the table's notes, counted from 1.
     """
 
     test_set: str
@@ -49,12 +51,18 @@ class Table(NamedTuple):
 
 
 def build(
-    groups: Sequence[Group], published: Sequence[Published], metrics: Sequence[str] | None = None
+    groups: Sequence[Group],
+    published: Sequence[Published],
+    metrics: Sequence[str] | None = None,
+    digits: int = 3,
 ) -> Table:
-    """The table of some groups, each experiment's published row and the difference below it."""
+    """The table of some groups, each experiment's published row and the difference below it.
+
+    Values that `digits` do not tell apart share a mark.
+    """
     known = list(dict.fromkeys(metric for group in groups for metric in group.metrics()))
     chosen = [metric for metric in metrics if metric in known] if metrics else known
-    builder = _Builder(groups, published, chosen)
+    builder = _Builder(groups, published, chosen, digits)
     sets = list(dict.fromkeys(name for group in groups for name in group.test_sets()))
     rows = [row for test_set in sets for row in builder.of_set(test_set)]
     stated = {m: text for g in groups for run in g.runs for m, text in run.protocol.items()}
@@ -65,14 +73,25 @@ def build(
 def show(metric: str, value: float, digits: int, signed: bool = False) -> str:
     """A number as the table prints it: counts with one decimal, all else with `digits`."""
     places = 1 if metric in _COUNTS else digits
-    return f"{value:{'+' if signed else ''}.{places}f}"
+    rounded = round(value, places) + 0.0  # a negative zero becomes a plain one
+    return f"{rounded:{'+' if signed else ''}.{places}f}"
+
+
+def higher_is_better(metric: str) -> bool:
+    """Whether a greater number is better; so it is for metrics that this version does not know."""
+    return HIGHER_IS_BETTER.get(metric.removesuffix(RAW), True)
 
 
 class _Builder:
     def __init__(
-        self, groups: Sequence[Group], published: Sequence[Published], metrics: Sequence[str]
+        self,
+        groups: Sequence[Group],
+        published: Sequence[Published],
+        metrics: Sequence[str],
+        digits: int,
     ) -> None:
         self.groups, self.published, self.metrics = groups, published, metrics
+        self.digits = digits
         self.flags = Flags(groups)
         self.notes: list[str] = []
 
@@ -87,14 +106,15 @@ class _Builder:
             rows += [self._run(group, test_set) for group in members]
             rows += self._beside(members, experiment, test_set)
         fair = {group.label for group in self.groups if not disqualifying(group, test_set)}
-        return _marked(rows, self.metrics, fair)
+        return _marked(rows, self.metrics, fair, self.digits)
 
     def _run(self, group: Group, test_set: str) -> Row:
         spreads = {metric: group.spread(test_set, metric) for metric in self.metrics}
         cells = {m: Cell(spread.mean, spread.std) for m, spread in spreads.items() if spread}
         notes = tuple(self._note(text) for text in self.flags.of(group, test_set))
         images = max(run.images(test_set) for run in group.runs) or None
-        return Row(test_set, images, group.label, RUN, tuple(group.seeds), cells, notes)
+        seeds = tuple(group.seeds) if group.trained else ()
+        return Row(test_set, images, group.label, RUN, seeds, cells, notes)
 
     def _beside(self, members: Sequence[Group], experiment: str, test_set: str) -> list[Row]:
         printed = {
@@ -124,22 +144,21 @@ def _difference(group: Group, test_set: str, printed: dict[str, Cell]) -> Row:
     return Row(test_set, None, f"{group.label} − published", DIFFERENCE, (), cells)
 
 
-def _marked(rows: Sequence[Row], metrics: Sequence[str], fair: set[str]) -> list[Row]:
-    """Mark each column's best and second among rows that may be compared; ties share a mark."""
+def _marked(rows: Sequence[Row], metrics: Sequence[str], fair: set[str], digits: int) -> list[Row]:
+    """Mark each column's best and second among rows that may be compared."""
     ranked = [r for r in rows if r.kind == PUBLISHED or (r.kind == RUN and r.method in fair)]
-    marks: dict[tuple[str, float], str] = {}
+    marks: dict[tuple[str, str], str] = {}
     for metric in metrics:
-        values = {round(row.cells[metric].value, 6) for row in ranked if metric in row.cells}
-        if len([row for row in ranked if metric in row.cells]) < 2:
-            continue
-        order = sorted(values, reverse=metric not in LOWER_IS_BETTER)
-        marks.update({(metric, v): mark for v, mark in zip(order, (BEST, SECOND), strict=False)})
-    return [_with_marks(row, marks) if row in ranked else row for row in rows]
+        shown = [show(metric, r.cells[metric].value, digits) for r in ranked if metric in r.cells]
+        if len(shown) > 1:
+            order = sorted({*shown}, key=float, reverse=higher_is_better(metric))
+            marks.update({(metric, v): m for v, m in zip(order, (BEST, SECOND), strict=False)})
 
+    def with_marks(row: Row) -> Row:
+        cells = {
+            metric: cell._replace(mark=marks.get((metric, show(metric, cell.value, digits)), ""))
+            for metric, cell in row.cells.items()
+        }
+        return row._replace(cells=cells)
 
-def _with_marks(row: Row, marks: dict[tuple[str, float], str]) -> Row:
-    cells = {
-        metric: cell._replace(mark=marks.get((metric, round(cell.value, 6)), ""))
-        for metric, cell in row.cells.items()
-    }
-    return row._replace(cells=cells)
+    return [with_marks(row) if row in ranked else row for row in rows]

@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 
 from .runs import Run
-from .table import LOWER_IS_BETTER
+from .table import higher_is_better
 
 _HEIGHT = 96
 _SHOWN = 2
@@ -47,7 +47,7 @@ def _shown(run: Run, test_set: str) -> list[Thumbnail]:
         return []
     named = zip(sheets, rows, strict=False)
     thumbnails = [Thumbnail(r["name"], metric, float(r[metric]), _jpeg(s)) for s, r in named]
-    return sorted(thumbnails, key=lambda t: t.value, reverse=metric not in LOWER_IS_BETTER)
+    return sorted(thumbnails, key=lambda t: t.value, reverse=higher_is_better(metric))
 
 
 def _cut(path: Path) -> list[np.ndarray]:

@@ -102,3 +102,9 @@ def test_rows_tested_on_other_files(tmp_path: Path) -> None:
         data = {"test/ECSSD": {"count": 2, "sha256": name}}
         write_run(tmp_path / name, SCORES, name=name, data=data)
     assert remarks(tmp_path) == ["not every row was tested on the same files of ECSSD"]
+
+
+def test_tested_weights_have_no_seeds_to_miss(tmp_path: Path) -> None:
+    write_run(tmp_path / "a", SCORES, config={"fit": False, "init_from": "u2net.pth"}, name="a")
+    write_run(tmp_path / "b", SCORES, name="b", seed=1)
+    assert remarks(tmp_path) == []

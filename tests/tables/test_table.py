@@ -18,7 +18,7 @@ from src.tables.groups import Group, group
 from src.tables.page import html
 from src.tables.published import Published
 from src.tables.runs import collect, read_json
-from src.tables.table import DIFFERENCE, PUBLISHED, RUN, Table, build
+from src.tables.table import DIFFERENCE, PUBLISHED, RUN, Table, build, show
 from src.tables.thumbnails import best_and_worst
 from tests.tables.run_folders import write_run
 
@@ -70,6 +70,23 @@ def test_best_and_second_leave_unfair_rows_out(table: Table) -> None:
     assert marks["unfair"] == marks["mine"] == ""
     mae = {row.method: row.cells["mae"].mark for row in table.rows if "mae" in row.cells}
     assert mae == {"u2net/u2net": "best", "mine": "second", "unfair": ""}
+
+
+def test_what_looks_equal_shares_a_mark(tmp_path: Path) -> None:
+    for name, value in (("a", 0.7601), ("b", 0.7604), ("c", 0.70)):
+        write_run(tmp_path / name, {"SOD": {"max_f": value}}, name=name)
+    again = group(collect([tmp_path]))
+    for digits, marks in ((3, ["best", "best", "second"]), (4, ["second", "best", ""])):
+        rows = build(again, [], digits=digits).rows
+        assert [row.cells["max_f"].mark for row in rows] == marks
+
+
+@pytest.mark.parametrize(
+    ("metric", "value", "shown"),
+    [("mae", -0.0001, "+0.000"), ("mae", 0.0126, "+0.013"), ("hce", -12.34, "-12.3")],
+)
+def test_differences_have_a_sign(metric: str, value: float, shown: str) -> None:
+    assert show(metric, value, 3, signed=True) == shown
 
 
 def test_notes_are_numbered_once(table: Table) -> None:
