@@ -123,7 +123,7 @@ class FolderDataModule(SegmentationDataModule):
 
     Args:
         root: Folder that the sources' paths start from.
-        train: A source (see `pairs.py`) or several by name.
+        train: A source (see `sources.py`) or several by name.
         val: The same. Where there is none, a fixed share of the training images is held out.
         test: Sources by name.
         geometry: The model's.
