@@ -2,8 +2,8 @@
 
 Boundary runs are approximated by polygons (Ramer 1972, Douglas and Peucker 1973) exactly as
 OpenCV's `approxPolyDP(curve, epsilon, closed=False)` does it, its last step included, which drops
-vertices on nearly straight lines; only the vertices' number is kept. As OpenCV's versions differ
-(4.9 measured distances to the chord's whole line), the numbers here do not hang on the one installed.
+vertices on nearly straight lines; only the vertices' number is kept. OpenCV up to 4.12 measured
+distances to the chord's whole line and gives other numbers; ours do not hang on what is installed.
 
 All compiled code that calls each other is in this file: numba's cache on disk notices no change in
 other files.

@@ -3,6 +3,9 @@
 A map is a `(H + 2, W + 2)` array of uint64 with one frame of zero words, `W = ceil(width / 64)`:
 neighbours are read without asking where the border is. Pixel `x` of a row is bit `x % 64` of word
 `1 + x // 64`. Bits right of the last pixel are zero between calls.
+
+Compiled functions call only compiled functions of their own file, here and in the whole package:
+numba's cache on disk notices no change in other files.
 """
 
 import numba
@@ -58,17 +61,25 @@ def grow_cross(words: Words, within: Words, steps: int) -> Words:
 
 def grow_square(words: Words, width: int, radius: int) -> Words:
     """Dilate by the square of side `2 * radius + 1`."""
-    result = words.copy()
-    for row in result[1:-1]:
-        spread(row, 0, radius)
+    result = grow_convex(words, width, np.array([radius]))
     reach = 0
-    while reach < radius:  # vertically: double the reach while the steps leave no gap
+    while reach < radius:  # double the reach as long as the steps leave no gap
         step = min(radius - reach, 2 * reach + 1)
         rows = result[1:-1].copy()
         if step < len(rows):
             result[1 + step : -1] |= rows[:-step]
             result[1 : -1 - step] |= rows[step:]
         reach += step
+    return result
+
+
+def grow_convex(words: Words, width: int, reaches: npt.NDArray[np.int64]) -> Words:
+    """Dilate by a shape that reaches `reaches[dy]` columns to each side in the rows `dy` away.
+
+    The shape is symmetric and convex: `reaches` must not increase.
+    """
+    result = np.zeros_like(words)
+    _grow_convex(words, reaches, result)
     result[:, (0, -1)] = 0
     result[:, -2] &= _last_word(width)
     return result
@@ -79,8 +90,7 @@ def _last_word(width: int) -> np.uint64:
 
 
 @numba.njit(cache=True, nogil=True)
-def ones(word: np.uint64) -> np.uint64:
-    """Number of set bits of one word."""
+def _ones(word: np.uint64) -> np.uint64:
     word = word - ((word >> ONE) & np.uint64(0x5555555555555555))
     pairs = np.uint64(0x3333333333333333)
     word = (word & pairs) + ((word >> np.uint64(2)) & pairs)
@@ -89,17 +99,11 @@ def ones(word: np.uint64) -> np.uint64:
 
 
 @numba.njit(cache=True, nogil=True)
-def lowest(word: np.uint64) -> np.uint64:
-    """Place of the lowest set bit of a word that is not zero."""
-    return ones((word & (~word + ONE)) - ONE)
-
-
-@numba.njit(cache=True, nogil=True)
 def _count(words: Words) -> np.uint64:
     total = np.uint64(0)
     for y in range(words.shape[0]):
         for x in range(words.shape[1]):
-            total += ones(words[y, x])
+            total += _ones(words[y, x])
     return total
 
 
@@ -116,18 +120,62 @@ def _grow_cross(words: Words, within: Words, result: Words) -> None:
 
 
 @numba.njit(cache=True, nogil=True)
-def spread(row: npt.NDArray[np.uint64], reach: int, target: int) -> None:
-    """Widen a framed row, already dilated by `reach` pixels to each side, to `target` pixels.
+def _grow_convex(words: Words, reaches: npt.NDArray[np.int64], result: Words) -> None:
+    rows, columns = words.shape
+    row = np.empty(columns, np.uint64)
+    margin = reaches[0] // PIXELS + 1
+    for y in range(1, rows - 1):
+        start, stop = 1, 1
+        while start < columns - 1:
+            if words[y, start] == 0:
+                start += 1
+                continue
+            stop = start + 1  # a piece of the row whose spread overlaps no other piece's
+            gap = 0
+            while stop < columns - 1 and gap < 2 * margin:
+                gap = 0 if words[y, stop] else gap + 1
+                stop += 1
+            low, high = max(start - margin, 0), min(stop - gap + margin, columns)
+            piece = row[low:high]
+            piece[:] = words[y, low:high]
+            _lay_piece(piece, reaches, result[:, low:high], y)
+            start = stop
 
-    Leaves bits in the padding and in the frame's words; they never come back into the image.
+
+@numba.njit(cache=True, nogil=True)
+def _lay_piece(
+    piece: npt.NDArray[np.uint64], reaches: npt.NDArray[np.int64], result: Words, y: int
+) -> None:
+    """Add the shape around all pixels of a piece of row `y`, from the shape's ends inwards."""
+    rows = len(result)
+    reach = 0
+    for away in range(len(reaches) - 1, -1, -1):
+        _widen(piece, reach, reaches[away])
+        reach = reaches[away]
+        if y - away >= 1:
+            above = result[y - away]
+            for x in range(len(piece)):
+                above[x] |= piece[x]
+        if away > 0 and y + away < rows - 1:
+            below = result[y + away]
+            for x in range(len(piece)):
+                below[x] |= piece[x]
+
+
+@numba.njit(cache=True, nogil=True)
+def _widen(piece: npt.NDArray[np.uint64], reach: int, target: int) -> None:
+    """Widen a row that was dilated by `reach` pixels to each side to `target` pixels.
+
+    Bits in the padding and the frame take part: they never reach farther into the image than the
+    pixels that they come from.
     """
     while reach < target:
-        step = min(target - reach, 2 * reach + 1, 63)
-        left, right = np.uint64(step), np.uint64(64 - step)
-        last = np.uint64(0)
-        for x in range(row.shape[0]):
-            word = row[x]
-            following = row[x + 1] if x + 1 < row.shape[0] else np.uint64(0)
-            row[x] = word | (word << left) | (last >> right) | (word >> left) | (following << right)
-            last = word
+        step = min(target - reach, 2 * reach + 1, PIXELS - 1)
+        near, far = np.uint64(step), np.uint64(PIXELS - step)
+        before = np.uint64(0)
+        for x in range(len(piece)):
+            word = piece[x]
+            after = piece[x + 1] if x + 1 < len(piece) else np.uint64(0)
+            piece[x] = word | (word << near) | (before >> far) | (word >> near) | (after << far)
+            before = word
         reach += step

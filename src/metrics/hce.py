@@ -122,7 +122,7 @@ def _corrections(area: Words, beside: Words, width: int, epsilon: float) -> tupl
     contours, hierarchy = cv2.findContours(
         band, cv2.RETR_TREE, cv2.CHAIN_APPROX_NONE, offset=(0, top - 1)
     )
-    points = np.concatenate(contours).reshape(-1, 2)
+    points = np.concatenate(contours).reshape(-1, 2).astype(np.int32, copy=False)
     ends = np.cumsum([len(contour) for contour in contours])
     parents = hierarchy[0, :, 3].astype(np.int64)
     touching = grow_cross(beside, np.full_like(beside, ~np.uint64(0)), 1)
