@@ -1,0 +1,1 @@
+"""Scores folders of maps. Nothing here imports torch, Lightning or timm."""

@@ -1,0 +1,187 @@
+"""Scores the pairs of two folders on all cores, skipping what an earlier run finished."""
+
+import os
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass, field
+from typing import Literal
+
+import cv2
+import numpy as np
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from src.datamodules.images import ImageError
+from src.errors import UserError
+from src.metrics._pair import Grey
+from src.metrics.image_score import ImageScore, score_pair
+from src.metrics.pool import discard_pool, pool
+
+from .journal import Journal, key_of
+from .pairs import Pair, Problem
+from .read_map import is_soft, map_size, read_map
+
+Resize = Literal["prediction"] | None
+IN_PLACE = 8  # so few images are scored before a second process has started
+READERS = 8
+SOFT = "truth has grey values; foreground is where it is > 128"
+RESIZED = "map resized to the truth's size (bilinear, 8 bit)"
+
+Outcome = tuple[ImageScore, list[str]]
+
+
+@dataclass
+class Scored:
+    """What scoring gave.
+
+    Attributes:
+        scores: By pair.
+        notices: By pair, what its reader should know of it.
+        problems: Why the others could not be scored.
+        reused: How many scores an earlier run had left.
+    """
+
+    scores: dict[Pair, ImageScore] = field(default_factory=dict)
+    notices: dict[Pair, list[str]] = field(default_factory=dict)
+    problems: list[Problem] = field(default_factory=list)
+    reused: int = 0
+
+
+def headers_are_sound(pairs: Sequence[Pair], resize: Resize) -> bool:
+    """Whether every file's header can be read and shows the size that is wanted."""
+    with ThreadPoolExecutor(READERS) as threads:
+        return all(threads.map(lambda pair: _header_is_sound(pair, resize), pairs))
+
+
+def faults(pairs: Sequence[Pair], resize: Resize) -> list[Problem]:
+    """Everything that keeps these pairs from being scored; every file is read."""
+    with ThreadPoolExecutor(READERS) as threads:
+        found = threads.map(lambda pair: _read(pair, resize)[1], pairs)
+        return [problem for problems in found for problem in problems]
+
+
+def score_pairs(
+    pairs: Sequence[Pair],
+    metrics: Sequence[str],
+    journal: Journal,
+    resize: Resize = None,
+    workers: int | None = None,
+) -> Scored:
+    """Score every pair, and write each into the journal as soon as it is done.
+
+    Args:
+        pairs: What to score.
+        metrics: Names of measures.
+        journal: Of this output folder.
+        resize: `prediction` to bring maps of another size to the truth's.
+        workers: Processes; None for one per core.
+    """
+    scored, keys = Scored(), {}
+    with ThreadPoolExecutor(READERS) as threads:
+        digests = threads.map(lambda p: key_of(p.map, p.truth, metrics, resize), pairs)
+        for pair, key in zip(pairs, digests, strict=True):
+            earlier = journal.get(key)
+            if earlier is None:
+                keys[pair] = key
+            else:
+                scored.scores[pair], scored.notices[pair] = earlier
+    scored.reused = len(scored.scores)
+    with _progress() as bar:
+        task = bar.add_task("scoring", total=len(pairs), completed=scored.reused)
+        for pair, outcome in _outcomes(list(keys), list(metrics), resize, workers):
+            bar.advance(task)
+            if isinstance(outcome, list):
+                scored.problems += outcome
+                continue
+            scored.scores[pair], scored.notices[pair] = outcome
+            journal.add(keys[pair], *outcome)
+    scored.problems.sort()
+    return scored
+
+
+def score_files(pair: Pair, metrics: Sequence[str], resize: Resize) -> Outcome | list[Problem]:
+    """Read and score one pair: its score and notices, or what kept it from being scored."""
+    maps, problems = _read(pair, resize)
+    if maps is None:
+        return problems
+    prediction, truth = maps
+    notices = []
+    if prediction.shape != truth.shape:
+        prediction = np.asarray(cv2.resize(prediction, truth.shape[::-1]), np.uint8)
+        notices.append(RESIZED)
+    if is_soft(truth):
+        notices.append(SOFT)
+    return score_pair(prediction, truth, metrics), notices
+
+
+def _outcomes(
+    pairs: list[Pair], metrics: list[str], resize: Resize, workers: int | None
+) -> Iterator[tuple[Pair, Outcome | list[Problem]]]:
+    """Each pair with its outcome, as they come."""
+    processes = min(workers or cores(), max(1, len(pairs) // IN_PLACE))
+    if processes == 1:
+        yield from ((pair, score_files(pair, metrics, resize)) for pair in pairs)
+        return
+    workforce = pool(processes)
+    futures: dict[Future[Outcome | list[Problem]], Pair] = {
+        workforce.submit(score_files, pair, metrics, resize): pair for pair in pairs
+    }
+    try:
+        for future in as_completed(futures):
+            yield futures[future], future.result()
+    except BrokenProcessPool:
+        discard_pool(processes)
+        raise UserError(
+            "a scoring process was killed, most often for want of memory: run the same command "
+            "again with fewer workers=; what is scored is kept"
+        ) from None
+    except BaseException:
+        discard_pool(processes)  # Ctrl-C must not wait for thousands of images
+        raise
+
+
+def cores() -> int:
+    """Cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _progress() -> Progress:
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("ETA"),
+        TimeRemainingColumn(),
+        console=Console(stderr=True),
+    )
+
+
+def _header_is_sound(pair: Pair, resize: Resize) -> bool:
+    try:
+        return map_size(pair.map) == map_size(pair.truth) or resize is not None
+    except ImageError:
+        return False
+
+
+def _read(pair: Pair, resize: Resize) -> tuple[tuple[Grey, Grey] | None, list[Problem]]:
+    """Map and truth, or None and why."""
+    maps, problems = [], []
+    for path in (pair.map, pair.truth):
+        try:
+            maps.append(read_map(path))
+        except ImageError as error:
+            problems.append(Problem("unreadable", str(error)))
+    if problems:
+        return None, problems
+    prediction, truth = maps
+    if prediction.shape != truth.shape and resize is None:
+        (height, width), (true_height, true_width) = prediction.shape, truth.shape
+        text = (
+            f"{pair.map} is {width}x{height}, its truth {true_width}x{true_height} "
+            "(resize=prediction brings maps to the truth's size)"
+        )
+        return None, [Problem("size", text)]
+    return (prediction, truth), []

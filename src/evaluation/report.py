@@ -1,0 +1,171 @@
+"""Writes the numbers of an evaluation, each beside its protocol and the number of images."""
+
+import csv
+import io
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from src.metrics.image_score import ImageScore
+from src.metrics.protocol import describe, higher_is_better
+from src.metrics.summary import degenerate, summarise, undefined
+from src.runs.results import replace_file, write_per_image
+
+from .pairs import Pair, Problem
+
+SUMMARY, PROTOCOL = "summary.json", "protocol.json"
+DIGITS = 4
+
+# The two rules for "max F" differ by more than most papers' gains: no column says just "max F".
+HEADINGS = {
+    "max_f": "max_f (mean of F curves)",
+    "max_f_dis": "max_f_dis (F of mean P, R)",
+    "max_f_dis_255": "max_f_dis_255 (F of mean P, R)",
+}
+
+
+@dataclass
+class Report:
+    """One evaluation, ready to be written.
+
+    Attributes:
+        method: What the maps are called in tables.
+        metrics: Names of measures, in the order of the columns.
+        scores: Of each pair.
+        notices: Of each pair.
+        problems: Files that were left out.
+        partial: `{data set: "3 of 5"}` where images were left out.
+    """
+
+    method: str
+    metrics: Sequence[str]
+    scores: Mapping[Pair, ImageScore]
+    notices: Mapping[Pair, Sequence[str]] = field(default_factory=dict)
+    problems: Sequence[Problem] = ()
+    partial: Mapping[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.by_set: dict[str, list[ImageScore]] = {}
+        for pair in sorted(self.scores):
+            self.by_set.setdefault(pair.set, []).append(self.scores[pair])
+        self.values = {name: summarise(of, self.metrics) for name, of in self.by_set.items()}
+
+    def write(self, folder: Path) -> None:
+        """Write `summary.json`, `.md`, `.csv`, `.tex`, `protocol.json` and `per_image.csv`."""
+        whole = {
+            name: {metric: _or_none(value) for metric, value in row.items()}
+            for name, row in self.values.items()
+        }
+        write_per_image(folder, self.per_image())
+        replace_file(folder / PROTOCOL, json.dumps(self.protocol(), indent=2) + "\n")
+        replace_file(folder / "summary.md", self.markdown())
+        replace_file(folder / "summary.csv", self.csv())
+        replace_file(folder / "summary.tex", self.latex())
+        replace_file(folder / SUMMARY, json.dumps(whole, indent=2) + "\n")
+
+    def per_image(self) -> list[dict[str, str | float]]:
+        """One row per image: its data set, its name and its own value of each measure."""
+        return [
+            {"set": pair.set, "name": pair.name, **self.scores[pair].values}
+            for pair in sorted(self.scores)
+        ]
+
+    def protocol(self) -> dict[str, object]:
+        """What the numbers mean and which images they are of."""
+        return {
+            "protocol": {metric: describe(metric) for metric in self.metrics},
+            "finecut": _version(),
+            "images": {name: len(of) for name, of in self.by_set.items()},
+            "degenerate": {name: degenerate(of) for name, of in self.by_set.items()},
+            "undefined": {name: undefined(of, self.metrics) for name, of in self.by_set.items()},
+            "partial": dict(self.partial),
+            "left out": [str(problem) for problem in self.problems],
+            "notices": self.notice_counts(),
+        }
+
+    def notice_counts(self) -> dict[str, int]:
+        """How many images each notice is about."""
+        counts: dict[str, int] = {}
+        for notices in self.notices.values():
+            for notice in notices:
+                counts[notice] = counts.get(notice, 0) + 1
+        return counts
+
+    def markdown(self) -> str:
+        """The table, and under it what its numbers mean."""
+        head = ["method", "data", "N", *(_heading(metric) for metric in self.metrics)]
+        lines = [head, ["---", "---", "---:", *["---:"] * len(self.metrics)]]
+        lines += [self._cells(name) for name in self.by_set]
+        table = "".join(f"| {' | '.join(line)} |\n" for line in lines)
+        notes = [f"**INCOMPLETE**: {name}, {share} images" for name, share in self.partial.items()]
+        notes += self._remarks()
+        notes += [f"{metric}: {describe(metric)}" for metric in self.metrics]
+        return table + "\n" + "".join(f"- {note}\n" for note in notes)
+
+    def csv(self) -> str:
+        """One line per data set and measure, with protocol and number of images."""
+        text = io.StringIO()
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerow(["method", "data", "N", "complete", "metric", "value", "protocol"])
+        for name, row in self.values.items():
+            complete = self.partial.get(name, "yes")
+            for metric, value in row.items():
+                count = len(self.by_set[name])
+                writer.writerow(
+                    [self.method, name, count, complete, metric, repr(value), describe(metric)]
+                )
+        return text.getvalue()
+
+    def latex(self) -> str:
+        """A `tabular` for a paper; its comments say what the numbers mean."""
+        columns = "ll" + "r" * (len(self.metrics) + 1)
+        arrows = {True: r"$\uparrow$", False: r"$\downarrow$"}
+        head = [f"{_tex(_heading(m))} {arrows[higher_is_better(m)]}" for m in self.metrics]
+        lines = [f"% {metric}: {describe(metric)}" for metric in self.metrics]
+        lines += [f"% INCOMPLETE: {name}, {share}" for name, share in self.partial.items()]
+        lines += [f"\\begin{{tabular}}{{{columns}}}", r"\toprule"]
+        lines += [" & ".join(["method", "data", "N", *head]) + r" \\", r"\midrule"]
+        lines += [" & ".join(_tex(c) for c in self._cells(s)) + r" \\" for s in self.by_set]
+        return "\n".join([*lines, r"\bottomrule", r"\end{tabular}", ""])
+
+    def _cells(self, name: str) -> list[str]:
+        count = f"{self.partial[name]} INCOMPLETE" if name in self.partial else None
+        numbers = [_number(self.values[name][metric]) for metric in self.metrics]
+        return [self.method, name, count or str(len(self.by_set[name])), *numbers]
+
+    def _remarks(self) -> list[str]:
+        remarks = [f"{count} images: {notice}" for notice, count in self.notice_counts().items()]
+        for name, of in self.by_set.items():
+            odd = [f"{count} x {kind}" for kind, count in degenerate(of).items() if count]
+            remarks += [f"{name}: {', '.join(odd)}"] if odd else []
+            remarks += [
+                f"{name}: {metric} is undefined on {count} images, which are left out of it"
+                for metric, count in undefined(of, self.metrics).items()
+            ]
+        return remarks
+
+
+def _heading(metric: str) -> str:
+    return HEADINGS.get(metric, metric)
+
+
+def _number(value: float) -> str:
+    return "–" if math.isnan(value) else f"{value:.{DIGITS}f}"
+
+
+def _or_none(value: float) -> float | None:
+    return None if math.isnan(value) else value
+
+
+def _tex(text: str) -> str:
+    return text.replace("_", r"\_").replace("%", r"\%").replace("–", "--")
+
+
+def _version() -> str:
+    try:
+        return version("finecut")
+    except PackageNotFoundError:  # run from a checkout that was never installed
+        return "not installed"
