@@ -149,7 +149,8 @@ def _marked(rows: Sequence[Row], metrics: Sequence[str], fair: set[str], digits:
     ranked = [r for r in rows if r.kind == PUBLISHED or (r.kind == RUN and r.method in fair)]
     marks: dict[tuple[str, str], str] = {}
     for metric in metrics:
-        shown = [show(metric, r.cells[metric].value, digits) for r in ranked if metric in r.cells]
+        values = [row.cells[metric].value for row in ranked if metric in row.cells]
+        shown = [show(metric, value, digits) for value in values if value == value]  # no NaN
         if len(shown) > 1:
             order = sorted({*shown}, key=float, reverse=higher_is_better(metric))
             marks.update({(metric, v): m for v, m in zip(order, (BEST, SECOND), strict=False)})
