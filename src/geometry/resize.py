@@ -21,7 +21,7 @@ _OPENCV_FLAGS = {
     "opencv": cv2.INTER_LINEAR,
     "opencv_cubic": cv2.INTER_CUBIC,
     "area": cv2.INTER_AREA,
-    "nearest": cv2.INTER_NEAREST,
+    "nearest": cv2.INTER_NEAREST_EXACT,  # pixel centres, as Pillow
 }
 
 

@@ -67,6 +67,9 @@ def _fit_and_test(
             raise KeyboardInterrupt
     if not cfg.test:
         return
+    if not datamodule.test_names:  # type: ignore[attr-defined]
+        log.info("no test set: nothing is tested; weights are in %s", folder / checkpoints.FOLDER)
+        return
     checkpoint = _tested_checkpoint(cfg, folder)
     trainer.test(module, datamodule, ckpt_path=checkpoint, weights_only=True, verbose=False)
     if trainer.is_global_zero:
