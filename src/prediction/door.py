@@ -1,0 +1,70 @@
+"""What `predict.py` does with its composed config."""
+
+import logging
+import sys
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig, ListConfig
+
+from src.errors import UserError
+
+from .folder import predict_files
+from .jobs import find_sources
+from .outputs import parse_outputs
+from .plan import Plan
+from .segmenter import Segmenter
+
+log = logging.getLogger(__name__)
+
+
+def predict(cfg: DictConfig) -> int:
+    """Predict as the config says; the exit code is 1 if a file failed or nothing could be done."""
+    try:
+        return _predict(cfg)
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+
+
+def _predict(cfg: DictConfig) -> int:
+    for key in ("weights", "input"):
+        if cfg[key] is None:
+            raise UserError(f"{key}= is missing; python predict.py --help shows an example")
+    plan = Plan(
+        outputs=parse_outputs(_list(cfg.output), sigma=cfg.sigma, opacity=cfg.opacity),
+        destination=Path(cfg.destination).expanduser(),
+        detail=cfg.detail,
+        flip=cfg.flip,
+        overlap=cfg.overlap,
+        estimate=cfg.foreground,
+        crop=cfg.crop,
+        smoothing=cfg.smoothing,
+        skip_existing=cfg.skip_existing,
+    )
+    sources = [
+        source
+        for source in find_sources(_list(cfg.input), recursive=cfg.recursive)
+        # A destination inside the input would be read again the next time.
+        if plan.destination.resolve() not in source.path.resolve().parents
+    ]
+    segmenter = Segmenter.from_checkpoint(
+        cfg.weights,
+        cfg.model,
+        cfg.device,
+        size=_size(cfg.size),
+        precision=cfg.precision,
+        batch_size=cfg.batch_size,
+    )
+    log.info("%s; %d files", segmenter, len(sources))
+    summary = predict_files(segmenter, sources, plan)
+    log.info("%s", summary)
+    return 1 if summary.failures else 0
+
+
+def _size(value: Any) -> Any:
+    return tuple(value) if isinstance(value, ListConfig) else value
+
+
+def _list(value: object) -> list[str]:
+    return [str(item) for item in value] if isinstance(value, ListConfig) else [str(value)]

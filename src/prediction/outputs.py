@@ -1,0 +1,161 @@
+"""What can be made of a photo and its mask: mask, cut-out, new background, overlay, drawing."""
+
+from collections.abc import Callable, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+from PIL import ImageColor
+
+from src.datamodules.images import read_image
+from src.errors import UserError
+
+from .foreground import foreground_colours, weighted_blur
+
+_BLUR = 0.02  # of the shorter side
+_TINT = np.array([0.0, 0.75, 0.35], dtype=np.float32)
+_NAMED = {"green": (0, 177, 64)}  # the green of a studio's screen, not CSS's
+_WORDS = "mask, rgba, white, green, #rrggbb, blur, overlay, composite, or a picture's path"
+
+
+class Cut:
+    """A photo beside its mask.
+
+    Args:
+        colours: uint8 or uint16 RGB `(H, W, 3)`.
+        mask: uint8 `(H, W)`.
+        estimate: Estimate the foreground's own colours behind soft edges; else they keep what
+            shines through from the old background.
+    """
+
+    def __init__(self, colours: np.ndarray, mask: np.ndarray, *, estimate: bool = True) -> None:
+        self.colours, self.mask, self.estimate = colours, mask, estimate
+
+    @cached_property
+    def image(self) -> np.ndarray:
+        """float32 `(H, W, 3)` in [0, 1]."""
+        return self.colours.astype(np.float32) / np.iinfo(self.colours.dtype).max
+
+    @cached_property
+    def alpha(self) -> np.ndarray:
+        """float32 `(H, W, 1)` in [0, 1]."""
+        return (self.mask.astype(np.float32) / 255)[..., None]
+
+    @cached_property
+    def foreground(self) -> np.ndarray:
+        """float32 `(H, W, 3)` in [0, 1]."""
+        return foreground_colours(self.image, self.alpha[..., 0]) if self.estimate else self.image
+
+    def over(self, background: np.ndarray) -> np.ndarray:
+        """The foreground over float colours `(H, W, 3)`, or over one colour."""
+        return self.alpha * self.foreground + (1 - self.alpha) * background
+
+    def quantised(self, values: np.ndarray) -> np.ndarray:
+        """Floats in [0, 1] in the depth of the photo."""
+        most = np.iinfo(self.colours.dtype).max
+        return (values * most + 0.5).clip(0, most).astype(self.colours.dtype)
+
+
+class Output(NamedTuple):
+    """A kind of picture: its short name, whether it is transparent, and how it is made."""
+
+    name: str
+    render: Callable[[Cut], np.ndarray]
+    alpha: bool = False
+
+
+def parse_outputs(
+    wanted: str | Sequence[str], *, sigma: float = 2.0, opacity: float = 0.5
+) -> list[Output]:
+    """The outputs of one word or several; see the module for the words.
+
+    Args:
+        wanted: Words such as `rgba`, `#ff8800` or `beach.jpg`.
+        sigma: Blur of the photo under a `composite`.
+        opacity: Of the blurred photo in a `composite`.
+
+    Raises:
+        UserError: An unknown word, or two of one name.
+    """
+    words = [wanted] if isinstance(wanted, str) else [str(word) for word in wanted]
+    if not words:
+        raise UserError(f"output is empty; choose one or several of {_WORDS}")
+    outputs = [_parse(word, sigma, opacity) for word in words]
+    if len({output.name for output in outputs}) < len(outputs):
+        raise UserError(f"output names one kind twice: {', '.join(o.name for o in outputs)}")
+    return outputs
+
+
+def _parse(word: str, sigma: float, opacity: float) -> Output:
+    simple = {"mask": _mask, "blur": _blur, "overlay": _overlay}
+    if word in simple:
+        return Output(word, simple[word])
+    if word == "rgba":
+        return Output(word, _rgba, alpha=True)
+    if word == "composite":
+        return Output(word, lambda cut: composite(cut, sigma, opacity))
+    if (colour := _colour(word)) is not None:
+        return Output(word.lstrip("#"), lambda cut: cut.quantised(cut.over(colour)))
+    path = Path(word).expanduser()
+    if not path.is_file():
+        raise UserError(f"output {word!r} is neither a word nor a file; choose of {_WORDS}")
+    backdrop = read_image(path)
+    return Output(path.stem, lambda cut: cut.quantised(cut.over(_covering(backdrop, cut))))
+
+
+def composite(cut: Cut, sigma: float, opacity: float) -> np.ndarray:
+    """A drawing (U²-Net portrait) in the blurred colours of its photo."""
+    blurred = cv2.GaussianBlur(cut.image, (0, 0), sigma) if sigma > 0 else cut.image
+    return cut.quantised(opacity * blurred + (1 - opacity) * cut.alpha)
+
+
+def _mask(cut: Cut) -> np.ndarray:
+    return cut.mask
+
+
+def _rgba(cut: Cut) -> np.ndarray:
+    return cut.quantised(np.concatenate([cut.foreground, cut.alpha], axis=2))
+
+
+def _blur(cut: Cut) -> np.ndarray:
+    """The background out of focus; what is in front does not bleed into it."""
+    radius = max(1, round(_BLUR * min(cut.mask.shape)))
+    background = cut.image
+    for _ in range(3):  # three boxes are nearly a Gaussian
+        background = weighted_blur(background, 1 - cut.alpha + 1e-3, radius)
+    return cut.quantised(cut.over(background))
+
+
+def _overlay(cut: Cut) -> np.ndarray:
+    """The photo with its foreground tinted and outlined, to judge a mask by."""
+    tinted = cut.image + 0.5 * cut.alpha * (_TINT - cut.image)
+    inside = (cut.mask > 127).astype(np.uint8)
+    width = max(1, round(min(cut.mask.shape) / 400))
+    edge = cv2.morphologyEx(
+        inside, cv2.MORPH_GRADIENT, np.ones((2 * width + 1, 2 * width + 1), np.uint8)
+    )
+    return cut.quantised(np.where(edge[..., None] > 0, _TINT, tinted))
+
+
+def _colour(word: str) -> np.ndarray | None:
+    try:
+        rgb = _NAMED.get(word) or ImageColor.getrgb(word)
+    except ValueError:
+        return None
+    return np.array(rgb[:3], dtype=np.float32) / 255
+
+
+def _covering(backdrop: np.ndarray, cut: Cut) -> np.ndarray:
+    """The middle of a picture, scaled to cover the photo."""
+    height, width = cut.mask.shape
+    scale = max(height / backdrop.shape[0], width / backdrop.shape[1])
+    size = (
+        max(width, round(backdrop.shape[1] * scale)),
+        max(height, round(backdrop.shape[0] * scale)),
+    )
+    kernel = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
+    scaled = cv2.resize(backdrop, size, interpolation=kernel)
+    top, left = (scaled.shape[0] - height) // 2, (scaled.shape[1] - width) // 2
+    return scaled[top : top + height, left : left + width].astype(np.float32) / 255

@@ -1,0 +1,127 @@
+"""Which network and geometry a checkpoint needs: its own word, a config of conf/model, a registry.
+
+Nothing here downloads the ImageNet weights that training starts from.
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from importlib import import_module
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from hydra import compose, initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
+from omegaconf import DictConfig, OmegaConf
+from torch import nn
+
+from src.errors import UserError
+from src.geometry import Geometry
+from src.networks.registry import find, resolve
+from src.networks.weights import load_official
+from src.runs.checkpoints import identity
+
+_CONF = Path(__file__).resolve().parents[2] / "conf"
+_OUR_NETWORK = re.compile(r"(src\.networks\.\w+)\.([A-Z]\w*)")
+
+
+class Recipe(NamedTuple):
+    """What is needed to run a model, apart from its weights."""
+
+    name: str
+    network: Mapping[str, Any]  # `_target_` and the constructor's arguments
+    geometry: Geometry
+    inputs: tuple[str, ...]
+
+    def build(self) -> nn.Module:
+        """The network with random weights, in evaluation mode."""
+        arguments = {key: value for key, value in self.network.items() if key != "_target_"}
+        if "pretrained" in arguments:
+            arguments["pretrained"] = False
+        return _network_class(str(self.network["_target_"]))(**arguments).eval()
+
+
+def named(model: str) -> Recipe:
+    """The recipe of conf/model/<model>.yaml."""
+    if model not in names():
+        raise UserError(f"no model is called {model!r}; choose one of {', '.join(names())}")
+    with _own_hydra(), initialize_config_dir(str(_CONF), version_base=None):
+        return of_config(compose(overrides=[f"+model={model}"]).model)
+
+
+def names() -> list[str]:
+    """The models of conf/model."""
+    return sorted(path.stem for path in (_CONF / "model").glob("*.yaml") if path.stem != "base")
+
+
+def of_config(model: DictConfig) -> Recipe:
+    """The recipe of a composed `model` group."""
+    network: Any = OmegaConf.to_container(model.network, resolve=True)
+    geometry: Any = OmegaConf.to_container(model.geometry, resolve=True)
+    return _recipe(model.name, network, geometry, model.inputs)
+
+
+def of_checkpoint(path: Path, model: str | DictConfig | None = None) -> Recipe:
+    """The recipe of a checkpoint file: ours say it themselves, released ones are known by name.
+
+    Args:
+        path: The file.
+        model: A name or a composed group, for files that neither say it nor are known.
+    """
+    known = identity(path)
+    if known is not None:
+        _must_agree(path, known["model"], model)
+        return _recipe(known["model"], known["network"], known["geometry"], known["inputs"])
+    if isinstance(model, DictConfig):
+        return of_config(model)
+    if model is None and (released := find(path.name)):
+        model = released.name if released.name in names() else released.model
+    if model is None:
+        raise UserError(
+            f"{path} does not say which model it is; add model=NAME ({', '.join(names())})"
+        )
+    return named(model)
+
+
+def load(
+    weights: str | Path, model: str | DictConfig | None = None
+) -> tuple[nn.Module, Recipe, Path]:
+    """A network with the weights of a file, or of a name of the registry."""
+    path = resolve(weights)
+    recipe = of_checkpoint(path, model)
+    network = recipe.build()
+    load_official(network, path)
+    return network, recipe, path
+
+
+@contextmanager
+def _own_hydra() -> Iterator[None]:
+    """Compose within a program that Hydra runs already: it allows one at a time."""
+    instance = GlobalHydra.instance()
+    outer, instance.hydra = instance.hydra, None
+    try:
+        yield
+    finally:
+        instance.hydra = outer
+
+
+def _recipe(
+    name: str, network: Mapping[str, Any], geometry: Mapping[str, Any], inputs: Any
+) -> Recipe:
+    values = {key: value for key, value in geometry.items() if key != "_target_"}
+    return Recipe(name, dict(network), Geometry(**values), tuple(inputs))
+
+
+def _must_agree(path: Path, name: str, model: str | DictConfig | None) -> None:
+    asked = model.name if isinstance(model, DictConfig) else model
+    if asked is not None and asked != name:
+        raise UserError(f"{path} is a checkpoint of {name}, not of {asked}; leave model= out")
+
+
+def _network_class(target: str) -> type[nn.Module]:
+    """The class that a `_target_` names. A checkpoint may name ours only: it could run any code."""
+    match = _OUR_NETWORK.fullmatch(target)
+    found = getattr(import_module(match[1]), match[2], None) if match else None
+    if not (isinstance(found, type) and issubclass(found, nn.Module)):
+        raise UserError(f"{target!r} is no network of src.networks; is the checkpoint one of ours?")
+    return found

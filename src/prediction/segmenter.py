@@ -1,0 +1,227 @@
+"""One class that turns pictures into masks, with the pre- and post-processing of its model."""
+
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import torch
+from omegaconf import DictConfig
+from torch import Tensor, nn
+from typing_extensions import Self
+
+from src.errors import UserError
+from src.geometry import Geometry
+
+from .blended import blended_logits
+from .device import autocast, choose_device
+from .pictures import Picture, as_rgb
+from .recipe import load
+from .tiles import tiled_logits
+
+log = logging.getLogger(__name__)
+
+Detail = Literal["whole", "blended", "tiles"]
+DETAILS: tuple[Detail, ...] = ("whole", "blended", "tiles")
+
+
+class Segmenter:
+    """A network with its geometry on a device, ready for pictures of any size.
+
+    Args:
+        network: Maps `(B, 3, h, w)` to an `Output`.
+        geometry: The model's pre- and post-processing.
+        name: Of the model, for messages and exports.
+        inputs: What the network sees: `("image",)`, or with a `"prompt"` of clicks.
+        weights: The file that the weights came from.
+        device: `auto`, `cpu`, `cuda`, `cuda:1`, `mps`.
+        precision: `fp32`, or `bf16` and `fp16` by autocast.
+        batch_size: Pictures or tiles that the network sees at once.
+    """
+
+    def __init__(
+        self,
+        network: nn.Module,
+        geometry: Geometry,
+        *,
+        name: str = "network",
+        inputs: Sequence[str] = ("image",),
+        weights: Path | None = None,
+        device: str = "auto",
+        precision: str = "fp32",
+        batch_size: int = 4,
+    ) -> None:
+        self.device = choose_device(device)
+        autocast(self.device, precision)  # an unknown precision is an error now, not later
+        self.network = network.eval().to(self.device)
+        self.geometry, self.name, self.inputs = geometry, name, tuple(inputs)
+        self.weights, self.precision, self.batch_size = weights, precision, batch_size
+
+    @classmethod
+    def from_checkpoint(
+        cls,
+        path: str | Path,
+        model: str | DictConfig | None = None,
+        device: str = "auto",
+        *,
+        size: int | tuple[int, int] | None = None,
+        precision: str = "fp32",
+        batch_size: int = 4,
+    ) -> Self:
+        """Load a checkpoint of ours, a released file, or a name of the registry.
+
+        Args:
+            path: The file or the name.
+            model: The model of conf/model; only for a file that neither says it itself nor has
+                the name under which it was released.
+            device: As for the class.
+            size: Another input size than the model's.
+
+        Raises:
+            UserError: No such file or device, or weights that do not fit the model.
+        """
+        network, recipe, file = load(path, model)
+        geometry = recipe.geometry
+        if size is not None:
+            geometry = replace(geometry, size=size)  # type: ignore[arg-type]  # it makes a pair
+        return cls(
+            network,
+            geometry,
+            name=recipe.name,
+            inputs=recipe.inputs,
+            weights=file,
+            device=device,
+            precision=precision,
+            batch_size=batch_size,
+        )
+
+    def __str__(self) -> str:
+        height, width = self.geometry.size
+        return f"{self.name} on {self.device}, {self.precision}, {height}×{width}"
+
+    def mask(
+        self,
+        image: Picture,
+        *,
+        detail: Detail = "whole",
+        flip: bool = False,
+        overlap: float = 0.25,
+    ) -> np.ndarray:
+        """The mask of one picture, uint8 `(H, W)` of its own size, 255 = foreground.
+
+        Args:
+            image: A path, a Pillow image, or a uint8 array `(H, W, 3)` in RGB.
+            detail: `whole` shrinks the picture to the model's size, as in the papers. `blended`
+                (InSPyReNet) adds details seen at high resolution. `tiles` reads overlapping parts
+                at full resolution, without a view of the whole.
+            flip: Average with the prediction for the mirrored picture; twice the time.
+            overlap: Share of a tile that it has in common with its neighbour.
+        """
+        return self.masks([image], detail=detail, flip=flip, overlap=overlap)[0]
+
+    def masks(
+        self,
+        images: Sequence[Picture],
+        *,
+        detail: Detail = "whole",
+        flip: bool = False,
+        overlap: float = 0.25,
+    ) -> list[np.ndarray]:
+        """As `mask`, for several pictures, `batch_size` at a time."""
+        self._check(detail, overlap)
+        pixels = [as_rgb(image) for image in images]
+
+        def read(pictures: list[np.ndarray]) -> list[Tensor]:
+            return self._read(pictures, detail, overlap)
+
+        logits = _with_mirrored(read, pixels) if flip else read(pixels)
+        return [
+            self.geometry.restore(one, image.shape[:2]).cpu().numpy()
+            for one, image in zip(logits, pixels, strict=True)
+        ]
+
+    def logits(self, images: Sequence[np.ndarray]) -> list[Tensor]:
+        """The network's logits `(h, w)` at its own size, of uint8 pictures `(H, W, 3)`."""
+        found: list[Tensor] = []
+        for first in range(0, len(images), self.batch_size):
+            some = images[first : first + self.batch_size]
+            resized = np.stack([self.geometry.resize_image(image) for image in some])
+            found += self._forward(self._tensor(resized))[:, 0].unbind()
+        return found
+
+    def _check(self, detail: str, overlap: float) -> None:
+        if self.inputs != ("image",):
+            raise UserError(
+                f"{self.name} needs {' and '.join(self.inputs)}, not an image alone; "
+                "choose a model that works without clicks, such as isnet or u2net"
+            )
+        if detail not in DETAILS:
+            raise UserError(f"detail {detail!r} is unknown; choose one of {', '.join(DETAILS)}")
+        if detail == "blended" and not hasattr(self.network, "forward_blended"):
+            raise UserError(f"detail=blended is InSPyReNet's; {self.name} has whole and tiles")
+        if not 0 <= overlap < 1:
+            raise UserError(f"overlap is {overlap}; it is the share of a tile, from 0 to below 1")
+
+    def _read(self, images: list[np.ndarray], detail: Detail, overlap: float) -> list[Tensor]:
+        if detail == "blended":
+            return [self._blended(image) for image in images]
+        if detail == "tiles":
+            return [self._tiled(image, overlap) for image in images]
+        return self.logits(images)
+
+    def _tiled(self, image: np.ndarray, overlap: float) -> Tensor:
+        if self.geometry.scale == "own_maximum":
+            # The picture's maximum, not each tile's: a dark tile must not become a bright one.
+            image = (image * (255 / max(1, int(image.max())))).round().astype(np.uint8)
+        return tiled_logits(image, self.geometry.size, overlap, self.batch_size, self.logits)
+
+    @torch.inference_mode()
+    def _blended(self, image: np.ndarray) -> Tensor:
+        return self._or_advice(
+            lambda: blended_logits(
+                self.network, self.geometry, image, self._tensor, self._autocast, self.logits
+            )
+        )
+
+    @torch.inference_mode()
+    def _forward(self, batch: Tensor) -> Tensor:
+        """Logits `(B, 1, h, w)` of a uint8 batch; one that does not fit is halved, and said so."""
+        try:
+            with self._autocast():
+                return self.network(self.geometry.normalise(batch)).masks[0].float()
+        except torch.OutOfMemoryError as error:
+            if len(batch) == 1:
+                raise UserError(self._advice()) from error
+        torch.cuda.empty_cache()
+        self.batch_size = -(-len(batch) // 2)
+        log.warning("out of memory with %d at once; going on with %d", len(batch), self.batch_size)
+        return torch.cat([self._forward(half) for half in batch.split(self.batch_size)])
+
+    def _or_advice(self, run: Callable[[], Tensor]) -> Tensor:
+        try:
+            return run()
+        except torch.OutOfMemoryError as error:
+            raise UserError(self._advice()) from error
+
+    def _advice(self) -> str:
+        return (
+            f"{self}: a single picture does not fit into the memory of {self.device}; "
+            "try precision=bf16, detail=whole, a smaller size=, or device=cpu"
+        )
+
+    def _tensor(self, pictures: np.ndarray) -> Tensor:
+        """`(B, h, w, 3)` on the host to `(B, 3, h, w)` on the device, 8 bit."""
+        return torch.from_numpy(pictures).to(self.device).permute(0, 3, 1, 2)
+
+    def _autocast(self) -> torch.autocast:
+        return autocast(self.device, self.precision)
+
+
+def _with_mirrored(
+    read: Callable[[list[np.ndarray]], list[Tensor]], images: list[np.ndarray]
+) -> list[Tensor]:
+    """Mean of the logits of pictures and of their mirror images, before any step of restoring."""
+    mirrored = read([np.ascontiguousarray(image[:, ::-1]) for image in images])
+    return [(a + b.flip(-1)) / 2 for a, b in zip(read(images), mirrored, strict=True)]
