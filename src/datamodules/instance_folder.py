@@ -1,0 +1,108 @@
+"""Objects in folders: maps of ids, or one object per mask (GrabCut, Berkeley, DAVIS)."""
+
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from .images import read_image, read_mask
+from .objects import (
+    Instance,
+    Record,
+    as_mask,
+    label_areas,
+    read_labels,
+    remembered_records,
+    without_small,
+)
+from .pairs import Pair, index_pairs
+from .sources import Folder
+
+Kind = Literal["ids", "binary"]
+KINDS = ("ids", "binary")
+
+
+class InstanceFolder:
+    """An object per id of label maps `0..N`, or the one object of each binary mask.
+
+    Args:
+        root: Folder that the paths of `folder` start from.
+        folder: Images and label maps, paired by stem.
+        kind: `ids`, 0 being background; or `binary`, foreground from 128 on.
+        name: Of the set, for messages.
+        void_value: Value of pixels that do not count: 255 in PASCAL's maps, 128 in GrabCut's.
+        min_area: Smaller objects are left out, with a count.
+        cache_dir: Folder of the list of objects.
+        on_error: `stop` at faulty files, or `skip` them.
+
+    Raises:
+        DataError: Everything that is wrong with the files.
+    """
+
+    def __init__(
+        self,
+        root: str | Path | None,
+        folder: Folder,
+        kind: Kind = "ids",
+        name: str = "instances",
+        void_value: int | None = None,
+        min_area: int = 1,
+        cache_dir: str | Path = "cache",
+        on_error: Literal["stop", "skip"] = "stop",
+    ) -> None:
+        if kind not in KINDS:
+            raise ValueError(f"data: kind is {kind!r}; choose of {', '.join(KINDS)}")
+        self.kind, self.void_value = kind, void_value
+        pairs = index_pairs(root, folder, name, on_error)
+        self._stems = {str(pair.mask): pair.name for pair in pairs}
+        where = f"{name} ({kind}, void {void_value})"
+        records = remembered_records(_files(pairs), self._find, Path(cache_dir), where)
+        self.records = without_small(records, min_area, name)
+
+    @property
+    def names(self) -> list[str]:
+        """`image` of a binary mask, `image_id` of an id."""
+        return [record.name for record in self.records]
+
+    def __len__(self) -> int:
+        return len(self.records)
+
+    def sample(self, item: int) -> Instance:
+        record = self.records[item]
+        labels = self._read(Path(record.annotation))
+        mask, void = as_mask(labels == record.label), as_mask(labels == self._void_label())
+        return Instance(read_image(Path(record.image)), mask, void, record.name, record.category)
+
+    def _find(self, image: Path, annotation: Path) -> list[Record]:
+        stem = self._stems[str(annotation)]
+        areas = label_areas(self._read(annotation), self._void_label())
+        return [
+            Record(
+                stem if self.kind == "binary" else f"{stem}_{label}",
+                str(image),
+                str(annotation),
+                label,
+                0,
+                area,
+            )
+            for label, area in areas.items()
+        ]
+
+    def _read(self, path: Path) -> np.ndarray:
+        """Labels `(H, W)`; of a binary mask 1 on the object and 2 where it is void."""
+        if self.kind == "ids":
+            return read_labels(path)
+        mask = read_mask(path)
+        labels = (mask >= 128).astype(np.uint8)
+        if self.void_value is not None:
+            labels[mask == self.void_value] = 2
+        return labels
+
+    def _void_label(self) -> int:
+        if self.kind == "binary":
+            return 2
+        return -1 if self.void_value is None else self.void_value
+
+
+def _files(pairs: list[Pair]) -> list[tuple[Path, Path]]:
+    return [(pair.image, pair.mask) for pair in pairs]

@@ -1,0 +1,253 @@
+"""Objects as samples for click-guided networks: crop, prompt, and the way back to the image.
+
+A source (`objects.py`) knows files; everything here is the same for all of them.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import cv2
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from src.geometry import Geometry
+from src.geometry.crop import EmptyMaskError, box_of_mask, crop
+from src.geometry.resize import resize
+
+from .augment import Augmentation
+from .base import SegmentationDataModule
+from .batch import Draw
+from .clicks import (
+    MARGIN,
+    extreme_points,
+    extreme_prompt,
+    inside_outside_points,
+    inside_outside_prompt,
+)
+from .objects import Instance, InstanceSource
+
+FOREGROUND = 128  # of an 8-bit mask
+
+
+class Prompts(Protocol):
+    """How a paper's user points at an object, and how large the crop around it is."""
+
+    relax: int
+
+    def draw(self, mask: np.ndarray, rng: np.random.Generator, training: bool) -> np.ndarray:
+        """Heat maps `(K, h, w)` in 0..255 for a mask `(h, w)` of the network's size."""
+        ...
+
+
+@dataclass(frozen=True)
+class ExtremePoints:
+    """DEXTR: the four extreme points in one map.
+
+    Args:
+        relax: Pixels of the image by which the crop exceeds the tight box on every side.
+        jitter: How far from its side a point may lie in training, in pixels of the crop.
+    """
+
+    relax: int = 50
+    jitter: int = 5
+
+    def draw(self, mask: np.ndarray, rng: np.random.Generator, training: bool) -> np.ndarray:
+        points = extreme_points(mask, rng, self.jitter if training else 0)
+        return extreme_prompt(points, (mask.shape[0], mask.shape[1]))
+
+
+@dataclass(frozen=True)
+class InsideOutsidePoints:
+    """IOG: a click deep inside, and the four corners of the box as clicks outside.
+
+    Args:
+        relax: Pixels of the image by which the crop exceeds the tight box on every side.
+        margin: How far the corners lie outside of the tight box, in pixels of the crop.
+    """
+
+    relax: int = 30
+    margin: int = MARGIN
+
+    def draw(self, mask: np.ndarray, rng: np.random.Generator, training: bool) -> np.ndarray:
+        points = inside_outside_points(mask, rng, self.margin)
+        return inside_outside_prompt(points, (mask.shape[0], mask.shape[1]))
+
+
+def flip_rotate_scale() -> Augmentation:
+    """DEXTR's and IOG's: horizontal flip, rotation by ±20°, scale 0.75 to 1.25, before the crop."""
+    import albumentations as A  # after augment.py, which keeps it off the network
+
+    return Augmentation(
+        [
+            A.HorizontalFlip(p=0.5),
+            A.Affine(
+                rotate=(-20, 20),
+                scale=(0.75, 1.25),
+                keep_ratio=True,
+                interpolation=cv2.INTER_CUBIC,
+                mask_interpolation=cv2.INTER_NEAREST,
+                border_mode=cv2.BORDER_CONSTANT,
+                p=1.0,
+            ),
+        ]
+    )
+
+
+class InstanceDataset(Dataset[dict[str, Any]]):
+    """Crops around the objects of a source, with the clicks that point at them.
+
+    A sample holds uint8 `image` (3, h, w), `mask` and `void` (1, h, w), float32 `prompt`
+    (K, h, w) in 0..255, all of the geometry's size; `box` (4,), the crop in the image; `index` and
+    `name`. In evaluation also `original` and `original_void` (H, W) and `category`.
+
+    A training sample is a function of (seed, epoch, item) alone, one for evaluation of the item.
+
+    Args:
+        source: Yields image, mask and void of an object.
+        geometry: Resizes crops to the network's input.
+        prompts: The paper's clicks.
+        augment: Applied to training images before the crop. Where it moves the object out of the
+            image, the image stays as it is.
+        seed: Of augmentation and clicks in training.
+        evaluate: Yield what scoring needs, do not augment, click without jitter.
+    """
+
+    def __init__(
+        self,
+        source: InstanceSource,
+        geometry: Geometry,
+        prompts: Prompts,
+        augment: Augmentation | None = None,
+        seed: int = 0,
+        evaluate: bool = False,
+    ) -> None:
+        self.source, self.geometry, self.prompts = source, geometry, prompts
+        self.augment, self.seed, self.evaluate = augment, seed, evaluate
+
+    @property
+    def names(self) -> list[str]:
+        """Of the objects, in order; result files call them so."""
+        return self.source.names
+
+    def __len__(self) -> int:
+        return len(self.source)
+
+    def __getitem__(self, key: int | Draw) -> dict[str, Any]:
+        draw = key if isinstance(key, Draw) else Draw(key, epoch=0)
+        instance = self.source.sample(draw.item)
+        if self.evaluate:
+            # Not the run's seed: every run is tested with the same clicks.
+            sample = self._sample(instance, np.random.default_rng(draw.item))
+            sample["original"] = torch.from_numpy(instance.mask)
+            sample["original_void"] = torch.from_numpy(instance.void)
+            sample["category"] = instance.category
+        else:
+            seed = (self.seed, draw.epoch, draw.item)
+            # Another stream than the augmentation's, which starts from the same numbers.
+            rng = np.random.default_rng((*seed, 1))
+            sample = self._sample(self._moved(instance, seed), rng)
+        return {"index": draw.item, "name": instance.name, **sample}
+
+    def _moved(self, instance: Instance, seed: tuple[int, int, int]) -> Instance:
+        if self.augment is None:
+            return instance
+        maps = {"image": instance.image, "mask": instance.mask, "void": instance.void}
+        moved = self.augment(maps, seed=seed)
+        if not moved["mask"].any():
+            return instance
+        return instance._replace(image=moved["image"], mask=moved["mask"], void=moved["void"])
+
+    def _sample(self, instance: Instance, rng: np.random.Generator) -> dict[str, Any]:
+        try:
+            box = box_of_mask(instance.mask, self.prompts.relax)
+        except EmptyMaskError as error:
+            raise EmptyMaskError(f"{instance.name}: {error}; set min_area=1 or more") from None
+        image = self.geometry.resize_image(crop(instance.image, box))
+        mask = self._resized_mask(crop(instance.mask, box))
+        void = self.geometry.resize_mask(crop(instance.void, box))
+        prompt = self.prompts.draw(mask >= FOREGROUND, rng, training=not self.evaluate)
+        return {
+            "image": _planes(image),
+            "mask": torch.from_numpy(mask)[None],
+            "void": torch.from_numpy(void)[None],
+            "prompt": torch.from_numpy(prompt),
+            "box": torch.tensor(box),
+        }
+
+    def _resized_mask(self, mask: np.ndarray) -> np.ndarray:
+        resized = self.geometry.resize_mask(mask)
+        if (resized >= FOREGROUND).any():
+            return resized
+        # A thin object fell between the samples of a shrinking kernel: keep what it touches.
+        touched = resize(mask, self.geometry.size, "area") > 0
+        return touched.astype(np.uint8) * np.uint8(255)
+
+
+class InstanceDataModule(SegmentationDataModule):
+    """Objects for training, validation and test of click-guided networks.
+
+    Sources are given as calls that make them (`_partial_: true`), because listing the objects of
+    a set takes time: `setup` makes those that its stage needs.
+
+    Args:
+        train: Makes the training source.
+        val: Makes the validation source; None validates nothing.
+        test: Makes the test sources, by name.
+        geometry: The model's.
+        prompts: The model's.
+        augment: The model's, for training samples.
+        batch_size: Training objects per process and step.
+        num_workers: Processes that read ahead; None for one per core, at most 8.
+        seed: The run's.
+        drop_last: Drop training's last batch where it is not full.
+        eval_batch_size: Objects per batch in validation and test.
+    """
+
+    def __init__(
+        self,
+        train: Callable[[], InstanceSource] | None,
+        val: Callable[[], InstanceSource] | None,
+        test: Mapping[str, Callable[[], InstanceSource]] | None,
+        geometry: Geometry,
+        prompts: Prompts,
+        augment: Augmentation | None = None,
+        batch_size: int = 5,
+        num_workers: int | None = None,
+        seed: int = 0,
+        drop_last: bool = True,
+        eval_batch_size: int = 1,
+    ) -> None:
+        super().__init__(
+            batch_size=batch_size,
+            num_workers=num_workers,
+            seed=seed,
+            drop_last=drop_last,
+            eval_batch_size=eval_batch_size,
+        )
+        self.train, self.val, self.test = train, val, dict(test or {})
+        self.geometry, self.prompts, self.augment = geometry, prompts, augment
+
+    def setup(self, stage: str | None = None) -> None:
+        """List the objects: for `fit` of all sets, so that the test cannot fail late."""
+        if stage != "test" and self.train_set is None and self.train is not None:
+            self.train_set = InstanceDataset(
+                self.train(), self.geometry, self.prompts, self.augment, self.seed
+            )
+        if stage != "test" and self.val_set is None and self.val is not None:
+            self.val_set = self._evaluated(self.val)
+        for name, make in self.test.items():
+            if name not in self.test_sets:
+                self.test_sets[name] = self._evaluated(make)
+
+    def _evaluated(self, make: Callable[[], InstanceSource]) -> InstanceDataset:
+        return InstanceDataset(make(), self.geometry, self.prompts, evaluate=True)
+
+
+def _planes(image: np.ndarray) -> Tensor:
+    """Channels first, contiguous: OpenCV's split is faster than a transposed copy."""
+    planes = np.empty((3, *image.shape[:2]), dtype=np.uint8)
+    cv2.split(image, list(planes))
+    return torch.from_numpy(planes)

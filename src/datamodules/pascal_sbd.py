@@ -1,0 +1,160 @@
+"""Objects of PASCAL VOC 2012 and of SBD, the Semantic Boundaries Dataset (Hariharan, ICCV 2011)."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import scipy.io
+
+from .images import ImageError, header_size, read_image
+from .objects import (
+    Instance,
+    Record,
+    as_mask,
+    label_areas,
+    read_labels,
+    remembered_records,
+    without_small,
+)
+from .pairs import DataError
+
+VOID = 255
+SPLITS = ("train", "val", "trainval")
+
+_VOC = ("VOCdevkit/VOC2012", "VOC2012", "VOCtrainval_11-May-2012/VOCdevkit/VOC2012", ".")
+_SBD = ("benchmark_RELEASE/dataset", "SBD/benchmark_RELEASE/dataset", "SBD/dataset", "SBD")
+
+
+class PascalInstances:
+    """Objects of PASCAL VOC 2012's segmentation splits, with SBD's for training.
+
+    Of SBD's images those of VOC's validation split are left out, and those that the VOC split
+    itself has: VOC's annotation is the better one. With VOC's train split that is 10 582 images.
+    Pixels around VOC's objects are void; SBD has none.
+
+    Args:
+        root: Folder with `VOCdevkit/VOC2012`, and `benchmark_RELEASE/dataset` for SBD.
+        split: VOC's list of images.
+        use_sbd: Add SBD.
+        min_area: Objects of fewer pixels are left out, with a count.
+        cache_dir: Folder of the list of objects, which takes a minute to make.
+
+    Raises:
+        DataError: A folder is missing, with where to get it; or files are missing, all of them.
+    """
+
+    def __init__(
+        self,
+        root: str | Path,
+        split: Literal["train", "val", "trainval"] = "train",
+        use_sbd: bool = False,
+        min_area: int = 1,
+        cache_dir: str | Path = "cache",
+    ) -> None:
+        if split not in SPLITS:
+            raise ValueError(f"PASCAL VOC has no split {split!r}; choose of {', '.join(SPLITS)}")
+        if use_sbd and split != "train":
+            raise ValueError("SBD shares images with VOC's val; use_sbd needs the split train")
+        self.root = Path(root).expanduser()
+        where = f"PASCAL VOC 2012 {split}{' + SBD' if use_sbd else ''}"
+        files = self._voc_files(split)
+        if use_sbd:
+            files += self._sbd_files()
+        records = remembered_records(files, _find, Path(cache_dir).expanduser(), where)
+        self.records = without_small(records, min_area, where)
+
+    @property
+    def names(self) -> list[str]:
+        """`2007_000032_1` is the first object of its image."""
+        return [record.name for record in self.records]
+
+    def __len__(self) -> int:
+        return len(self.records)
+
+    def sample(self, item: int) -> Instance:
+        """The object with its void; `category` is VOC's class, 1 to 20."""
+        record = self.records[item]
+        annotation = Path(record.annotation)
+        labels = _instances(annotation)
+        void = labels == VOID if annotation.suffix == ".png" else np.zeros(labels.shape, bool)
+        return Instance(
+            read_image(Path(record.image)),
+            as_mask(labels == record.label),
+            as_mask(void),
+            record.name,
+            record.category,
+        )
+
+    def _voc_files(self, split: str) -> list[tuple[Path, Path]]:
+        voc = self._voc()
+        return [
+            (voc / "JPEGImages" / f"{name}.jpg", voc / "SegmentationObject" / f"{name}.png")
+            for name in self._voc_names(split)
+        ]
+
+    def _sbd_files(self) -> list[tuple[Path, Path]]:
+        sbd = _folder(self.root, _SBD, "inst", "SBD (benchmark.tgz, 1.4 GB)")
+        names = {name for part in ("train", "val") for name in _read_list(sbd / f"{part}.txt")}
+        names -= {*self._voc_names("train"), *self._voc_names("val")}
+        return [
+            (sbd / "img" / f"{name}.jpg", sbd / "inst" / f"{name}.mat") for name in sorted(names)
+        ]
+
+    def _voc_names(self, split: str) -> list[str]:
+        return _read_list(self._voc() / "ImageSets" / "Segmentation" / f"{split}.txt")
+
+    def _voc(self) -> Path:
+        source = "the PASCAL VOC challenge (VOCtrainval_11-May-2012.tar, 2 GB)"
+        return _folder(self.root, _VOC, "SegmentationObject", source)
+
+
+def _folder(root: Path, candidates: Sequence[str], inside: str, source: str) -> Path:
+    for candidate in candidates:
+        if (root / candidate / inside).is_dir():
+            return root / candidate
+    place = root / candidates[0] / inside
+    raise DataError("PASCAL", [f"no folder {place}. Get {source} and unpack it in {root}"])
+
+
+def _read_list(path: Path) -> list[str]:
+    if not path.is_file():
+        raise DataError("PASCAL", [f"no file {path}"])
+    return path.read_text().split()
+
+
+def _find(image: Path, annotation: Path) -> list[Record]:
+    labels = _instances(annotation)
+    if header_size(image) != labels.shape:
+        raise ImageError(f"{annotation}: {labels.shape}, but {image} is {header_size(image)}")
+    categories = _categories(annotation, labels)
+    return [
+        Record(f"{image.stem}_{label}", str(image), str(annotation), label, categories[label], area)
+        for label, area in label_areas(labels, void=VOID).items()
+    ]
+
+
+def _instances(annotation: Path) -> np.ndarray:
+    """Labels `(H, W)` of the objects; 0 is background, 255 void (VOC)."""
+    if annotation.suffix == ".png":
+        return read_labels(annotation)
+    return np.asarray(_read_mat(annotation)["Segmentation"])
+
+
+def _categories(annotation: Path, labels: np.ndarray) -> dict[int, int]:
+    """Class of each object: SBD lists them, VOC has a second map."""
+    if annotation.suffix == ".mat":
+        listed = np.atleast_1d(_read_mat(annotation)["Categories"]).reshape(-1)
+        return {i: int(category) for i, category in enumerate(listed, start=1)}
+    classes = read_labels(annotation.parent.parent / "SegmentationClass" / annotation.name)
+    return {
+        label: int(np.bincount(classes[labels == label]).argmax())
+        for label in label_areas(labels, void=VOID)
+    }
+
+
+def _read_mat(path: Path) -> Any:
+    try:
+        return scipy.io.loadmat(str(path), simplify_cells=True)["GTinst"]
+    except Exception as error:  # scipy raises a dozen kinds for damaged files
+        raise ImageError(f"{path}: not an annotation of SBD ({error})") from None

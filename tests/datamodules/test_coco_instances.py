@@ -1,0 +1,85 @@
+"""COCO in miniature: polygons, run-length codes and crowds."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from src.datamodules.coco_instances import CocoInstances
+from src.datamodules.pairs import DataError
+
+pytest.importorskip("pycocotools")
+# Its compiled part does not know numpy 2's protocol yet; the arrays are right.
+pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
+
+HEIGHT, WIDTH = 20, 30
+
+
+def annotation(number: int, **fields: Any) -> dict[str, Any]:
+    square = [[4, 5, 14, 5, 14, 15, 4, 15]]
+    shared = {"id": number, "image_id": 1, "category_id": 18, "iscrowd": 0}
+    return {**shared, "segmentation": square, "area": 100.0, **fields}
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    (tmp_path / "train2017").mkdir()
+    Image.new("RGB", (WIDTH, HEIGHT)).save(tmp_path / "train2017" / "000000000001.jpg")
+    write(
+        tmp_path,
+        [
+            annotation(10),
+            annotation(11, segmentation={"counts": [0, 40, 560], "size": [HEIGHT, WIDTH]}, area=40),
+            annotation(12, iscrowd=1),
+            annotation(13, segmentation=[[3.1, 3.1, 3.2, 3.1, 3.2, 3.2]], area=0.005),
+            annotation(
+                14, segmentation=[[0, 0, 2, 0, 2, 2, 0, 2], [8, 8, 12, 8, 12, 12, 8, 12]], area=20
+            ),
+        ],
+    )
+    return tmp_path
+
+
+def write(root: Path, annotations: list[dict[str, Any]]) -> None:
+    image = {"id": 1, "file_name": "000000000001.jpg", "height": HEIGHT, "width": WIDTH}
+    (root / "annotations").mkdir(exist_ok=True)
+    path = root / "annotations" / "instances_train2017.json"
+    path.write_text(json.dumps({"images": [image], "annotations": annotations}))
+
+
+def test_polygons_and_codes_become_masks(root: Path, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level("INFO"):
+        source = CocoInstances(root)
+
+    assert source.names == [f"000000000001_{i}" for i in (10, 11, 14)]
+    assert "1 crowds and 1 small objects left out" in caplog.text
+    square, columns, parts = (source.sample(i) for i in range(3))
+    expected = np.zeros((HEIGHT, WIDTH), np.uint8)
+    expected[5:15, 4:14] = 255
+    assert np.array_equal(square.mask, expected)
+    assert square.category == 18
+    assert square.image.shape == (HEIGHT, WIDTH, 3)
+    assert not square.void.any()
+    assert (columns.mask[:, :2] == 255).all()
+    assert columns.mask.astype(bool).sum() == 40
+    assert parts.mask[0, 0] == parts.mask[9, 9] == 255
+
+
+def test_small_objects_can_be_left_out(root: Path) -> None:
+    assert CocoInstances(root, min_area=50).names == ["000000000001_10"]
+    with pytest.raises(DataError, match="no object of at least 5000"):
+        CocoInstances(root, min_area=5000)
+
+
+def test_what_is_missing_is_named(root: Path) -> None:
+    with pytest.raises(DataError, match=r"2 problems(.|\n)*instances_val2017.json"):
+        CocoInstances(root, "val2017")
+
+
+def test_an_image_of_another_size_is_refused(root: Path) -> None:
+    Image.new("RGB", (WIDTH, 7)).save(root / "train2017" / "000000000001.jpg")
+    with pytest.raises(DataError, match=r"\(7, 30\), annotated as \(20, 30\)"):
+        CocoInstances(root).sample(0)
