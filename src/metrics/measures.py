@@ -31,7 +31,10 @@ class Measure(Scores):
     def __init__(self, name: str, **kwargs: Any) -> None:
         super().__init__([name], **kwargs)
         self.name, self.protocol = name, describe(name)
-        self.higher_is_better = higher_is_better(name)
+
+    @property
+    def higher_is_better(self) -> bool:  # type: ignore[override]
+        return higher_is_better(self.name)
 
     def compute(self) -> Tensor:  # type: ignore[override]
         """The measure over all images of all processes, float64."""

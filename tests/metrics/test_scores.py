@@ -1,0 +1,240 @@
+"""Scores of a data set: any batches, processes and workers give the same bits."""
+
+import copy
+import json
+import pickle
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import torch.distributed as dist
+from torch.multiprocessing.spawn import spawn
+from torchmetrics import MetricCollection
+
+from src.errors import UserError
+from src.metrics import (
+    HCE,
+    MAE,
+    EMeasure,
+    FMeasure,
+    IoU,
+    MaxFDis,
+    MeanRecall,
+    NumberOfClicks,
+    Scores,
+    SMeasure,
+    score_image,
+)
+from src.metrics.protocol import describe
+from tests.metrics.maps import make_pair
+
+NAMES = ["mae", "s_measure", "max_f", "mean_f", "adp_f", "max_f_dis", "max_f_dis_255", "max_e"]
+NAMES += ["mba", "hce", "iou", "weighted_f_raw"]
+COUNT = 7
+
+
+def update(scores: Scores, indices: list[int]) -> None:
+    pairs = [make_pair(index) for index in indices]
+    scores.update([torch.from_numpy(p) for p, _ in pairs], [t for _, t in pairs], indices)
+
+
+def whole() -> Scores:
+    scores = Scores(NAMES, expected=COUNT)
+    update(scores, list(range(COUNT)))
+    return scores
+
+
+def test_one_image_equals_score_image() -> None:
+    scores = Scores(NAMES)
+    update(scores, [3])
+    values = score_image(*make_pair(3), NAMES)
+    assert scores.compute() == pytest.approx(values)
+    assert scores.per_image() == [{"index": 3, **values}]
+
+
+def test_order_batches_and_duplicates_change_no_bit() -> None:
+    scores = Scores(NAMES, expected=COUNT)
+    for batch in ([6, 2], [0], [5, 1, 4], [3, 6], [0]):
+        update(scores, batch)
+    assert scores.compute() == whole().compute()
+    assert scores.per_image() == whole().per_image()
+    assert [row["index"] for row in scores.per_image()] == list(range(COUNT))
+
+
+def test_wrong_count_is_an_error() -> None:
+    scores = Scores(["mae"], expected=COUNT)
+    update(scores, [0, 1, 1])
+    with pytest.raises(RuntimeError, match="2 different images, expected 7"):
+        scores.compute()
+
+
+def test_reset_starts_anew() -> None:
+    scores = whole()
+    first = scores.compute()
+    scores.reset()
+    scores.expected = 1
+    update(scores, [0])
+    assert scores.compute() != first
+    assert len(scores.per_image()) == 1
+
+
+def test_compute_goes_on_accumulating() -> None:
+    scores = Scores(NAMES)
+    update(scores, [0, 1, 2])
+    scores.compute()
+    update(scores, [3, 4, 5, 6])
+    assert scores.compute() == whole().compute()
+
+
+def test_max_f_dis_is_not_max_f() -> None:
+    values = whole().compute()
+    assert values["max_f_dis"] != values["max_f"]
+    assert describe("max_f_dis") != describe("max_f")
+
+
+def test_image_without_a_boundary_is_left_out_of_mba_and_counted() -> None:
+    scores = Scores(["mba", "mae"])
+    update(scores, [0, 1])
+    alone = scores.compute()["mba"]
+    black = np.zeros((30, 30), np.uint8)
+    scores.update([black], [black], [2])
+    assert scores.compute()["mba"] == alone
+    assert scores.undefined() == {"mba": 1}
+    assert np.isnan(scores.per_image()[2]["mba"])
+
+
+def test_state_is_small() -> None:
+    """4 KB an image, whatever its size: 5000 images of 4K in 25 MB."""
+    scores = whole()
+    stored = sum(t.numel() * t.element_size() for t in getattr(scores, scores._state))
+    assert stored / COUNT < 5000
+
+
+def test_half_precision_does_not_reach_the_values() -> None:
+    scores, module = whole(), torch.nn.Module()
+    module.scores = scores
+    module.to(torch.float16)
+    assert scores.compute() == whole().compute()
+
+
+@pytest.mark.parametrize("clone", [copy.deepcopy, lambda s: pickle.loads(pickle.dumps(s))])
+def test_copies_keep_what_was_scored(clone) -> None:  # type: ignore[no-untyped-def]
+    assert clone(whole()).compute() == whole().compute()
+
+
+def test_workers_give_the_same_bits() -> None:
+    scores = Scores(NAMES, workers=2, expected=COUNT)
+    for _ in range(2):
+        for index in range(COUNT):
+            update(scores, [index])
+        assert scores.compute() == whole().compute()
+        assert scores.per_image() == whole().per_image()
+        scores.reset()
+
+
+def test_worker_reports_its_error() -> None:
+    scores = Scores(["mae"], workers=2)
+    scores.update([np.zeros((4, 5), np.uint8)], [np.zeros((5, 4), np.uint8)], [0])
+    with pytest.raises(ValueError, match="prediction is"):
+        scores.compute()
+
+
+def test_scoring_imports_no_torch() -> None:
+    code = (
+        "import sys, numpy as np; from src.metrics import score_image; "
+        "m = np.zeros((8, 8), np.uint8); score_image(m, m, ['mae', 'hce', 'mba', 'weighted_f']); "
+        "import src.metrics.pool, src.evaluation.maps; "
+        "print([n for n in ('torch', 'torchmetrics', 'lightning', 'timm') if n in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.stdout.strip() == "[]", done.stderr
+
+
+def test_unknown_name_lists_the_known() -> None:
+    with pytest.raises(UserError, match=r"no measure 'maxf'; there are: mae, s_measure"):
+        Scores(["maxf"])
+
+
+def test_probabilities_are_refused() -> None:
+    with pytest.raises(TypeError, match="8 bit"):
+        Scores(["mae"]).update([torch.rand(4, 4)], [torch.zeros(4, 4, dtype=torch.uint8)])
+
+
+def test_batch_tensors_and_no_index() -> None:
+    metric = MAE()
+    maps = torch.from_numpy(np.stack([make_pair(0)[0][:40, :40], make_pair(1)[0][:40, :40]]))
+    metric.update(maps[:, None], maps[:, None])
+    metric.update(maps[:, None], 255 - maps[:, None])
+    assert len(metric.per_image()) == 4
+    assert metric.compute().dtype == torch.float64
+
+
+def test_metrics_of_a_collection_are_not_merged() -> None:
+    """MetricCollection merges metrics whose first states agree; a perfect map makes all agree."""
+    measures = [FMeasure(), SMeasure(), MaxFDis(), MaxFDis(255), EMeasure("mean"), MAE(), HCE()]
+    collection = MetricCollection({m.name: m for m in measures})
+    truth = make_pair(0)[1]
+    collection.update([truth], [truth], [0])
+    update_all = [make_pair(index) for index in range(1, COUNT)]
+    collection.update([p for p, _ in update_all], [t for _, t in update_all], list(range(1, COUNT)))
+    ours = Scores([m.name for m in measures])
+    ours.update([truth], [truth], [0])
+    update(ours, list(range(1, COUNT)))
+    assert {name: float(v) for name, v in collection.compute().items()} == ours.compute()
+    assert not MAE().higher_is_better
+    assert FMeasure().higher_is_better
+
+
+def test_void_and_categories() -> None:
+    prediction, truth = np.zeros((10, 10), np.uint8), np.zeros((10, 10), np.uint8)
+    truth[:, :6] = 255
+    prediction[:, :3] = 255
+    void = np.zeros_like(truth)
+    void[:, 4:6] = 255
+    metric, recall = IoU(), MeanRecall("70")
+    metric.update([prediction], [truth], [0], voids=[void])
+    assert metric.compute() == pytest.approx(3 / 4)
+    recall.update([prediction] * 3, [truth] * 3, [0, 1, 2], [void, void, void * 0], [1, 1, 2])
+    assert recall.compute() == pytest.approx((1 + 0) / 2)
+
+
+def test_number_of_clicks() -> None:
+    metric = NumberOfClicks(0.85, expected=3)
+    metric.update([[0.2, 0.9], [0.85], [0.1] * 30], [0, 1, 2])
+    metric.update([[0.9]], [1])
+    assert metric.compute() == pytest.approx((2 + 1 + 20) / 3)
+
+
+SHARDS = {
+    2: [[0, 2, 4, 6], [1, 3, 5, 0]],  # padded by a duplicate, as a distributed sampler does
+    3: [[5, 6, 0, 1, 2, 3], [], [4]],  # uneven, and one process without an image
+}
+
+
+def bits(scores: Scores) -> str:
+    values = {name: value.hex() for name, value in scores.compute().items()}
+    return json.dumps([values, scores.per_image(), scores.undefined()])
+
+
+def _score_shards(rank: int, folder: str) -> None:
+    torch.set_num_threads(1)
+    dist.init_process_group("gloo", init_method=f"file://{folder}/store", rank=rank, world_size=3)
+    groups = {2: dist.new_group([0, 1]), 3: dist.group.WORLD}
+    for world, shards in SHARDS.items():
+        if rank < world:
+            scores = Scores(NAMES, expected=COUNT, process_group=groups[world])
+            for index in shards[rank]:
+                update(scores, [index])
+            (Path(folder) / f"{world}_{rank}.json").write_text(bits(scores))
+    dist.destroy_process_group()
+
+
+@pytest.mark.slow
+def test_one_two_and_three_processes_give_the_same_bits(tmp_path: Path) -> None:
+    spawn(_score_shards, (str(tmp_path),), nprocs=3)
+    written = [path.read_text() for path in tmp_path.glob("*.json")]
+    assert len(written) == 2 + 3
+    assert set(written) == {bits(whole())}
