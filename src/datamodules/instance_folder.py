@@ -15,11 +15,13 @@ from .objects import (
     remembered_records,
     without_small,
 )
-from .pairs import Pair, index_pairs
+from .pairs import Pair, hold_out, index_pairs
 from .sources import Folder
 
 Kind = Literal["ids", "binary"]
 KINDS = ("ids", "binary")
+Part = Literal["all", "train", "held_out"]
+PARTS = ("all", "train", "held_out")
 
 
 class InstanceFolder:
@@ -31,6 +33,9 @@ class InstanceFolder:
         kind: `ids`, 0 being background; or `binary`, foreground from 128 on.
         name: Of the set, for messages.
         void_value: Value of pixels that do not count: 255 in PASCAL's maps, 128 in GrabCut's.
+        part: Of the images, for sets without lists of their own: `train` is all but the `held_out`
+            ones, which are chosen by a hash of each name, the same on every machine.
+        share: Of the images, held out.
         min_area: Smaller objects are left out, with a count.
         cache_dir: Folder of the list of objects.
         on_error: `stop` at faulty files, or `skip` them.
@@ -46,14 +51,20 @@ class InstanceFolder:
         kind: Kind = "ids",
         name: str = "instances",
         void_value: int | None = None,
+        part: Part = "all",
+        share: float = 0.2,
         min_area: int = 1,
         cache_dir: str | Path = "cache",
         on_error: Literal["stop", "skip"] = "stop",
     ) -> None:
-        if kind not in KINDS:
-            raise ValueError(f"data: kind is {kind!r}; choose of {', '.join(KINDS)}")
+        for key, value, known in (("kind", kind, KINDS), ("part", part, PARTS)):
+            if value not in known:
+                raise ValueError(f"data: {key} is {value!r}; choose of {', '.join(known)}")
         self.kind, self.void_value = kind, void_value
         pairs = index_pairs(root, folder, name, on_error)
+        if part != "all":
+            kept, held = hold_out(pairs, share)
+            pairs = kept if part == "train" else held
         self._stems = {str(pair.mask): pair.name for pair in pairs}
         where = f"{name} ({kind}, void {void_value})"
         records = remembered_records(_files(pairs), self._find, Path(cache_dir), where)

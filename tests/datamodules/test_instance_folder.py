@@ -62,11 +62,27 @@ def test_a_binary_mask_is_one_object_with_grabcuts_void(write, tmp_path: Path) -
     assert np.array_equal(instance.void, np.where(mask == 128, 255, 0))
 
 
+def test_images_not_objects_are_held_out(write, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    for i in range(20):
+        write(f"image{i}", labels())
+    parts = {
+        part: InstanceFolder(tmp_path, FOLDER, part=part, cache_dir=tmp_path)  # type: ignore[arg-type]
+        for part in ("train", "held_out", "all")
+    }
+    images = {part: {record.image for record in s.records} for part, s in parts.items()}
+    assert images["held_out"]
+    assert not images["train"] & images["held_out"]
+    assert images["train"] | images["held_out"] == images["all"]
+    assert len(parts["train"]) + len(parts["held_out"]) == len(parts["all"]) == 60
+
+
 def test_faults_are_named(write, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
     write("a", labels())
     Image.new("RGB", (16, 12)).save(tmp_path / "instances" / "a.png")
     with pytest.raises(DataError, match=r"a\.png: pixels of kind 'RGB' are no labels"):
         InstanceFolder(tmp_path, FOLDER, cache_dir=tmp_path)
+    with pytest.raises(ValueError, match="all, train, held_out"):
+        InstanceFolder(tmp_path, FOLDER, part="val", cache_dir=tmp_path)  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="ids, binary"):
         InstanceFolder(tmp_path, FOLDER, kind="soft", cache_dir=tmp_path)  # type: ignore[arg-type]
     write("a", np.zeros((12, 16), np.uint8))
