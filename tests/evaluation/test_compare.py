@@ -1,0 +1,78 @@
+"""Paired comparison: seeded, on the same images only, of one protocol only."""
+
+import csv
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from src.errors import UserError
+from src.evaluation.compare import bootstrap_interval, compare_folders, markdown
+from src.metrics.protocol import describe
+
+
+def write(
+    folder: Path, values: dict[str, list[float]], protocol: dict[str, str] | None = None
+) -> Path:
+    folder.mkdir()
+    with (folder / "per_image.csv").open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["set", "name", *values])
+        for i, row in enumerate(zip(*values.values(), strict=True)):
+            writer.writerow(["SET", f"i{i}", *row])
+    stored = protocol or {name: describe(name) for name in values}
+    (folder / "protocol.json").write_text(json.dumps({"protocol": stored}))
+    return folder
+
+
+def test_difference_beyond_noise_is_decided(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    base = rng.random(200)
+    theirs = write(tmp_path / "b", {"s_measure": list(base), "mae": list(base)})
+    better = {"s_measure": list(base + 0.02), "mae": list(base + rng.normal(0, 0.1, 200))}
+    ours = write(tmp_path / "a", better)
+
+    s_measure, mae = compare_folders(ours, theirs)
+
+    assert s_measure.verdict == "better"
+    assert s_measure.difference == pytest.approx(0.02)
+    assert s_measure.won == 1
+    assert s_measure.images == 200
+    assert mae.verdict == "undecided"
+    assert compare_folders(ours, theirs) == [s_measure, mae]
+    assert "| SET | s_measure | 200 |" in markdown([s_measure, mae], "b")
+
+
+def test_lower_mae_is_better(tmp_path: Path) -> None:
+    ours = write(tmp_path / "a", {"mae": [0.1, 0.2, 0.15]})
+    theirs = write(tmp_path / "b", {"mae": [0.2, 0.3, 0.25]})
+    assert compare_folders(ours, theirs)[0].verdict == "better"
+    assert compare_folders(theirs, ours)[0].verdict == "worse"
+
+
+def test_undefined_images_are_left_out(tmp_path: Path) -> None:
+    ours = write(tmp_path / "a", {"mba": [0.5, float("nan"), 0.5]})
+    theirs = write(tmp_path / "b", {"mba": [0.5, 0.7, 0.4]})
+    assert compare_folders(ours, theirs)[0].images == 2
+
+
+def test_interval_covers_the_mean_at_its_rate() -> None:
+    rng = np.random.default_rng(1)
+    covered = 0
+    for seed in range(200):
+        low, high = bootstrap_interval(rng.normal(0.3, 1, 60), seed, resamples=500)
+        covered += low <= 0.3 <= high
+    assert 0.88 <= covered / 200 <= 0.99
+
+
+def test_other_images_or_protocols_are_refused(tmp_path: Path) -> None:
+    ours = write(tmp_path / "a", {"max_f": [0.5, 0.6]})
+    fewer = write(tmp_path / "b", {"max_f": [0.5]})
+    dis = write(tmp_path / "c", {"max_f": [0.5, 0.6]}, {"max_f": describe("max_f_dis")})
+    with pytest.raises(UserError, match="1 are in one only:\n  SET/i1"):
+        compare_folders(ours, fewer)
+    with pytest.raises(UserError, match="two protocols"):
+        compare_folders(ours, dis)
+    with pytest.raises(UserError, match=r"no .*per_image\.csv"):
+        compare_folders(ours, tmp_path)

@@ -1,0 +1,285 @@
+"""`evaluate.py maps=… truth=…`: numbers, faults, kills, resumption."""
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from src.evaluation import folder as scoring
+from src.evaluation.maps import FAULTY_FILES, OK, WRONG_COMMAND, evaluate_maps
+from src.metrics.image_score import score_pair
+from src.metrics.summary import summarise
+from tests.golden_data import SHARED, needs_shared
+from tests.metrics.maps import make_pair
+
+NAMES = ["mae", "s_measure", "max_f", "max_f_dis", "mba", "hce"]
+ROOT = Path(__file__).parents[2]
+
+
+def write_maps(root: Path, count: int, first: int = 0) -> tuple[Path, Path]:
+    maps, truth = root / "maps", root / "SET"
+    maps.mkdir(exist_ok=True)
+    truth.mkdir(exist_ok=True)
+    for index in range(first, first + count):
+        prediction, true = make_pair(index)
+        cv2.imwrite(str(maps / f"i{index:03d}.png"), prediction)
+        cv2.imwrite(str(truth / f"i{index:03d}.png"), true)
+    return maps, truth
+
+
+def expected(count: int, names: list[str]) -> dict[str, float]:
+    return summarise([score_pair(*make_pair(index), names) for index in range(count)], names)
+
+
+def read(output: Path) -> dict[str, dict[str, float]]:
+    return json.loads((output / "summary.json").read_text())
+
+
+def test_numbers_and_files(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    maps, truth = write_maps(tmp_path, 5)
+    output = tmp_path / "out"
+
+    assert evaluate_maps(maps, truth, output, NAMES, worst=2) == OK
+
+    assert read(output) == {"SET": expected(5, NAMES)}
+    with (output / "per_image.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [row["name"] for row in rows] == [f"i{i:03d}" for i in range(5)]
+    assert float(rows[3]["hce"]) == score_pair(*make_pair(3), ["hce"]).values["hce"]
+    table = (output / "summary.md").read_text()
+    assert "| maps | SET | 5 |" in table
+    assert "max_f (mean of F curves)" in table
+    assert "max_f_dis (F of mean P, R)" in table
+    assert "PRECISION AND RECALL averaged over images first" in table
+    assert r"max\_f\_dis" in (output / "summary.tex").read_text()
+    assert (output / "summary.csv").read_text().count("\n") == 1 + len(NAMES)
+    stored = json.loads((output / "protocol.json").read_text())
+    assert set(stored["protocol"]) == set(NAMES)
+    assert stored["images"] == {"SET": 5}
+    assert cv2.imread(str(output / "worst.png")) is not None
+    assert table in capsys.readouterr().out
+
+
+def test_processes_give_the_same_file(tmp_path: Path) -> None:
+    maps, truth = write_maps(tmp_path, 20)
+    assert evaluate_maps(maps, truth, tmp_path / "one", NAMES, workers=1) == OK
+    assert evaluate_maps(maps, truth, tmp_path / "two", NAMES, workers=2) == OK
+    for name in ("summary.json", "per_image.csv"):
+        assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes()
+
+
+def spoil(maps: Path, truth: Path) -> None:
+    (maps / "i000.png").unlink()
+    cv2.imwrite(str(maps / "stray.png"), np.zeros((4, 4), np.uint8))
+    whole = (maps / "i001.png").read_bytes()
+    (maps / "i001.png").write_bytes(whole[: len(whole) // 2])
+    (truth / "i002.png").write_text("no image")
+
+
+def test_all_faults_are_listed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    maps, truth = write_maps(tmp_path, 5)
+    spoil(maps, truth)
+
+    assert evaluate_maps(maps, truth, tmp_path / "out", NAMES) == FAULTY_FILES
+
+    lines = capsys.readouterr().err.splitlines()
+    assert sum(line.startswith("missing: ") for line in lines) == 1
+    assert sum(line.startswith("extra: ") for line in lines) == 1
+    assert sum(line.startswith("unreadable: ") for line in lines) == 2
+    assert "4 faults" in lines[-1]
+    assert not (tmp_path / "out" / "summary.json").exists()
+
+
+def test_a_fault_that_only_decoding_shows(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    maps, truth = write_maps(tmp_path, 3)
+    whole = (maps / "i001.png").read_bytes()
+    (maps / "i001.png").write_bytes(whole[: len(whole) // 2])
+    assert evaluate_maps(maps, truth, tmp_path / "out", NAMES) == FAULTY_FILES
+    assert "i001.png: damaged" in capsys.readouterr().err
+    assert not (tmp_path / "out" / "summary.json").exists()
+
+
+def test_allow_missing_scores_the_rest_and_marks_it(tmp_path: Path) -> None:
+    maps, truth = write_maps(tmp_path, 6)
+    spoil(maps, truth)
+    output = tmp_path / "out"
+
+    assert evaluate_maps(maps, truth, output, ["mae"], allow_missing=True) == OK
+
+    rest = [score_pair(*make_pair(index), ["mae"]) for index in (3, 4, 5)]
+    assert read(output) == {"SET": summarise(rest, ["mae"])}
+    table = (output / "summary.md").read_text()
+    assert "3 of 6 INCOMPLETE" in table
+    assert "3 of 6 INCOMPLETE" in (output / "summary.tex").read_text()
+    assert len(json.loads((output / "protocol.json").read_text())["left out"]) == 4
+
+
+@pytest.mark.parametrize("allow_missing", [False, True])
+def test_another_size_is_an_error_or_resized(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], allow_missing: bool
+) -> None:
+    maps, truth = write_maps(tmp_path, 2)
+    cv2.imwrite(str(maps / "i001.png"), make_pair(1)[0][:20, :30])
+    output = tmp_path / "out"
+
+    assert evaluate_maps(maps, truth, output, ["mae"], allow_missing) == FAULTY_FILES
+    assert "is 30x20" in capsys.readouterr().err
+    assert evaluate_maps(maps, truth, output, ["mae"], resize="prediction") == OK
+    assert "1 images: map resized" in (output / "summary.md").read_text()
+
+
+def test_wrong_commands(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    maps, truth = write_maps(tmp_path, 1)
+    output = tmp_path / "out"
+    assert evaluate_maps(maps, None, output, ["mae"]) == WRONG_COMMAND
+    assert evaluate_maps(maps, truth, output, ["fmax"]) == WRONG_COMMAND
+    assert evaluate_maps(maps, truth, output, ["mae"], resize="truth") == WRONG_COMMAND
+    assert evaluate_maps(maps, tmp_path / "none", output, ["mae"]) == WRONG_COMMAND
+    errors = capsys.readouterr().err
+    for text in ("needs truth=", "no measure 'fmax'", "resize=truth", "no folder"):
+        assert text in errors
+
+
+def test_soft_truths_and_degenerate_images_are_reported(tmp_path: Path) -> None:
+    maps, truth = write_maps(tmp_path, 2)
+    cv2.imwrite(str(truth / "i000.png"), make_pair(0)[0])
+    cv2.imwrite(str(truth / "i001.png"), make_pair(1)[1] * 0)
+    output = tmp_path / "out"
+    assert evaluate_maps(maps, truth, output, ["mae", "mba"]) == OK
+    table = (output / "summary.md").read_text()
+    assert "1 images: truth has grey values; foreground is where it is > 128" in table
+    assert "SET: 1 x empty truth" in table
+    assert "mba is undefined on 1 images" in table
+
+
+def test_finished_images_are_not_scored_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    maps, truth = write_maps(tmp_path, 6)
+    output = tmp_path / "out"
+    assert evaluate_maps(maps, truth, output, NAMES) == OK
+    first = (output / "summary.json").read_bytes()
+    journal = output / "journal.jsonl"
+    journal.write_bytes(journal.read_bytes()[:-40])  # the last line is cut short
+    cv2.imwrite(str(maps / "i002.png"), make_pair(2)[0] // 2)
+    scored: list[str] = []
+    original = scoring.score_files
+
+    def watch(pair, *args):  # type: ignore[no-untyped-def]
+        scored.append(pair.name)
+        return original(pair, *args)
+
+    monkeypatch.setattr(scoring, "score_files", watch)
+    assert evaluate_maps(maps, truth, output, NAMES) == OK
+    assert sorted(scored) == ["i002", "i005"]
+    assert (output / "summary.json").read_bytes() != first
+
+    cv2.imwrite(str(maps / "i002.png"), make_pair(2)[0])
+    assert evaluate_maps(maps, truth, output, NAMES) == OK
+    assert (output / "summary.json").read_bytes() == first
+    assert sorted(scored) == ["i002", "i005"]  # what was scored first is still known
+
+    assert evaluate_maps(maps, truth, output, ["mae_raw"]) == OK  # another protocol
+    assert len(scored) == 2 + 6
+
+
+@pytest.mark.slow
+def test_killed_run_goes_on(tmp_path: Path) -> None:
+    maps, truth = write_maps(tmp_path, 150)
+    output = tmp_path / "out"
+    code = (
+        "from src.evaluation.maps import evaluate_maps; "
+        f"evaluate_maps({str(maps)!r}, {str(truth)!r}, {str(output)!r}, {NAMES!r}, workers=2)"
+    )
+    script = tmp_path / "run.py"
+    script.write_text(f"if __name__ == '__main__':\n    {code.replace('; ', chr(10) + '    ')}\n")
+    env = {**os.environ, "PYTHONPATH": str(ROOT)}
+    with subprocess.Popen(
+        [sys.executable, str(script)],
+        env=env,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    ) as process:
+        journal = output / "journal.jsonl"
+        deadline = time.monotonic() + 120
+        while not journal.exists() or journal.read_bytes().count(b"\n") < 20:
+            assert process.poll() is None
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        process.send_signal(signal.SIGKILL)
+    kept = journal.read_bytes().count(b"\n")
+    assert not (output / "summary.json").exists()
+    assert _ends(process.pid)
+
+    assert evaluate_maps(maps, truth, output, NAMES, workers=1) == OK
+
+    assert read(output) == {"SET": expected(150, NAMES)}
+    assert 150 <= journal.read_bytes().count(b"\n") <= 151
+    assert kept < 150
+
+
+def _ends(group: int) -> bool:
+    """Whether all processes of a group are gone within a few seconds."""
+    for _ in range(200):
+        try:
+            os.killpg(group, 0)
+        except ProcessLookupError:
+            return True
+        time.sleep(0.1)
+    return False
+
+
+@needs_shared
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("method", "max_f_dis", "s_measure", "mae"),
+    [
+        ("Amulet", 0.8061, 0.7579, 0.1407),
+        ("DSS", 0.8439, 0.7514, 0.1213),
+        ("PiCANet", 0.8534, 0.7905, 0.1021),
+    ],
+)
+def test_published_rows_on_sod_come_out(
+    tmp_path: Path, method: str, max_f_dis: float, s_measure: float, mae: float
+) -> None:
+    data = SHARED / "data"
+    names = ["max_f_dis", "s_measure", "mae", "max_f"]
+    code = evaluate_maps(
+        data / "SOD-maps" / method, data / "SOD" / "masks", tmp_path, names, workers=1, worst=0
+    )
+    assert code == OK
+    values = read(tmp_path)["SOD"]
+    assert values["max_f_dis"] == pytest.approx(max_f_dis, abs=5e-5)
+    assert values["s_measure"] == pytest.approx(s_measure, abs=5.1e-5)
+    assert values["mae"] == pytest.approx(mae, abs=5e-5)
+    assert values["max_f_dis"] - values["max_f"] > 0.03
+    with (data / "SOD-maps" / "published.csv").open() as file:
+        row = next(row for row in csv.DictReader(file) if row["method"] == method)
+    printed = {"max_f_dis": row["max_f"], "s_measure": row["s_measure"], "mae": row["mae"]}
+    for name, text in printed.items():
+        assert values[name] == pytest.approx(float(text), abs=6e-4), name
+
+
+def test_start_is_light(tmp_path: Path) -> None:
+    maps, truth = write_maps(tmp_path, 2)
+    arguments = [f"maps={maps}", f"truth={truth}", f"output={tmp_path / 'out'}", "metrics=standard"]
+    code = (
+        f"import sys; sys.argv = ['evaluate.py', *{arguments!r}]; import runpy\n"
+        "try:\n    runpy.run_path('evaluate.py', run_name='__main__')\n"
+        "except SystemExit as end:\n    assert not end.code\n"
+        "heavy = [n for n in ('torch', 'lightning', 'timm', 'pandas') if n in sys.modules]\n"
+        "assert not heavy, heavy\n"
+    )
+    subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True, capture_output=True)
+    assert (tmp_path / "out" / "summary.json").exists()

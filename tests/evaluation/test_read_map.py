@@ -1,0 +1,107 @@
+"""Maps of every kind of file are read as 8 bit grey, or refused by name."""
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from PIL import Image
+
+from src.datamodules.images import ImageError
+from src.evaluation.read_map import is_soft, map_size, read_map
+
+GREY = np.tile(np.arange(0, 256, 5, dtype=np.uint8), (20, 1))
+MASK = np.where(GREY > 128, 255, 0).astype(np.uint8)
+
+
+def save(path: Path, image: Image.Image, **options: object) -> Path:
+    image.save(path, **options)
+    return path
+
+
+def test_grey_is_read_as_it_is(tmp_path: Path) -> None:
+    path = save(tmp_path / "a.png", Image.fromarray(GREY))
+    np.testing.assert_array_equal(read_map(path), GREY)
+    assert map_size(path) == GREY.shape
+
+
+def test_grey_palette_rgb_and_rgba(tmp_path: Path) -> None:
+    image = Image.fromarray(GREY)
+    for mode in ("P", "RGB", "RGBA"):
+        path = save(tmp_path / f"{mode}.png", image.convert(mode))
+        np.testing.assert_array_equal(read_map(path), GREY)
+
+
+def test_one_bit_and_zero_one(tmp_path: Path) -> None:
+    one_bit = save(tmp_path / "bit.png", Image.fromarray(MASK).convert("1"))
+    zero_one = save(tmp_path / "one.png", Image.fromarray(MASK // 255))
+    np.testing.assert_array_equal(read_map(one_bit), MASK)
+    np.testing.assert_array_equal(read_map(zero_one), MASK)
+
+
+def test_sixteen_bit_is_scaled(tmp_path: Path) -> None:
+    path = tmp_path / "deep.png"
+    cv2.imwrite(str(path), GREY.astype(np.uint16) * 257)
+    np.testing.assert_array_equal(read_map(path), GREY)
+
+
+@pytest.mark.parametrize("kind", [np.float32, np.float64, np.float16])
+def test_float_arrays(tmp_path: Path, kind: type) -> None:
+    np.save(tmp_path / "a.npy", (GREY / 255).astype(kind))
+    np.testing.assert_array_equal(read_map(tmp_path / "a.npy"), GREY)
+    assert map_size(tmp_path / "a.npy") == GREY.shape
+
+
+def test_float_tiff(tmp_path: Path) -> None:
+    path = save(tmp_path / "a.tiff", Image.fromarray((GREY / 255).astype(np.float32)))
+    np.testing.assert_array_equal(read_map(path), GREY)
+
+
+def test_byte_and_boolean_arrays(tmp_path: Path) -> None:
+    np.save(tmp_path / "byte.npy", GREY[None])
+    np.save(tmp_path / "bool.npy", MASK > 0)
+    np.testing.assert_array_equal(read_map(tmp_path / "byte.npy"), GREY)
+    np.testing.assert_array_equal(read_map(tmp_path / "bool.npy"), MASK)
+
+
+def test_jpeg_ringing_is_soft(tmp_path: Path) -> None:
+    disc = cv2.circle(np.zeros((64, 64), np.uint8), (32, 32), 20, 255, -1)
+    path = save(tmp_path / "a.jpg", Image.fromarray(disc), quality=60)
+    ringing = read_map(path)
+    assert is_soft(ringing)
+    assert not is_soft(disc)
+    assert ((ringing > 128) == (disc > 128)).mean() > 0.98
+
+
+def refused(path: Path, message: str) -> None:
+    with pytest.raises(ImageError, match=message) as caught:
+        read_map(path)
+    assert str(caught.value).startswith(str(path))
+
+
+def test_refused_by_name(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    colour = rng.integers(0, 256, (20, 20, 3), dtype=np.uint8)
+    refused(save(tmp_path / "photo.png", Image.fromarray(colour)), "colour")
+    np.save(tmp_path / "wide.npy", GREY / 1.0)
+    refused(tmp_path / "wide.npy", "float values from 0 to 255")
+    np.save(tmp_path / "nan.npy", np.full((4, 4), np.nan))
+    refused(tmp_path / "nan.npy", "float values from nan")
+    np.save(tmp_path / "labels.npy", GREY.astype(np.int64))
+    refused(tmp_path / "labels.npy", "int64")
+    np.save(tmp_path / "stack.npy", np.zeros((3, 4, 4)))
+    refused(tmp_path / "stack.npy", r"shape \(3, 4, 4\)")
+    np.save(tmp_path / "object.npy", np.array([{}], dtype=object), allow_pickle=True)
+    refused(tmp_path / "object.npy", "not a readable array")
+    (tmp_path / "empty.png").touch()
+    refused(tmp_path / "empty.png", "empty file")
+    (tmp_path / "text.png").write_text("no image")
+    refused(tmp_path / "text.png", "not an image")
+
+
+@pytest.mark.parametrize("suffix", [".png", ".jpg"])
+def test_truncated_files_are_refused(tmp_path: Path, suffix: str) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (100, 100), dtype=np.uint8)
+    path = save(tmp_path / f"a{suffix}", Image.fromarray(noise))
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    refused(path, "damaged")

@@ -1,0 +1,40 @@
+"""No two measures share a protocol, and numbers of two protocols do not meet."""
+
+import pytest
+
+from src.errors import UserError
+from src.metrics import score_image
+from src.metrics.protocol import PROTOCOLS, describe, higher_is_better, require_same
+from tests.metrics.maps import make_pair
+
+OF_CLICKS = {"noc85", "noc90"}
+
+
+def test_every_name_scores_an_image() -> None:
+    names = [name for name in PROTOCOLS if name not in OF_CLICKS]
+    assert set(score_image(*make_pair(0), names)) == set(names)
+
+
+def test_click_measures_say_where_to_go() -> None:
+    with pytest.raises(UserError, match="NumberOfClicks"):
+        score_image(*make_pair(0), ["noc85"])
+
+
+def test_protocols_differ() -> None:
+    """`iou` is `iou_50` and says the same; the id tells even them apart."""
+    lines = [describe(name) for name in PROTOCOLS]
+    assert len(set(lines)) == len(lines)
+
+
+def test_two_rules_of_max_f_cannot_be_compared() -> None:
+    ours = {"max_f": describe("max_f")}
+    require_same(ours, dict(ours), ["max_f"])
+    with pytest.raises(UserError, match="two protocols"):
+        require_same(ours, {"max_f": describe("max_f_dis")}, ["max_f"])
+    with pytest.raises(UserError, match="not stored"):
+        require_same(ours, {}, ["max_f"])
+
+
+def test_direction() -> None:
+    assert higher_is_better("max_f_raw")
+    assert not any(map(higher_is_better, ["mae", "mae_raw", "hce", "error_percent", "noc90"]))
