@@ -1,7 +1,8 @@
 """Speed of the heavy per-image measures beside their peers, in one run, on one thread.
 
 Both sides score the same synthetic pair, thin lines and soft edges included, and must agree. Times
-are medians of CPU time, so that a busy machine does not blur them; the peers are PySODMetrics, scikit-image and the plain forms in `tests/metrics`.
+are medians of CPU time, so that a busy machine does not blur them; the peers are PySODMetrics,
+scikit-image and the plain forms in `tests/metrics`.
 
     python -m benchmarks.metrics_kernels [--sizes 1600x2400 3000x4000] [--repeats 3]
 """

@@ -13,8 +13,13 @@ import numpy.typing as npt
 from ._pair import FOREGROUND_ABOVE, Grey
 
 FAR = 256  # from here on 0.5^(distance / 5) is below the last digit of what it is taken from
+_GAP = 16  # errors farther apart are looked at apart: their nearest pixels are, mostly
+
+_FEW = 256  # columns that are compared sooner than an envelope of them is made
+_TOO_FAR = FAR**2
 
 Distances = npt.NDArray[np.uint16]  # (H, W) rows to the nearest foreground of the column, <= FAR
+Squares = npt.NDArray[np.int32]
 Floats = npt.NDArray[np.float64]
 
 
@@ -48,37 +53,53 @@ def background_error(
     nearest; of a run only the columns are looked at that a pixel with an error can be nearest to.
     """
     height, width = prediction.shape
-    columns, starts = np.empty(width + 2, np.int64), np.empty(width + 2, np.int64)
+    squares, work = np.empty(width, np.int32), np.empty((2, width), np.int64)
     total = 0.0
     for y in range(height):
         grey, apart = prediction[y], distances[y]
-        x = 0
-        while x < width:
-            if apart[x] == 0:
-                x += 1
+        start, stop, last = 0, 0, 0
+        while last < width:
+            first, last = _next_errors(grey, apart, levels, last)
+            if first == last:
                 continue
-            stop, first, last = _run(grey, apart, levels, x)
-            if first < last:
-                low, high = _candidates(apart, x, stop, first, last)
-                sites = _envelope(apart, low, high, columns, starts)
-                total += _run_error(
-                    grey, apart, levels, fading, first, last, columns, starts, sites
-                )
-            x = stop
+            if first >= stop:
+                start, stop = _run_around(apart, first)
+            low, high = _candidates(apart, start, stop, first, last)
+            nearest = squares[first:last]
+            if high - low <= _FEW:
+                _compare_all(apart, low, high, first, nearest)
+            else:
+                _compare_envelope(apart, low, high, first, nearest, work[0], work[1])
+            total += _stretch_error(grey[first:last], nearest, levels, fading)
     return total
 
 
 @numba.njit(cache=True, nogil=True)
-def _run(
-    grey: npt.NDArray[np.uint8], apart: npt.NDArray[np.uint16], levels: Floats, start: int
-) -> tuple[int, int, int]:
-    """Where the run that starts here stops, and the span of its pixels with an error."""
-    stop, first, last = start, len(grey), start
-    while stop < len(grey) and apart[stop] != 0:
-        if levels[grey[stop]] != 0:
-            first, last = min(first, stop), stop + 1
+def _next_errors(
+    grey: npt.NDArray[np.uint8], apart: npt.NDArray[np.uint16], levels: Floats, column: int
+) -> tuple[int, int]:
+    """The next stretch of background whose errors lie less than `_GAP` columns apart."""
+    width = len(grey)
+    first = column
+    while first < width and (apart[first] == 0 or levels[grey[first]] == 0):
+        first += 1
+    x = last = first
+    while x < width and apart[x] != 0 and x - last < _GAP:
+        x += 1
+        if levels[grey[x - 1]] != 0:
+            last = x
+    return first, last
+
+
+@numba.njit(cache=True, nogil=True)
+def _run_around(apart: npt.NDArray[np.uint16], column: int) -> tuple[int, int]:
+    """The columns of the background run that holds a column."""
+    start = stop = column
+    while start > 0 and apart[start - 1] != 0:
+        start -= 1
+    while stop < len(apart) and apart[stop] != 0:
         stop += 1
-    return stop, first, last
+    return start, stop
 
 
 @numba.njit(cache=True, nogil=True)
@@ -87,10 +108,51 @@ def _candidates(
 ) -> tuple[int, int]:
     """Columns that can hold the nearest foreground of the columns first to last of a run."""
     low, high = max(start - 1, 0), min(stop + 1, len(apart))  # with the foreground at both ends
-    reach = max(np.int64(apart[first]), np.int64(apart[last - 1]))
+    reach = 0
     for x in range(first, last):
-        reach = max(reach, np.int64(apart[x]))
+        nearest = np.int64(apart[x])
+        if start > 0:
+            nearest = min(nearest, x - start + 1)
+        if stop < len(apart):
+            nearest = min(nearest, stop - x)
+        reach = max(reach, nearest)
     return max(low, first - reach), min(high, last + reach)
+
+
+@numba.njit(cache=True, nogil=True)
+def _compare_all(
+    apart: npt.NDArray[np.uint16], low: int, high: int, first: int, squares: Squares
+) -> None:
+    """Write the squared distances of the columns from `first` on, `_TOO_FAR` if all are far."""
+    squares[:] = _TOO_FAR
+    for column in range(low, high):
+        rows = np.int32(apart[column])
+        if rows >= FAR:
+            continue
+        aside = np.int32(first - column)
+        for k in range(len(squares)):
+            across = np.int32(aside + np.int32(k))
+            squares[k] = min(squares[k], np.int32(rows * rows + across * across))
+
+
+@numba.njit(cache=True, nogil=True)
+def _compare_envelope(
+    apart: npt.NDArray[np.uint16],
+    low: int,
+    high: int,
+    first: int,
+    squares: Squares,
+    columns: npt.NDArray[np.int64],
+    starts: npt.NDArray[np.int64],
+) -> None:
+    """As `_compare_all`, in time linear in the number of columns."""
+    sites, site = _envelope(apart, low, high, columns, starts), 0
+    squares[:] = _TOO_FAR
+    for k in range(len(squares) if sites > 0 else 0):
+        while site + 1 < sites and starts[site + 1] <= first + k:
+            site += 1
+        aside, rows = first + k - columns[site], np.int64(apart[columns[site]])
+        squares[k] = aside * aside + rows * rows
 
 
 @numba.njit(cache=True, nogil=True)
@@ -128,27 +190,11 @@ def _envelope(
 
 
 @numba.njit(cache=True, nogil=True)
-def _run_error(
-    grey: npt.NDArray[np.uint8],
-    apart: npt.NDArray[np.uint16],
-    levels: Floats,
-    fading: Floats,
-    first: int,
-    last: int,
-    columns: npt.NDArray[np.int64],
-    starts: npt.NDArray[np.int64],
-    sites: int,
+def _stretch_error(
+    grey: npt.NDArray[np.uint8], squares: Squares, levels: Floats, fading: Floats
 ) -> float:
-    total, site = 0.0, 0
-    for x in range(first, last):
-        value = levels[grey[x]]
-        while site + 1 < sites and starts[site + 1] <= x:
-            site += 1
-        weight = 2.0
-        if sites > 0:
-            aside, rows = x - columns[site], np.int64(apart[columns[site]])
-            square = aside * aside + rows * rows
-            if square < len(fading):
-                weight -= fading[square]
-        total += value * weight
+    total = 0.0
+    for x in range(len(grey)):
+        fade = fading[squares[x]] if squares[x] < len(fading) else 0.0
+        total += levels[grey[x]] * (2.0 - fade)
     return total

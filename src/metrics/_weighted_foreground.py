@@ -12,9 +12,13 @@ from ._pair import Grey
 from ._weighted_background import Distances
 
 _REACH = 3  # of the 7×7 smoothing
-_NEAR = 2 * _REACH**2  # squared distance of the farthest pixel that smoothing can reach
+_TOO_FAR = 16 * (2 * _REACH**2 + 1)  # key of a pixel that smoothing cannot reach
 _SIDE = 4  # columns to each side in which a nearest pixel that near can lie
 
+_BLOCK = 32  # columns that are looked at or left out together
+
+Blocks = npt.NDArray[np.bool_]  # (H, blocks of a row)
+Keys = npt.NDArray[np.int16]
 Floats = npt.NDArray[np.float64]
 
 
@@ -25,80 +29,123 @@ def foreground_error(
     """Sum over the foreground of the smaller of the error and the smoothed error.
 
     Rows are smoothed along x into a ring of seven, from which the middle row is smoothed along y,
-    all of it only where foreground pixels with an error need it.
+    all of it only in blocks where foreground pixels with an error need it.
+
+    Args:
+        prediction: `(H, W)`.
+        distances: Of `column_distances`, 0 on the foreground.
+        misses: Error of a foreground pixel by its grey level, `(256,)`.
+        smoothing: The seven weights of one axis.
     """
     height, width = prediction.shape
-    spans = _error_spans(prediction, distances, misses)
+    blocks = _error_blocks(prediction, distances, misses)
     errors = np.zeros(width + 2 * _REACH)
-    squares = np.full(width + 2 * _SIDE, _NEAR + 1, np.int32)
-    keys = np.empty(width, np.int32)
+    squares = np.full(width + 2 * _SIDE, _TOO_FAR, np.int16)
+    keys = np.empty(width, np.int16)
     ring = np.zeros((2 * _REACH + 1, width))
     total = 0.0
     for y in range(height + _REACH):
-        start, stop = _joint_span(spans, y, width)
-        smoothed = ring[y % len(ring)]
+        smoothed, centre = ring[y % len(ring)], y - _REACH
         if y >= height:
             smoothed[:] = 0.0
-        elif start < stop:
-            first, last = max(start - _REACH, 0), min(stop + _REACH, width)
-            for x in range(first, last):
-                errors[_REACH + x] = misses[prediction[y, x]] if distances[y, x] == 0 else 0.0
-            _nearest_columns(distances[y], first, last, squares, keys)
-            _copy_errors(prediction, distances, misses, y, first, last, keys, errors)
-            _smooth_along_x(errors, smoothing, start, stop, smoothed)
-        centre = y - _REACH
-        if centre >= 0 and spans[centre, 0] < spans[centre, 1]:
-            start, stop = spans[centre]
-            grey, apart = prediction[centre, start:stop], distances[centre, start:stop]
-            total += _row_error(grey, apart, misses, ring[:, start:stop], centre, smoothing)
+        else:
+            needed = _around(blocks, y)
+            start, stop = _next_stretch(needed, 0, width)
+            while start < stop:
+                _write_errors(prediction, distances, misses, y, start, stop, squares, keys, errors)
+                _smooth_along_x(errors, smoothing, start, stop, smoothed)
+                start, stop = _next_stretch(needed, stop, width)
+        if centre >= 0:
+            start, stop = _next_stretch(blocks[centre], 0, width)
+            while start < stop:
+                grey, apart = prediction[centre, start:stop], distances[centre, start:stop]
+                rows = ring[:, start:stop]
+                total += _smaller_errors(grey, apart, misses, rows, centre, smoothing)
+                start, stop = _next_stretch(blocks[centre], stop, width)
     return total
 
 
 @numba.njit(cache=True, nogil=True)
-def _error_spans(prediction: Grey, distances: Distances, misses: Floats) -> npt.NDArray[np.int64]:
-    """Of each row, the columns from the first to behind the last foreground pixel with an error."""
+def _error_blocks(prediction: Grey, distances: Distances, misses: Floats) -> Blocks:
+    """Of each row, which blocks of columns hold a foreground pixel with an error.
+
+    Blocks without one may be among them if two grey levels in use stand for 1.
+    """
+    perfect = 0
+    while perfect < len(misses) and misses[perfect] != 0:
+        perfect += 1
     height, width = prediction.shape
-    spans = np.zeros((height, 2), np.int64)
+    blocks = np.zeros((height, (width + _BLOCK - 1) // _BLOCK), np.bool_)
     for y in range(height):
-        grey, apart = prediction[y], distances[y]
-        start, stop = 0, width
-        while start < width and (apart[start] != 0 or misses[grey[start]] == 0):
-            start += 1
-        while stop > start and (apart[stop - 1] != 0 or misses[grey[stop - 1]] == 0):
-            stop -= 1
-        spans[y, 0], spans[y, 1] = start, stop
-    return spans
+        grey, apart, found = prediction[y], distances[y], blocks[y]
+        for block in range(len(found)):
+            errors = 0
+            for x in range(block * _BLOCK, min((block + 1) * _BLOCK, width)):
+                errors += (apart[x] == 0) & (grey[x] != perfect)
+            found[block] = errors > 0
+    return blocks
 
 
 @numba.njit(cache=True, nogil=True)
-def _joint_span(spans: npt.NDArray[np.int64], y: int, width: int) -> tuple[int, int]:
-    start, stop = width, 0
-    for row in range(max(y - _REACH, 0), min(y + _REACH + 1, len(spans))):
-        if spans[row, 0] < spans[row, 1]:
-            start, stop = min(start, spans[row, 0]), max(stop, spans[row, 1])
-    return start, stop
+def _around(blocks: Blocks, y: int) -> npt.NDArray[np.bool_]:
+    """The blocks of row `y` that smoothing of a row with an error there will read."""
+    needed = np.zeros(blocks.shape[1], np.bool_)
+    for row in range(max(y - _REACH, 0), min(y + _REACH + 1, len(blocks))):
+        needed |= blocks[row]
+    return needed
+
+
+@numba.njit(cache=True, nogil=True)
+def _next_stretch(needed: npt.NDArray[np.bool_], column: int, width: int) -> tuple[int, int]:
+    """First and last-but-one column of the next unbroken blocks; equal if there are no more."""
+    start = (column + _BLOCK - 1) // _BLOCK
+    while start < len(needed) and not needed[start]:
+        start += 1
+    stop = start
+    while stop < len(needed) and needed[stop]:
+        stop += 1
+    return min(start * _BLOCK, width), min(stop * _BLOCK, width)
+
+
+@numba.njit(cache=True, nogil=True)
+def _write_errors(
+    prediction: Grey,
+    distances: Distances,
+    misses: Floats,
+    y: int,
+    start: int,
+    stop: int,
+    squares: Keys,
+    keys: Keys,
+    errors: Floats,
+) -> None:
+    """Write what smoothing the columns start to stop reads: `errors[x + 3]` belongs to column x."""
+    first, last = max(start - _REACH, 0), min(stop + _REACH, prediction.shape[1])
+    grey, apart = prediction[y], distances[y]
+    for x in range(first, last):
+        errors[_REACH + x] = misses[grey[x]] if apart[x] == 0 else 0.0
+    _nearest_columns(apart, first, last, squares, keys)
+    _copy_errors(prediction, distances, misses, y, first, last, keys, errors)
 
 
 @numba.njit(cache=True, nogil=True)
 def _nearest_columns(
-    apart: npt.NDArray[np.uint16],
-    first: int,
-    last: int,
-    squares: npt.NDArray[np.int32],
-    keys: npt.NDArray[np.int32],
+    apart: npt.NDArray[np.uint16], first: int, last: int, squares: Keys, keys: Keys
 ) -> None:
     """Write `16 * squared distance + column offset + 4` of the nearest foreground pixel.
 
     Its minimum over the nine columns that can hold it breaks ties by the lowest column.
     """
     for x in range(max(first - _SIDE, 0), min(last + _SIDE, len(apart))):
-        near = np.int32(min(apart[x], np.uint16(_SIDE + 1)))
-        squares[_SIDE + x] = near * near
-    keys[first:last] = 16 * (_NEAR + 1)
+        near = np.int16(min(apart[x], np.uint16(_SIDE + 1)))
+        squares[_SIDE + x] = np.int16(16) * near * near
+    found = keys[first:last]
+    found[:] = _TOO_FAR
     for k in range(2 * _SIDE + 1):
-        column = np.int32(16 * (k - _SIDE) * (k - _SIDE) + k)
-        for x in range(first, last):
-            keys[x] = min(keys[x], np.int32(np.int32(16) * squares[x + k] + column))
+        column = np.int16(16 * (k - _SIDE) * (k - _SIDE) + k)
+        shifted = squares[first + k : last + k]
+        for x in range(len(found)):
+            found[x] = min(found[x], np.int16(shifted[x] + column))
 
 
 @numba.njit(cache=True, nogil=True)
@@ -109,14 +156,14 @@ def _copy_errors(
     y: int,
     first: int,
     last: int,
-    keys: npt.NDArray[np.int32],
+    keys: Keys,
     errors: Floats,
 ) -> None:
     """Give background pixels that smoothing can reach the error of their nearest foreground."""
     for x in range(first, last):
-        if distances[y, x] == 0 or keys[x] >= 16 * (_NEAR + 1):
+        if distances[y, x] == 0 or keys[x] >= _TOO_FAR:
             continue
-        column = x + (keys[x] & 15) - _SIDE
+        column = x + np.int64(keys[x] & 15) - _SIDE
         apart = np.int64(distances[y, column])
         row = y - apart  # of two equally near rows the lower index, as SciPy's transform does
         if row < 0 or distances[row, column] != 0:
@@ -135,7 +182,7 @@ def _smooth_along_x(
 
 
 @numba.njit(cache=True, nogil=True, fastmath={"reassoc", "contract", "nsz"})
-def _row_error(
+def _smaller_errors(
     grey: npt.NDArray[np.uint8],
     apart: npt.NDArray[np.uint16],
     misses: Floats,

@@ -62,13 +62,12 @@ def grow_cross(words: Words, within: Words, steps: int) -> Words:
 def grow_square(words: Words, width: int, radius: int) -> Words:
     """Dilate by the square of side `2 * radius + 1`."""
     result = grow_convex(words, width, np.array([radius]))
-    reach = 0
+    radius, reach = min(radius, len(words) - 3), 0  # no farther than to the last row
     while reach < radius:  # double the reach as long as the steps leave no gap
         step = min(radius - reach, 2 * reach + 1)
         rows = result[1:-1].copy()
-        if step < len(rows):
-            result[1 + step : -1] |= rows[:-step]
-            result[1 : -1 - step] |= rows[step:]
+        result[1 + step : -1] |= rows[:-step]
+        result[1 : -1 - step] |= rows[step:]
         reach += step
     return result
 
@@ -121,61 +120,44 @@ def _grow_cross(words: Words, within: Words, result: Words) -> None:
 
 @numba.njit(cache=True, nogil=True)
 def _grow_convex(words: Words, reaches: npt.NDArray[np.int64], result: Words) -> None:
+    """For each row, add the shape around all its pixels, from the shape's ends inwards."""
     rows, columns = words.shape
-    row = np.empty(columns, np.uint64)
-    margin = reaches[0] // PIXELS + 1
+    row, spare = np.empty(columns, np.uint64), np.empty(columns, np.uint64)
     for y in range(1, rows - 1):
-        start, stop = 1, 1
-        while start < columns - 1:
-            if words[y, start] == 0:
-                start += 1
-                continue
-            stop = start + 1  # a piece of the row whose spread overlaps no other piece's
-            gap = 0
-            while stop < columns - 1 and gap < 2 * margin:
-                gap = 0 if words[y, stop] else gap + 1
-                stop += 1
-            low, high = max(start - margin, 0), min(stop - gap + margin, columns)
-            piece = row[low:high]
-            piece[:] = words[y, low:high]
-            _lay_piece(piece, reaches, result[:, low:high], y)
-            start = stop
+        if not words[y].any():
+            continue
+        row[:] = words[y]
+        reach = 0
+        for away in range(len(reaches) - 1, -1, -1):
+            while reach < reaches[away]:
+                step = min(reaches[away] - reach, 2 * reach + 1, PIXELS - 1)
+                _widen(row, spare, step)
+                row, spare = spare, row
+                reach += step
+            if y - away >= 1:
+                _add(result[y - away], row)
+            if away > 0 and y + away < rows - 1:
+                _add(result[y + away], row)
 
 
 @numba.njit(cache=True, nogil=True)
-def _lay_piece(
-    piece: npt.NDArray[np.uint64], reaches: npt.NDArray[np.int64], result: Words, y: int
-) -> None:
-    """Add the shape around all pixels of a piece of row `y`, from the shape's ends inwards."""
-    rows = len(result)
-    reach = 0
-    for away in range(len(reaches) - 1, -1, -1):
-        _widen(piece, reach, reaches[away])
-        reach = reaches[away]
-        if y - away >= 1:
-            above = result[y - away]
-            for x in range(len(piece)):
-                above[x] |= piece[x]
-        if away > 0 and y + away < rows - 1:
-            below = result[y + away]
-            for x in range(len(piece)):
-                below[x] |= piece[x]
+def _add(row: npt.NDArray[np.uint64], other: npt.NDArray[np.uint64]) -> None:
+    for x in range(len(other)):
+        row[x] |= other[x]
 
 
 @numba.njit(cache=True, nogil=True)
-def _widen(piece: npt.NDArray[np.uint64], reach: int, target: int) -> None:
-    """Widen a row that was dilated by `reach` pixels to each side to `target` pixels.
+def _widen(row: npt.NDArray[np.uint64], result: npt.NDArray[np.uint64], step: int) -> None:
+    """Write the row with each pixel spread by `step` columns to each side.
 
     Bits in the padding and the frame take part: they never reach farther into the image than the
     pixels that they come from.
     """
-    while reach < target:
-        step = min(target - reach, 2 * reach + 1, PIXELS - 1)
-        near, far = np.uint64(step), np.uint64(PIXELS - step)
-        before = np.uint64(0)
-        for x in range(len(piece)):
-            word = piece[x]
-            after = piece[x + 1] if x + 1 < len(piece) else np.uint64(0)
-            piece[x] = word | (word << near) | (before >> far) | (word >> near) | (after << far)
-            before = word
-        reach += step
+    near, far = np.uint64(step), np.uint64(PIXELS - step)
+    last = len(row) - 1
+    result[0] = row[0] | (row[0] << near) | (row[0] >> near) | (row[1] << far)
+    for x in range(1, last):
+        word = row[x]
+        beside = (word << near) | (row[x - 1] >> far) | (word >> near) | (row[x + 1] << far)
+        result[x] = word | beside
+    result[last] = row[last] | (row[last] << near) | (row[last - 1] >> far) | (row[last] >> near)
