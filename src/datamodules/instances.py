@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from src.errors import UserError
 from src.geometry import Geometry
 from src.geometry.crop import EmptyMaskError, box_of_mask, crop
 from src.geometry.resize import resize
@@ -28,6 +29,8 @@ from .clicks import (
     inside_outside_prompt,
 )
 from .objects import Instance, InstanceSource
+
+MakeSource = Callable[[str], InstanceSource]
 
 FOREGROUND = 128  # of an 8-bit mask
 
@@ -189,10 +192,11 @@ class InstanceDataset(Dataset[dict[str, Any]]):
 class InstanceDataModule(SegmentationDataModule):
     """Objects for training, validation and test of click-guided networks.
 
-    Sources are given as calls that make them (`_partial_: true`), because listing the objects of
-    a set takes time: `setup` makes those that its stage needs.
+    Sources are given as calls that make them of the root (`_partial_: true`), because listing the
+    objects of a set takes time: `setup` makes those that its stage needs.
 
     Args:
+        root: Folder where the sets lie.
         train: Makes the training source.
         val: Makes the validation source; None validates nothing.
         test: Makes the test sources, by name.
@@ -204,13 +208,17 @@ class InstanceDataModule(SegmentationDataModule):
         seed: The run's.
         drop_last: Drop training's last batch where it is not full.
         eval_batch_size: Objects per batch in validation and test.
+
+    Raises:
+        UserError: In `setup`, where there is no root or a source finds something wrong.
     """
 
     def __init__(
         self,
-        train: Callable[[], InstanceSource] | None,
-        val: Callable[[], InstanceSource] | None,
-        test: Mapping[str, Callable[[], InstanceSource]] | None,
+        root: str | None,
+        train: MakeSource | None,
+        val: MakeSource | None,
+        test: Mapping[str, MakeSource] | None,
         geometry: Geometry,
         prompts: Prompts,
         augment: Augmentation | None = None,
@@ -227,14 +235,15 @@ class InstanceDataModule(SegmentationDataModule):
             drop_last=drop_last,
             eval_batch_size=eval_batch_size,
         )
-        self.train, self.val, self.test = train, val, dict(test or {})
+        self.root, self.train, self.val = root, train, val
+        self.test = {name: make for name, make in (test or {}).items() if make is not None}
         self.geometry, self.prompts, self.augment = geometry, prompts, augment
 
     def setup(self, stage: str | None = None) -> None:
         """List the objects: for `fit` of all sets, so that the test cannot fail late."""
         if stage != "test" and self.train_set is None and self.train is not None:
             self.train_set = InstanceDataset(
-                self.train(), self.geometry, self.prompts, self.augment, self.seed
+                self._made(self.train), self.geometry, self.prompts, self.augment, self.seed
             )
         if stage != "test" and self.val_set is None and self.val is not None:
             self.val_set = self._evaluated(self.val)
@@ -242,8 +251,16 @@ class InstanceDataModule(SegmentationDataModule):
             if name not in self.test_sets:
                 self.test_sets[name] = self._evaluated(make)
 
-    def _evaluated(self, make: Callable[[], InstanceSource]) -> InstanceDataset:
-        return InstanceDataset(make(), self.geometry, self.prompts, evaluate=True)
+    def _evaluated(self, make: MakeSource) -> InstanceDataset:
+        return InstanceDataset(self._made(make), self.geometry, self.prompts, evaluate=True)
+
+    def _made(self, make: MakeSource) -> InstanceSource:
+        if self.root is None:
+            raise UserError(
+                "data.root is not set; say where your data sets are: data.root=DIR, or export"
+                " FINECUT_DATA=DIR"
+            )
+        return make(self.root)
 
 
 def _planes(image: np.ndarray) -> Tensor:

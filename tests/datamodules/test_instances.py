@@ -17,6 +17,7 @@ from src.datamodules.instances import (
     flip_rotate_scale,
 )
 from src.datamodules.objects import Instance
+from src.errors import UserError
 from src.geometry import Geometry
 from src.geometry.crop import Box, EmptyMaskError, paste_back
 
@@ -159,9 +160,10 @@ def test_an_object_without_pixels_is_named() -> None:
 
 def test_the_data_module_batches_objects_of_images_of_any_size() -> None:
     module = InstanceDataModule(
-        train=Discs,
-        val=Discs,
-        test={"discs": Discs, "two": lambda: Discs([(20, 20), (40, 40)])},
+        root="here",
+        train=lambda root: Discs(),
+        val=lambda root: Discs(),
+        test={"discs": lambda root: Discs(), "two": lambda root: Discs([(20, 20), (40, 40)])},
         geometry=IOG,
         prompts=InsideOutsidePoints(),
         augment=flip_rotate_scale(),
@@ -185,11 +187,25 @@ def test_the_data_module_batches_objects_of_images_of_any_size() -> None:
 
 def test_testing_alone_lists_no_training_objects() -> None:
     module = InstanceDataModule(
-        train=lambda: pytest.fail("listed"),
+        root="here",
+        train=lambda root: pytest.fail("listed"),
         val=None,
-        test={"discs": Discs},
+        test={"discs": lambda root: Discs()},
         geometry=DEXTR,
         prompts=ExtremePoints(),
     )
     module.setup("test")
     assert len(module.test_sets["discs"]) == 3
+
+
+def test_a_root_must_be_given() -> None:
+    module = InstanceDataModule(
+        root=None,
+        train=lambda root: Discs(),
+        val=None,
+        test=None,
+        geometry=DEXTR,
+        prompts=ExtremePoints(),
+    )
+    with pytest.raises(UserError, match="data.root=DIR"):
+        module.setup("fit")
