@@ -51,7 +51,8 @@ def named(model: str) -> Recipe:
 
 def names() -> list[str]:
     """The models of conf/model."""
-    return sorted(path.stem for path in (_CONF / "model").glob("*.yaml") if path.stem != "base")
+    files = (_CONF / "model").glob("*.yaml")
+    return sorted(path.stem for path in files if not path.stem.startswith("base"))
 
 
 def of_config(model: DictConfig) -> Recipe:

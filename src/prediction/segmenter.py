@@ -213,7 +213,7 @@ class Segmenter:
 
     def _tensor(self, pictures: np.ndarray) -> Tensor:
         """`(B, h, w, 3)` on the host to `(B, 3, h, w)` on the device, 8 bit."""
-        return torch.from_numpy(pictures).to(self.device).permute(0, 3, 1, 2)
+        return torch.tensor(pictures, device=self.device).permute(0, 3, 1, 2)
 
     def _autocast(self) -> torch.autocast:
         return autocast(self.device, self.precision)

@@ -1,0 +1,46 @@
+"""What `export.py` does with its composed config."""
+
+import logging
+import sys
+from pathlib import Path
+
+from omegaconf import DictConfig
+
+from src.errors import UserError
+from src.prediction import Segmenter
+
+from .export import Request, export
+
+log = logging.getLogger(__name__)
+
+
+def run(cfg: DictConfig) -> int:
+    """Export as the config says; the exit code is 1 if that failed or parity did."""
+    try:
+        return _run(cfg)
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+
+
+def _run(cfg: DictConfig) -> int:
+    if cfg.weights is None:
+        raise UserError("weights= is missing; python export.py --help shows an example")
+    if cfg.half and cfg.int8:
+        raise UserError("half and int8 exclude each other")
+    request = Request(
+        format=cfg.format,
+        destination=Path(cfg.destination).expanduser(),
+        precision="half" if cfg.half else "int8" if cfg.int8 else "full",
+        bare=cfg.bare,
+        dynamic=cfg.dynamic,
+        pictures=Path(cfg.pictures).expanduser() if cfg.pictures else None,
+        licence=cfg.licence,
+    )
+    segmenter = Segmenter.from_checkpoint(cfg.weights, cfg.model, "cpu", size=cfg.size)
+    file, report, parity = export(segmenter, request)
+    verdict = "passed" if parity.passed else "FAILED"
+    worst = max(row.graph_max for row in parity.rows)
+    log.info("%s, %.1f MB", file, file.stat().st_size / 1e6)
+    log.info("parity %s, largest difference %g grey levels: %s", verdict, worst, report)
+    return 0 if parity.passed else 1

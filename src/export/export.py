@@ -1,0 +1,214 @@
+"""Exports a model, runs the file beside PyTorch, and writes the report."""
+
+import copy
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from src.errors import UserError
+from src.prediction import Segmenter
+
+from .formats import (
+    SUFFIXES,
+    Run,
+    dynamic_shapes,
+    open_file,
+    write_torch_export,
+    write_torchscript,
+)
+from .graph import BakedNetwork, BareNetwork
+from .metadata import describe
+from .parity import TOLERANCES, Parity, compare, markdown
+from .pictures import pictures
+
+_EXAMPLE_SIDES = (213, 341)  # of the picture that is traced; any, but no special one
+
+
+@dataclass(frozen=True)
+class Request:
+    """What to export.
+
+    format: `onnx`, `torchscript` or `torch_export`.
+    destination: A file, or a folder for `<model>.onnx`.
+    precision: `full`, `half` or `int8`; the last for ONNX only.
+    bare: The network alone, from normalised floats to logits.
+    dynamic: A bare file takes any batch size. Files with processing take any picture anyway.
+    pictures: A folder for parity and calibration; None uses built-in drawings.
+    licence: Written into the file where the registry does not know it.
+    """
+
+    format: str
+    destination: Path
+    precision: Literal["full", "half", "int8"] = "full"
+    bare: bool = False
+    dynamic: bool = False
+    pictures: Path | None = None
+    licence: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.format not in SUFFIXES:
+            raise UserError(f"format {self.format!r} is unknown; choose of {', '.join(SUFFIXES)}")
+        if self.precision == "int8" and self.format != "onnx":
+            raise UserError("int8 is for format=onnx; the torch formats have full and half")
+        if self.dynamic and not self.bare:
+            raise UserError(
+                "dynamic=true frees the batch of a bare=true file; with processing baked in, "
+                "a file takes one picture of any size already"
+            )
+        if self.dynamic and self.format == "torchscript":
+            raise UserError("a traced TorchScript file takes any batch already; leave dynamic out")
+
+
+class Exported(NamedTuple):
+    """The file, its report, and whether the two agree."""
+
+    file: Path
+    report: Path
+    parity: Parity
+
+
+def export(segmenter: Segmenter, request: Request) -> Exported:
+    """Write the file, and beside it `<file>.parity.md` and `<file>.parity.json`.
+
+    Raises:
+        UserError: A network that needs clicks without `bare`, or one that cannot be halved.
+    """
+    if segmenter.inputs != ("image",) and not request.bare:
+        raise UserError(
+            f"{segmenter.name} takes {' and '.join(segmenter.inputs)}: its crops and clicks are "
+            "made outside the network; export it with bare=true"
+        )
+    path = _file(segmenter, request)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    metadata = describe(
+        segmenter, bare=request.bare, precision=request.precision, licence=request.licence
+    )
+    photos = pictures(request.pictures)
+    inputs = _bare_inputs(segmenter, photos) if request.bare else photos
+    _write(segmenter, request, path, metadata, list(inputs.values()))
+    parity = _compare(segmenter, request, path, inputs)
+    report = path.with_name(f"{path.name}.parity.md")
+    report.write_text(markdown(parity, metadata, path.name), encoding="utf-8")
+    values = {"file": path.name, "metadata": metadata, **parity.to_dict()}
+    report.with_suffix(".json").write_text(json.dumps(values, indent=2) + "\n", encoding="utf-8")
+    return Exported(path, report, parity)
+
+
+def _file(segmenter: Segmenter, request: Request) -> Path:
+    suffix = SUFFIXES[request.format]
+    if request.destination.suffix == suffix:
+        return request.destination
+    return request.destination / f"{segmenter.name}{suffix}"
+
+
+def _module(segmenter: Segmenter, *, bare: bool) -> nn.Module:
+    """The graph in full precision on the CPU, the segmenter's network untouched."""
+    network = copy.deepcopy(segmenter.network).cpu().float()
+    module = BareNetwork(network) if bare else BakedNetwork(network, segmenter.geometry)
+    return module.eval().requires_grad_(False)
+
+
+def _write(
+    segmenter: Segmenter,
+    request: Request,
+    path: Path,
+    metadata: Mapping[str, str],
+    inputs: list[np.ndarray],
+) -> None:
+    module, bare = _module(segmenter, bare=request.bare), request.bare
+    example = _example(inputs[0], request)
+    shapes = dynamic_shapes(bare=bare, dynamic=request.dynamic)
+    if request.format == "onnx":
+        from .onnx import write_onnx  # ONNX is an extra
+
+        write_onnx(
+            module,
+            example,
+            path,
+            metadata,
+            shapes,
+            output="logits" if bare else "mask",
+            precision=request.precision,
+            calibration=inputs,
+        )
+        return
+    if request.precision == "half":
+        _halve(module, example, segmenter.name)
+    if request.format == "torchscript":
+        write_torchscript(module, example, path, metadata)
+    else:
+        write_torch_export(module, example, path, metadata, shapes)
+
+
+def _example(first: np.ndarray, request: Request) -> Tensor:
+    if not request.bare:
+        return torch.zeros((*_EXAMPLE_SIDES, 3), dtype=torch.uint8)
+    # torch.export takes a batch of one for a constant.
+    return torch.from_numpy(np.concatenate([first, first]) if request.dynamic else first)
+
+
+def _halve(module: nn.Module, example: Tensor, name: str) -> None:
+    module.network.half()
+    module.dtype = torch.float16  # type: ignore[assignment]
+    try:
+        with torch.inference_mode():
+            module(example)
+    except RuntimeError as error:
+        raise UserError(
+            f"{name} computes parts in fp32 on purpose and cannot be halved as a module "
+            f"({str(error).splitlines()[0]}); use format=onnx half=true"
+        ) from error
+
+
+def _bare_inputs(segmenter: Segmenter, photos: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Normalised pictures; channels that they lack, of clicks, are drawn at random."""
+    channels = next(p for p in segmenter.network.parameters() if p.ndim == 4).shape[1]
+    found: dict[str, np.ndarray] = {}
+    for i, (name, photo) in enumerate(photos.items()):
+        resized = segmenter.geometry.resize_image(photo)
+        batch = torch.tensor(resized).permute(2, 0, 1)[None]
+        values = segmenter.geometry.normalise(batch)[:, :channels]
+        extra = torch.rand(
+            (1, channels - values.shape[1], *values.shape[2:]),
+            generator=torch.Generator().manual_seed(i),
+        )
+        found[name] = torch.cat([values, 255 * extra], dim=1).numpy()
+    return found
+
+
+def _compare(
+    segmenter: Segmenter, request: Request, path: Path, inputs: Mapping[str, np.ndarray]
+) -> Parity:
+    module = _module(segmenter, bare=request.bare)
+    levels = _levels if request.bare else _unchanged
+
+    def graph(array: np.ndarray) -> np.ndarray:
+        with torch.inference_mode():
+            return levels(module(torch.from_numpy(array)).numpy())
+
+    file = open_file(path, request.format)
+    return compare(
+        inputs,
+        lambda array: levels(file(array)),
+        graph,
+        graph if request.bare else segmenter.mask,
+        TOLERANCES[request.precision],
+    )
+
+
+def _levels(logits: np.ndarray) -> np.ndarray:
+    """Logits as grey levels of their sigmoid."""
+    return 255 / (1 + np.exp(-logits.astype(np.float64).clip(-60, 60)))
+
+
+def _unchanged(mask: np.ndarray) -> np.ndarray:
+    return mask
+
+
+__all__ = ["Exported", "Request", "Run", "export"]

@@ -1,0 +1,146 @@
+"""Runs an exported file beside PyTorch on the same pictures, and says how far they are apart."""
+
+import statistics
+import time
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from .formats import Run
+
+_WARM_UP, _RUNS = 1, 5
+
+
+class Tolerance(NamedTuple):
+    """What still counts as the same, in grey levels of 255.
+
+    graph_max, graph_mean: The file against the same graph in PyTorch.
+    python_mean: The file against `Segmenter.mask`, whose resize kernels are others.
+    """
+
+    graph_max: float
+    graph_mean: float
+    python_mean: float
+
+
+# A level of rounding at full precision; half has 11 bits, int8 a scale for each channel.
+TOLERANCES: dict[str, Tolerance] = {
+    "full": Tolerance(2, 0.1, 1),
+    "half": Tolerance(16, 1, 2),
+    "int8": Tolerance(255, 8, 8),
+}
+
+
+class Row(NamedTuple):
+    """One picture: differences in grey levels, times in milliseconds."""
+
+    name: str
+    size: str
+    graph_max: float
+    graph_mean: float
+    python_max: float
+    python_mean: float
+    file_ms: float
+    python_ms: float
+
+    def within(self, tolerance: Tolerance) -> bool:
+        return (
+            self.graph_max <= tolerance.graph_max
+            and self.graph_mean <= tolerance.graph_mean
+            and self.python_mean <= tolerance.python_mean
+        )
+
+
+class Parity(NamedTuple):
+    """The comparison on all pictures."""
+
+    rows: list[Row]
+    tolerance: Tolerance
+
+    @property
+    def passed(self) -> bool:
+        return all(row.within(self.tolerance) for row in self.rows)
+
+    def to_dict(self) -> dict[str, Any]:
+        return {
+            "passed": self.passed,
+            "tolerance": self.tolerance._asdict(),
+            "pictures": [row._asdict() for row in self.rows],
+        }
+
+
+def compare(
+    inputs: Mapping[str, np.ndarray], file: Run, graph: Run, python: Run, tolerance: Tolerance
+) -> Parity:
+    """Compare grey levels of an exported file, its graph in PyTorch, and the Python API.
+
+    Args:
+        inputs: What all three are called with, by name.
+        file: The exported file.
+        graph: The exported module in PyTorch, full precision.
+        python: What predict.py does.
+
+    Raises:
+        ValueError: Nothing to compare on.
+    """
+    if not inputs:
+        raise ValueError("parity needs at least one picture")
+    rows = [_row(name, array, file, graph, python) for name, array in inputs.items()]
+    return Parity(rows, tolerance)
+
+
+def _row(name: str, array: np.ndarray, file: Run, graph: Run, python: Run) -> Row:
+    found, file_ms = _timed(lambda: file(array))
+    reference, python_ms = _timed(lambda: python(array))
+    to_graph, to_python = (_difference(found, other) for other in (graph(array), reference))
+    shape = "×".join(str(side) for side in array.shape)
+    return Row(name, shape, *to_graph, *to_python, file_ms, python_ms)
+
+
+def _difference(a: np.ndarray, b: np.ndarray) -> tuple[float, float]:
+    """Largest and mean difference; maps of different shapes or with NaN are as far as can be."""
+    if a.shape != b.shape:
+        return float("inf"), float("inf")
+    gap = np.abs(a.astype(np.float64) - b.astype(np.float64))
+    if not np.isfinite(gap).all():
+        return float("inf"), float("inf")
+    return float(gap.max()), float(gap.mean())
+
+
+def _timed(run: Callable[[], np.ndarray]) -> tuple[np.ndarray, float]:
+    """The result, and the median time of a call in milliseconds."""
+    for _ in range(_WARM_UP):
+        result = run()
+    times = []
+    for _ in range(_RUNS):
+        start = time.perf_counter()
+        run()
+        times.append((time.perf_counter() - start) * 1000)
+    return result, statistics.median(times)
+
+
+def markdown(parity: Parity, metadata: Mapping[str, str], file: str) -> str:
+    """The report of an export."""
+    verdict = "passed" if parity.passed else "FAILED"
+    limit = parity.tolerance
+    lines = [
+        f"# {file}: parity {verdict}",
+        "",
+        "Differences in grey levels of 255. *graph*: the file against the exported module in"
+        " PyTorch. *Python*: the file against `Segmenter.mask`, whose resize kernels differ by"
+        " rounding. Times are medians on this machine's CPU.",
+        "",
+        f"Allowed: graph max {limit.graph_max:g}, graph mean {limit.graph_mean:g},"
+        f" Python mean {limit.python_mean:g}.",
+        "",
+        "| picture | size | graph max | mean | Python max | mean | file ms | Python ms |",
+        "|---|---|---:|---:|---:|---:|---:|---:|",
+    ]
+    for row in parity.rows:
+        gaps = f"{row.graph_max:.3g} | {row.graph_mean:.4f} | {row.python_max:.3g}"
+        times = f"{row.file_ms:.0f} | {row.python_ms:.0f}"
+        lines.append(f"| {row.name} | {row.size} | {gaps} | {row.python_mean:.4f} | {times} |")
+    lines += ["", "| metadata | |", "|---|---|"]
+    lines += [f"| {key} | {value} |" for key, value in metadata.items()]
+    return "\n".join(lines) + "\n"
