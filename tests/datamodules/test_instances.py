@@ -207,5 +207,5 @@ def test_a_root_must_be_given() -> None:
         geometry=DEXTR,
         prompts=ExtremePoints(),
     )
-    with pytest.raises(UserError, match="data.root=DIR"):
+    with pytest.raises(UserError, match=r"data\.root=DIR"):
         module.setup("fit")
