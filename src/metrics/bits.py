@@ -63,8 +63,8 @@ def grow_square(words: Words, width: int, radius: int) -> Words:
     """Dilate by the square of side `2 * radius + 1`."""
     result = grow_convex(words, width, np.array([radius]))
     radius, reach = min(radius, len(words) - 3), 0  # no farther than to the last row
-    while reach < radius:  # double the reach as long as the steps leave no gap
-        step = min(radius - reach, 2 * reach + 1)
+    while reach < radius:
+        step = min(radius - reach, reach + 1)  # larger ones would go by way of rows outside
         rows = result[1:-1].copy()
         result[1 + step : -1] |= rows[:-step]
         result[1 : -1 - step] |= rows[step:]
