@@ -79,6 +79,7 @@ class _Image:
 
     def __post_init__(self) -> None:
         self._curves: dict[bool, Curves] = {}
+        self._adaptive: dict[bool, Counts] = {}
 
     def curves(self, raw: bool) -> Curves:
         if raw not in self._curves:
@@ -87,7 +88,10 @@ class _Image:
 
     def adaptive(self, raw: bool) -> Counts:
         """Pixels `(2, 1)` that the adaptive threshold turns on."""
-        return adaptive_counts(self.pair, self.curves(raw).levels)[:, None]
+        if raw not in self._adaptive:
+            counts = adaptive_counts(self.pair, self.curves(raw).levels)
+            self._adaptive[raw] = counts[:, None]
+        return self._adaptive[raw]
 
     @cached_property
     def outside_void(self) -> Counts:

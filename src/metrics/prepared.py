@@ -92,10 +92,11 @@ def threshold_counts(histogram: Counts, levels: Levels) -> Counts:
 def adaptive_counts(pair: Prepared, levels: Levels) -> Counts:
     """Pixels `(2,)`, background and foreground, at or above twice the mean value, at most 1."""
     total = pair.histogram.sum(axis=0)
-    threshold = min(2 * float(total @ levels) / pair.truth.size, 1.0)
+    threshold = 2 * float(total @ levels) / pair.truth.size
     if np.any((total > 0) & (np.abs(levels - threshold) < 1e-9)):
         # A level at the threshold itself: the last bit of the mean decides, so take PySODMetrics'.
-        threshold = min(2 * float(levels[pair.prediction].mean()), 1.0)
+        threshold = 2 * float(levels[pair.prediction].mean())
+    threshold = min(threshold, 1.0)
     return np.asarray(pair.histogram[:, levels >= threshold].sum(axis=1))
 
 
