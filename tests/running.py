@@ -57,8 +57,10 @@ def folder_data(root: Path) -> list[str]:
     ]
 
 
-def start(script: str, overrides: Sequence[str], cwd: Path) -> subprocess.Popen[str]:
-    """Start a door in `cwd`, where its `logs` go."""
+def start(
+    script: str, overrides: Sequence[str], cwd: Path, **variables: str
+) -> subprocess.Popen[str]:
+    """Start a door in `cwd`, where its `logs` go, with environment variables added."""
     environment = {
         **os.environ,
         "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")]),
@@ -67,6 +69,7 @@ def start(script: str, overrides: Sequence[str], cwd: Path) -> subprocess.Popen[
     }
     for name in ("RANK", "LOCAL_RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT", "NODE_RANK"):
         environment.pop(name, None)
+    environment |= variables
     return subprocess.Popen(
         [sys.executable, str(ROOT / script), *overrides],
         cwd=cwd,

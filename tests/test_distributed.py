@@ -1,11 +1,12 @@
 """Several processes: each image counted once, the same numbers to the bit, each job run once."""
 
 import json
+import socket
 from pathlib import Path
 
 import pytest
 
-from tests.running import TINY, folder_data, only_run, run
+from tests.running import TINY, folder_data, only_run, run, start
 
 
 @pytest.fixture(scope="module")
@@ -51,6 +52,30 @@ def test_two_processes_train_together(root: Path, tmp_path: Path) -> None:
     folder = only_run(tmp_path / "logs")
     assert json.loads((folder / "provenance.json").read_text())["images"] == {"test": 7}
     # 10 images, 2 processes, batches of 2: two steps of four images, and two left out.
+    assert list((folder / "checkpoints").glob("recent-0000002.ckpt"))
+
+
+@pytest.mark.slow
+def test_two_nodes_train_together(root: Path, tmp_path: Path) -> None:
+    """Two machines, played by two commands on the loopback address, as a scheduler starts them."""
+    command = [
+        *TINY,
+        *folder_data(root),
+        "trainer.num_nodes=2",
+        "model.epochs=1",
+        f"hydra.run.dir={tmp_path}/logs/both/nodes",
+    ]
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = str(probe.getsockname()[1])
+    address = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
+    nodes = [
+        start("train.py", command, tmp_path, NODE_RANK=str(rank), **address) for rank in (0, 1)
+    ]
+    outputs = [node.communicate(timeout=280)[0] for node in nodes]
+    assert [node.returncode for node in nodes] == [0, 0], outputs
+    folder = only_run(tmp_path / "logs")
+    assert json.loads((folder / "provenance.json").read_text())["images"] == {"test": 7}
     assert list((folder / "checkpoints").glob("recent-0000002.ckpt"))
 
 
