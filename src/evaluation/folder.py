@@ -1,10 +1,12 @@
 """Scores the pairs of two folders on all cores, skipping what an earlier run finished."""
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
 from typing import Literal
 
 import cv2
@@ -67,6 +69,7 @@ def score_pairs(
     journal: Journal,
     resize: Resize = None,
     workers: int | None = None,
+    skeletons: Path | None = None,
 ) -> Scored:
     """Score every pair, and write each into the journal as soon as it is done.
 
@@ -76,6 +79,7 @@ def score_pairs(
         journal: Of this output folder.
         resize: `prediction` to bring maps of another size to the truth's.
         workers: Processes; None for one per core.
+        skeletons: Folder that keeps the skeletons of truths.
     """
     scored, keys = Scored(), {}
     with ThreadPoolExecutor(READERS) as threads:
@@ -87,9 +91,10 @@ def score_pairs(
             else:
                 scored.scores[pair], scored.notices[pair] = earlier
     scored.reused = len(scored.scores)
+    job = partial(score_files, metrics=list(metrics), resize=resize, skeletons=skeletons)
     with _progress() as bar:
         task = bar.add_task("scoring", total=len(pairs), completed=scored.reused)
-        for pair, outcome in _outcomes(list(keys), list(metrics), resize, workers):
+        for pair, outcome in _outcomes(list(keys), job, workers):
             bar.advance(task)
             if isinstance(outcome, list):
                 scored.problems += outcome
@@ -100,7 +105,9 @@ def score_pairs(
     return scored
 
 
-def score_files(pair: Pair, metrics: Sequence[str], resize: Resize) -> Outcome | list[Problem]:
+def score_files(
+    pair: Pair, metrics: Sequence[str], resize: Resize, skeletons: Path | None = None
+) -> Outcome | list[Problem]:
     """Read and score one pair: its score and notices, or what kept it from being scored."""
     maps, problems = _read(pair, resize)
     if maps is None:
@@ -112,20 +119,20 @@ def score_files(pair: Pair, metrics: Sequence[str], resize: Resize) -> Outcome |
         notices.append(RESIZED)
     if is_soft(truth):
         notices.append(SOFT)
-    return score_pair(prediction, truth, metrics), notices
+    return score_pair(prediction, truth, metrics, skeletons=skeletons), notices
 
 
 def _outcomes(
-    pairs: list[Pair], metrics: list[str], resize: Resize, workers: int | None
+    pairs: list[Pair], job: Callable[[Pair], Outcome | list[Problem]], workers: int | None
 ) -> Iterator[tuple[Pair, Outcome | list[Problem]]]:
     """Each pair with its outcome, as they come."""
     processes = min(workers or cores(), max(1, len(pairs) // IN_PLACE))
     if processes == 1:
-        yield from ((pair, score_files(pair, metrics, resize)) for pair in pairs)
+        yield from ((pair, job(pair)) for pair in pairs)
         return
     workforce = pool(processes)
     futures: dict[Future[Outcome | list[Problem]], Pair] = {
-        workforce.submit(score_files, pair, metrics, resize): pair for pair in pairs
+        workforce.submit(job, pair): pair for pair in pairs
     }
     try:
         for future in as_completed(futures):

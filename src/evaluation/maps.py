@@ -1,5 +1,6 @@
 """`evaluate.py maps=DIR truth=DIR`: from two folders to tables, with an exit code."""
 
+import os
 import sys
 from collections import Counter
 from collections.abc import Sequence
@@ -122,7 +123,9 @@ def _score(request: _Request) -> Scored | list[Problem]:
     try:
         with FileLock(output / ".lock", timeout=0):
             journal = Journal(output / JOURNAL)
-            scored = score_pairs(pairs, request.metrics, journal, request.resize, request.workers)
+            scored = score_pairs(
+                pairs, request.metrics, journal, request.resize, request.workers, _skeletons()
+            )
     except Timeout:
         raise UserError(f"another evaluation is writing to {output}") from None
     if scored.reused:
@@ -132,6 +135,11 @@ def _score(request: _Request) -> Scored | list[Problem]:
     if not scored.scores:
         raise UserError("no image could be scored")
     return scored
+
+
+def _skeletons() -> Path:
+    """Where skeletons of truths are kept, for all evaluations: they depend on the truth alone."""
+    return Path(os.environ.get("FINECUT_CACHE", "cache")) / "skeletons"
 
 
 def _report(request: _Request, scored: Scored) -> Report:

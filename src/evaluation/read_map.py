@@ -54,7 +54,8 @@ def map_size(path: Path) -> tuple[int, int]:
 
 def is_soft(grey: npt.NDArray[np.uint8]) -> bool:
     """Whether a truth has values between 0 and 255, so that > 128 decides."""
-    return not bool(np.isin(grey, (0, 255)).all())
+    # Plus one, 255 and 0 are 0 and 1; this takes a sixtieth of the time of np.isin.
+    return bool(((grey + np.uint8(1)) & np.uint8(0xFE)).any())
 
 
 def _holds_floats(path: Path) -> bool:

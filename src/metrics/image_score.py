@@ -12,7 +12,7 @@ from src.errors import UserError
 
 from . import interactive
 from ._levels import Levels
-from ._pair import Grey
+from ._pair import Grey, Mask
 from .e_measure import enhanced_alignment
 from .f_measure import f_of, f_of_dis, precision_recall, precision_recall_dis
 from .iou import intersection_over_union
@@ -75,7 +75,7 @@ class _Image:
 
     pair: Prepared
     void: Grey | None
-    skeletons: Path | None
+    skeletons: Path | None  # folder that keeps them
 
     def __post_init__(self) -> None:
         self._curves: dict[bool, Curves] = {}
@@ -100,8 +100,13 @@ class _Image:
         return interactive.histogram_outside(self.void, self.pair.prediction, self.pair.truth)
 
     @cached_property
-    def skeleton(self) -> npt.NDArray[np.bool_] | None:
-        return None
+    def skeleton(self) -> Mask | None:
+        """The truth's, from the folder; None where there is none and the measure makes its own."""
+        if self.skeletons is None:
+            return None
+        from .skeleton_cache import SkeletonCache
+
+        return SkeletonCache(self.skeletons)(self.pair.truth)
 
 
 def score_pair(

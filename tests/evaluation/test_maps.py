@@ -18,10 +18,17 @@ from src.evaluation.maps import FAULTY_FILES, OK, WRONG_COMMAND, evaluate_maps
 from src.metrics.image_score import score_pair
 from src.metrics.summary import summarise
 from tests.golden_data import SHARED, needs_shared
-from tests.metrics.maps import make_pair
+from tests.metrics.numbered_pairs import make_pair
 
 NAMES = ["mae", "s_measure", "max_f", "max_f_dis", "mba", "hce"]
 ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Skeletons go to a folder of the test's own."""
+    monkeypatch.setenv("FINECUT_CACHE", str(tmp_path / "cache"))
+    return tmp_path / "cache"
 
 
 def write_maps(root: Path, count: int, first: int = 0) -> tuple[Path, Path]:
@@ -175,9 +182,9 @@ def test_finished_images_are_not_scored_again(
     scored: list[str] = []
     original = scoring.score_files
 
-    def watch(pair, *args):  # type: ignore[no-untyped-def]
+    def watch(pair, **options):  # type: ignore[no-untyped-def]
         scored.append(pair.name)
-        return original(pair, *args)
+        return original(pair, **options)
 
     monkeypatch.setattr(scoring, "score_files", watch)
     assert evaluate_maps(maps, truth, output, NAMES) == OK
@@ -191,6 +198,16 @@ def test_finished_images_are_not_scored_again(
 
     assert evaluate_maps(maps, truth, output, ["mae_raw"]) == OK  # another protocol
     assert len(scored) == 2 + 6
+
+
+def test_skeletons_of_truths_are_kept(tmp_path: Path, cache: Path) -> None:
+    maps, truth = write_maps(tmp_path, 3)
+    assert evaluate_maps(maps, truth, tmp_path / "a", ["hce"]) == OK
+    kept = {path: path.stat().st_mtime_ns for path in (cache / "skeletons").glob("*.npy")}
+    assert len(kept) == 3
+    assert evaluate_maps(maps, truth, tmp_path / "b", ["hce"]) == OK
+    assert {path: path.stat().st_mtime_ns for path in (cache / "skeletons").glob("*")} == kept
+    assert read(tmp_path / "a") == read(tmp_path / "b") == {"SET": expected(3, ["hce"])}
 
 
 @pytest.mark.slow

@@ -5,7 +5,7 @@ import pytest
 from src.errors import UserError
 from src.metrics import score_image
 from src.metrics.protocol import PROTOCOLS, describe, higher_is_better, require_same
-from tests.metrics.maps import make_pair
+from tests.metrics.numbered_pairs import make_pair
 
 OF_CLICKS = {"noc85", "noc90"}
 

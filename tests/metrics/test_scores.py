@@ -29,7 +29,7 @@ from src.metrics import (
     score_image,
 )
 from src.metrics.protocol import describe
-from tests.metrics.maps import make_pair
+from tests.metrics.numbered_pairs import make_pair
 
 NAMES = ["mae", "s_measure", "max_f", "mean_f", "adp_f", "max_f_dis", "max_f_dis_255", "max_e"]
 NAMES += ["mba", "hce", "iou", "weighted_f_raw"]
