@@ -220,7 +220,7 @@ class InstanceDataModule(SegmentationDataModule):
         val: MakeSource | None,
         test: Mapping[str, MakeSource] | None,
         geometry: Geometry,
-        prompts: Prompts,
+        prompts: Prompts | None,
         augment: Augmentation | None = None,
         batch_size: int = 5,
         num_workers: int | None = None,
@@ -243,7 +243,7 @@ class InstanceDataModule(SegmentationDataModule):
         """List the objects: for `fit` of all sets, so that the test cannot fail late."""
         if stage != "test" and self.train_set is None and self.train is not None:
             self.train_set = InstanceDataset(
-                self._made(self.train), self.geometry, self.prompts, self.augment, self.seed
+                self._made(self.train), self.geometry, self._prompts(), self.augment, self.seed
             )
         if stage != "test" and self.val_set is None and self.val is not None:
             self.val_set = self._evaluated(self.val)
@@ -252,7 +252,12 @@ class InstanceDataModule(SegmentationDataModule):
                 self.test_sets[name] = self._evaluated(make)
 
     def _evaluated(self, make: MakeSource) -> InstanceDataset:
-        return InstanceDataset(self._made(make), self.geometry, self.prompts, evaluate=True)
+        return InstanceDataset(self._made(make), self.geometry, self._prompts(), evaluate=True)
+
+    def _prompts(self) -> Prompts:
+        if self.prompts is None:
+            raise UserError("these are objects to click on; choose model=dextr, iog or iog_refine")
+        return self.prompts
 
     def _made(self, make: MakeSource) -> InstanceSource:
         if self.root is None:

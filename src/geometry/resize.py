@@ -5,21 +5,24 @@
   fastest of all.
 - `opencv_cubic`: bicubic without antialiasing (DEXTR's crops).
 - `pillow`: bilinear with antialiasing when shrinking (InSPyReNet).
+- `opencv_nearest`: the pixel at or before the place (DEXTR's masks).
+- `nearest`: the pixel whose centre is nearest, as Pillow's (InSPyReNet's masks).
 - `area`: averages the covered pixels; nobody's paper, the least aliasing for one's own data.
 """
 
-from typing import Literal
+from typing import Literal, get_args
 
 import cv2
 import numpy as np
 from PIL import Image
 
-Kernel = Literal["opencv", "opencv_cubic", "pillow", "area", "nearest"]
-KERNELS: tuple[Kernel, ...] = ("opencv", "opencv_cubic", "pillow", "area", "nearest")
+Kernel = Literal["opencv", "opencv_cubic", "opencv_nearest", "pillow", "area", "nearest"]
+KERNELS: tuple[Kernel, ...] = get_args(Kernel)
 
 _OPENCV_FLAGS = {
     "opencv": cv2.INTER_LINEAR,
     "opencv_cubic": cv2.INTER_CUBIC,
+    "opencv_nearest": cv2.INTER_NEAREST,
     "area": cv2.INTER_AREA,
     "nearest": cv2.INTER_NEAREST_EXACT,  # pixel centres, as Pillow
 }

@@ -139,9 +139,11 @@ def official_constants(network: nn.Module) -> dict[str, Tensor]:
 
 def _translate(network: nn.Module, ours: StateDict, state: StateDict) -> dict[str, str]:
     """The key of `state` for each of ours: our own where the file is ours, else the authors'."""
-    if sum(key in state for key in ours) > len(ours) // 2:
+    theirs = {key: official_name(network, key) for key in ours}
+    # Some names are the same in both: the naming that matches more entries is the file's.
+    if sum(key in state for key in ours) > sum(key in state for key in theirs.values()):
         return {key: key for key in ours}
-    return {key: official_name(network, key) for key in ours}
+    return theirs
 
 
 def _mismatch(

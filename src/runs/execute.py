@@ -35,6 +35,11 @@ def execute(folder: Path) -> None:
     lightning.seed_everything(cfg.seed, workers=True, verbose=False)
     datamodule = build(cfg.data)
     datamodule.setup("fit" if cfg.fit else "test")  # every bad file is found here
+    if "prompt" in cfg.model.inputs and cfg.data.get("prompts") is None:
+        raise UserError(
+            f"model={cfg.model.name} is guided by clicks and needs objects to click on: "
+            "data=pascal_sbd, coco_instances or objects"
+        )
     if cfg.fit:
         obtain_teacher(cfg, folder)
     module = build_module(cfg)

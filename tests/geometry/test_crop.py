@@ -16,7 +16,7 @@ from src.geometry.crop import (
     crop,
     paste_back,
 )
-from src.geometry.resize import KERNELS, resize
+from src.geometry.resize import resize
 from tests.golden_data import arrays, needs_shared
 
 ITEM = "12_dextr_iog_helpers"
@@ -71,11 +71,6 @@ def test_crops_and_resizes_are_the_authors(
 
 
 @needs_shared
-@pytest.mark.xfail(
-    "opencv_nearest" not in KERNELS,
-    reason="`nearest` samples pixel centres, as Pillow; DEXTR's masks need OpenCV's corner rule",
-    strict=True,
-)
 @pytest.mark.parametrize("case", CASES)
 @pytest.mark.parametrize("relax", [10, 50])
 def test_masks_are_resized_as_dextrs_authors_do(
