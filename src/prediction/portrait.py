@@ -56,15 +56,10 @@ def surroundings(
 ) -> tuple[int, int, int, int]:
     """Top, bottom, left and right of what is kept around a face, within an image of `size`."""
     x, y, width, height = box
-    top, bottom = y - _ABOVE * height, y + (1 + _BELOW) * height
-    half = max(bottom - top, (1 + 2 * _SIDE) * width) / 2
-    middle_x, middle_y = x + width / 2, (top + bottom) / 2
-    return (
-        max(0, round(middle_y - half)),
-        min(size[0], round(middle_y + half)),
-        max(0, round(middle_x - half)),
-        min(size[1], round(middle_x + half)),
-    )
+    side = round(max((1 + _ABOVE + _BELOW) * height, (1 + 2 * _SIDE) * width))
+    top = round(y + (1 + _BELOW - _ABOVE) * height / 2 - side / 2)
+    left = round(x + width / 2 - side / 2)
+    return max(0, top), min(size[0], top + side), max(0, left), min(size[1], left + side)
 
 
 @cache
