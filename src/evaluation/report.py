@@ -153,7 +153,7 @@ def _heading(metric: str) -> str:
 
 
 def _number(value: float) -> str:
-    return "–" if math.isnan(value) else f"{value:.{DIGITS}f}"
+    return "n/a" if math.isnan(value) else f"{value:.{DIGITS}f}"
 
 
 def _or_none(value: float) -> float | None:
@@ -161,7 +161,7 @@ def _or_none(value: float) -> float | None:
 
 
 def _tex(text: str) -> str:
-    return text.replace("_", r"\_").replace("%", r"\%").replace("–", "--")
+    return text.replace("_", r"\_").replace("%", r"\%")
 
 
 def _version() -> str:

@@ -16,14 +16,14 @@ _STRETCHED = "prediction min-max normalised per image"
 _UNSTRETCHED = "prediction v/255, not normalised"
 _AT_128 = "raw prediction > 128"
 _CURVE = "256 thresholds (>=)"
-_F = "F, beta² 0.3"
+_F = "F, beta^2 0.3"
 _E = "E, sum / (N - 1)"
 _MEAN_CURVE = "curves averaged over images, then"
 
 _OF_VALUES = {
     "mae": "mean absolute error; mean over images",
     "s_measure": "S, alpha 0.5, sample variance, an empty quadrant weighs 0; mean over images",
-    "weighted_f": "weighted F, beta² 1; mean over images",
+    "weighted_f": "weighted F, beta^2 1; mean over images",
     "max_f": f"{_F}, {_CURVE}; F {_MEAN_CURVE} max",
     "mean_f": f"{_F}, {_CURVE}; F {_MEAN_CURVE} mean",
     "adp_f": f"{_F}, threshold 2 x mean, at most 1; mean over images",

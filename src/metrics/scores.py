@@ -115,7 +115,10 @@ class Scores(PerImageMetric):
         if self.workers == 0:
             self._keep([(image, score_pair(*job))])
             return
-        self._waiting.append((image, pool(self.workers).submit(score_pair, *job)))
+        try:
+            self._waiting.append((image, pool(self.workers).submit(score_pair, *job)))
+        except BrokenProcessPool as error:
+            raise self._killed(image) from error
         self._collect(all_but=WAITING_PER_WORKER * self.workers)
 
     def _collect(self, all_but: int = 0) -> None:
@@ -126,12 +129,15 @@ class Scores(PerImageMetric):
             try:
                 finished.append((image, future.result()))
             except BrokenProcessPool as error:
-                discard_pool(self.workers)
-                raise RuntimeError(
-                    f"a process that scores images was killed, at image {image} or near it: most "
-                    "often for want of memory, which fewer metrics.workers save"
-                ) from error
+                raise self._killed(image) from error
         self._keep(finished)
+
+    def _killed(self, image: int) -> RuntimeError:
+        discard_pool(self.workers)
+        return RuntimeError(
+            f"a process that scores images was killed, at image {image} or near it: most often "
+            "for want of memory, of which fewer metrics.workers need less"
+        )
 
     def _keep(self, scores: Sequence[tuple[int, ImageScore]]) -> None:
         if scores:

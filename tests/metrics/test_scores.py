@@ -28,6 +28,7 @@ from src.metrics import (
     SMeasure,
     score_image,
 )
+from src.metrics.pool import pool
 from src.metrics.protocol import describe
 from tests.metrics.numbered_pairs import make_pair
 
@@ -140,6 +141,20 @@ def test_worker_reports_its_error() -> None:
     scores.update([np.zeros((4, 5), np.uint8)], [np.zeros((5, 4), np.uint8)], [0])
     with pytest.raises(ValueError, match="prediction is"):
         scores.compute()
+
+
+def test_killed_worker_is_reported_and_replaced() -> None:
+    scores = Scores(["mae"], workers=2)
+    update(scores, [0])
+    scores.compute()
+    for process in list(pool(2)._processes.values()):
+        process.kill()
+        process.join()
+    with pytest.raises(RuntimeError, match="was killed, at image"):
+        update(scores, list(range(1, 20)))
+    scores.reset()
+    update(scores, [0, 1])
+    assert len(scores.per_image()) == 2
 
 
 def test_scoring_imports_no_torch() -> None:
