@@ -4,8 +4,8 @@ A map is a `(H + 2, W + 2)` array of uint64 with one frame of zero words, `W = c
 neighbours are read without asking where the border is. Pixel `x` of a row is bit `x % 64` of word
 `1 + x // 64`. Bits right of the last pixel are zero between calls.
 
-Compiled functions call only compiled functions of their own file, here and in the whole package:
-numba's cache on disk notices no change in other files.
+Compiled functions call only compiled functions of their own file, here and in the whole package,
+as numba's cache on disk notices no change in other files. `ones` alone is called from elsewhere.
 """
 
 import numba
@@ -89,7 +89,8 @@ def _last_word(width: int) -> np.uint64:
 
 
 @numba.njit(cache=True, nogil=True)
-def _ones(word: np.uint64) -> np.uint64:
+def ones(word: np.uint64) -> np.uint64:
+    """Number of set bits of one word."""
     word = word - ((word >> ONE) & np.uint64(0x5555555555555555))
     pairs = np.uint64(0x3333333333333333)
     word = (word & pairs) + ((word >> np.uint64(2)) & pairs)
@@ -102,7 +103,7 @@ def _count(words: Words) -> np.uint64:
     total = np.uint64(0)
     for y in range(words.shape[0]):
         for x in range(words.shape[1]):
-            total += _ones(words[y, x])
+            total += ones(words[y, x])
     return total
 
 

@@ -10,9 +10,10 @@ import numpy as np
 import numpy.typing as npt
 
 from ._pair import FOREGROUND_ABOVE, Grey, Mask, require_map
-from .bits import ONE, TOP, Words, pack, unpack
+from .bits import ONE, PIXELS, TOP, Words, ones, pack, unpack
 
 _FULL = np.uint64(0xFFFFFFFFFFFFFFFF)
+_BATCH = 128
 
 
 def skeletonize(truth: Grey) -> Mask:
@@ -37,32 +38,26 @@ def thin(words: Words) -> None:
 def _thin(words: npt.NDArray[np.uint64], stride: int) -> None:
     # A word can only lose pixels in a pass if it or a word beside it changed since the last pass
     # of the same kind: in that pass itself or in the one between. All others are left alone.
-    queue, due = np.empty(len(words), np.int64), np.zeros(len(words), np.int32)
-    recent, recent_loss = np.empty_like(queue), np.empty_like(words)
-    older, older_loss = np.empty_like(queue), np.empty_like(words)
-    visits = _enqueue_borders(words, stride, due, queue)
-    amount = passes = 0
+    # `recent` and `older` mark these words of the last two passes, one bit for each word.
+    rows = len(words) // stride
+    recent = np.zeros((rows, (stride + PIXELS - 1) // PIXELS), np.uint64)
+    _mark_borders(words, stride, recent)
+    older = recent.copy()
+    queue, losses = np.empty(len(words), np.int64), np.empty_like(words)
+    visits, first = _enqueue(words, stride, recent, queue), True
     while visits > 0:
-        older, recent, older_loss, recent_loss = recent, older, recent_loss, older_loss
-        earlier = amount
-        amount = _removals(words, stride, queue[:visits], passes % 2 == 0, recent, recent_loss)
+        amount = _find_losses(words, stride, queue[:visits], first, losses)
+        older, recent = recent, older
+        recent[:] = 0
         for k in range(amount):
-            words[recent[k]] &= ~recent_loss[k]
-        passes += 1
-        if passes > 1:  # the first pass of the second kind looks at all words of the first again
-            visits = _enqueue(words, stride, older[:earlier], older_loss, due, passes, queue, 0)
-        visits = _enqueue(words, stride, recent[:amount], recent_loss, due, passes, queue, visits)
+            words[queue[k]] &= ~losses[k]
+            _mark(recent, queue[k] // stride, queue[k] % stride, losses[k])
+        visits, first = _enqueue(words, stride, recent | older, queue), not first
 
 
 @numba.njit(cache=True, nogil=True)
-def _enqueue_borders(
-    words: npt.NDArray[np.uint64],
-    stride: int,
-    due: npt.NDArray[np.int32],
-    queue: npt.NDArray[np.int64],
-) -> int:
-    """Queue the words that hold a pixel with an unset neighbour; return how many they are."""
-    amount = 0
+def _mark_borders(words: npt.NDArray[np.uint64], stride: int, marks: Words) -> None:
+    """Mark the words that hold a pixel with an unset neighbour."""
     for i in range(stride, len(words) - stride):
         if words[i] == 0:
             continue
@@ -70,65 +65,97 @@ def _enqueue_borders(
         west = words[i - stride - 1] & words[i - 1] & words[i + stride - 1]
         east = words[i - stride + 1] & words[i + 1] & words[i + stride + 1]
         if column != _FULL or west >> TOP == 0 or east & ONE == 0:
-            due[i] = 1
-            queue[amount] = i
-            amount += 1
-    return amount
+            _mark(marks, i // stride, i % stride, np.uint64(0))
 
 
 @numba.njit(cache=True, nogil=True)
-def _removals(
-    words: npt.NDArray[np.uint64],
-    stride: int,
-    queue: npt.NDArray[np.int64],
-    first: bool,
-    places: npt.NDArray[np.int64],
-    losses: npt.NDArray[np.uint64],
-) -> int:
-    """Write which words lose which pixels in this pass; return how many words do."""
-    amount = 0
-    for k in range(len(queue)):
-        i = queue[k]
-        here, above, below = words[i], words[i - stride], words[i + stride]
-        west = (here << ONE) | (words[i - 1] >> TOP)
-        east = (here >> ONE) | (words[i + 1] << TOP)
-        northwest = (above << ONE) | (words[i - stride - 1] >> TOP)
-        northeast = (above >> ONE) | (words[i - stride + 1] << TOP)
-        southwest = (below << ONE) | (words[i + stride - 1] >> TOP)
-        southeast = (below >> ONE) | (words[i + stride + 1] << TOP)
-        corners = northwest, northeast, southeast, southwest
-        if first:
-            loss = here & _first_pass(above, east, below, west, corners)
-        else:
-            loss = here & _second_pass(above, east, below, west, corners)
-        places[amount] = i
-        losses[amount] = loss
-        amount += loss != 0
-    return amount
+def _mark(marks: Words, y: int, x: int, loss: np.uint64) -> None:
+    """Mark a word and, of those beside it in its row, the ones that see its loss."""
+    row = marks[y]
+    row[x >> 6] |= ONE << np.uint64(x & 63)
+    if loss & ONE:
+        row[(x - 1) >> 6] |= ONE << np.uint64((x - 1) & 63)
+    if loss >> TOP:
+        row[(x + 1) >> 6] |= ONE << np.uint64((x + 1) & 63)
 
 
 @numba.njit(cache=True, nogil=True)
 def _enqueue(
-    words: npt.NDArray[np.uint64],
-    stride: int,
-    places: npt.NDArray[np.int64],
-    losses: npt.NDArray[np.uint64],
-    due: npt.NDArray[np.int32],
-    visit: int,
-    queue: npt.NDArray[np.int64],
-    amount: int,
+    words: npt.NDArray[np.uint64], stride: int, marks: Words, queue: npt.NDArray[np.int64]
 ) -> int:
-    """Append the words that see one of these losses; return the queue's new length."""
-    for k in range(len(places)):
-        start = -1 if losses[k] & ONE else 0
-        stop = 2 if losses[k] >> TOP else 1
-        for row in range(places[k] - stride, places[k] + stride + 1, stride):
-            for i in range(row + start, row + stop):
-                if due[i] != visit and words[i] != 0:
-                    due[i] = visit
+    """Write the words that are marked or lie above or below a marked one; return their number."""
+    amount = 0
+    for y in range(1, len(marks) - 1):
+        for k in range(marks.shape[1]):
+            due = marks[y - 1, k] | marks[y, k] | marks[y + 1, k]
+            while due:
+                lowest = due & (~due + ONE)
+                due ^= lowest
+                i = y * stride + k * PIXELS + np.int64(ones(lowest - ONE))
+                if words[i]:
                     queue[amount] = i
                     amount += 1
     return amount
+
+
+@numba.njit(cache=True, nogil=True)
+def _find_losses(
+    words: npt.NDArray[np.uint64],
+    stride: int,
+    queue: npt.NDArray[np.int64],
+    first: bool,
+    losses: npt.NDArray[np.uint64],
+) -> int:
+    """Which words lose which pixels in this pass: moved to the queue's front; return their number.
+
+    The words themselves stay as they are until all of a pass are known.
+    """
+    near, loss = np.empty(9 * _BATCH, np.uint64), np.empty(_BATCH, np.uint64)
+    amount = 0
+    for start in range(0, len(queue), _BATCH):
+        batch = queue[start : start + _BATCH]
+        _gather(words, stride, batch, near)
+        _apply_rules(near, len(batch), first, loss)
+        for k in range(len(batch)):
+            queue[amount], losses[amount] = batch[k], loss[k]
+            amount += loss[k] != 0
+    return amount
+
+
+@numba.njit(cache=True, nogil=True)
+def _gather(
+    words: npt.NDArray[np.uint64],
+    stride: int,
+    batch: npt.NDArray[np.int64],
+    near: npt.NDArray[np.uint64],
+) -> None:
+    """Collect the words and the eight around each, one kind after the other."""
+    for k in range(len(batch)):
+        i = batch[k]
+        for row in range(3):
+            centre = i + (row - 1) * stride
+            near[k + (3 * row) * _BATCH] = words[centre - 1]
+            near[k + (3 * row + 1) * _BATCH] = words[centre]
+            near[k + (3 * row + 2) * _BATCH] = words[centre + 1]
+
+
+@numba.njit(cache=True, nogil=True)
+def _apply_rules(
+    near: npt.NDArray[np.uint64], amount: int, first: bool, loss: npt.NDArray[np.uint64]
+) -> None:
+    # nothing but bit operations on consecutive words, so that the compiler works on several at once
+    for k in range(amount):
+        n, here, s = near[k + _BATCH], near[k + 4 * _BATCH], near[k + 7 * _BATCH]
+        w = (here << ONE) | (near[k + 3 * _BATCH] >> TOP)
+        e = (here >> ONE) | (near[k + 5 * _BATCH] << TOP)
+        nw = (n << ONE) | (near[k] >> TOP)
+        ne = (n >> ONE) | (near[k + 2 * _BATCH] << TOP)
+        sw = (s << ONE) | (near[k + 6 * _BATCH] >> TOP)
+        se = (s >> ONE) | (near[k + 8 * _BATCH] << TOP)
+        if first:
+            loss[k] = here & _first_pass(n, e, s, w, (nw, ne, se, sw))
+        else:
+            loss[k] = here & _second_pass(n, e, s, w, (nw, ne, se, sw))
 
 
 # The two tables as Boolean functions: one line for each set of direct neighbours that are set (and
