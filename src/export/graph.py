@@ -20,7 +20,8 @@ _KERNELS: dict[str, tuple[str, bool]] = {  # torch's mode, antialiasing
     "opencv_cubic": ("bicubic", False),
     "pillow": ("bilinear", True),
     "area": ("bilinear", True),
-    "nearest": ("nearest", False),
+    "opencv_nearest": ("nearest", False),
+    "nearest": ("nearest-exact", False),
 }
 
 

@@ -10,16 +10,19 @@ import numpy as np
 from .formats import Run
 
 _WARM_UP, _RUNS = 1, 5
+_FARTHEST = (float("inf"),) * 3
 
 
 class Tolerance(NamedTuple):
     """What still counts as the same, in grey levels of 255.
 
-    graph_max, graph_mean: The file against the same graph in PyTorch.
+    graph_p99, graph_mean: The file against the same graph in PyTorch: all pixels but one in a
+        hundred, since a resized grey level that lies between two may fall to either, and a steep
+        network shows it; and the mean.
     python_mean: The file against `Segmenter.mask`, whose resize kernels are others.
     """
 
-    graph_max: float
+    graph_p99: float
     graph_mean: float
     python_mean: float
 
@@ -27,7 +30,7 @@ class Tolerance(NamedTuple):
 # A level of rounding at full precision; half has 11 bits, int8 a scale for each channel.
 TOLERANCES: dict[str, Tolerance] = {
     "full": Tolerance(2, 0.1, 1),
-    "half": Tolerance(16, 1, 2),
+    "half": Tolerance(8, 1, 2),
     "int8": Tolerance(255, 8, 8),
 }
 
@@ -38,15 +41,17 @@ class Row(NamedTuple):
     name: str
     size: str
     graph_max: float
+    graph_p99: float
     graph_mean: float
     python_max: float
+    python_p99: float
     python_mean: float
     file_ms: float
     python_ms: float
 
     def within(self, tolerance: Tolerance) -> bool:
         return (
-            self.graph_max <= tolerance.graph_max
+            self.graph_p99 <= tolerance.graph_p99
             and self.graph_mean <= tolerance.graph_mean
             and self.python_mean <= tolerance.python_mean
         )
@@ -98,14 +103,14 @@ def _row(name: str, array: np.ndarray, file: Run, graph: Run, python: Run) -> Ro
     return Row(name, shape, *to_graph, *to_python, file_ms, python_ms)
 
 
-def _difference(a: np.ndarray, b: np.ndarray) -> tuple[float, float]:
-    """Largest and mean difference; maps of different shapes or with NaN are as far as can be."""
+def _difference(a: np.ndarray, b: np.ndarray) -> tuple[float, float, float]:
+    """Largest, 99th percentile and mean; other shapes and NaN are as far apart as can be."""
     if a.shape != b.shape:
-        return float("inf"), float("inf")
+        return _FARTHEST
     gap = np.abs(a.astype(np.float64) - b.astype(np.float64))
     if not np.isfinite(gap).all():
-        return float("inf"), float("inf")
-    return float(gap.max()), float(gap.mean())
+        return _FARTHEST
+    return float(gap.max()), float(np.percentile(gap, 99)), float(gap.mean())
 
 
 def _timed(run: Callable[[], np.ndarray]) -> tuple[np.ndarray, float]:
@@ -131,16 +136,18 @@ def markdown(parity: Parity, metadata: Mapping[str, str], file: str) -> str:
         " PyTorch. *Python*: the file against `Segmenter.mask`, whose resize kernels differ by"
         " rounding. Times are medians on this machine's CPU.",
         "",
-        f"Allowed: graph max {limit.graph_max:g}, graph mean {limit.graph_mean:g},"
+        f"Allowed: graph p99 {limit.graph_p99:g}, graph mean {limit.graph_mean:g},"
         f" Python mean {limit.python_mean:g}.",
         "",
-        "| picture | size | graph max | mean | Python max | mean | file ms | Python ms |",
-        "|---|---|---:|---:|---:|---:|---:|---:|",
+        "| picture | size | graph max | p99 | mean | Python max | p99 | mean "
+        "| file ms | Python ms |",
+        "|---|---|" + "---:|" * 8,
     ]
     for row in parity.rows:
-        gaps = f"{row.graph_max:.3g} | {row.graph_mean:.4f} | {row.python_max:.3g}"
+        graph = f"{row.graph_max:.3g} | {row.graph_p99:.3g} | {row.graph_mean:.4f}"
+        python = f"{row.python_max:.3g} | {row.python_p99:.3g} | {row.python_mean:.4f}"
         times = f"{row.file_ms:.0f} | {row.python_ms:.0f}"
-        lines.append(f"| {row.name} | {row.size} | {gaps} | {row.python_mean:.4f} | {times} |")
+        lines.append(f"| {row.name} | {row.size} | {graph} | {python} | {times} |")
     lines += ["", "| metadata | |", "|---|---|"]
     lines += [f"| {key} | {value} |" for key, value in metadata.items()]
     return "\n".join(lines) + "\n"
