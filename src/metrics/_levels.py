@@ -19,3 +19,18 @@ def min_max_levels(prediction: Grey) -> Levels:
     if low == high:
         return values
     return np.asarray(np.clip((values - low) / (high - low), 0.0, 1.0))
+
+
+def levels_or_min_max(levels: Levels | None, prediction: Grey) -> Levels:
+    """The given table, or that of `min_max_levels` without one.
+
+    Raises:
+        ValueError: the table has not 256 entries.
+    """
+    if levels is None:
+        return min_max_levels(prediction)
+    if levels.shape != (256,):
+        raise ValueError(
+            f"levels must hold a value for each of 256 grey levels, not {levels.shape}"
+        )
+    return np.asarray(levels, np.float64)

@@ -77,12 +77,13 @@ def _error_blocks(prediction: Grey, distances: Distances, misses: Floats) -> Blo
     height, width = prediction.shape
     blocks = np.zeros((height, (width + _BLOCK - 1) // _BLOCK), np.bool_)
     for y in range(height):
-        grey, apart, found = prediction[y], distances[y], blocks[y]
-        for block in range(len(found)):
-            errors = 0
-            for x in range(block * _BLOCK, min((block + 1) * _BLOCK, width)):
-                errors += (apart[x] == 0) & (grey[x] != perfect)
-            found[block] = errors > 0
+        for block in range(blocks.shape[1]):
+            columns = slice(block * _BLOCK, min((block + 1) * _BLOCK, width))
+            grey, apart = prediction[y, columns], distances[y, columns]
+            found = np.uint8(0)
+            for x in range(len(grey)):
+                found |= np.uint8(apart[x] == 0) & np.uint8(grey[x] != perfect)
+            blocks[y, block] = found != 0
     return blocks
 
 
@@ -121,11 +122,12 @@ def _write_errors(
 ) -> None:
     """Write what smoothing the columns start to stop reads: `errors[x + 3]` belongs to column x."""
     first, last = max(start - _REACH, 0), min(stop + _REACH, prediction.shape[1])
-    grey, apart = prediction[y], distances[y]
-    for x in range(first, last):
-        errors[_REACH + x] = misses[grey[x]] if apart[x] == 0 else 0.0
-    _nearest_columns(apart, first, last, squares, keys)
-    _copy_errors(prediction, distances, misses, y, first, last, keys, errors)
+    grey, apart = prediction[y, first:last], distances[y, first:last]
+    result = errors[_REACH + first : _REACH + last]
+    for x in range(len(grey)):
+        result[x] = misses[grey[x]] if apart[x] == 0 else 0.0
+    _nearest_columns(distances[y], first, last, squares, keys)
+    _copy_errors(prediction, distances, misses, y, first, keys[first:last], result)
 
 
 @numba.njit(cache=True, nogil=True)
@@ -155,20 +157,20 @@ def _copy_errors(
     misses: Floats,
     y: int,
     first: int,
-    last: int,
     keys: Keys,
     errors: Floats,
 ) -> None:
     """Give background pixels that smoothing can reach the error of their nearest foreground."""
-    for x in range(first, last):
-        if distances[y, x] == 0 or keys[x] >= _TOO_FAR:
+    for k in range(len(keys)):
+        key = np.int64(keys[k])
+        if key < 16 or key >= _TOO_FAR:  # foreground itself, or too far from any
             continue
-        column = x + np.int64(keys[x] & 15) - _SIDE
+        column = first + k + (key & 15) - _SIDE
         apart = np.int64(distances[y, column])
         row = y - apart  # of two equally near rows the lower index, as SciPy's transform does
         if row < 0 or distances[row, column] != 0:
             row = y + apart
-        errors[_REACH + x] = misses[prediction[row, column]]
+        errors[k] = misses[prediction[row, column]]
 
 
 @numba.njit(cache=True, nogil=True)
@@ -176,9 +178,11 @@ def _smooth_along_x(
     errors: Floats, smoothing: Floats, start: int, stop: int, smoothed: Floats
 ) -> None:
     far, mid, near, centre = smoothing[0], smoothing[1], smoothing[2], smoothing[3]
-    for x in range(start, stop):
-        value = far * (errors[x] + errors[x + 6]) + mid * (errors[x + 1] + errors[x + 5])
-        smoothed[x] = value + near * (errors[x + 2] + errors[x + 4]) + centre * errors[x + 3]
+    a, b, c = errors[start:stop], errors[start + 1 :], errors[start + 2 :]
+    d, e, f, g = errors[start + 3 :], errors[start + 4 :], errors[start + 5 :], errors[start + 6 :]
+    result = smoothed[start:stop]
+    for x in range(len(a)):
+        result[x] = far * (a[x] + g[x]) + mid * (b[x] + f[x]) + near * (c[x] + e[x]) + centre * d[x]
 
 
 @numba.njit(cache=True, nogil=True, fastmath={"reassoc", "contract", "nsz"})

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from ._levels import Levels, min_max_levels
+from ._levels import Levels, levels_or_min_max
 from ._pair import FOREGROUND_ABOVE, Grey, require_pair
 from .bits import Words, complement, count, grow_convex, grow_cross, grow_square, pack
 
@@ -75,11 +75,11 @@ def boundary_iou_curve(
 
     Raises:
         TypeError: a map is not uint8.
-        ValueError: the maps are not two-dimensional or their sizes differ.
+        ValueError: the maps are not two-dimensional, their sizes differ, or `levels`
+            is not `(256,)`.
     """
     require_pair(prediction, truth)
-    values = min_max_levels(prediction) if levels is None else levels
-    grey = (values * 255).astype(np.uint8)[prediction]
+    grey = (levels_or_min_max(levels, prediction) * 255).astype(np.uint8)[prediction]
     side = 2 * _thickness(truth.shape) + 1
     square = np.ones((side, side), np.uint8)
     ours = grey - cv2.erode(grey, square, borderType=cv2.BORDER_CONSTANT, borderValue=0)

@@ -8,7 +8,7 @@ from functools import cache
 
 import numpy as np
 
-from ._levels import Levels, min_max_levels
+from ._levels import Levels, levels_or_min_max
 from ._pair import FOREGROUND_ABOVE, Grey, require_pair
 from ._weighted_background import FAR, Floats, background_error, column_distances
 from ._weighted_foreground import foreground_error
@@ -27,13 +27,14 @@ def weighted_f(prediction: Grey, truth: Grey, *, levels: Levels | None = None) -
 
     Raises:
         TypeError: a map is not uint8.
-        ValueError: the maps are not two-dimensional or their sizes differ.
+        ValueError: the maps are not two-dimensional, their sizes differ, or `levels`
+            is not `(256,)`.
     """
     require_pair(prediction, truth)
     foreground = int(np.count_nonzero(truth > FOREGROUND_ABOVE))
     if foreground == 0:
         return 0.0
-    values = min_max_levels(prediction) if levels is None else np.asarray(levels, np.float64)
+    values = levels_or_min_max(levels, prediction)
     # one kind of array, one compilation: a strided or read-only map would cause another
     prediction = np.require(prediction, requirements=["C", "W"])
     truth = np.require(truth, requirements=["C", "W"])

@@ -78,3 +78,9 @@ def test_strided_and_read_only_maps_are_taken_as_they_are() -> None:
 def test_maps_of_two_sizes_are_refused() -> None:
     with pytest.raises(ValueError, match=r"prediction is \(4, 5\) but truth is \(5, 4\)"):
         weighted_f(np.zeros((4, 5), np.uint8), np.zeros((5, 4), np.uint8))
+
+
+def test_a_short_table_of_levels_is_refused() -> None:
+    grey = np.full((5, 4), 200, np.uint8)
+    with pytest.raises(ValueError, match=r"256 grey levels, not \(2,\)"):
+        weighted_f(grey, grey, levels=np.array([0.0, 1.0]))
