@@ -93,7 +93,7 @@ def test_a_killed_run_resumes_to_the_same_weights(
     assert all(torch.equal(ours[key], theirs[key]) for key in theirs)
 
 
-def wait_for_checkpoint(logs: Path, process) -> None:  # type: ignore[no-untyped-def]  # noqa: ANN001
+def wait_for_checkpoint(logs: Path, process) -> None:  # type: ignore[no-untyped-def]
     deadline = time.monotonic() + 120
     while not list(logs.glob("*/checkpoints/recent-*.ckpt")):
         assert process.poll() is None, process.communicate()[0]

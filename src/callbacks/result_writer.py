@@ -1,5 +1,6 @@
 """Writes the table of a test, with the baselines beside it where they were asked for."""
 
+import json
 from collections import defaultdict
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from .baselines import score_baselines
 
 
 class ResultWriter(Callback):
-    """Turns the test's scores into `results.json`, `per_image.csv` and `results.md`.
+    """Turns the test's scores into `results.json`, `per_image.csv`, `curves.json` and `results.md`.
 
     Args:
         folder: Of the run.
@@ -43,11 +44,13 @@ class ResultWriter(Callback):
         module: Any = pl_module
         tables = {name: module.test_values(name) for name in module.test_scores}
         rows = self._per_image(module)
+        curves = {name: scores.mean_curves() for name, scores in module.test_scores.items()}
         if not trainer.is_global_zero:
             return
         counts = {name: sum(row["set"] == name for row in rows) for name in tables}
         results.write_results(self.folder, tables)
         results.write_per_image(self.folder, rows)
+        results.replace_file(self.folder / "curves.json", json.dumps(curves) + "\n")
         table = [(self.method, name, counts[name], values) for name, values in tables.items()]
         if self.baselines:
             datamodule = trainer.datamodule  # type: ignore[attr-defined]

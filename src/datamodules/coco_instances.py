@@ -41,6 +41,7 @@ class CocoInstances:
         _masks()  # found missing now rather than in a worker
         content = json.loads(path.read_text(encoding="utf-8"))
         self._images = {image["id"]: image for image in content["images"]}
+        self.sets = (f"COCO-{split}",)
         self._objects = self._without_small(content["annotations"], min_area, path)
 
     @property

@@ -61,6 +61,7 @@ class InstanceFolder:
             if value not in known:
                 raise ValueError(f"data: {key} is {value!r}; choose of {', '.join(known)}")
         self.kind, self.void_value = kind, void_value
+        self.sets = (name,)
         pairs = index_pairs(root, folder, name, on_error)
         if part != "all":
             kept, held = hold_out(pairs, share)

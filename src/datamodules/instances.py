@@ -3,6 +3,7 @@
 A source (`objects.py`) knows files; everything here is the same for all of them.
 """
 
+import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -253,6 +254,20 @@ class InstanceDataModule(SegmentationDataModule):
 
     def _evaluated(self, make: MakeSource) -> InstanceDataset:
         return InstanceDataset(self._made(make), self.geometry, self._prompts(), evaluate=True)
+
+    def fingerprint(self) -> dict[str, Any]:
+        """Sets, counts and a hash of the objects' names, for every set in use."""
+        named = {"train": self.train_set, "val": self.val_set}
+        named |= {f"test/{name}": made for name, made in self.test_sets.items()}
+        return {
+            use: {
+                "sets": list(made.source.sets),
+                "count": len(made),
+                "sha256": hashlib.sha256("\n".join(made.names).encode()).hexdigest(),
+            }
+            for use, made in named.items()
+            if isinstance(made, InstanceDataset)
+        }
 
     def _prompts(self) -> Prompts:
         if self.prompts is None:

@@ -41,6 +41,8 @@ class Instance(NamedTuple):
 class InstanceSource(Protocol):
     """A set of objects; everything else about samples is made once, in `instances.py`."""
 
+    sets: tuple[str, ...]  # released sets that the objects are from, as the registry names them
+
     @property
     def names(self) -> list[str]:
         """Of the objects, in order."""

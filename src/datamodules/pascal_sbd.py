@@ -61,6 +61,7 @@ class PascalInstances:
         files = self._voc_files(split)
         if use_sbd:
             files += self._sbd_files()
+        self.sets = (f"VOC2012-{split}", *(["SBD"] if use_sbd else []))
         records = remembered_records(files, _find, Path(cache_dir).expanduser(), where)
         self.records = without_small(records, min_area, where)
 

@@ -14,7 +14,7 @@ from .image_score import ImageScore, score_pair
 from .per_image import PerImageMetric, Rows, number
 from .pool import discard_pool, pool
 from .protocol import protocol
-from .summary import summarise, undefined
+from .summary import mean_curves, summarise, undefined
 
 Map = Tensor | np.ndarray
 WAITING_PER_WORKER = 3  # full-size maps are held until scored
@@ -87,6 +87,13 @@ class Scores(PerImageMetric):
         with self.gathered():
             index, scores = self._all()
         return [{"index": i, **one.values} for i, one in zip(index, scores, strict=True)]
+
+    def mean_curves(self) -> dict[str, list[float]]:
+        """Precision, recall and F by threshold, averaged over the images of all processes."""
+        self._collect()
+        with self.gathered():
+            curves = mean_curves(self._all()[1])
+        return {name: curve.tolist() for name, curve in curves.items()}
 
     def undefined(self) -> dict[str, int]:
         """Images that a measure leaves out because it is undefined there, `{measure: count}`."""

@@ -27,6 +27,13 @@ def summarise(scores: Sequence[ImageScore], names: Sequence[str]) -> dict[str, f
     return {name: _value(name, scores, curves) for name in names}
 
 
+def mean_curves(scores: Sequence[ImageScore]) -> dict[str, Curve]:
+    """`precision`, `recall` and `f` `(256,)`, each averaged over images; lowest threshold first."""
+    images = [Curves(one.histogram) for one in scores]
+    precision, recall = _mean_pair([one.precision_recall for one in images])
+    return {"precision": precision, "recall": recall, "f": _mean([one.f for one in images])}
+
+
 def undefined(scores: Sequence[ImageScore], names: Sequence[str]) -> dict[str, int]:
     """Images left out of a measure because it is undefined there, where there are any."""
     counts = {name: sum(np.isnan(one.values[name]) for one in scores) for name in names}

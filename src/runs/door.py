@@ -80,6 +80,7 @@ def _start(cfg: DictConfig) -> float | None:
     hydra = HydraConfig.get()
     overrides = [o for o in hydra.overrides.task if not o.startswith("resume=")]
     if hydra.mode == RunMode.MULTIRUN:
+        _wait_politely()
         return run_job(cfg, Path(hydra.sweep.dir).absolute(), overrides)
     folder = Path(cfg.resume or hydra.runtime.output_dir).absolute()
     if cfg.resume is not None:
@@ -89,6 +90,7 @@ def _start(cfg: DictConfig) -> float | None:
     else:
         freeze.wait_for_config(folder)
     command = [sys.executable, "-m", "src.runs.execute", str(folder)]
+    _wait_politely()
     sys.stdout.flush()
     os.execv(sys.executable, command)
 
@@ -110,6 +112,14 @@ def _amend(folder: Path, overrides: list[str]) -> None:
         raise UserError(f"resume: {str(error).splitlines()[0]}") from error
     if _first_rank():
         freeze.freeze(cfg, folder)
+
+
+def _wait_politely() -> None:
+    """Let OpenMP's idle threads sleep: spinning, they take the cores from the data's workers.
+
+    Measured on 2 busy cores: a training step of U²-Net-p takes half the CPU time and half as long.
+    """
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 
 def _first_rank() -> bool:

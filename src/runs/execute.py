@@ -18,6 +18,7 @@ from lightning import LightningDataModule, Trainer
 from omegaconf import DictConfig, OmegaConf
 
 from src.errors import UserError
+from src.networks import registry
 from src.networks.weights import load_official
 
 from . import checkpoints, provenance
@@ -32,6 +33,8 @@ log = logging.getLogger(__name__)
 def execute(folder: Path) -> None:
     """Fit and test as the folder's config says; continues from its newest checkpoint if any."""
     cfg = thaw(folder)
+    if cfg.init_from is not None:
+        cfg.init_from = str(registry.resolve(cfg.init_from))
     lightning.seed_everything(cfg.seed, workers=True, verbose=False)
     datamodule = build(cfg.data)
     datamodule.setup("fit" if cfg.fit else "test")  # every bad file is found here
@@ -161,6 +164,7 @@ def _quieten() -> None:
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
     for message in (
         ".*does not have many workers.*",
+        ".*Total length of `list` across ranks is zero.*",
         ".*You have overridden `on_after_batch_transfer` in `LightningModule`.*",
         ".*isinstance.treespec, LeafSpec.*",
         ".*is smaller than the logging interval.*",

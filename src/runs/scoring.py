@@ -1,10 +1,9 @@
 """Turns `evaluate.py ckpt=…` into a run that only tests."""
 
-from pathlib import Path
-
 from omegaconf import DictConfig, OmegaConf
 
 from src.errors import UserError
+from src.networks import registry
 
 from . import checkpoints
 
@@ -18,9 +17,7 @@ def as_test_run(cfg: DictConfig) -> DictConfig:
         raise UserError("give maps=FOLDER truth=FOLDER, or ckpt=FILE data=NAME")
     if cfg.data is None:
         raise UserError("ckpt= needs a data set to be scored on, for example data=dis5k")
-    path = Path(cfg.ckpt).absolute()
-    if not path.is_file():
-        raise UserError(f"ckpt: no file {path}")
+    path = registry.resolve(cfg.ckpt).absolute()
     cfg = cfg.copy()
     OmegaConf.set_struct(cfg, False)
     identity = checkpoints.identity(path)

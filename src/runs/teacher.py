@@ -10,6 +10,7 @@ from filelock import FileLock
 from omegaconf import DictConfig
 
 from src.errors import UserError
+from src.networks import registry
 
 from . import checkpoints
 from .freeze import config_hash, freeze, thaw
@@ -30,9 +31,9 @@ def obtain_teacher(cfg: DictConfig, folder: Path) -> None:
     if teacher.checkpoint is None:
         stage = stage_one(thaw(folder, located=False))
         teacher.checkpoint = str(_train(stage, Path(teacher.folder)))
-        _point_losses_at(cfg, teacher.checkpoint)
-    elif not Path(teacher.checkpoint).is_file():
-        raise UserError(f"model.teacher.checkpoint: no file {teacher.checkpoint}")
+    else:
+        teacher.checkpoint = str(registry.resolve(teacher.checkpoint))
+    _point_losses_at(cfg, teacher.checkpoint)
 
 
 def _train(stage: DictConfig, teachers: Path) -> Path:

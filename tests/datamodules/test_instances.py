@@ -32,6 +32,8 @@ class Discs:
     def __init__(self, centres: Sequence[tuple[int, int]] = ((60, 50), (3, 4), (118, 90))) -> None:
         self.centres = centres
 
+    sets = ("discs",)
+
     @property
     def names(self) -> list[str]:
         return [f"disc{i}" for i in range(len(self))]

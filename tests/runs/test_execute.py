@@ -12,7 +12,7 @@ from src.runs import execute
 from src.runs.execute import build, main
 
 
-def failing(error: Exception):  # type: ignore[no-untyped-def]  # noqa: ANN201
+def failing(error: Exception):  # type: ignore[no-untyped-def]
     def raise_it(folder: Path) -> None:
         raise error
 
