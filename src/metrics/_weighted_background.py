@@ -49,22 +49,20 @@ def background_error(
 ) -> float:
     """Sum over the background of `value * (2 - 0.5^(distance / 5))`.
 
-    A row falls into runs of background between foreground pixels, and nothing behind these is the
-    nearest; of a run only the columns are looked at that a pixel with an error can be nearest to.
+    Rows fall into stretches of errors, and of a row only the columns are looked at that can hold
+    the nearest foreground of a stretch.
     """
     height, width = prediction.shape
     squares, work = np.empty(width, np.int32), np.empty((2, width), np.int64)
     total = 0.0
     for y in range(height):
         grey, apart = prediction[y], distances[y]
-        start, stop, last = 0, 0, 0
+        last = 0
         while last < width:
             first, last = _next_errors(grey, apart, levels, last)
             if first == last:
                 continue
-            if first >= stop:
-                start, stop = _run_around(apart, first)
-            low, high = _candidates(apart, start, stop, first, last)
+            low, high = _candidates(apart, first, last)
             nearest = squares[first:last]
             if high - low <= _FEW:
                 _compare_all(apart, low, high, first, nearest)
@@ -92,31 +90,18 @@ def _next_errors(
 
 
 @numba.njit(cache=True, nogil=True)
-def _run_around(apart: npt.NDArray[np.uint16], column: int) -> tuple[int, int]:
-    """The columns of the background run that holds a column."""
-    start = stop = column
-    while start > 0 and apart[start - 1] != 0:
-        start -= 1
-    while stop < len(apart) and apart[stop] != 0:
-        stop += 1
-    return start, stop
-
-
-@numba.njit(cache=True, nogil=True)
-def _candidates(
-    apart: npt.NDArray[np.uint16], start: int, stop: int, first: int, last: int
-) -> tuple[int, int]:
-    """Columns that can hold the nearest foreground of the columns first to last of a run."""
-    low, high = max(start - 1, 0), min(stop + 1, len(apart))  # with the foreground at both ends
+def _candidates(apart: npt.NDArray[np.uint16], first: int, last: int) -> tuple[int, int]:
+    """Columns that can hold the nearest foreground of the background columns first to last."""
     reach = 0
     for x in range(first, last):
-        nearest = np.int64(apart[x])
-        if start > 0:
-            nearest = min(nearest, x - start + 1)
-        if stop < len(apart):
-            nearest = min(nearest, stop - x)
-        reach = max(reach, nearest)
-    return max(low, first - reach), min(high, last + reach)
+        reach = max(reach, np.int64(apart[x]))
+    low, high = first, last
+    start, stop = max(first - reach, 0), min(last + reach, len(apart))
+    while low > start and apart[low] != 0:  # nothing beyond foreground in the row is nearer
+        low -= 1
+    while high < stop and apart[high - 1] != 0:
+        high += 1
+    return low, high
 
 
 @numba.njit(cache=True, nogil=True)
