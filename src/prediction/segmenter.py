@@ -85,7 +85,10 @@ class Segmenter:
         network, recipe, file = load(path, model)
         geometry = recipe.geometry
         if size is not None:
-            geometry = replace(geometry, size=size)  # type: ignore[arg-type]  # it makes a pair
+            try:
+                geometry = replace(geometry, size=size)  # type: ignore[arg-type]  # makes a pair
+            except ValueError as error:
+                raise UserError(str(error)) from None
         return cls(
             network,
             geometry,

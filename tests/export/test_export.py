@@ -123,7 +123,7 @@ def test_clicks_are_made_outside_the_network(tmp_path: Path) -> None:
 
 
 class SwinMaps(nn.Module):
-    """A channel of every map of a Swin backbone in one; InSPyReNet's decoder has a test of its own."""
+    """A channel of every map of a Swin backbone; InSPyReNet's decoder has its own test."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -166,6 +166,11 @@ def test_any_other_file_needs_its_model(released: Path, tmp_path: Path) -> None:
         Segmenter.from_checkpoint(path, "u3net")
 
 
+def test_a_size_that_is_none(released: Path) -> None:
+    with pytest.raises(UserError, match="positive"):
+        Segmenter.from_checkpoint(released, size=-3)
+
+
 def own_checkpoint(path: Path, target: str) -> Path:
     recipe = named("u2netp")
     said = {
