@@ -106,6 +106,8 @@ def orientation(image: Image.Image) -> int:
     # Asking a PNG without the tag for EXIF would decode all of it.
     if image.format == "PNG" and "exif" not in image.info:
         return 1
+    if image.format == "TIFF":  # Pillow and OpenCV turn these themselves
+        return 1
     value = image.getexif().get(_ORIENTATION_TAG, 1)
     return value if isinstance(value, int) and 1 <= value <= 8 else 1
 

@@ -44,9 +44,26 @@ def best(folder: Path) -> Path:
 
 
 def identity(path: Path) -> dict[str, Any] | None:
-    """What a checkpoint of ours says of itself: model, network, geometry, inputs; else None."""
+    """What a checkpoint of ours says of itself: model, network, geometry, inputs; else None.
+
+    Raises UserError where it names anything but a network of ours: built, it could run any code.
+    """
     checkpoint: Mapping[str, Any] = read_state(path)
-    return checkpoint.get("finecut")
+    said = checkpoint.get("finecut")
+    if said is None:
+        return None
+    network = dict(said["network"])
+    target = str(network.pop("_target_", ""))
+    if not target.startswith("src.networks.") or _names_code([network, said["geometry"]]):
+        raise UserError(f"{path} wants to build {target or 'nothing'}: only src.networks.… may be")
+    return said
+
+
+def _names_code(value: Any) -> bool:
+    """Whether a config would make Hydra call something."""
+    if isinstance(value, Mapping):
+        return "_target_" in value or any(_names_code(inner) for inner in value.values())
+    return isinstance(value, list | tuple) and any(_names_code(inner) for inner in value)
 
 
 def _readable(path: Path) -> bool:
