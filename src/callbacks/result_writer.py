@@ -9,7 +9,6 @@ import torch.distributed as dist
 from lightning import Callback, LightningModule, Trainer
 
 from src.datamodules.batch import Batch
-from src.metrics.protocol import describe as describe_protocol
 from src.runs import provenance, results
 
 from .baselines import score_baselines
@@ -55,7 +54,7 @@ class ResultWriter(Callback):
         if self.baselines:
             datamodule = trainer.datamodule  # type: ignore[attr-defined]
             table += score_baselines(datamodule, module.geometry.size, module.test_metrics)
-        protocol = {m: describe_protocol(m) for m in next(iter(tables.values()))}
+        protocol = {metric: module.protocol(metric) for metric in next(iter(tables.values()))}
         note = "\n".join(f"- {metric}: {text}" for metric, text in protocol.items())
         results.replace_file(self.folder / "results.md", results.markdown(table, note))
         provenance.write(self.folder, protocol=protocol, images=counts)

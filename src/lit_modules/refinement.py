@@ -80,6 +80,10 @@ class RefinementModule(SegmentationModule):
     def test_values(self, name: str) -> dict[str, float]:
         return super().test_values(name) | self.click_scores[name].compute()  # type: ignore[operator]
 
+    def protocol(self, metric: str) -> str:
+        clicks = ClickScores(self.test_clicks).protocols
+        return clicks[metric] if metric in clicks else super().protocol(metric)
+
     def _corrected(self, prompt: Tensor, logits: Tensor, batch: Batch) -> Tensor:
         """Add a click to each image's prompt where its prediction is most wrong."""
         predicted = (logits.detach()[:, 0] > 0).cpu().numpy()

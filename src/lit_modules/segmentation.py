@@ -12,6 +12,7 @@ from torch.optim.lr_scheduler import LRScheduler
 from src.datamodules.batch import Batch, InputKey
 from src.geometry import Geometry
 from src.geometry.crop import Box
+from src.metrics.protocol import describe
 from src.metrics.scores import Scores
 from src.networks.output import Output
 
@@ -136,6 +137,10 @@ class SegmentationModule(LightningModule):
         """Every measure of a test set; collective, so every process must call it."""
         scores = self.test_scores[name]
         return {metric: float(v) for metric, v in scores.compute().items()}  # type: ignore[operator]
+
+    def protocol(self, metric: str) -> str:
+        """How a measure of `test_values` is defined."""
+        return describe(metric)
 
     def predictions(self, batch: Batch) -> list[Tensor]:
         """8-bit masks `(h, w)` of the images of an evaluation batch, at their original sizes."""

@@ -9,6 +9,9 @@ from .interactive import clicks_to_reach
 from .per_image import PerImageMetric
 
 
+TARGETS = (85, 90)
+
+
 class ClickScores(PerImageMetric):
     """Mean IoU after 0, 1, 2 … further clicks, and the number of clicks to reach an IoU.
 
@@ -33,6 +36,18 @@ class ClickScores(PerImageMetric):
             raise ValueError(f"IoUs are {rows.shape}, expected {(len(index), self.clicks + 1)}")
         self.add_rows([int(i) for i in index], rows.view(np.int64))
 
+    @property
+    def protocols(self) -> dict[str, str]:
+        """What each value of `compute` is."""
+        rule = "simulated clicks into the middle of the largest error; IoU at > 0.5, void removed"
+        cap = self.clicks + 2
+        after = {f"iou_after_{k}": f"IoU after {k} clicks; {rule}" for k in range(self.clicks + 1)}
+        return after | {
+            f"noc{target}": f"clicks to reach IoU .{target}, the prompt being the first, {cap} if "
+            f"never; {rule}"
+            for target in TARGETS
+        }
+
     def compute(self) -> dict[str, float]:
         _, rows = self.rows()
         ious = np.ascontiguousarray(rows).view(np.float64)
@@ -41,5 +56,5 @@ class ClickScores(PerImageMetric):
             f"noc{target}": float(
                 np.mean([clicks_to_reach(row, target / 100, self.clicks + 2) for row in ious])
             )
-            for target in (85, 90)
+            for target in TARGETS
         }
