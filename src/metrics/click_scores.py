@@ -8,7 +8,6 @@ import numpy as np
 from .interactive import clicks_to_reach
 from .per_image import PerImageMetric
 
-
 TARGETS = (85, 90)
 
 
