@@ -89,10 +89,10 @@ def test_released_layouts_load(name: str, tmp_path: Path) -> None:
     cfg = config(f"data={name}", "model.batch_size=2")
     data = with_miniatures(cfg, tmp_path, spelling=0)
     data.setup("fit")
-    trained = len(cfg.data.train) * COUNT
-    held = COUNT if cfg.data.val else trained - len(data.train_set)  # type: ignore[arg-type]
-    assert len(data.train_set) + held * (not cfg.data.val) == trained  # type: ignore[arg-type]
-    assert 0 < len(data.val_set) == held  # type: ignore[arg-type]
+    # Where no validation set is released every image trains, as in the papers.
+    assert len(data.train_set) == len(cfg.data.train) * COUNT  # type: ignore[arg-type]
+    assert (data.val_set is None) == (not cfg.data.val)
+    assert data.val_set is None or len(data.val_set) == COUNT  # type: ignore[arg-type]
     assert data.test_names == list(cfg.data.test)
     assert data.fingerprint()["train"]["sets"] == sorted(cfg.data.train)
 
