@@ -49,7 +49,8 @@ format: setup  ## Rewrite the files in the project's style
 
 .PHONY: bench
 bench: setup  ## Measure ours beside the peers (CPU set, 10 minutes)
-	for file in benchmarks/*.py; do echo "== $$file"; $(BIN)/python $$file; done
+	for name in metrics_kernels metrics data shapes; do \
+		echo "== $$name"; $(BIN)/python -m benchmarks.$$name || exit 1; done
 
 .PHONY: clean
 clean:  ## Remove caches, not logs or the environment

@@ -99,3 +99,37 @@ def wait_for_checkpoint(logs: Path, process) -> None:  # type: ignore[no-untyped
         assert process.poll() is None, process.communicate()[0]
         assert time.monotonic() < deadline
         time.sleep(0.01)
+
+
+@pytest.mark.slow
+def test_wandb_offline_ema_and_bf16_together(root: Path, tmp_path: Path) -> None:
+    options = [
+        "debug=fast",
+        "logger=wandb",
+        "logger.wandb.offline=true",
+        "callbacks.ema.decay=0.9",
+        "trainer.precision=bf16-mixed",
+    ]
+    run("train.py", [*TINY, *folder_data(root), *options], tmp_path)
+    folder = only_run(tmp_path / "logs")
+    assert list((folder / "wandb").glob("offline-run-*/*.wandb"))
+    assert (folder / "metrics.csv").is_file()  # the CSV log is always there
+    assert json.loads((folder / "provenance.json").read_text())["images"] == {"test": 2}
+    averaged = torch.load(folder / "checkpoints" / "best.ckpt", weights_only=True)
+    assert "averaging_state" in averaged or "current_model_state" in averaged
+
+
+def test_a_dry_run_tells_the_cost_and_trains_nothing(root: Path, tmp_path: Path) -> None:
+    output = run("train.py", [*TINY, *folder_data(root), "dry_run=true"], tmp_path)
+    assert "peak memory" in output
+    assert "10 steps" in output  # 5 of an epoch, 2 epochs
+    assert not list((tmp_path / "logs").rglob("*.ckpt"))
+
+
+@pytest.mark.slow
+def test_one_image_is_learned_by_heart(root: Path, tmp_path: Path) -> None:
+    run("train.py", [*TINY, *folder_data(root), "debug=overfit_one", "model.epochs=40"], tmp_path)
+    rows = (only_run(tmp_path / "logs") / "metrics.csv").read_text().splitlines()
+    column = rows[0].split(",").index("train/loss")
+    losses = [float(row.split(",")[column]) for row in rows[1:] if row.split(",")[column]]
+    assert losses[-1] < 0.5 * losses[0]
