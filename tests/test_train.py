@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 import torch
 
+from src.networks.catalogue import create
+from src.networks.weights import to_official
 from tests.running import (
     TINY,
     folder_data,
@@ -133,3 +135,32 @@ def test_one_image_is_learned_by_heart(root: Path, tmp_path: Path) -> None:
     column = rows[0].split(",").index("train/loss")
     losses = [float(row.split(",")[column]) for row in rows[1:] if row.split(",")[column]]
     assert losses[-1] < 0.5 * losses[0]
+
+
+@pytest.mark.slow
+def test_maps_and_their_checkpoint_score_the_same(root: Path, tmp_path: Path) -> None:
+    """A released file is scored by `ckpt=`; its predicted maps, written as PNG, by `maps=`."""
+    torch.manual_seed(0)
+    weights = tmp_path / "u2netp.pth"
+    torch.save(to_official(create("u2netp")), weights)
+    small = ["model=u2netp", "model.size=32"]
+    scored = [
+        *small,
+        *folder_data(root),
+        f"ckpt={weights}",
+        "output=of_ckpt",
+        "trainer.accelerator=cpu",
+        "data.num_workers=0",
+        "metrics.workers=0",
+        "callbacks.progress=null",
+    ]
+    run("evaluate.py", scored, tmp_path)
+    predict = [*small, f"weights={weights}", f"input={root}/test/images", "output=mask"]
+    run("predict.py", [*predict, "destination=maps", "device=cpu"], tmp_path)
+    compared = ["maps=maps", f"truth={root}/test/masks", "output=of_maps", "workers=1"]
+    run("evaluate.py", compared, tmp_path)
+
+    of_ckpt = json.loads((tmp_path / "of_ckpt" / "summary.json").read_text())
+    of_maps = json.loads((tmp_path / "of_maps" / "summary.json").read_text())
+    assert list(of_ckpt.values()) == list(of_maps.values())
+    assert len(of_maps["test"]) == 13

@@ -102,7 +102,8 @@ class SegmentationModule(LightningModule):
             self.val_scores.reset()
             return
         datamodule = self.trainer.datamodule  # type: ignore[attr-defined]
-        whole = self.trainer.limit_val_batches == 1.0 and not self.trainer.overfit_batches
+        overfitting = self.trainer.overfit_batches  # type: ignore[attr-defined]
+        whole = self.trainer.limit_val_batches == 1.0 and not overfitting
         self.val_scores.expected = len(datamodule.val_set) if whole else None
         values = self.val_scores.compute()
         self.log_dict({f"val/{name}": v for name, v in values.items()}, prog_bar=True)

@@ -14,9 +14,9 @@ RESULTS = "results.json"
 PER_IMAGE = "per_image.csv"
 
 
-def write_results(folder: Path, results: Table) -> None:
-    """`{data set: {metric: value}}` as `results.json`."""
-    replace_file(folder / RESULTS, json.dumps(results, indent=2) + "\n")
+def write_results(folder: Path, results: Table, name: str = RESULTS) -> None:
+    """`{data set: {metric: value}}` as JSON."""
+    replace_file(folder / name, json.dumps(results, indent=2) + "\n")
 
 
 def write_per_image(folder: Path, rows: Sequence[Mapping[str, Any]]) -> None:
