@@ -103,7 +103,7 @@ class SegmentationModule(LightningModule):
             return
         datamodule = self.trainer.datamodule  # type: ignore[attr-defined]
         overfitting = self.trainer.overfit_batches  # type: ignore[attr-defined]
-        whole = self.trainer.limit_val_batches == 1.0 and not overfitting
+        whole = _all_batches(self.trainer.limit_val_batches) and not overfitting
         self.val_scores.expected = len(datamodule.val_set) if whole else None
         values = self.val_scores.compute()
         self.log_dict({f"val/{name}": v for name, v in values.items()}, prog_bar=True)
@@ -111,7 +111,7 @@ class SegmentationModule(LightningModule):
 
     def on_test_start(self) -> None:
         datamodule = self.trainer.datamodule  # type: ignore[attr-defined]
-        whole = self.trainer.limit_test_batches == 1.0
+        whole = _all_batches(self.trainer.limit_test_batches)
         self.test_scores = nn.ModuleDict(
             {
                 name: Scores(
@@ -195,3 +195,8 @@ class SegmentationModule(LightningModule):
         voids = [void.cpu() for void in batch.get("original_void", [])] or None
         scores.update(on_host, truths, batch["index"], voids, batch.get("category"))
         return {"predictions": on_host}
+
+
+def _all_batches(limit: float) -> bool:
+    """Whether a limit of Lightning's is none: 1.0 is a share, 1 is a single batch."""
+    return isinstance(limit, float) and limit == 1.0
