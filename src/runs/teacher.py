@@ -56,14 +56,24 @@ def _train(stage: DictConfig, teachers: Path) -> Path:
 
 
 def stage_one(cfg: DictConfig) -> DictConfig:
-    """The config of the teacher's run: the same data, the teacher's recipe as the model."""
+    """The config of the teacher's run: the same data, the teacher's recipe as the model.
+
+    The config is resolved already, so what follows from the model is pointed at the recipe here.
+    """
     stage = cfg.copy()
-    stage.model = stage.model.teacher.recipe
-    stage.validate_every = stage.model.validate_every
-    stage.trainer.max_epochs = stage.model.epochs
-    stage.trainer.max_steps = stage.model.steps
-    stage.data.val_split = stage.model.validate_on
-    stage.data.augment = stage.model.augment
+    recipe = stage.model.teacher.recipe
+    stage.model = recipe
+    stage.validate_every = recipe.validate_every
+    stage.trainer.max_epochs, stage.trainer.max_steps = recipe.epochs, recipe.steps
+    stage.trainer.gradient_clip_val = recipe.clip_gradient
+    stage.trainer.sync_batchnorm = recipe.sync_batchnorm
+    stage.data.val_split, stage.data.augment = recipe.validate_on, recipe.augment
+    stage.metrics.val, stage.metrics.test = recipe.val_metrics, []
+    stage.callbacks.best.monitor = recipe.monitor
+    stopping = stage.callbacks.early_stopping
+    stopping.monitor, stopping.patience = recipe.monitor, recipe.patience
+    stopping.threshold = recipe.good_enough
+    stage.callbacks.results = None
     stage.init_from, stage.checkpoint, stage.test = None, None, False
     return stage
 
