@@ -154,7 +154,7 @@ def _note_weights(cfg: DictConfig, folder: Path) -> None:
     files = {"init_from": cfg.init_from, "checkpoint": cfg.checkpoint}
     teacher = cfg.model.get("teacher")
     if teacher is not None:
-        files["teacher"] = teacher.checkpoint
+        files["teacher"] = teacher.get("checkpoint")
     hashes = {name: provenance.file_hash(path) for name, path in files.items() if path}
     provenance.write(folder, weights=hashes)
 

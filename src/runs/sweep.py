@@ -80,8 +80,9 @@ def summarise(sweep: Path) -> dict[str, dict[str, Any]]:
     }
     replace_file(sweep / MANIFEST, json.dumps(jobs, indent=2) + "\n")
     rows: list[tuple[str, str, int, Row]] = []
-    for name, job in jobs.items():
-        title = " ".join(job["overrides"]) or name
+    common = set.intersection(*(set(job["overrides"]) for job in jobs.values())) if jobs else set()
+    for name, job in sorted(jobs.items(), key=lambda item: item[1]["overrides"]):
+        title = " ".join(o for o in job["overrides"] if o not in common) or name
         if job["state"] != "finished":
             rows.append((f"{title} ({job['state']})", "–", 0, {}))
             continue

@@ -26,7 +26,7 @@ def obtain_teacher(cfg: DictConfig, folder: Path) -> None:
     of a sweep share it, and a killed one continues.
     """
     teacher = cfg.model.get("teacher")
-    if teacher is None or cfg.model.feature_supervision is None:
+    if teacher is None or cfg.model.get("feature_supervision") is None:
         return
     if teacher.checkpoint is None:
         stage = stage_one(thaw(folder, located=False))

@@ -38,6 +38,7 @@ class ShapesDataset(Dataset[dict[str, Any]]):
         size: Pictures are drawn with about `size`² pixels, in aspect ratios from 0.7 to 1.4.
             None takes the longer side of the geometry.
         evaluation: Yield `original` and do not augment.
+        augment_seed: Of the augmentation; None takes `seed`.
 
     Raises:
         UserError: A length, seed or size that cannot be, or a split that does not exist.
@@ -52,6 +53,7 @@ class ShapesDataset(Dataset[dict[str, Any]]):
         augment: Augment | None = None,
         size: int | None = None,
         evaluation: bool = False,
+        augment_seed: int | None = None,
     ) -> None:
         if split not in SPLITS:
             raise UserError(f"data=shapes has no split {split!r}; it has {', '.join(SPLITS)}")
@@ -68,6 +70,7 @@ class ShapesDataset(Dataset[dict[str, Any]]):
             )
         self.length, self.split, self.seed = length, split, seed
         self.geometry, self.augment, self.evaluation = geometry, augment, evaluation
+        self.augment_seed = seed if augment_seed is None else augment_seed
 
     def __len__(self) -> int:
         return self.length
@@ -80,7 +83,7 @@ class ShapesDataset(Dataset[dict[str, Any]]):
             "mask": self.geometry.resize_mask(picture.mask),
         }
         if self.augment is not None and not self.evaluation:
-            sample = self.augment(sample, (self.seed, epoch, item))
+            sample = self.augment(sample, (self.augment_seed, epoch, item))
         batch = {
             "index": item,
             "name": f"{self.split}_{item:05d}_{picture.kind}",
@@ -123,7 +126,8 @@ class ShapesDataModule(SegmentationDataModule):
         val_split: `train` validates on the training pictures, not augmented.
         batch_size: Training images per process and step.
         num_workers: Processes that draw ahead; None for one per core, at most 8.
-        seed: Of the pictures and of their order.
+        seed: The run's: of the pictures' order and augmentation.
+        picture_seed: Of the pictures, the same in every run, so that runs can be compared.
         drop_last: Drop training's last batch where it is not full.
         eval_batch_size: Images per batch in validation and test.
     """
@@ -139,6 +143,7 @@ class ShapesDataModule(SegmentationDataModule):
         batch_size: int = 8,
         num_workers: int | None = None,
         seed: int = 0,
+        picture_seed: int = 0,
         drop_last: bool = True,
         eval_batch_size: int = 1,
     ) -> None:
@@ -147,7 +152,9 @@ class ShapesDataModule(SegmentationDataModule):
             raise UserError(f"data.val_split is {val_split!r}; choose val or train")
 
         def pictures(split: Split, evaluation: bool = True) -> ShapesDataset:
-            return ShapesDataset(counts[split], split, seed, geometry, augment, size, evaluation)
+            return ShapesDataset(
+                counts[split], split, picture_seed, geometry, augment, size, evaluation, seed
+            )
 
         super().__init__(
             train=pictures("train", evaluation=False),

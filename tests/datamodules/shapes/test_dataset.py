@@ -132,7 +132,7 @@ def test_the_fingerprint_changes_with_the_seed_and_not_with_the_workers():
     assert set(fingerprint) == {"train", "val", "shapes"}
     assert fingerprint["train"]["count"] == 6
     assert fingerprint == data_module(num_workers=2).fingerprint()
-    assert fingerprint != data_module(seed=1).fingerprint()
+    assert fingerprint != data_module(picture_seed=1).fingerprint()
 
 
 @pytest.mark.parametrize(
@@ -170,7 +170,8 @@ def test_the_yaml_builds_it_from_the_models_settings():
     OmegaConf.set_struct(cfg, False)
     cfg.model = {"geometry": geometry, "augment": None, "batch_size": 2}
     data = instantiate(cfg.data, _convert_="all")
-    assert data.train_set.seed == data.seed == 5
+    assert data.train_set.augment_seed == data.seed == 5
+    assert data.train_set.seed == 0  # every run sees the same pictures
     assert data.batch_size == 2
     assert data.train_set.geometry == Geometry(size=(64, 64))
     assert [len(data.train_set), len(data.val_set), len(data.test_sets["shapes"])] == [400, 50, 100]
