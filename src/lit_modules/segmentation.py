@@ -36,6 +36,7 @@ class SegmentationModule(LightningModule):
         val_metrics: Names of the measures of validation; cheap ones.
         test_metrics: Names of the measures of testing.
         metric_workers: Processes that score test images beside the network; 0 scores in place.
+        skeleton_cache: Folder that keeps the skeletons of truths, which HCE needs.
         identity: What the checkpoint says of itself: the network's config and name.
     """
 
@@ -51,6 +52,7 @@ class SegmentationModule(LightningModule):
         val_metrics: Sequence[str] = ("mae", "max_f"),
         test_metrics: Sequence[str] = ("mae", "max_f", "s_measure"),
         metric_workers: int = 0,
+        skeleton_cache: str | None = None,
         identity: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__()
@@ -62,7 +64,7 @@ class SegmentationModule(LightningModule):
         self.val_scores = Scores(list(val_metrics))
         self.test_metrics = list(test_metrics)
         self.test_scores = nn.ModuleDict()
-        self.metric_workers = metric_workers
+        self.metric_workers, self.skeleton_cache = metric_workers, skeleton_cache
         self.identity = dict(identity or {})
         self._random_state: dict[int, Any] | None = None
 
@@ -117,6 +119,7 @@ class SegmentationModule(LightningModule):
                 name: Scores(
                     self.test_metrics,
                     workers=self.metric_workers,
+                    skeleton_cache=self.skeleton_cache,
                     expected=len(dataset) if whole else None,
                 )
                 for name, dataset in datamodule.test_sets.items()

@@ -40,3 +40,28 @@ def test_every_parameter_learns() -> None:
     output = network(torch.rand(2, 3, 64, 64))
     torch.stack([mask.mean() for mask in output.masks]).sum().backward()
     assert all(p.grad is not None for p in network.parameters())
+
+
+@pytest.mark.parametrize("name", ["isnet", "u2net", "u2netp"])
+@pytest.mark.parametrize(("half", "band"), [(torch.bfloat16, 0.03), (torch.float16, 0.005)])
+def test_half_precision_stays_near_fp32(name: str, half: torch.dtype, band: float) -> None:
+    """Largest difference of the prediction, as a probability, under autocast."""
+    torch.manual_seed(0)
+    network, x = create(name).eval(), torch.rand(1, 3, 64, 64)
+    with torch.inference_mode():
+        exact = network(x).masks[0].sigmoid()
+        with torch.autocast("cpu", dtype=half):
+            rough = network(x).masks[0].float().sigmoid()
+    assert (exact - rough).abs().max() < band
+
+
+def test_compiles_without_graph_breaks_and_runs_channels_last() -> None:
+    torch.manual_seed(0)
+    network, x = create("u2netp").eval(), torch.rand(1, 3, 64, 96)
+    with torch.inference_mode():
+        expected = network(x).masks[0]
+        compiled = torch.compile(network, fullgraph=True, backend="eager")(x).masks[0]
+        last = network.to(memory_format=torch.channels_last)
+        reordered = last(x.contiguous(memory_format=torch.channels_last)).masks[0]
+    assert torch.allclose(compiled, expected, atol=1e-5)
+    assert torch.allclose(reordered, expected, atol=1e-4)
