@@ -111,7 +111,7 @@ def build_module(cfg: DictConfig) -> Any:
         val_metrics=list(cfg.metrics.val),
         test_metrics=list(cfg.metrics.test),
         metric_workers=cfg.metrics.workers,
-        skeleton_cache=cfg.metrics.skeletons,
+        skeleton_cache=cfg.metrics.get("skeletons"),
         identity={"model": model.name, "network": OmegaConf.to_container(model.network)},
     )
 
