@@ -128,6 +128,13 @@ def test_a_dry_run_tells_the_cost_and_trains_nothing(root: Path, tmp_path: Path)
     assert not list((tmp_path / "logs").rglob("*.ckpt"))
 
 
+def test_a_dry_run_of_isnet_does_not_train_its_encoder_first(root: Path, tmp_path: Path) -> None:
+    isnet = ["model=isnet", "model.network.width=4", "dry_run=true"]
+    output = run("train.py", [*TINY, *folder_data(root), *isnet], tmp_path)
+    assert "peak memory" in output
+    assert "training it in" not in output
+
+
 @pytest.mark.slow
 def test_one_image_is_learned_by_heart(root: Path, tmp_path: Path) -> None:
     run("train.py", [*TINY, *folder_data(root), "debug=overfit_one", "model.epochs=40"], tmp_path)

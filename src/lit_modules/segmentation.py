@@ -162,9 +162,13 @@ class SegmentationModule(LightningModule):
             for one, box, size in zip(logits, batch["box"], sizes, strict=True)
         ]
 
-    def configure_optimizers(self) -> Any:
+    def make_optimizer(self) -> Optimizer:
+        """The optimiser of what learns, in the recipe's groups."""
         learning = [p for p in self.network.parameters() if p.requires_grad]
-        optimizer = self.optimizer(self.groups(self.network) if self.groups else learning)
+        return self.optimizer(self.groups(self.network) if self.groups else learning)
+
+    def configure_optimizers(self) -> Any:
+        optimizer = self.make_optimizer()
         if self.schedule is None:
             return optimizer
         schedule = self.schedule(optimizer, int(self.trainer.estimated_stepping_batches))

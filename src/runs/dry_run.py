@@ -36,9 +36,7 @@ def dry_run(cfg: DictConfig, module: Any, datamodule: Any) -> Cost:
     device = _device(cfg)
     module.network.to(device)
     module.losses.to(device)
-    optimizer = module.optimizer(
-        module.groups(module.network) if module.groups else module.network.parameters()
-    )
+    optimizer = module.make_optimizer()
     loader = datamodule.train_dataloader()
     batches, data_seconds = _load(loader)
     accumulate = cfg.trainer.accumulate_grad_batches

@@ -43,7 +43,7 @@ def execute(folder: Path) -> None:
             f"model={cfg.model.name} is guided by clicks and needs objects to click on: "
             "data=pascal_sbd, coco_instances or objects"
         )
-    if cfg.fit:
+    if cfg.fit and not cfg.dry_run:  # an untrained teacher costs a step as much
         obtain_teacher(cfg, folder)
     module = build_module(cfg)
     if cfg.init_from is not None:

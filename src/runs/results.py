@@ -1,6 +1,7 @@
 """Writes what a test found: results.json, per_image.csv and a table in Markdown."""
 
 import csv
+import io
 import json
 import os
 from collections.abc import Mapping, Sequence
@@ -21,13 +22,11 @@ def write_results(folder: Path, results: Table, name: str = RESULTS) -> None:
 
 def write_per_image(folder: Path, rows: Sequence[Mapping[str, Any]]) -> None:
     """One line an image, with its data set and name first."""
-    path = folder / PER_IMAGE
-    temporary = path.with_suffix(f".{os.getpid()}")
-    with temporary.open("w", newline="") as file:
-        writer = csv.DictWriter(file, fieldnames=list(rows[0]) if rows else ["set", "name"])
-        writer.writeheader()
-        writer.writerows(rows)
-    temporary.replace(path)
+    text = io.StringIO(newline="")
+    writer = csv.DictWriter(text, fieldnames=list(rows[0]) if rows else ["set", "name"])
+    writer.writeheader()
+    writer.writerows(rows)
+    replace_file(folder / PER_IMAGE, text.getvalue())
 
 
 def markdown(rows: Sequence[tuple[str, str, int, Row]], note: str = "", digits: int = 4) -> str:

@@ -14,9 +14,10 @@ from src.networks import registry
 
 from . import checkpoints
 from .freeze import config_hash, freeze, thaw
-from .results import RESULTS
 
 log = logging.getLogger(__name__)
+
+FINISHED = "finished"  # an empty file beside the checkpoints of a teacher that is trained
 
 
 def obtain_teacher(cfg: DictConfig, folder: Path) -> None:
@@ -47,7 +48,7 @@ def _train(stage: DictConfig, teachers: Path) -> Path:
         return checkpoints.best(folder)
     folder.mkdir(parents=True, exist_ok=True)
     with FileLock(folder / ".lock"):
-        if (folder / "checkpoints" / "best.ckpt").is_file() and _finished(folder):
+        if (folder / FINISHED).is_file():
             log.info("ground-truth encoder: cached in %s", folder)
             return checkpoints.best(folder)
         log.info("ground-truth encoder: training it in %s", folder)
@@ -78,15 +79,11 @@ def stage_one(cfg: DictConfig) -> DictConfig:
     return stage
 
 
-def _finished(folder: Path) -> bool:
-    return (folder / "finished").is_file() or (folder / RESULTS).is_file()
-
-
 def _run(folder: Path) -> Path:
     done = subprocess.run([sys.executable, "-m", "src.runs.execute", str(folder)], check=False)
     if done.returncode:
         raise UserError(f"training the ground-truth encoder failed; see {folder}")
-    (folder / "finished").touch()
+    (folder / FINISHED).touch()
     return checkpoints.best(folder)
 
 
