@@ -69,25 +69,39 @@ def inside_outside_points(
     box = box_of_mask(mask)
     depth = _depth(np.pad(mask != 0, 1))[1:-1, 1:-1]
     y, x = _deepest(depth, rng)
-    return _with_corners((x, y), box.grown(margin), mask.shape)
+    return box_points(box, (mask.shape[0], mask.shape[1]), (x, y), margin)
 
 
-def box_points(box: Box, size: tuple[int, int]) -> np.ndarray:
-    """The five points of IOG where only a box is known: its centre and its corners, `(5, 2)`.
+def box_points(
+    box: Box,
+    size: tuple[int, int],
+    inside: tuple[int, int] | None = None,
+    margin: int = MARGIN,
+) -> np.ndarray:
+    """The five points of IOG where the object's box is known, as `inside_outside_points` orders.
 
     Args:
-        box: Drawn loosely around the object.
-        size: Height and width of the image, to which corners are clipped.
+        box: The tight box of the object.
+        size: Height and width of the crop, to which corners are clipped.
+        inside: A point (x, y) on the object; the box's centre where there is none, as IOG does
+            with the boxes of detectors and data sets.
+        margin: How far the corners are moved outwards.
     """
-    centre = ((box.x_min + box.x_max) // 2, (box.y_min + box.y_max) // 2)
-    return _with_corners(centre, box, size)
+    if inside is None:
+        inside = ((box.x_min + box.x_max) // 2, (box.y_min + box.y_max) // 2)
+    outer, (height, width) = box.grown(margin), size
+    left, right = max(outer.x_min, 0), min(outer.x_max, width)
+    top, bottom = max(outer.y_min, 0), min(outer.y_max, height)
+    corners = ((left, top), (left, bottom), (right, top), (right, bottom))
+    return np.array([inside, *corners], dtype=np.int32)
 
 
 def check_points(points: np.ndarray, size: tuple[int, int], needed: int) -> np.ndarray:
     """Refuse a user's points that cannot be meant.
 
     Args:
-        points: Of shape `(N, 2)`, x and y.
+        points: Of shape `(N, 2)`, x and y; the centre of the first pixel is (0, 0), so that the
+            image begins half a pixel before it.
         size: Height and width of the image.
         needed: The least number of points.
 
@@ -100,10 +114,11 @@ def check_points(points: np.ndarray, size: tuple[int, int], needed: int) -> np.n
     if len(points) < needed:
         raise PointsError(f"{len(points)} points given, {needed} needed")
     height, width = size
-    beyond = (points < 0).any(axis=1) | (points[:, 0] >= width) | (points[:, 1] >= height)
-    if beyond.any():
+    # Not a number compares as false, hence lies outside too.
+    on_image = ((points >= -0.5) & (points < (width, height))).all(axis=1)
+    if not on_image.all():
         raise PointsError(
-            f"points outside the image of {width} × {height} (x, y): {points[beyond].tolist()}"
+            f"points outside the image of {width} × {height} (x, y): {points[~on_image].tolist()}"
         )
     return points
 
@@ -176,14 +191,6 @@ def add_click(prompt: np.ndarray, click: Click, fwhm: float = FWHM) -> np.ndarra
     channel = added[0 if click.inside else 1]
     np.maximum(channel, heat_map([click[:2]], channel.shape, fwhm), out=channel, casting="unsafe")
     return added
-
-
-def _with_corners(inside: tuple[int, int], box: Box, size: Sequence[int]) -> np.ndarray:
-    height, width = size
-    left, right = max(box.x_min, 0), min(box.x_max, width)
-    top, bottom = max(box.y_min, 0), min(box.y_max, height)
-    corners = ((left, top), (left, bottom), (right, top), (right, bottom))
-    return np.array([inside, *corners], dtype=np.int32)
 
 
 def _depth(region: np.ndarray) -> np.ndarray:

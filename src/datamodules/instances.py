@@ -5,8 +5,7 @@ A source (`objects.py`) knows files; everything here is the same for all of them
 
 import hashlib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import cv2
 import numpy as np
@@ -22,62 +21,16 @@ from src.geometry.resize import resize
 from .augment import Augmentation
 from .base import SegmentationDataModule
 from .batch import Draw
-from .clicks import (
-    MARGIN,
-    extreme_points,
-    extreme_prompt,
-    inside_outside_points,
-    inside_outside_prompt,
-)
 from .objects import Instance, InstanceSource
+
+# Configs that were frozen before `prompts.py` was its own file name two of these here.
+from .prompts import ExtremePoints as ExtremePoints
+from .prompts import InsideOutsidePoints as InsideOutsidePoints
+from .prompts import Prompts
 
 MakeSource = Callable[[str], InstanceSource]
 
 FOREGROUND = 128  # of an 8-bit mask
-
-
-class Prompts(Protocol):
-    """How a paper's user points at an object, and how large the crop around it is."""
-
-    relax: int
-
-    def draw(self, mask: np.ndarray, rng: np.random.Generator, training: bool) -> np.ndarray:
-        """Heat maps `(K, h, w)` in 0..255 for a mask `(h, w)` of the network's size."""
-        ...
-
-
-@dataclass(frozen=True)
-class ExtremePoints:
-    """DEXTR: the four extreme points in one map.
-
-    Args:
-        relax: Pixels of the image by which the crop exceeds the tight box on every side.
-        jitter: How far from its side a point may lie in training, in pixels of the crop.
-    """
-
-    relax: int = 50
-    jitter: int = 5
-
-    def draw(self, mask: np.ndarray, rng: np.random.Generator, training: bool) -> np.ndarray:
-        points = extreme_points(mask, rng, self.jitter if training else 0)
-        return extreme_prompt(points, (mask.shape[0], mask.shape[1]))
-
-
-@dataclass(frozen=True)
-class InsideOutsidePoints:
-    """IOG: a click deep inside, and the four corners of the box as clicks outside.
-
-    Args:
-        relax: Pixels of the image by which the crop exceeds the tight box on every side.
-        margin: How far the corners lie outside of the tight box, in pixels of the crop.
-    """
-
-    relax: int = 30
-    margin: int = MARGIN
-
-    def draw(self, mask: np.ndarray, rng: np.random.Generator, training: bool) -> np.ndarray:
-        points = inside_outside_points(mask, rng, self.margin)
-        return inside_outside_prompt(points, (mask.shape[0], mask.shape[1]))
 
 
 def flip_rotate_scale() -> Augmentation:

@@ -124,6 +124,32 @@ def paste_back(prediction: np.ndarray, box: Box, size: Size, relax: int = 0) -> 
     return full
 
 
+def points_in_crop(
+    points: np.ndarray | Sequence[Sequence[float]], box: Box, size: Size
+) -> np.ndarray:
+    """Points of the image as pixels of its crop `box` resized to `size`, int32 `(N, 2)`.
+
+    A point is (x, y), the centre of the first pixel being (0, 0), before and after, as in bilinear
+    resizing. Points outside of the crop move to its border.
+    """
+    height, width = size
+    scale = np.array([width / box.size[1], height / box.size[0]])
+    moved = (np.asarray(points, float).reshape(-1, 2) - box[:2] + 0.5) * scale - 0.5
+    return np.clip(np.rint(moved), 0, (width - 1, height - 1)).astype(np.int32)
+
+
+def box_in_crop(inner: Box, box: Box, size: Size) -> Box:
+    """The pixels of the crop `box`, resized to `size`, whose centres lie in `inner`; one at least.
+
+    It is the tight box that a mask filling `inner` has after resizing.
+    """
+    height, width = size
+    scale = np.array([width / box.size[1], height / box.size[0]])
+    x_min, y_min = np.ceil((np.array(inner[:2]) - box[:2]) * scale - 0.5).astype(int).tolist()
+    x_max, y_max = np.floor((np.array(inner[2:]) - box[:2] + 1) * scale - 0.5).astype(int).tolist()
+    return Box(x_min, y_min, max(x_min, x_max), max(y_min, y_max))
+
+
 def _shifted(inner: Box, outer: Box) -> Box:
     """`inner` counted from the corner of `outer`."""
     x, y = outer.x_min, outer.y_min

@@ -56,6 +56,7 @@ def _predict(cfg: DictConfig) -> int:
         precision=cfg.precision,
         batch_size=cfg.batch_size,
     )
+    segmenter.refuse_clicks()
     log.info("%s; %d files", segmenter, len(sources))
     summary = predict_files(segmenter, sources, plan)
     log.info("%s", summary)

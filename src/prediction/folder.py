@@ -8,14 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
+from rich.progress import Progress
 
 from src.errors import UserError
 
@@ -24,6 +17,7 @@ from .outputs import Cut
 from .photo import Photo, read_photo, write_picture
 from .plan import Plan
 from .portrait import crop_to_face
+from .progress import progress_bars
 from .segmenter import Segmenter
 
 log = logging.getLogger(__name__)
@@ -63,7 +57,7 @@ def predict_files(segmenter: Segmenter, sources: Sequence[Source], plan: Plan) -
     pictures = [source for source in todo if not source.is_video]
     videos = [source for source in todo if source.is_video]
     failures: list[Failure] = []
-    with _progress() as progress:
+    with progress_bars() as progress:
         task = progress.add_task("pictures", total=len(pictures), visible=bool(pictures))
         for outcome in _predict_pictures(segmenter, pictures, plan):
             failures += [outcome] if outcome else []
@@ -161,13 +155,3 @@ def _failure(source: Source, error: Exception) -> Failure:
     log.debug("%s", source.path, exc_info=error)
     told = isinstance(error, UserError | OSError)
     return Failure(source.path, str(error) if told else f"{type(error).__name__}: {error}")
-
-
-def _progress() -> Progress:
-    return Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TimeRemainingColumn(),
-    )

@@ -12,9 +12,11 @@ from typing import Any, NamedTuple
 
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
+from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 from torch import nn
 
+from src.datamodules.prompts import Prompts, prompts_of
 from src.errors import UserError
 from src.geometry import Geometry
 from src.networks.registry import find, resolve
@@ -32,6 +34,7 @@ class Recipe(NamedTuple):
     network: Mapping[str, Any]  # `_target_` and the constructor's arguments
     geometry: Geometry
     inputs: tuple[str, ...]
+    prompts: Prompts | None = None
 
     def build(self) -> nn.Module:
         """The network with random weights, in evaluation mode."""
@@ -59,7 +62,8 @@ def of_config(model: DictConfig) -> Recipe:
     """The recipe of a composed `model` group."""
     network: Any = OmegaConf.to_container(model.network, resolve=True)
     geometry: Any = OmegaConf.to_container(model.geometry, resolve=True)
-    return _recipe(model.name, network, geometry, model.inputs)
+    prompts: Prompts | None = instantiate(model.get("prompts"), _convert_="all")
+    return _recipe(model.name, network, geometry, model.inputs, prompts)
 
 
 def of_checkpoint(path: Path, model: str | DictConfig | None = None) -> Recipe:
@@ -72,7 +76,8 @@ def of_checkpoint(path: Path, model: str | DictConfig | None = None) -> Recipe:
     known = identity(path)
     if known is not None:
         _must_agree(path, known["model"], model)
-        return _recipe(known["model"], known["network"], known["geometry"], known["inputs"])
+        network, geometry, inputs = (known[key] for key in ("network", "geometry", "inputs"))
+        return _recipe(known["model"], network, geometry, inputs, _own_prompts(path, known))
     if isinstance(model, DictConfig):
         return of_config(model)
     if model is None and (released := find(path.name)):
@@ -107,10 +112,26 @@ def _own_hydra() -> Iterator[None]:
 
 
 def _recipe(
-    name: str, network: Mapping[str, Any], geometry: Mapping[str, Any], inputs: Any
+    name: str,
+    network: Mapping[str, Any],
+    geometry: Mapping[str, Any],
+    inputs: Any,
+    prompts: Prompts | None,
 ) -> Recipe:
     values = {key: value for key, value in geometry.items() if key != "_target_"}
-    return Recipe(name, dict(network), Geometry(**values), tuple(inputs))
+    return Recipe(name, dict(network), Geometry(**values), tuple(inputs), prompts)
+
+
+def _own_prompts(path: Path, known: Mapping[str, Any]) -> Prompts | None:
+    """What a checkpoint of ours says of its clicks; those of before it did were the model's."""
+    if "prompt" not in known["inputs"]:
+        return None
+    if known.get("prompts") is None:
+        return named(known["model"]).prompts
+    try:
+        return prompts_of(**known["prompts"])
+    except (TypeError, ValueError) as error:
+        raise UserError(f"{path}: {error}; it was made by another version of finecut") from None
 
 
 def _must_agree(path: Path, name: str, model: str | DictConfig | None) -> None:

@@ -4,7 +4,7 @@ import logging
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeVar
 
 import numpy as np
 import torch
@@ -12,17 +12,21 @@ from omegaconf import DictConfig
 from torch import Tensor, nn
 from typing_extensions import Self
 
+from src.datamodules.prompts import Kind, Prompts
 from src.errors import UserError
 from src.geometry import Geometry
 
 from .blended import blended_logits
+from .clicks import Corners, Labels, Points
 from .device import autocast, choose_device
 from .pictures import Picture, as_rgb
 from .recipe import load
+from .session import ClickSession
 from .tiles import tiled_logits
 
 log = logging.getLogger(__name__)
 
+Answer = TypeVar("Answer")
 Detail = Literal["whole", "blended", "tiles"]
 DETAILS: tuple[Detail, ...] = ("whole", "blended", "tiles")
 
@@ -35,6 +39,7 @@ class Segmenter:
         geometry: The model's pre- and post-processing.
         name: Of the model, for messages and exports.
         inputs: What the network sees: `("image",)`, or with a `"prompt"` of clicks.
+        prompts: How clicks become the prompt, for networks that see one.
         weights: The file that the weights came from.
         device: `auto`, `cpu`, `cuda`, `cuda:1`, `mps`.
         precision: `fp32`, or `bf16` and `fp16` by autocast.
@@ -48,6 +53,7 @@ class Segmenter:
         *,
         name: str = "network",
         inputs: Sequence[str] = ("image",),
+        prompts: Prompts | None = None,
         weights: Path | None = None,
         device: str = "auto",
         precision: str = "fp32",
@@ -58,6 +64,11 @@ class Segmenter:
         self.network = network.eval().to(self.device)
         self.geometry, self.name, self.inputs = geometry, name, tuple(inputs)
         self.weights, self.precision, self.batch_size = weights, precision, batch_size
+        self._session = (
+            ClickSession(self.network, geometry, prompts, name, self.device, self._autocast)
+            if prompts is not None
+            else None
+        )
 
     @classmethod
     def from_checkpoint(
@@ -94,6 +105,7 @@ class Segmenter:
             geometry,
             name=recipe.name,
             inputs=recipe.inputs,
+            prompts=recipe.prompts,
             weights=file,
             device=device,
             precision=precision,
@@ -145,6 +157,45 @@ class Segmenter:
             for one, image in zip(logits, pixels, strict=True)
         ]
 
+    @property
+    def clicks(self) -> Kind | Literal["refine"] | None:
+        """What `predict` needs: four `extreme_points` (DEXTR), a box and a point inside it
+        (`inside_outside`, IOG), the same and then any corrections (`refine`), or None: the model
+        works without clicks, through `mask`.
+        """
+        if self._session is None:
+            return None
+        return "refine" if self._session.refines else self._session.prompts.kind
+
+    def set_image(self, picture: Picture) -> None:
+        """Read the picture, as `mask` takes it, whose objects are pointed at from now on."""
+        self._guided().set_image(picture)
+
+    def predict(
+        self,
+        points: Points | None = None,
+        labels: Labels | None = None,
+        box: Corners | None = None,
+    ) -> np.ndarray:
+        """The mask of the object pointed at, uint8 `(H, W)` of the picture's size, 255 = object.
+
+        Any number of objects of one picture, one call for each. Coordinates are pixels of the
+        picture, x to the right, y down, (0, 0) the centre of the first pixel. docs/interactive.md
+        shows what each model needs.
+
+        Args:
+            points: (x, y) each. DEXTR: four extreme points or more. IOG: one on the object, else
+                the centre of the box is taken. IOG-refine: that one and then any corrections.
+            labels: 1 on the object, 0 outside of it; None for all on it. The first two points
+                labelled 0 are opposite corners of the box where `box` is None.
+            box: x0, y0, x1, y1 of a tight box around the object (IOG).
+
+        Raises:
+            UserError: No picture yet, a model without clicks, or clicks that cannot be meant.
+        """
+        session = self._guided()
+        return self._or_advice(lambda: session.predict(points, labels, box))
+
     def logits(self, images: Sequence[np.ndarray]) -> list[Tensor]:
         """The network's logits `(h, w)` at its own size, of uint8 pictures `(H, W, 3)`."""
         found: list[Tensor] = []
@@ -154,12 +205,25 @@ class Segmenter:
             found += self._forward(self._tensor(resized))[:, 0].unbind()
         return found
 
-    def _check(self, detail: str, overlap: float) -> None:
+    def refuse_clicks(self) -> None:
+        """Raise UserError where the model needs clicks, so that a picture alone says nothing."""
         if self.inputs != ("image",):
             raise UserError(
-                f"{self.name} needs {' and '.join(self.inputs)}, not an image alone; "
-                "choose a model that works without clicks, such as isnet or u2net"
+                f"{self.name} needs {' and '.join(self.inputs)}, not an image alone: it is guided "
+                "by clicks. Point at objects with Segmenter.set_image and predict "
+                "(docs/interactive.md), or choose a model that works without, such as isnet"
             )
+
+    def _guided(self) -> ClickSession:
+        if self._session is None:
+            raise UserError(
+                f"{self.name} works without clicks: call mask(picture); set_image and predict are "
+                "for dextr, iog and iog_refine"
+            )
+        return self._session
+
+    def _check(self, detail: str, overlap: float) -> None:
+        self.refuse_clicks()
         if detail not in DETAILS:
             raise UserError(f"detail {detail!r} is unknown; choose one of {', '.join(DETAILS)}")
         if detail == "blended" and not hasattr(self.network, "forward_blended"):
@@ -202,7 +266,7 @@ class Segmenter:
         log.warning("out of memory with %d at once; going on with %d", len(batch), self.batch_size)
         return torch.cat([self._forward(half) for half in batch.split(self.batch_size)])
 
-    def _or_advice(self, run: Callable[[], Tensor]) -> Tensor:
+    def _or_advice(self, run: Callable[[], Answer]) -> Answer:
         try:
             return run()
         except torch.OutOfMemoryError as error:

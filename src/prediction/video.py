@@ -20,7 +20,7 @@ from .smoothing import Smoother
 try:
     import av
 except ImportError as error:
-    raise UserError("videos need PyAV: pip install 'finecut[predict]'") from error
+    raise UserError("videos need PyAV: pip install 'finecut[video]'") from error
 
 # Sound that an .mp4 or .mov takes as it is; any other is encoded anew.
 _COPIED_SOUND = {"aac", "mp3", "ac3", "eac3", "alac"}

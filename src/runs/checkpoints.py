@@ -44,7 +44,8 @@ def best(folder: Path) -> Path:
 
 
 def identity(path: Path) -> dict[str, Any] | None:
-    """What a checkpoint of ours says of itself: model, network, geometry, inputs; else None.
+    """What a checkpoint of ours says of itself: model, network, geometry, inputs, prompts; else
+    None.
 
     Raises UserError where it names anything but a network of ours: built, it could run any code.
     """
@@ -54,7 +55,9 @@ def identity(path: Path) -> dict[str, Any] | None:
         return None
     network = dict(said["network"])
     target = str(network.pop("_target_", ""))
-    if not target.startswith("src.networks.") or _names_code([network, said["geometry"]]):
+    if not target.startswith("src.networks.") or _names_code(
+        [network, said["geometry"], said.get("prompts")]
+    ):
         raise UserError(f"{path} wants to build {target or 'nothing'}: only src.networks.… may be")
     return said
 

@@ -17,6 +17,7 @@ from hydra.utils import instantiate
 from lightning import LightningDataModule, Trainer
 from omegaconf import DictConfig, OmegaConf
 
+from src.datamodules.prompts import to_dict
 from src.errors import UserError
 from src.networks import registry
 from src.networks.weights import load_official
@@ -99,6 +100,7 @@ def build_module(cfg: DictConfig) -> Any:
     model = cfg.model
     network = build(model.network)
     network.train()
+    prompts = build(model.get("prompts"))
     module = build(model.module, _partial_=True)  # objects are handed over as they are
     return module(
         network=network,
@@ -112,7 +114,11 @@ def build_module(cfg: DictConfig) -> Any:
         test_metrics=list(cfg.metrics.test),
         metric_workers=cfg.metrics.workers,
         skeleton_cache=cfg.metrics.get("skeletons"),
-        identity={"model": model.name, "network": OmegaConf.to_container(model.network)},
+        identity={
+            "model": model.name,
+            "network": OmegaConf.to_container(model.network),
+            "prompts": prompts and to_dict(prompts),
+        },
     )
 
 

@@ -215,7 +215,7 @@ def test_an_empty_mask_has_no_points(rng: np.random.Generator) -> None:
 
 
 def test_a_box_alone_gives_iogs_points() -> None:
-    points = box_points(Box(10, 20, 30, 60), (70, 25))
+    points = box_points(Box(12, 22, 28, 58), (70, 25), margin=2)
     assert points.tolist() == [[20, 40], [10, 20], [10, 60], [25, 20], [25, 60]]
 
 
@@ -225,6 +225,7 @@ def test_a_box_alone_gives_iogs_points() -> None:
         ([[1, 2], [3, 4]], "2 points given, 4 needed"),
         ([[1, 2], [3, 4], [5, 6], [9, 1]], r"outside the image of 8 × 7.*\[\[9, 1\]\]"),
         ([[1, 2], [3, 4], [5, 6], [-1, 1]], "outside"),
+        ([[1, 2], [3, 4], [5, 6], [np.nan, 1]], "outside"),
         ([1, 2, 3, 4], r"shape \(4,\)"),
     ],
 )
