@@ -1,0 +1,130 @@
+"""The boxes of a COCO file, by image, checked before anything is computed."""
+
+import json
+from collections import Counter
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from src.errors import UserError
+
+Annotation = dict[str, Any]
+_LISTED = 10  # of what is wrong, in a message
+
+
+class Picture(NamedTuple):
+    """An image of the file and what is to be cut out of it."""
+
+    id: Any
+    path: Path
+    size: tuple[int, int] | None  # height and width, where the file states them
+    annotations: list[Annotation]
+
+
+class Boxes(NamedTuple):
+    """A COCO file as it was read.
+
+    content: Everything but the annotations.
+    annotations: In the order of the file; each has an `id`.
+    """
+
+    content: dict[str, Any]
+    annotations: list[Annotation]
+
+    def pictures(self, folder: Path) -> list[Picture]:
+        """The images that have a box, in the order of the file.
+
+        Raises:
+            UserError: Images that are not in the folder, which are listed.
+        """
+        by_image: dict[Any, list[Annotation]] = {}
+        for annotation in self.annotations:
+            if not annotation.get("iscrowd"):
+                by_image.setdefault(annotation["image_id"], []).append(annotation)
+        images = [image for image in self.content["images"] if image["id"] in by_image]
+        missing = [name for i in images if not (folder / (name := i["file_name"])).is_file()]
+        if missing:
+            raise UserError(f"images={folder} lacks {len(missing)} files: {_some(missing)}")
+        return [
+            Picture(image["id"], folder / image["file_name"], _size(image), by_image[image["id"]])
+            for image in images
+        ]
+
+
+def read_boxes(path: Path, image_list: Path | None = None, min_score: float = 0.0) -> Boxes:
+    """Read an annotation file of COCO, or a detector's list of results.
+
+    Args:
+        path: `{"images": …, "annotations": …}`, or `[{"image_id": …, "bbox": …, "score": …}, …]`.
+        image_list: For a detector's list: a COCO file that says which image has which `image_id`.
+        min_score: Detections with a lower `score` are left out; what has none is kept.
+
+    Raises:
+        UserError: Not such a file, annotations of unknown images, or two of one id.
+    """
+    content = _json(path)
+    if isinstance(content, list):
+        if image_list is None:
+            raise UserError(
+                f"{path} is a list of detections, which does not name the images; add "
+                "image_list=FILE, a COCO file with the same images"
+            )
+        # Detectors do not number what they find; COCO's annotations are numbered.
+        annotations = [{"id": i, **_object(entry, path)} for i, entry in enumerate(content, 1)]
+        content = _json(image_list)
+        path_of_images = image_list
+    else:
+        path_of_images = path
+        annotations = [_object(entry, path) for entry in _entries(content, "annotations", path)]
+    _entries(content, "images", path_of_images)
+    kept = [entry for entry in annotations if entry.get("score", min_score) >= min_score]
+    _check(kept, content["images"], path)
+    return Boxes({key: value for key, value in content.items() if key != "annotations"}, kept)
+
+
+def _check(annotations: list[Annotation], images: list[dict[str, Any]], path: Path) -> None:
+    for image in images:
+        if not isinstance(image, dict) or not {"id", "file_name"} <= image.keys():
+            raise UserError(f"{path}: an image without id or file_name: {str(image)[:100]}")
+    known = {image["id"] for image in images}
+    if strangers := [a["id"] for a in annotations if a["image_id"] not in known]:
+        raise UserError(
+            f"{path}: {len(strangers)} annotations belong to no image of the file, "
+            f"by their id: {_some(strangers)}"
+        )
+    counts = Counter(annotation["id"] for annotation in annotations)
+    if twice := [identity for identity, count in counts.items() if count > 1]:
+        raise UserError(f"{path}: several annotations have the same id: {_some(twice)}")
+    if not annotations:
+        raise UserError(f"{path}: holds no box that is to become a mask")
+
+
+def _json(path: Path) -> Any:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror})") from error
+    except ValueError as error:
+        raise UserError(f"{path}: not a JSON file ({error})") from error
+
+
+def _entries(content: Any, key: str, path: Path) -> list[Any]:
+    entries = content.get(key) if isinstance(content, dict) else None
+    if not isinstance(entries, list):
+        raise UserError(f"{path}: has no list of {key}; is it a COCO file?")
+    return entries
+
+
+def _object(entry: Any, path: Path) -> Annotation:
+    needed = {"image_id", "bbox"}
+    if not isinstance(entry, dict) or not needed <= entry.keys():
+        raise UserError(f"{path}: an annotation without image_id or bbox: {str(entry)[:100]}")
+    return entry
+
+
+def _size(image: dict[str, Any]) -> tuple[int, int] | None:
+    return (image["height"], image["width"]) if {"height", "width"} <= image.keys() else None
+
+
+def _some(values: list[Any]) -> str:
+    more = f" and {len(values) - _LISTED} more" if len(values) > _LISTED else ""
+    return ", ".join(str(value) for value in values[:_LISTED]) + more

@@ -1,0 +1,59 @@
+"""What `annotate.py` does with its composed config."""
+
+import hashlib
+import json
+import logging
+import sys
+from pathlib import Path
+
+from omegaconf import DictConfig
+
+from src.errors import UserError
+from src.prediction import Segmenter
+from src.runs.provenance import file_hash
+
+from .annotate import annotate
+from .boxes import read_boxes
+from .codes import FORMATS
+from .cutting import Cutter
+
+log = logging.getLogger(__name__)
+
+
+def run(cfg: DictConfig) -> int:
+    """Annotate as the config says; the exit code is 1 if a box gave no mask."""
+    try:
+        return _run(cfg)
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+
+
+def _run(cfg: DictConfig) -> int:
+    for key in ("boxes", "images", "weights", "output"):
+        if cfg[key] is None:
+            raise UserError(f"{key}= is missing; python annotate.py --help shows an example")
+    if cfg.format not in FORMATS:
+        raise UserError(f"format {cfg.format!r} is unknown; choose one of {', '.join(FORMATS)}")
+    source, folder, output = (Path(cfg[key]).expanduser() for key in ("boxes", "images", "output"))
+    if output.resolve() == source.resolve():
+        raise UserError(f"output={output} would replace the boxes; choose another file")
+    image_list = Path(cfg.image_list).expanduser() if cfg.image_list else None
+    boxes = read_boxes(source, image_list, cfg.min_score)
+    pictures = boxes.pictures(folder)  # missing ones are named before the network is built
+    segmenter = Segmenter.from_checkpoint(
+        cfg.weights, cfg.model, cfg.device, size=cfg.size, precision=cfg.precision
+    )
+    cutter = Cutter(segmenter, cfg.format, cfg.threshold)
+    count = sum(len(picture.annotations) for picture in pictures)
+    log.info("%s; %d boxes in %d images", segmenter, count, len(pictures))
+    summary = annotate(cutter, boxes, folder, output, _key(cfg, boxes.annotations, segmenter))
+    log.info("%s\n%s", summary, output)
+    return 1 if summary.failures else 0
+
+
+def _key(cfg: DictConfig, annotations: list[dict[str, object]], segmenter: Segmenter) -> str:
+    """What masks depend on: another value of it starts anew."""
+    weights = file_hash(segmenter.weights) if segmenter.weights else ""
+    settings = [weights, str(segmenter), cfg.format, cfg.threshold, annotations]
+    return hashlib.sha256(json.dumps(settings).encode()).hexdigest()
