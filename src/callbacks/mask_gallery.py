@@ -16,7 +16,8 @@ class MaskGallery(Callback):
     """Writes a PNG after each validation and test, and sends it to W&B where that is on.
 
     Args:
-        folder: Where `val_<step>.png` and `test_<set>.png` are written.
+        folder: Where `val_<step>.png`, `base_<step>.png` (in fine-tuning) and `test_<set>.png` are
+            written.
         count: Images shown, the first of the set.
         height: Of each row, in pixels.
     """
@@ -35,7 +36,8 @@ class MaskGallery(Callback):
         dataloader_idx: int = 0,
     ) -> None:
         if trainer.is_global_zero and not trainer.sanity_checking:
-            self._collect(f"val_{trainer.global_step:07d}", outputs["predictions"], batch)
+            name = list(trainer.datamodule.validation_sets)[dataloader_idx]  # type: ignore[attr-defined]
+            self._collect(f"{name}_{trainer.global_step:07d}", outputs["predictions"], batch)
 
     def on_test_batch_end(
         self,

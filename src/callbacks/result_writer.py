@@ -62,7 +62,7 @@ class ResultWriter(Callback):
             table += score_baselines(datamodule, module.geometry.size, module.test_metrics)
         protocol = {metric: module.protocol(metric) for metric in next(iter(tables.values()))}
         note = "\n".join(f"- {metric}: {text}" for metric, text in protocol.items())
-        results.replace_file(self.folder / "results.md", results.markdown(table, note))
+        results.replace_file(self.folder / results.TABLE, results.markdown(table, note))
         provenance.write(self.folder, protocol=protocol, images=counts)
         print(f"\n{results.markdown(table)}")
 

@@ -10,6 +10,7 @@ from torch.utils.data import DataLoader, Dataset
 from src.errors import UserError
 
 from .loaders import ResumableLoader, evaluation_loader, resolve_workers
+from .replay import Replay
 from .samplers import TrainSampler
 
 
@@ -46,6 +47,7 @@ class SegmentationDataModule(LightningDataModule):
     ) -> None:
         super().__init__()
         self.train_set, self.val_set = train, val
+        self.base_set: Dataset[Any] | None = None
         self.test_sets: dict[str, Dataset[Any]] = dict(test or {})
         self.batch_size, self.eval_batch_size = batch_size, eval_batch_size
         self.num_workers, self.seed, self.drop_last = num_workers, seed, drop_last
@@ -55,26 +57,60 @@ class SegmentationDataModule(LightningDataModule):
         """Names of the test sets, in the order of the loaders."""
         return list(self.test_sets)
 
+    @property
+    def validation_sets(self) -> dict[str, Dataset[Any]]:
+        """What is scored in validation, in the order of the loaders: `val`, then `base`."""
+        named = {"val": self.val_set, "base": self.base_set}
+        return {name: dataset for name, dataset in named.items() if dataset is not None}
+
+    def add_base(self, base: "SegmentationDataModule", share: float) -> None:
+        """Score the data that weights come from in each validation, and mix it into training.
+
+        Both data modules are set up. What is scored of `base` are its validation images, or its
+        first test set where it has none.
+
+        Args:
+            base: Data of the same kind, made for the same model.
+            share: Of the training images of an epoch that are from `base`; 0 only scores.
+
+        Raises:
+            UserError: There is nothing to score or to mix, or samples that cannot share a batch.
+        """
+        self.base_set = base.val_set or next(iter(base.test_sets.values()), None)
+        if self.base_set is None:
+            raise UserError("the base data has nothing to score: set base.val_share or base.val")
+        if share == 0:
+            return
+        if base.train_set is None or self.train_set is None:
+            raise UserError(
+                "finetune.replay mixes training images of the base data in, of which there are"
+                " none: set base.train, or finetune.replay=0"
+            )
+        self.train_set = Replay(self.train_set, base.train_set, share, self.seed)
+
     def train_dataloader(self) -> ResumableLoader:
         if self.train_set is None:
             raise UserError(
                 "this data has no training set; choose another data=… or set data.train"
             )
         rank, world = self._place()
+        weights = self.train_weights()
+        if isinstance(self.train_set, Replay):
+            weights = self.train_set.weights(weights)
         sampler = TrainSampler(
             len(self.train_set),  # type: ignore[arg-type]
             self.seed,
             rank,
             world,
             self.drop_last,
-            self.train_weights(),
+            weights,
             fixed=self.trainer is not None and self.trainer.overfit_batches > 0,  # type: ignore[attr-defined]
         )
         workers = self._workers()
         return ResumableLoader(self.train_set, sampler, self.batch_size, workers, self.drop_last)
 
     def val_dataloader(self) -> list[DataLoader[Any]]:
-        return [] if self.val_set is None else [self._evaluate(self.val_set, persistent=True)]
+        return [self._evaluate(each, persistent=True) for each in self.validation_sets.values()]
 
     def test_dataloader(self) -> list[DataLoader[Any]]:
         if not self.test_sets:

@@ -17,6 +17,8 @@ class PolyLR(LRScheduler):
         max_iteration: Length of the training in optimizer steps.
         minimum_lr: The floor, the same for all parameter groups.
         warmup_iteration: Steps until the whole base rate is allowed; 0 for none.
+        warmup_share: The warm-up takes at most this share of the training, however short it is;
+            None for as long as `warmup_iteration` says.
     """
 
     def __init__(
@@ -27,12 +29,15 @@ class PolyLR(LRScheduler):
         minimum_lr: float = 1e-7,
         warmup_iteration: int = 12_000,
         last_epoch: int = -1,
+        warmup_share: float | None = None,
     ) -> None:
         if max_iteration <= 0 or warmup_iteration < 0:
             raise ValueError(
                 f"PolyLR: max_iteration is {max_iteration} and warmup_iteration {warmup_iteration};"
                 " the first must be positive, the second not negative"
             )
+        if warmup_share is not None:
+            warmup_iteration = min(warmup_iteration, int(warmup_share * max_iteration))
         self.max_iteration, self.warmup_iteration = max_iteration, warmup_iteration
         self.gamma, self.minimum_lr = gamma, minimum_lr
         super().__init__(optimizer, last_epoch)

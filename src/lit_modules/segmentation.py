@@ -16,6 +16,7 @@ from src.metrics.protocol import describe
 from src.metrics.scores import Scores
 from src.networks.output import Output
 
+from .finetuning import FineTuning
 from .random_state import random_state, restore_random_state
 
 Groups = Callable[[nn.Module], Iterable[Any]]
@@ -33,6 +34,7 @@ class SegmentationModule(LightningModule):
         optimizer: Called with the parameters, or with the groups that `groups` makes.
         schedule: Called with the optimiser and the total number of steps; stepped every step.
         groups: Makes parameter groups of the network, for learning rates that differ.
+        finetuning: How much slower than that trained weights go on learning; None: not at all.
         val_metrics: Names of the measures of validation; cheap ones.
         test_metrics: Names of the measures of testing.
         metric_workers: Processes that score test images beside the network; 0 scores in place.
@@ -49,6 +51,7 @@ class SegmentationModule(LightningModule):
         optimizer: Callable[[Iterable[Any]], Optimizer],
         schedule: Callable[[Optimizer, int], LRScheduler] | None = None,
         groups: Groups | None = None,
+        finetuning: FineTuning | None = None,
         val_metrics: Sequence[str] = ("mae", "max_f"),
         test_metrics: Sequence[str] = ("mae", "max_f", "s_measure"),
         metric_workers: int = 0,
@@ -61,12 +64,22 @@ class SegmentationModule(LightningModule):
         self.inputs = list(inputs)
         self.losses = nn.ModuleDict({n: term for n, term in losses.items() if term is not None})
         self.optimizer, self.schedule, self.groups = optimizer, schedule, groups
+        self.finetuning = finetuning
         self.val_scores = Scores(list(val_metrics))
+        self.base_scores = Scores(list(val_metrics))
         self.test_metrics = list(test_metrics)
         self.test_scores = nn.ModuleDict()
         self.metric_workers, self.skeleton_cache = metric_workers, skeleton_cache
         self.identity = dict(identity or {})
         self._random_state: dict[int, Any] | None = None
+        if finetuning is not None:
+            finetuning.prepare(network)
+
+    def train(self, mode: bool = True) -> "SegmentationModule":
+        super().train(mode)
+        if self.finetuning is not None:
+            self.finetuning.prepare(self.network)
+        return self
 
     def forward(self, batch: Batch) -> Output:
         return self.network(torch.cat([batch[key] for key in self.inputs], dim=1))
@@ -96,20 +109,24 @@ class SegmentationModule(LightningModule):
         self.log("train/loss", loss.detach(), prog_bar=True, batch_size=size)
         return loss
 
-    def validation_step(self, batch: Batch, batch_idx: int) -> dict[str, list[Tensor]]:
-        return self.score(self.predictions(batch), batch, self.val_scores)
+    def validation_step(
+        self, batch: Batch, batch_idx: int, dataloader_idx: int = 0
+    ) -> dict[str, list[Tensor]]:
+        scores = (self.val_scores, self.base_scores)[dataloader_idx]
+        return self.score(self.predictions(batch), batch, scores)
 
     def on_validation_epoch_end(self) -> None:
-        if self.trainer.sanity_checking:
-            self.val_scores.reset()
-            return
         datamodule = self.trainer.datamodule  # type: ignore[attr-defined]
         overfitting = self.trainer.overfit_batches  # type: ignore[attr-defined]
         whole = _all_batches(self.trainer.limit_val_batches) and not overfitting
-        self.val_scores.expected = len(datamodule.val_set) if whole else None
-        values = self.val_scores.compute()
-        self.log_dict({f"val/{name}": v for name, v in values.items()}, prog_bar=True)
-        self.val_scores.reset()
+        scored = {"val": self.val_scores, "base": self.base_scores}
+        for name, dataset in datamodule.validation_sets.items():
+            scores = scored[name]
+            if not self.trainer.sanity_checking:
+                scores.expected = len(dataset) if whole else None
+                values = scores.compute()
+                self.log_dict({f"{name}/{m}": v for m, v in values.items()}, prog_bar=True)
+            scores.reset()
 
     def on_test_start(self) -> None:
         datamodule = self.trainer.datamodule  # type: ignore[attr-defined]
@@ -165,7 +182,10 @@ class SegmentationModule(LightningModule):
     def make_optimizer(self) -> Optimizer:
         """The optimiser of what learns, in the recipe's groups."""
         learning = [p for p in self.network.parameters() if p.requires_grad]
-        return self.optimizer(self.groups(self.network) if self.groups else learning)
+        optimizer = self.optimizer(self.groups(self.network) if self.groups else learning)
+        if self.finetuning is not None:
+            self.finetuning.slow_down(optimizer, self.network)
+        return optimizer
 
     def configure_optimizers(self) -> Any:
         optimizer = self.make_optimizer()

@@ -17,14 +17,19 @@ FOLDER = "checkpoints"
 _RECENT = re.compile(r"recent-(\d+)\.ckpt$")
 
 
+def step(path: Path) -> int:
+    """After which optimiser step a `recent-<step>.ckpt` was written."""
+    match = _RECENT.search(path.name)
+    if match is None:
+        raise ValueError(f"{path} is not named recent-<step>.ckpt")
+    return int(match[1])
+
+
 def latest(folder: Path) -> Path | None:
     """The newest readable `recent-<step>.ckpt` of a run; damaged ones are passed over, and said."""
-    found = [
-        (int(match[1]), path)
-        for path in (folder / FOLDER).glob("recent-*.ckpt")
-        if (match := _RECENT.search(path.name))
-    ]
-    for _, path in sorted(found, reverse=True):
+    named = (folder / FOLDER).glob("recent-*.ckpt")
+    found = [path for path in named if _RECENT.search(path.name)]
+    for path in sorted(found, key=step, reverse=True):
         if _readable(path):
             return path
         log.warning("%s is damaged; falling back to the checkpoint before it", path)

@@ -13,6 +13,7 @@ Table = Mapping[str, Row]
 
 RESULTS = "results.json"
 PER_IMAGE = "per_image.csv"
+TABLE = "results.md"
 
 
 def write_results(folder: Path, results: Table, name: str = RESULTS) -> None:
