@@ -12,8 +12,6 @@ from typing import Any
 
 import lightning
 import torch
-from hydra.errors import InstantiationException
-from hydra.utils import instantiate
 from lightning import LightningDataModule, Trainer
 from omegaconf import DictConfig, OmegaConf
 
@@ -22,7 +20,8 @@ from src.errors import UserError
 from src.networks import registry
 from src.networks.weights import load_official
 
-from . import checkpoints, provenance
+from . import checkpoints, finetune, provenance
+from .build import build
 from .dry_run import dry_run
 from .freeze import thaw
 from .results import RESULTS
@@ -34,11 +33,13 @@ log = logging.getLogger(__name__)
 def execute(folder: Path) -> None:
     """Fit and test as the folder's config says; continues from its newest checkpoint if any."""
     cfg = thaw(folder)
+    finetune.require_start(cfg)
     if cfg.init_from is not None:
         cfg.init_from = str(registry.resolve(cfg.init_from))
     lightning.seed_everything(cfg.seed, workers=True, verbose=False)
     datamodule = build(cfg.data)
     datamodule.setup("fit" if cfg.fit else "test")  # every bad file is found here
+    base = finetune.mix(cfg, datamodule)
     if "prompt" in cfg.model.inputs and cfg.data.get("prompts") is None:
         raise UserError(
             f"model={cfg.model.name} is guided by clicks and needs objects to click on: "
@@ -57,7 +58,7 @@ def execute(folder: Path) -> None:
         return
     trainer = build_trainer(cfg, folder)
     if trainer.is_global_zero:
-        provenance.write(folder, **provenance.collect(cfg, datamodule.fingerprint()))
+        provenance.write(folder, **provenance.collect(cfg, datamodule.fingerprint() | base))
         _note_weights(cfg, folder)
     _fit_and_test(cfg, folder, trainer, module, datamodule)
 
@@ -71,6 +72,8 @@ def _fit_and_test(
 ) -> None:
     if cfg.fit:
         newest = checkpoints.latest(folder)
+        if newest is None:
+            finetune.score_untouched(cfg, trainer, module, datamodule)
         trainer.fit(module, datamodule, ckpt_path=newest, weights_only=True)
         if trainer.interrupted:
             raise KeyboardInterrupt
@@ -98,7 +101,7 @@ def _tested_checkpoint(cfg: DictConfig, folder: Path) -> Path | None:
 def build_module(cfg: DictConfig) -> Any:
     """The LightningModule of a model's config."""
     model = cfg.model
-    network = build(model.network)
+    network = build(model.network, **_as_it_starts(cfg))
     network.train()
     prompts = build(model.get("prompts"))
     module = build(model.module, _partial_=True)  # objects are handed over as they are
@@ -110,6 +113,7 @@ def build_module(cfg: DictConfig) -> Any:
         optimizer=build(model.optimizer),
         schedule=build(model.get("schedule")),
         groups=build(model.get("groups")),
+        finetuning=build(cfg.get("finetune")),
         val_metrics=list(cfg.metrics.val),
         test_metrics=list(cfg.metrics.test),
         metric_workers=cfg.metrics.workers,
@@ -120,6 +124,12 @@ def build_module(cfg: DictConfig) -> Any:
             "prompts": prompts and to_dict(prompts),
         },
     )
+
+
+def _as_it_starts(cfg: DictConfig) -> dict[str, bool]:
+    """No ImageNet weights for a network that gets all its weights from a checkpoint."""
+    replaced = cfg.init_from is not None or cfg.checkpoint is not None
+    return {"pretrained": False} if replaced and "pretrained" in cfg.model.network else {}
 
 
 def build_trainer(cfg: DictConfig, folder: Path) -> Trainer:
@@ -140,21 +150,6 @@ def build_trainer(cfg: DictConfig, folder: Path) -> Trainer:
         val_check_interval=every or 1.0,
         check_val_every_n_epoch=None if every else 1,
     )
-
-
-def build(node: Any, **arguments: Any) -> Any:
-    """Instantiate a config node; a value it refuses is the user's to mend, so it says which."""
-    if node is None:
-        return None
-    try:
-        return instantiate(node, **arguments, _convert_="all")
-    except InstantiationException as error:
-        cause = error.__cause__
-        if isinstance(cause, UserError):
-            raise cause from None
-        if isinstance(cause, ValueError | TypeError):
-            raise UserError(f"{node.get('_target_', 'config')}: {cause}") from error
-        raise
 
 
 def _note_weights(cfg: DictConfig, folder: Path) -> None:

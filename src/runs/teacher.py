@@ -76,6 +76,8 @@ def stage_one(cfg: DictConfig) -> DictConfig:
     stopping.threshold = recipe.good_enough
     stage.callbacks.results = None
     stage.init_from, stage.checkpoint, stage.test = None, None, False
+    if "finetune" in stage:  # the encoder is trained from nothing, on the new masks alone
+        stage.finetune, stage.base, stage.callbacks.finetuning = None, None, None
     return stage
 
 
