@@ -109,7 +109,8 @@ def _report_twins(twins: list[Twin], split: str, report: dict[str, Any]) -> None
             )
 
 
-def _print(report: dict[str, Any], output: Path) -> None:
+def show(report: dict[str, Any], output: Path) -> None:
+    """Print a report of `check`."""
     for label, facts in report["sets"].items():
         line = f"{label}: {facts['images']} sound pairs"
         if facts["expected"] is not None:
@@ -140,7 +141,7 @@ def main(cfg: DictConfig) -> None:
         report = check({str(key): value for key, value in data.items()}, output, cfg.workers)
     except UserError as error:
         sys.exit(f"error: {error}")
-    _print(report, output)
+    show(report, output)
     sys.exit(1 if report["problems"] else 0)
 
 

@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
 
 from src.errors import UserError
 
@@ -15,6 +14,7 @@ from .formats import comma_separated, latex, markdown
 from .groups import Group, group
 from .page import html
 from .runs import collect
+from .settings import settings
 from .table import Table, build
 from .verify import report, verify
 
@@ -28,31 +28,11 @@ def main(words: Sequence[str]) -> int:
         return 0
     try:
         if words[:1] == ["verify"]:
-            return _verify(settings(words[1:]))
-        return _write(settings(words))
+            return _verify(settings(CONFIG, words[1:]))
+        return _write(settings(CONFIG, words))
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
-
-
-def settings(words: Sequence[str]) -> DictConfig:
-    """`conf/tables.yaml` with `key=value` words applied.
-
-    Hydra would take `experiment=isnet/dis5k` for a choice of the group `conf/experiment`, hence
-    OmegaConf alone.
-    """
-    cfg = OmegaConf.load(CONFIG)
-    assert isinstance(cfg, DictConfig)
-    OmegaConf.set_struct(cfg, True)
-    for word in words:
-        if "=" not in word:
-            raise UserError(f"{word!r} is not key=value; python tables.py --help lists the keys")
-    try:
-        cfg.merge_with_dotlist(list(words))
-    except OmegaConfBaseException as error:
-        keys = ", ".join(map(str, cfg))
-        raise UserError(f"{str(error).splitlines()[0]}; the keys are {keys}") from error
-    return cfg
 
 
 def _write(cfg: DictConfig) -> int:

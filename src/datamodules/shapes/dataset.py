@@ -20,7 +20,7 @@ SPLITS: tuple[Split, ...] = ("train", "val", "test")
 Augment = Callable[[Mapping[str, np.ndarray], Sequence[int]], Mapping[str, np.ndarray]]
 
 # Below this a scene's parts merge into one another.
-_LEAST_SIDE = 32
+LEAST_SIDE = 32
 
 
 class ShapesDataset(Dataset[dict[str, Any]]):
@@ -63,9 +63,9 @@ class ShapesDataset(Dataset[dict[str, Any]]):
                 "give at least one picture and a seed of 0 or more"
             )
         self.size = max(geometry.size) if size is None else size
-        if self.size < _LEAST_SIDE:
+        if self.size < LEAST_SIDE:
             raise UserError(
-                f"data=shapes draws pictures of {_LEAST_SIDE} pixels or more a side, not "
+                f"data=shapes draws pictures of {LEAST_SIDE} pixels or more a side, not "
                 f"{self.size}; raise model.size or data.size"
             )
         self.length, self.split, self.seed = length, split, seed

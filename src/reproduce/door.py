@@ -1,0 +1,156 @@
+"""What `make reproduce` does: says the cost, checks the data, trains and tests, writes the table.
+
+Each stage is what its own command does; training and test are the jobs of a sweep, so that the
+same call continues where it stopped.
+"""
+
+import json
+import os
+import shlex
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from hydra.utils import get_class
+from omegaconf import DictConfig, OmegaConf
+
+from src.errors import UserError
+from src.runs.sweep import MANIFEST
+from src.tables import door as tables
+from src.tables.settings import settings
+
+from .commands import side_by_side, train
+from .recipes import CONF, composed, estimate, named
+
+CONFIG = CONF / "reproduce.yaml"
+SWEEPS = Path("logs/sweeps")
+
+
+class Plan(NamedTuple):
+    """What was asked for; `overrides` are train.py's, the same for every recipe and seed."""
+
+    recipes: list[str]
+    seeds: list[int]
+    overrides: list[str]
+
+
+def main(words: Sequence[str]) -> int:
+    """Carry out a command line; returns the exit code."""
+    if any(word in ("-h", "--help") for word in words):
+        print(CONFIG.read_text(encoding="utf-8"), end="")
+        return 0
+    try:
+        cfg = settings(CONFIG, words)
+        plan = planned(cfg)
+        Path(cfg.folder).mkdir(parents=True, exist_ok=True)
+        os.chdir(cfg.folder)
+        _say_cost(plan)
+        if not begun(plan):
+            _check_data(plan)
+            if cfg.measure:
+                _measure(plan)
+        _train(plan, cfg.at_once)
+        return _write_table(plan, cfg)
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+
+
+def planned(cfg: DictConfig) -> Plan:
+    """The recipes, seeds and overrides of the settings, all of them found to compose."""
+    try:
+        seeds = [int(seed) for seed in str(cfg.seeds).split(",")]
+    except ValueError:
+        raise UserError(f"seeds={cfg.seeds}: give whole numbers, seeds=0,1,2") from None
+    overrides = shlex.split(cfg.train)
+    if cfg.root is not None:
+        overrides.insert(0, f"data.root={Path(cfg.root).expanduser().absolute()}")
+    plan = Plan(named(str(cfg.experiment)), seeds, overrides)
+    for recipe in plan.recipes:
+        composed(recipe, plan.overrides)
+    return plan
+
+
+def begun(plan: Plan) -> bool:
+    """Whether every recipe has a job already: its data was checked before that one started."""
+    return all(any((SWEEPS / recipe).glob("*/job.json")) for recipe in plan.recipes)
+
+
+def unfinished(plan: Plan) -> list[str]:
+    """The recipes and seeds that no finished job stands for, as their sweeps' manifests say."""
+    missing = []
+    for recipe in plan.recipes:
+        manifest = SWEEPS / recipe / MANIFEST
+        jobs = json.loads(manifest.read_text()).values() if manifest.is_file() else ()
+        done = [set(job["overrides"]) for job in jobs if job["state"] == "finished"]
+        for seed in plan.seeds:
+            if not any({f"experiment={recipe}", f"seed={seed}"} <= words for words in done):
+                missing.append(f"{recipe} seed={seed}")
+    return missing
+
+
+def _say_cost(plan: Plan) -> None:
+    _stage("cost", f"{len(plan.recipes)} recipe(s), {len(plan.seeds)} seed(s) of each")
+    for recipe in plan.recipes:
+        said = estimate(recipe)
+        print(f"{recipe}, a seed: {said or 'its README states no estimate'}")
+
+
+def _check_data(plan: Plan) -> None:
+    _stage("data", "every file is read before anything trains")
+    from src.datamodules import check  # decoders are not needed before
+    from src.datamodules.folder import FolderDataModule
+
+    checked: list[object] = []
+    for recipe in plan.recipes:
+        data = OmegaConf.to_container(composed(recipe, plan.overrides).data, resolve=True)
+        assert isinstance(data, dict)
+        sets = [data.get(part) for part in ("root", "train", "val", "test")]
+        if not issubclass(get_class(data["_target_"]), FolderDataModule):
+            print(f"{recipe}: its objects are listed, or drawn, when its first job starts")
+            continue
+        if sets in checked:
+            continue
+        checked.append(sets)
+        output = Path("logs/check") / recipe
+        report = check.check({str(k): v for k, v in data.items()}, output, workers=4)
+        check.show(report, output)
+        if report["problems"]:
+            raise UserError(f"the data of {recipe} has {len(report['problems'])} problems, above")
+
+
+def _measure(plan: Plan) -> None:
+    _stage("dry run", "a few steps at full size on this machine; times are of one seed")
+    for recipe in plan.recipes:
+        print(f"{recipe}:", flush=True)
+        folder = f"hydra.run.dir=logs/reproduce/{recipe}/dry_run"
+        train([f"experiment={recipe}", "dry_run=true", folder, *plan.overrides])
+
+
+def _train(plan: Plan, at_once: int) -> None:
+    _stage("training and test", "finished jobs are skipped, stopped ones continue")
+    seeds = f"seed={','.join(map(str, plan.seeds))}"
+    calls = {r: ["-m", f"experiment={r}", seeds, *plan.overrides] for r in plan.recipes}
+    if at_once > 1:
+        side_by_side(calls, at_once, Path("logs/reproduce"))
+    else:
+        for words in calls.values():
+            train(words)
+    if missing := unfinished(plan):
+        raise UserError(
+            f"not finished: {', '.join(missing)}. Each job's job.log in {SWEEPS} says why; the "
+            "same command tries again"
+        )
+
+
+def _write_table(plan: Plan, cfg: DictConfig) -> int:
+    _stage("table", "ours, what was printed, and the difference")
+    words = [f"runs=[{','.join(str(SWEEPS / recipe) for recipe in plan.recipes)}]"]
+    if len(plan.recipes) == 1:
+        words.append(f"experiment={plan.recipes[0]}")
+    return tables.main([*words, f"output={cfg.output}"])
+
+
+def _stage(name: str, what: str) -> None:
+    print(f"\n=== {name}: {what}", flush=True)
