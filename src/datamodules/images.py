@@ -18,10 +18,11 @@ _ORIENTATION_TAG = 0x0112
 _PLAIN_MODES = ("RGB", "L")
 # Colour noise that a JPEG adds to a grey mask stays below this.
 _GREY_TOLERANCE = 32
+# OpenCV names no reduced RGB; its flags are a reduction, named for grey, and a colour order.
 _REDUCED_FLAGS = {
-    2: cv2.IMREAD_REDUCED_COLOR_2,
-    4: cv2.IMREAD_REDUCED_COLOR_4,
-    8: cv2.IMREAD_REDUCED_COLOR_8,
+    2: cv2.IMREAD_REDUCED_GRAYSCALE_2 | cv2.IMREAD_COLOR_RGB,
+    4: cv2.IMREAD_REDUCED_GRAYSCALE_4 | cv2.IMREAD_COLOR_RGB,
+    8: cv2.IMREAD_REDUCED_GRAYSCALE_8 | cv2.IMREAD_COLOR_RGB,
 }
 
 
@@ -45,13 +46,12 @@ def read_image(path: Path, at_least: tuple[int, int] | None = None) -> np.ndarra
     """
     with _open(path) as image:
         if image.mode in _PLAIN_MODES and not _is_16bit(image):
-            flag = cv2.IMREAD_COLOR
+            flag = cv2.IMREAD_COLOR_RGB
             if at_least is not None and image.format == "JPEG":
                 flag = _REDUCED_FLAGS.get(_reduction(image, at_least), flag)
             pixels = cv2.imdecode(_bytes(path), flag | cv2.IMREAD_IGNORE_ORIENTATION)
             if pixels is not None:
-                upright = _turn(pixels, orientation(image))
-                return cv2.cvtColor(upright, cv2.COLOR_BGR2RGB, dst=upright)
+                return _turn(pixels, orientation(image))
         return _read_odd_image(image, path)
 
 
