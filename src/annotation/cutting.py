@@ -17,9 +17,9 @@ from .codes import Format, encoded
 class Cutter:
     """A network that takes clicks, and what becomes of its masks.
 
-    IOG gets the box as its outside clicks and the centre of the box as the click inside, as its
-    authors annotate ImageNet's boxes (CVPR 2020, section 4.5). DEXTR needs what a box does not
-    say: four `extreme_points` in each annotation, `[[x, y], …]`.
+    IOG gets the box as its outside clicks and the centre of the box as the click inside, the
+    two-stage use of its paper (CVPR 2020). DEXTR needs what a box does not say: four
+    `extreme_points` in each annotation, `[[x, y], …]`.
 
     Args:
         segmenter: Its `clicks` say what it takes.

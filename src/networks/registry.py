@@ -26,6 +26,7 @@ class Released(NamedTuple):
     name: str
     model: str
     file: str
+    purpose: str
     page: str
     licence: str | None
     trained_on: tuple[str, ...] | None
