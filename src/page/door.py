@@ -1,0 +1,73 @@
+"""What `app.py` does with its composed config."""
+
+import logging
+import socket
+import sys
+
+import numpy as np
+from omegaconf import DictConfig, ListConfig
+
+from src.errors import UserError
+
+log = logging.getLogger(__name__)
+
+
+def serve(cfg: DictConfig) -> int:
+    """Serve the page until interrupted; the exit code is 1 if it could not start."""
+    try:
+        return _serve(cfg)
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+
+
+def _serve(cfg: DictConfig) -> int:
+    if cfg.weights is None:
+        raise UserError("weights= is missing; python app.py --help shows an example")
+    try:
+        import uvicorn
+
+        from .server import create_app
+    except ModuleNotFoundError as error:
+        raise UserError(f"the page needs {error.name}: pip install -e '.[page]'") from None
+    from src.prediction import Segmenter
+
+    from .desk import Desk
+    from .uploads import Limits
+
+    limits = Limits(cfg.max_megapixels, cfg.max_upload_mb)
+    # Before the model is loaded: a port that is taken is known at once.
+    with _listening(cfg.host, cfg.port) as listener:
+        segmenter = Segmenter.from_checkpoint(
+            cfg.weights,
+            cfg.model,
+            cfg.device,
+            size=tuple(cfg.size) if isinstance(cfg.size, ListConfig) else cfg.size,
+            precision=cfg.precision,
+        )
+        if segmenter.clicks is None:  # what cannot work fails now, not at the first picture
+            segmenter.mask(np.zeros((64, 64, 3), np.uint8), detail=cfg.detail)
+        desk = Desk(segmenter, limits, detail=cfg.detail, keep=cfg.keep)
+        app = create_app(desk, licence=cfg.licence, names=[str(name) for name in cfg.names])
+        log.info("%s\nopen %s, stop with Ctrl-C", segmenter, _address(listener))
+        config = uvicorn.Config(app, log_level="warning", server_header=False)
+        uvicorn.Server(config).run(sockets=[listener])
+    return 0
+
+
+def _listening(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+    except (OSError, OverflowError, TypeError) as error:
+        listener.close()
+        raise UserError(f"cannot serve on {host} port {port}: {error}; try port=0") from None
+    listener.listen()
+    return listener
+
+
+def _address(listener: socket.socket) -> str:
+    host, port = listener.getsockname()[:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"

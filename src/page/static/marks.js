@@ -1,0 +1,113 @@
+// Draws masks, boxes and clicks over the picture. Coordinates are the picture's pixels.
+
+const LONGEST = 1600; // sides of the layers of masks; more is not seen
+const RADIUS = 7; // of a click, in pixels of the screen
+
+// PASCAL VOC's colour of an object's number, as in the palette PNG.
+export function colour(number) {
+  const rgb = [0, 0, 0];
+  for (let bit = 0; bit < 8; bit++) {
+    rgb[bit % 3] |= ((number >> bit) & 1) << (7 - Math.floor(bit / 3));
+  }
+  return rgb;
+}
+
+// A mask as a tinted canvas with an outline, and the share of the picture that it covers.
+export async function layer(blob, number) {
+  const mask = await createImageBitmap(blob);
+  const scale = Math.min(1, LONGEST / Math.max(mask.width, mask.height));
+  const canvas = document.createElement("canvas");
+  canvas.width = Math.max(1, Math.round(mask.width * scale));
+  canvas.height = Math.max(1, Math.round(mask.height * scale));
+  const context = canvas.getContext("2d", { willReadFrequently: true });
+  context.drawImage(mask, 0, 0, canvas.width, canvas.height);
+  mask.close();
+  const pixels = context.getImageData(0, 0, canvas.width, canvas.height);
+  const share = tint(pixels, colour(number));
+  context.putImageData(pixels, 0, 0);
+  return { canvas, share };
+}
+
+function tint({ data, width, height }, [red, green, blue]) {
+  const inside = new Uint8Array(width * height);
+  let count = 0;
+  for (let i = 0; i < inside.length; i++) {
+    inside[i] = data[4 * i] >= 128 ? 1 : 0;
+    count += inside[i];
+  }
+  for (let i = 0; i < inside.length; i++) {
+    const x = i % width;
+    const edge =
+      inside[i] &&
+      ((x > 0 && !inside[i - 1]) || (x < width - 1 && !inside[i + 1]) ||
+        (i >= width && !inside[i - width]) || (i < inside.length - width && !inside[i + width]));
+    const alpha = edge ? 255 : data[4 * i] * 0.5;
+    data.set([red, green, blue, alpha], 4 * i);
+  }
+  return count / inside.length;
+}
+
+// Draws everything anew. `cross` is where the keyboard points, or null; `drag` a box being drawn.
+export function draw(canvas, picture, { objects, current, cross, drag }) {
+  const bounds = canvas.getBoundingClientRect();
+  const density = window.devicePixelRatio || 1;
+  canvas.width = Math.round(bounds.width * density);
+  canvas.height = Math.round(bounds.height * density);
+  const context = canvas.getContext("2d");
+  context.scale(density, density);
+  const zoom = bounds.width / picture.width;
+  const place = ([x, y]) => [(x + 0.5) * zoom, (y + 0.5) * zoom];
+  for (const object of objects) {
+    if (!object.layer) continue;
+    context.globalAlpha = object === current ? 1 : 0.6;
+    context.drawImage(object.layer.canvas, 0, 0, bounds.width, bounds.height);
+  }
+  context.globalAlpha = 1;
+  const box = drag ?? current.clicks.box;
+  if (box) drawBox(context, place(box.slice(0, 2)), place(box.slice(2)));
+  current.clicks.points.forEach((point, i) => {
+    drawClick(context, place(point), current.clicks.labels[i]);
+  });
+  if (cross) drawCross(context, place(cross));
+}
+
+function drawBox(context, [left, top], [right, bottom]) {
+  for (const [style, dashes] of [["#000", []], ["#fff", [6, 4]]]) {
+    context.strokeStyle = style;
+    context.lineWidth = 2;
+    context.setLineDash(dashes);
+    context.strokeRect(left, top, right - left, bottom - top);
+  }
+  context.setLineDash([]);
+}
+
+function drawClick(context, [x, y], label) {
+  context.beginPath();
+  context.arc(x, y, RADIUS, 0, 2 * Math.PI);
+  context.fillStyle = label ? "#0b7a53" : "#c02717";
+  context.fill();
+  context.strokeStyle = "#fff";
+  context.lineWidth = 2;
+  context.stroke();
+  context.beginPath(); // + or −, so that colour is not all that tells them apart
+  context.moveTo(x - 3.5, y);
+  context.lineTo(x + 3.5, y);
+  if (label) {
+    context.moveTo(x, y - 3.5);
+    context.lineTo(x, y + 3.5);
+  }
+  context.stroke();
+}
+
+function drawCross(context, [x, y]) {
+  for (const [style, width] of [["#000", 4], ["#fff", 2]]) {
+    context.strokeStyle = style;
+    context.lineWidth = width;
+    context.beginPath();
+    context.moveTo(x - 14, y);
+    context.lineTo(x + 14, y);
+    context.moveTo(x, y - 14);
+    context.lineTo(x, y + 14);
+    context.stroke();
+  }
+}

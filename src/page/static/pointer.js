@@ -1,0 +1,83 @@
+// Mouse, pen, finger and keyboard on the picture, as clicks and boxes in the picture's pixels.
+
+const SLIP = 5; // pixels of the screen that a click may move
+
+// Calls onClick(point, outside), onBox([x0, y0, x1, y1]), onDrag(box or null), onCross(point or
+// null). Boxes only where `boxes` is true.
+export function listen(canvas, size, boxes, { onClick, onBox, onDrag, onCross }) {
+  let start = null; // of a press: the point and where on the screen
+  let cross = null;
+  let corner = null; // of a box drawn by keyboard
+
+  const clamp = (value, most) => Math.min(Math.max(value, 0), most);
+
+  function point(event) {
+    const bounds = canvas.getBoundingClientRect();
+    const { width, height } = size();
+    return [
+      clamp(((event.clientX - bounds.left) / bounds.width) * width - 0.5, width - 1),
+      clamp(((event.clientY - bounds.top) / bounds.height) * height - 0.5, height - 1),
+    ];
+  }
+
+  const between = (a, b) => [
+    Math.min(a[0], b[0]), Math.min(a[1], b[1]), Math.max(a[0], b[0]), Math.max(a[1], b[1]),
+  ];
+  const moved = (event) =>
+    boxes && start.button === 0 &&
+    Math.hypot(event.clientX - start.x, event.clientY - start.y) > SLIP;
+
+  function move(event) {
+    if (start) onDrag(moved(event) ? between(start.at, point(event)) : null);
+  }
+
+  function release(event) {
+    if (!start) return;
+    if (moved(event)) onBox(between(start.at, point(event)));
+    else onClick(start.at, start.button === 2);
+    start = null;
+    onDrag(null);
+  }
+
+  function key(event) {
+    const { width, height } = size();
+    const step = Math.max(1, Math.round((event.shiftKey ? 0.1 : 0.01) * Math.max(width, height)));
+    const [dx, dy] = {
+      ArrowLeft: [-step, 0], ArrowRight: [step, 0], ArrowUp: [0, -step], ArrowDown: [0, step],
+    }[event.key] ?? [0, 0];
+    if (dx || dy) {
+      cross ??= [Math.round(width / 2), Math.round(height / 2)];
+      cross = [clamp(cross[0] + dx, width - 1), clamp(cross[1] + dy, height - 1)];
+      onCross(cross);
+      onDrag(corner && between(corner, cross));
+    } else if (event.key === "Enter" && cross) {
+      onClick(cross, event.shiftKey);
+    } else if (event.key === "b" && cross && boxes) {
+      if (corner) onBox(between(corner, cross));
+      corner = corner ? null : cross;
+      onDrag(corner && between(corner, cross));
+    } else {
+      return;
+    }
+    event.preventDefault();
+  }
+
+  canvas.addEventListener("contextmenu", (event) => event.preventDefault());
+  canvas.addEventListener("pointerdown", (event) => {
+    if (event.button === 1) return;
+    canvas.setPointerCapture(event.pointerId);
+    start = { at: point(event), x: event.clientX, y: event.clientY, button: event.button };
+  });
+  canvas.addEventListener("pointermove", move);
+  canvas.addEventListener("pointerup", release);
+  canvas.addEventListener("pointercancel", () => {
+    start = null;
+    onDrag(null);
+  });
+  canvas.addEventListener("keydown", key);
+  canvas.addEventListener("blur", () => {
+    cross = corner = null;
+    onCross(null);
+    onDrag(null);
+  });
+}
