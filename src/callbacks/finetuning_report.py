@@ -11,6 +11,9 @@ from src.runs import results
 
 log = logging.getLogger(__name__)
 
+# What the base data may lose before it is said; small sets move by as much from step to step.
+NOTICEABLE = 0.005
+
 # A set's scores by its name, `val` or `base`.
 Scored = dict[str, dict[str, float]]
 
@@ -88,17 +91,17 @@ class FineTuningReport(Callback):
         name, metric = self.monitor.split("/", 1)
         before, best = self.rows[0]["scored"], self.best()["scored"]
         lines = [
-            f"`{name}`: the new data's validation images, `base`: the base data's; the best is"
+            f"- `{name}`: the new data's validation images; `base`: the base data's. The best is"
             f" chosen by {self.monitor}."
         ]
         if _gain(before, best, name, metric) <= 0:
             lines.append(
-                "**No validation beat the untouched weights on the new data**: go on using them;"
+                "- **No validation beat the untouched weights on the new data**: go on using them;"
                 " docs/finetune.md says what to try."
             )
-        if "base" in best and (loss := -_gain(before, best, "base", metric)) > 0:
+        if "base" in best and (loss := -_gain(before, best, "base", metric)) > NOTICEABLE:
             lines.append(
-                f"**{metric} fell by {loss:.4f} on the base data**: a larger finetune.replay or a"
+                f"- **{metric} fell by {loss:.4f} on the base data**: a larger finetune.replay or a"
                 " smaller finetune.lr_factor forgets less."
             )
         return "\n".join(lines)

@@ -84,8 +84,9 @@ class Run:
     def recipe(self) -> dict[str, Any]:
         """The config without what the seeds of one recipe differ in."""
         kept = {key: value for key, value in self.config.items() if key not in _NOT_RECIPE}
-        if isinstance(kept.get("data"), dict):
-            kept["data"] = {k: v for k, v in kept["data"].items() if k not in _NOT_RECIPE_DATA}
+        for use in ("data", "base"):
+            if isinstance(kept.get(use), dict):
+                kept[use] = {k: v for k, v in kept[use].items() if k not in _NOT_RECIPE_DATA}
         if not self.trained:
             kept["checkpoint"] = self.config.get("checkpoint")
         return kept
@@ -123,8 +124,9 @@ class Run:
         return dict(self.provenance.get("data", {}).get(part) or {})
 
     def sets(self, part: str) -> tuple[str, ...]:
-        """Names of the data sets in `train` or `val`."""
-        return tuple(self.fingerprint(part).get("sets", ()))
+        """Names of the data sets in `train` or `val`, with those that fine-tuning mixed in."""
+        named = [self.fingerprint(use).get("sets", ()) for use in (part, f"base/{part}")]
+        return tuple(dict.fromkeys(name for names in named for name in names))
 
     def per_image(self, test_set: str) -> list[dict[str, str]]:
         """The set's lines of `per_image.csv`, in its order; none where the file is not there."""
