@@ -86,7 +86,11 @@ def _fit_and_test(
     trainer.test(module, datamodule, ckpt_path=checkpoint, weights_only=True, verbose=False)
     if trainer.is_global_zero:
         weights = checkpoint or Path(cfg.init_from)
-        entry = {"path": str(weights), "sha256": provenance.file_hash(weights)}
+        entry = {
+            "path": str(weights),
+            "sha256": provenance.file_hash(weights),
+            "weights": provenance.state_hash(module.network.state_dict()),
+        }
         provenance.write(folder, checkpoint=entry, finished=True)
         log.info("results in %s", folder / RESULTS)
 

@@ -6,6 +6,7 @@ import os
 import platform
 import subprocess
 import sys
+from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -49,6 +50,16 @@ def file_hash(path: str | Path) -> str:
     with Path(path).open("rb") as file:
         while block := file.read(1 << 20):
             digest.update(block)
+    return digest.hexdigest()
+
+
+def state_hash(state: Mapping[str, torch.Tensor]) -> str:
+    """SHA-256 of weights themselves: equal ones agree, whatever file and folder they lie in."""
+    digest = hashlib.sha256()
+    for name, tensor in sorted(state.items()):
+        values = tensor.detach().cpu().contiguous()
+        digest.update(f"{name} {values.dtype} {tuple(values.shape)}".encode())
+        digest.update(values.flatten().view(torch.uint8).numpy().tobytes())
     return digest.hexdigest()
 
 
