@@ -124,8 +124,9 @@ class Run:
         return dict(self.provenance.get("data", {}).get(part) or {})
 
     def sets(self, part: str) -> tuple[str, ...]:
-        """Names of the data sets in `train` or `val`, with those that fine-tuning mixed in."""
-        named = [self.fingerprint(use).get("sets", ()) for use in (part, f"base/{part}")]
+        """Names of the data sets in `train`, with those that fine-tuning mixed in, or in `val`."""
+        uses = (part, "base/train") if part == "train" else (part,)
+        named = [self.fingerprint(use).get("sets", ()) for use in uses]
         return tuple(dict.fromkeys(name for names in named for name in names))
 
     def per_image(self, test_set: str) -> list[dict[str, str]]:
