@@ -20,7 +20,7 @@ class ResultWriter(Callback):
     Args:
         folder: Of the run.
         method: What the table calls this run.
-        baselines: Score an Otsu threshold and the mean training mask in the same table.
+        baselines: Score methods that learn nothing in the same table, see `baselines.py`.
         summary: A second name for `results.json`, that which scoring folders of maps gives it.
     """
 

@@ -1,4 +1,4 @@
-"""Masks without learning: what a trained network has to beat."""
+"""Masks without learning: what a trained network has to beat, with clicks and without."""
 
 from typing import Any
 
@@ -7,6 +7,7 @@ import numpy as np
 from torch.utils.data import Dataset
 
 from src.errors import UserError
+from src.geometry.crop import Box
 
 
 def otsu_map(image: np.ndarray) -> np.ndarray:
@@ -47,3 +48,30 @@ def mean_mask(dataset: Dataset[Any], size: tuple[int, int], count: int | None = 
         mask = np.asarray(dataset[item]["mask"])[0]
         total += cv2.resize(mask, (size[1], size[0]), interpolation=cv2.INTER_AREA)
     return total / (255 * used)
+
+
+def grabcut_map(image: np.ndarray, box: Box, iterations: int = 5) -> np.ndarray:
+    """GrabCut (Rother et al. 2004), told that the object lies in `box` and nowhere else.
+
+    Args:
+        image: uint8 RGB `(H, W, 3)`; what lies outside of `box` teaches it the background.
+        box: Inside the image. A box that leaves no background is the answer itself.
+        iterations: Of fitting colours and cutting.
+
+    Returns:
+        uint8 `(H, W)`, 0 or 255.
+    """
+    labels = np.full(image.shape[:2], cv2.GC_BGD, np.uint8)
+    labels[box.slices] = cv2.GC_PR_FGD
+    if (labels == cv2.GC_BGD).any():
+        cv2.setRNGSeed(0)  # its k-means draws from OpenCV's generator, and a table must repeat
+        unused, models = (0, 0, 1, 1), np.zeros((2, 1, 65))
+        cv2.grabCut(image, labels, unused, models[0], models[1], iterations, cv2.GC_INIT_WITH_MASK)
+    return np.isin(labels, (cv2.GC_FGD, cv2.GC_PR_FGD)).astype(np.uint8) * np.uint8(255)
+
+
+def box_map(size: tuple[int, int], box: Box) -> np.ndarray:
+    """A filled box in an image of `size` (height, width), uint8, 0 or 255."""
+    filled = np.zeros(size, np.uint8)
+    filled[box.slices] = 255
+    return filled
