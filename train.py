@@ -9,8 +9,8 @@ door.register()
 
 
 @hydra.main(version_base=None, config_path="conf", config_name="train")
-def main(cfg: DictConfig) -> None:
-    door.start(cfg)
+def main(cfg: DictConfig) -> float | None:
+    return door.start(cfg)
 
 
 if __name__ == "__main__":

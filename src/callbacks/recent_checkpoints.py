@@ -5,11 +5,12 @@ from pathlib import Path
 from typing import Any
 
 from lightning import Callback, LightningModule, Trainer
-from lightning.pytorch.utilities.exceptions import SIGTERMException
+
+from src.runs.preemption import Preempted
 
 
 class RecentCheckpoints(Callback):
-    """Writes `recent-<step>.ckpt` as time or steps pass, on SIGTERM and when training ends.
+    """Writes `recent-<step>.ckpt` as time or steps pass, when a run is stopped and at the end.
 
     Lightning's own ModelCheckpoint saves on any exception, in the middle of a batch too, from
     where training cannot continue bit-equal; this one saves between batches only.
@@ -49,7 +50,7 @@ class RecentCheckpoints(Callback):
     def on_exception(
         self, trainer: Trainer, pl_module: LightningModule, exception: BaseException
     ) -> None:
-        if isinstance(exception, SIGTERMException) and trainer.training:
+        if isinstance(exception, Preempted) and trainer.training:
             self._save(trainer)
 
     def _due(self, trainer: Trainer) -> bool:

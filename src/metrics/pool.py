@@ -23,7 +23,9 @@ def discard_pool(workers: int) -> None:
 
 
 def _prepare_worker() -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
+    # Ctrl-C and a scheduler's notices are the parent's to handle.
+    for number in (signal.SIGINT, signal.SIGUSR1, signal.SIGUSR2):
+        signal.signal(number, signal.SIG_IGN)
     cv2.setNumThreads(1)  # as many processes as cores already
     threading.Thread(target=_die_with_parent, daemon=True).start()
 

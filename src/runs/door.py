@@ -21,6 +21,9 @@ from .sweep import run_job
 
 log = logging.getLogger(__name__)
 
+_OF_THE_SWEEP = ("sweep=", "sweep.", "launcher=", "launcher.")  # how jobs run, not what they are
+_RESTARTS = ("SLURM_RESTART_COUNT", "TORCHELASTIC_RESTART_COUNT")  # set by who starts us again
+
 
 def register() -> None:
     """Make `${run_folder:…}` and `${choice:…}` known to the configs."""
@@ -30,11 +33,13 @@ def register() -> None:
     OmegaConf.register_new_resolver("accumulate", lambda whole, part: whole // part, replace=True)
 
 
-def choice(group: str) -> str:
+def choice(group: str, *, _root_: DictConfig) -> str:
     """What the command chose of a group, `dis5k` for `data=dis5k`; outside a door, its name."""
-    if not HydraConfig.initialized():
+    if HydraConfig.initialized():
+        hydra = HydraConfig.get()
+    elif (hydra := _root_.get("hydra")) is None:  # a sweep's own config has it, but sets it late
         return group
-    return str(HydraConfig.get().runtime.choices.get(group) or "none")
+    return str(hydra.runtime.choices.get(group) or "none")
 
 
 def images_at_once(batch: int, size: int | list[int], fitting: int) -> int:
@@ -50,10 +55,15 @@ def run_folder(resume: str | None, parent: str) -> str:
         return str(resume)
     slurm, torchrun = os.environ.get("SLURM_JOB_ID"), os.environ.get("TORCHELASTIC_RUN_ID")
     if slurm and "SLURM_PROCID" in os.environ:
-        restarts = os.environ.get("SLURM_ARRAY_TASK_ID", "")
-        return f"{parent}/slurm-{slurm}{'-' + restarts if restarts else ''}"
+        task = os.environ.get("SLURM_ARRAY_TASK_ID", "")
+        return f"{parent}/slurm-{slurm}{'-' + task if task else ''}"
     if torchrun and torchrun != "none":
         return f"{parent}/torchrun-{torchrun}"
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1 or "NODE_RANK" in os.environ:
+        sys.exit(
+            "error: processes that are started together need one folder: give torchrun "
+            f"--rdzv-id=NAME, or all of them hydra.run.dir={parent}/NAME"
+        )
     # One launch of a door is one process: its own id keeps two of the same second apart.
     return f"{parent}/{time.strftime('%Y-%m-%d_%H-%M-%S')}-{os.getpid()}"
 
@@ -81,18 +91,39 @@ def _start(cfg: DictConfig) -> float | None:
     overrides = [o for o in hydra.overrides.task if not o.startswith("resume=")]
     if hydra.mode == RunMode.MULTIRUN:
         _wait_politely()
-        return run_job(cfg, Path(hydra.sweep.dir).absolute(), overrides)
+        settings = [o for o in overrides if not o.startswith(_OF_THE_SWEEP)]
+        return run_job(cfg, Path(hydra.sweep.dir).absolute(), settings)
     folder = Path(cfg.resume or hydra.runtime.output_dir).absolute()
     if cfg.resume is not None:
         _amend(folder, overrides)
     elif _first_rank():
-        freeze.freeze(cfg, folder)
+        freeze_or_continue(cfg, folder)
     else:
         freeze.wait_for_config(folder)
     command = [sys.executable, "-m", "src.runs.execute", str(folder)]
     _wait_politely()
     sys.stdout.flush()
     os.execv(sys.executable, command)
+
+
+def freeze_or_continue(cfg: DictConfig, folder: Path) -> None:
+    """Freeze a run's config; where a scheduler started the run before, let it go on as it was.
+
+    Raises UserError where the folder holds training with other settings.
+    """
+    if not cfg.fit or not (folder / freeze.CONFIG).is_file():
+        freeze.freeze(cfg, folder)
+        return
+    counts = (os.environ.get(name, "0") for name in _RESTARTS)
+    if any(count != "0" for count in counts):
+        return  # the yaml files may have changed since; the run has not
+    before = freeze.thaw(folder, located=False)
+    if freeze.config_hash(before) != freeze.config_hash(freeze.resolved(cfg)):
+        raise UserError(
+            f"{folder} holds a run with other settings; "
+            f"continue that one with resume={folder}, or give this one another name="
+        )
+    freeze.freeze(cfg, folder)
 
 
 def _amend(folder: Path, overrides: list[str]) -> None:

@@ -15,12 +15,13 @@ import torch
 from lightning import LightningDataModule, Trainer
 from omegaconf import DictConfig, OmegaConf
 
+from src.callbacks.preemption import StopBetweenSteps
 from src.datamodules.prompts import to_dict
 from src.errors import UserError
 from src.networks import registry
 from src.networks.weights import load_official
 
-from . import checkpoints, finetune, provenance
+from . import checkpoints, finetune, preemption, provenance
 from .build import build
 from .dry_run import dry_run
 from .freeze import thaw
@@ -139,6 +140,7 @@ def _as_it_starts(cfg: DictConfig) -> dict[str, bool]:
 def build_trainer(cfg: DictConfig, folder: Path) -> Trainer:
     """The Trainer with the run's callbacks and loggers, all writing into `folder`."""
     callbacks = [c for c in (build(node) for node in cfg.callbacks.values()) if c is not None]
+    callbacks.append(StopBetweenSteps())
     loggers = [logger for logger in (build(node) for node in cfg.logger.values()) if logger]
     every = cfg.validate_every
     synchronised = cfg.trainer.sync_batchnorm
@@ -174,6 +176,7 @@ def _quieten() -> None:
         ".*You have overridden `on_after_batch_transfer` in `LightningModule`.*",
         ".*isinstance.treespec, LeafSpec.*",
         ".*is smaller than the logging interval.*",
+        ".*The `srun` command is available on your system but is not used.*",
         ".*Checkpoint directory .* exists and is not empty.*",
         ".*Experiment logs directory .* exists and is not empty.*",
     ):
@@ -185,8 +188,13 @@ def main() -> None:
         sys.exit("usage: python -m src.runs.execute <run folder>")
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     _quieten()
+    preemption.watch()
     try:
         execute(Path(sys.argv[1]))
+    except preemption.Preempted:
+        log.info("stopped by a signal; the scheduler, or resume=%s, continues", sys.argv[1])
+        preemption.requeue()
+        raise
     except UserError as error:
         sys.exit(f"error: {error}")
     except torch.OutOfMemoryError:

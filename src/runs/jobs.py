@@ -2,32 +2,37 @@
 
 import ctypes
 import json
+import logging
+import os
 import signal
 import subprocess
 import sys
-import threading
 from pathlib import Path
 
+from . import preemption
 from .freeze import thaw
 from .results import RESULTS
+
+log = logging.getLogger(__name__)
 
 _PR_SET_PDEATHSIG = 1
 
 
 def run_child(command: list[str], output: Path) -> int:
-    """Run a job to its end, its output in a file and here; return its exit code."""
+    """Run a job to its end, its output in a file and here; return its exit code.
+
+    Signals that ask this process to stop go to the job, which saves itself: then the code is
+    `preemption.EXIT_CODE`.
+    """
     with output.open("ab") as file:
         child = subprocess.Popen(
             command,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
-            preexec_fn=_die_with_parent,
+            env=_alone(),
+            preexec_fn=die_with_parent,
         )
-        main = threading.current_thread() is threading.main_thread()
-        before = signal.getsignal(signal.SIGTERM)
-        if main:
-            signal.signal(signal.SIGTERM, lambda signum, _: child.send_signal(signum))
-        try:
+        with preemption.handed_on(child):
             assert child.stdout is not None
             while block := child.stdout.read1(1 << 16):  # type: ignore[attr-defined]
                 file.write(block)
@@ -35,9 +40,6 @@ def run_child(command: list[str], output: Path) -> int:
                 sys.stdout.write(block.decode(errors="replace"))
                 sys.stdout.flush()
             return child.wait()
-        finally:
-            if main:
-                signal.signal(signal.SIGTERM, before)
 
 
 def objective(folder: Path) -> float | None:
@@ -47,10 +49,17 @@ def objective(folder: Path) -> float | None:
         return None
     name = thaw(folder).objective
     values = [row[name] for row in json.loads(path.read_text()).values() if name in row]
+    if not values:
+        log.warning("objective=%s is no measure of %s; see metrics.test", name, path)
     return sum(values) / len(values) if values else None
 
 
-def _die_with_parent() -> None:
+def die_with_parent() -> None:
     """Ask Linux to end this process when its parent is killed, so that none writes on alone."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def _alone() -> dict[str, str]:
+    """The environment without what SLURM says of its tasks: a job starts its ranks itself."""
+    return {key: value for key, value in os.environ.items() if not key.startswith("SLURM_")}

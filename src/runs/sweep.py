@@ -14,26 +14,37 @@ from pathlib import Path
 from typing import Any
 
 from filelock import FileLock, Timeout
-from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
 
+from src.errors import UserError
+
+from . import preemption
 from .freeze import config_hash, freeze, resolved
 from .jobs import objective, run_child
-from .results import RESULTS, Row, markdown, replace_file
+from .results import replace_file
 
 log = logging.getLogger(__name__)
 
-MANIFEST = "manifest.json"
 JOB = "job.json"
 
 
 def run_job(cfg: DictConfig, sweep: Path, overrides: Sequence[str]) -> float | None:
-    """Carry out one job unless it is finished or another worker has it; return its objective."""
-    folder = sweep / config_hash(resolved(cfg))
-    folder.mkdir(parents=True, exist_ok=True)
+    """Carry out one job unless it is finished; return its objective, None where it failed.
+
+    A job that another worker has is left to it, except in a search, which waits for its value.
+    """
     title = " ".join(overrides) or "defaults"
     try:
-        with FileLock(folder / ".lock", timeout=0):
+        cfg = resolved(cfg)
+        if _searching(cfg):
+            _require_objective(cfg)
+        folder = sweep / config_hash(cfg)
+    except UserError as error:
+        _refuse(sweep, overrides, error)
+        return None
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        with FileLock(folder / ".lock", timeout=-1 if _searching(cfg) else 0):
             if _state(folder) == "finished":
                 log.info("finished before: %s", title)
             else:
@@ -43,58 +54,39 @@ def run_job(cfg: DictConfig, sweep: Path, overrides: Sequence[str]) -> float | N
     return objective(folder)
 
 
+def _searching(cfg: DictConfig) -> bool:
+    return cfg.get("sweep") is not None
+
+
+def _require_objective(cfg: DictConfig) -> None:
+    if not cfg.test or cfg.objective not in cfg.metrics.test:
+        raise UserError(
+            f"a search needs test=true and an objective among metrics.test: objective="
+            f"{cfg.objective} is none of {', '.join(cfg.metrics.test)}"
+        )
+
+
 def _carry_out(cfg: DictConfig, folder: Path, overrides: Sequence[str], title: str) -> None:
     log.info("job: %s in %s", title, folder)
     freeze(cfg, folder)
     _record(folder, state="running", overrides=list(overrides))
     code = run_child([sys.executable, "-m", "src.runs.execute", str(folder)], folder / "job.log")
-    state = "finished" if code == 0 else "failed"
+    state = {0: "finished", preemption.EXIT_CODE: "interrupted"}.get(code, "failed")
     entry: dict[str, Any] = {"state": state, "overrides": list(overrides), "exit_code": code}
-    if code:
+    if state == "failed":
         entry["error"] = _last_line(folder / "job.log")
         log.error("failed: %s: %s", title, entry["error"])
     _record(folder, **entry)
+    if preemption.received():
+        preemption.leave()
 
 
-class SweepSummary(Callback):
-    """Hydra's callback that ends a sweep with its manifest and one table of all its jobs."""
-
-    def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
-        sweep = Path(config.hydra.sweep.dir)
-        jobs = summarise(sweep)
-        failed = [job for job in jobs.values() if job["state"] != "finished"]
-        print((sweep / "summary.md").read_text())
-        if failed:
-            log.error(
-                "%d of %d jobs are not finished; the same command tries them again",
-                len(failed),
-                len(jobs),
-            )
-
-
-def summarise(sweep: Path) -> dict[str, dict[str, Any]]:
-    """Write `manifest.json` and `summary.md` of what the jobs recorded."""
-    jobs = {
-        path.parent.name: {**json.loads(path.read_text()), "objective": objective(path.parent)}
-        for path in sorted(sweep.glob(f"*/{JOB}"))
-    }
-    replace_file(sweep / MANIFEST, json.dumps(jobs, indent=2) + "\n")
-    rows: list[tuple[str, str, int, Row]] = []
-    common = set.intersection(*(set(job["overrides"]) for job in jobs.values())) if jobs else set()
-    for name, job in sorted(jobs.items(), key=lambda item: item[1]["overrides"]):
-        title = " ".join(o for o in job["overrides"] if o not in common) or name
-        if job["state"] != "finished":
-            rows.append((f"{title} ({job['state']})", "–", 0, {}))
-            continue
-        results = json.loads((sweep / name / RESULTS).read_text())
-        rows += [(title, test, _count(sweep / name, test), row) for test, row in results.items()]
-    replace_file(sweep / "summary.md", markdown(rows))
-    return jobs
-
-
-def _count(folder: Path, test: str) -> int:
-    provenance = json.loads((folder / "provenance.json").read_text())
-    return provenance["images"][test]
+def _refuse(sweep: Path, overrides: Sequence[str], error: UserError) -> None:
+    """Record a job whose config cannot be resolved, and has no hash."""
+    folder = sweep / f"refused-{config_hash({'overrides': list(overrides)})}"
+    folder.mkdir(parents=True, exist_ok=True)
+    log.error("failed: %s: %s", " ".join(overrides), error)
+    _record(folder, state="failed", overrides=list(overrides), error=str(error))
 
 
 def _state(folder: Path) -> str | None:

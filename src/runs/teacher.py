@@ -12,8 +12,9 @@ from omegaconf import DictConfig
 from src.errors import UserError
 from src.networks import registry
 
-from . import checkpoints
+from . import checkpoints, preemption
 from .freeze import config_hash, freeze, thaw
+from .jobs import die_with_parent
 
 log = logging.getLogger(__name__)
 
@@ -82,8 +83,13 @@ def stage_one(cfg: DictConfig) -> DictConfig:
 
 
 def _run(folder: Path) -> Path:
-    done = subprocess.run([sys.executable, "-m", "src.runs.execute", str(folder)], check=False)
-    if done.returncode:
+    command = [sys.executable, "-m", "src.runs.execute", str(folder)]
+    child = subprocess.Popen(command, preexec_fn=die_with_parent)
+    with preemption.handed_on(child):
+        code = child.wait()
+    if code == preemption.EXIT_CODE:
+        raise preemption.Preempted
+    if code:
         raise UserError(f"training the ground-truth encoder failed; see {folder}")
     (folder / FINISHED).touch()
     return checkpoints.best(folder)

@@ -1,0 +1,86 @@
+"""Hydra's way to `sweep=optuna`; Hydra takes sweepers from the namespace `hydra_plugins` only.
+
+The stock plugin needs an Optuna before 3, whose database storage fails with SQLAlchemy 2.
+"""
+
+import logging
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from hydra.core.config_store import ConfigStore
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.plugins import Plugins
+from hydra.plugins.launcher import Launcher
+from hydra.plugins.sweeper import Sweeper
+from hydra.types import HydraContext, TaskFunction
+from omegaconf import MISSING, DictConfig
+
+from src.errors import UserError
+
+log = logging.getLogger(__name__)
+
+
+@dataclass
+class OptunaSweeperConf:
+    """What `conf/sweep/optuna.yaml` fills in, and explains."""
+
+    _target_: str = "hydra_plugins.finecut_optuna.OptunaSweeper"
+    trials: int = MISSING
+    at_once: int = MISSING
+    study: str | None = MISSING
+    storage: str | None = MISSING
+    seed: int | None = MISSING
+
+
+ConfigStore.instance().store(
+    group="hydra/sweeper", name="finecut_optuna", node=OptunaSweeperConf, provider="finecut"
+)
+
+
+class OptunaSweeper(Sweeper):
+    """Asks the study for settings and launches their jobs, until the study has all its trials.
+
+    Args:
+        at_once: Trials that this command launches together, for launchers with several workers.
+        **study: Of `src.runs.search.Search`.
+    """
+
+    def __init__(self, at_once: int, **study: Any) -> None:
+        self.at_once, self.study = at_once, study
+        self.launcher: Launcher | None = None
+
+    def setup(
+        self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig
+    ) -> None:
+        self.hydra_context, self.config = hydra_context, config
+        self.launcher = Plugins.instance().instantiate_launcher(
+            hydra_context=hydra_context, task_function=task_function, config=config
+        )
+
+    def sweep(self, arguments: list[str]) -> None:
+        try:
+            self._sweep(arguments)
+        except UserError as error:
+            sys.exit(f"error: {error}")
+
+    def _sweep(self, arguments: list[str]) -> None:
+        from src.runs.search import Search, split  # every start of a door imports this module
+
+        assert self.hydra_context is not None
+        assert self.config is not None
+        parser = OverridesParser.create(config_loader=self.hydra_context.config_loader)
+        fixed, space = split(parser.parse_overrides(arguments))
+        search = Search(Path(self.config.hydra.sweep.dir), space, **self.study)
+        launched = 0
+        while trials := search.take(self.at_once):
+            batch = [[*fixed, *trial.overrides] for trial in trials]
+            self.validate_batch_is_legal(batch)
+            assert self.launcher is not None
+            results = self.launcher.launch(batch, initial_job_idx=launched)
+            for trial, result in zip(trials, results, strict=True):
+                search.tell(trial.number, result.return_value)
+            launched += len(trials)
+            log.info(search.report())
+        log.info(search.report())

@@ -1,0 +1,187 @@
+"""A search for the settings with the largest objective: an Optuna study that workers share.
+
+A trial belongs to the worker that holds the lock of its number. The operating system lets go of a
+dead worker's locks; whoever comes next carries its trials out, with the parameters they had.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import optuna
+from filelock import FileLock, Timeout
+from hydra.core.override_parser.types import IntervalSweep, Override, RangeSweep
+from optuna.distributions import (
+    BaseDistribution,
+    CategoricalDistribution,
+    FloatDistribution,
+    IntDistribution,
+)
+from optuna.trial import TrialState
+
+from src.errors import UserError
+
+Space = Mapping[str, BaseDistribution]
+
+
+class Trial(NamedTuple):
+    """A number of the study and the overrides that make its job."""
+
+    number: int
+    overrides: list[str]
+
+
+class Search:
+    """One worker's hold on a study.
+
+    Args:
+        folder: Of the sweep; its workers lock in it, on a file system that they share.
+        space: What is searched, by key.
+        trials: How many the study shall have in all, failed ones included.
+        storage: Of the study, as Optuna names it: `sqlite:///file`, `postgresql://...`; None:
+            `study.db` in the folder.
+        study: Its name; None: the folder's.
+        seed: Of the sampler; workers that share a study need different ones, or none.
+
+    Raises:
+        UserError: The study searched another space before.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        space: Space,
+        trials: int,
+        storage: str | None = None,
+        study: str | None = None,
+        seed: int | None = None,
+    ) -> None:
+        self.folder, self.space, self.trials = folder, space, trials
+        self._held: dict[int, FileLock] = {}
+        folder.mkdir(parents=True, exist_ok=True)
+        optuna.logging.set_verbosity(optuna.logging.WARNING)
+        with FileLock(folder / ".study.lock"):  # two workers would both make the tables
+            self._study = optuna.create_study(
+                storage=storage or f"sqlite:///{folder / 'study.db'}",
+                study_name=study or folder.name,
+                sampler=optuna.samplers.TPESampler(seed=seed),
+                direction="maximize",
+                load_if_exists=True,
+            )
+        self._require_same_space()
+
+    def take(self, count: int) -> list[Trial]:
+        """Up to `count` trials for this worker: those a dead worker left first, then new ones."""
+        with FileLock(self.folder / ".study.lock"):
+            taken = self._abandoned(count)
+            while len(taken) < count and len(self._whole()) < self.trials:
+                trial = self._study.ask(dict(self.space))
+                self._hold(trial.number)
+                taken.append(Trial(trial.number, written(trial.params)))
+        return taken
+
+    def tell(self, number: int, value: float | None) -> None:
+        """Record a trial's objective; None or NaN: it failed."""
+        if value is None or math.isnan(value):
+            self._study.tell(number, state=TrialState.FAIL)
+        else:
+            self._study.tell(number, value)
+        self._held.pop(number).release()
+
+    def report(self) -> str:
+        """How many trials there are, in one line."""
+        states = [trial.state for trial in self._study.get_trials(deepcopy=False)]
+        counts = {state.name.lower(): states.count(state) for state in dict.fromkeys(states)}
+        parts = ", ".join(f"{count} {name}" for name, count in counts.items())
+        return f"study {self._study.study_name}: {parts} of {self.trials} trials"
+
+    def _abandoned(self, count: int) -> list[Trial]:
+        left: list[Trial] = []
+        for trial in self._study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
+            if len(left) == count or trial.number in self._held or not self._hold(trial.number):
+                continue
+            if trial.params.keys() == self.space.keys():
+                left.append(Trial(trial.number, written(trial.params)))
+            else:  # its worker died while it drew them
+                self.tell(trial.number, None)
+        return left
+
+    def _hold(self, number: int) -> bool:
+        lock = FileLock(self.folder / ".trials" / f"{number}.lock", timeout=0)
+        Path(lock.lock_file).parent.mkdir(exist_ok=True)
+        try:
+            lock.acquire()
+        except Timeout:
+            return False
+        self._held[number] = lock
+        return True
+
+    def _whole(self) -> list[optuna.trial.FrozenTrial]:
+        trials = self._study.get_trials(deepcopy=False)
+        return [trial for trial in trials if trial.params.keys() == self.space.keys()]
+
+    def _require_same_space(self) -> None:
+        for trial in self._whole()[:1]:
+            if trial.distributions != dict(self.space):
+                raise UserError(
+                    f"the study {self._study.study_name} searched other values before: "
+                    f"{_changed(trial.distributions, self.space)}; give this search another name="
+                )
+
+
+def split(overrides: Sequence[Override]) -> tuple[list[str], dict[str, BaseDistribution]]:
+    """The overrides that stay as they are, and the space that the others span.
+
+    Raises:
+        UserError: Nothing is searched, or a range or interval cannot be.
+    """
+    fixed = [str(o.input_line) for o in overrides if not o.is_sweep_override()]
+    space = {o.get_key_element(): _distribution(o) for o in overrides if o.is_sweep_override()}
+    if not space:
+        raise UserError(
+            "nothing to search: give a=1,2 or a=range(1,5) or a=interval(0.1,1) or "
+            "'a=tag(log,interval(1e-5,1e-2))'"
+        )
+    return fixed, space
+
+
+def written(params: Mapping[str, Any]) -> list[str]:
+    """Parameters as overrides; six digits of a float say enough, and read well."""
+    return [
+        f"{key}={value:.6g}" if isinstance(value, float) else f"{key}={value}"
+        for key, value in params.items()
+    ]
+
+
+def _distribution(override: Override) -> BaseDistribution:
+    value = override.value()
+    try:
+        if isinstance(value, IntervalSweep):
+            assert value.start is not None
+            assert value.end is not None
+            whole = isinstance(value.start, int) and isinstance(value.end, int)
+            kind = IntDistribution if whole else FloatDistribution
+            return kind(value.start, value.end, log="log" in value.tags)  # type: ignore[arg-type]
+        if isinstance(value, RangeSweep):
+            return _steps(value)
+        return CategoricalDistribution(list(override.sweep_string_iterator()))
+    except ValueError as error:
+        raise UserError(f"{override.input_line}: {error}") from error
+
+
+def _steps(value: RangeSweep) -> BaseDistribution:
+    values = sorted(value.range())
+    if not values:
+        raise ValueError("the range is empty")
+    step, log = abs(value.step), "log" in value.tags
+    if all(isinstance(number, int) for number in values):
+        return IntDistribution(values[0], values[-1], log=log, step=int(step))
+    if log:
+        raise ValueError("a range in fractions has no logarithmic steps; use interval(low,high)")
+    return FloatDistribution(values[0], values[-1], step=float(step))
+
+
+def _changed(before: Space, now: Space) -> str:
+    keys = [key for key in before if before[key] != now.get(key)]
+    return ", ".join(f"{key} was {before[key]}" for key in keys)
