@@ -1,5 +1,41 @@
 """The error that a user can mend: shown as one message, without a traceback."""
 
+import errno
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+# No space, no quota, and the largest file that the system or `ulimit -f` allows.
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
 
 class UserError(ValueError):
     """Something in the command, the data or a file is wrong; the message says what and how."""
+
+    def __init__(self, message: str) -> None:
+        if message.startswith("Caught ") and "Traceback" in message:
+            # torch rebuilds the error of a loader's worker from its printed traceback.
+            message = message.rpartition(f"{type(self).__name__}: ")[2].rstrip()
+        super().__init__(message)
+
+
+def is_full(error: BaseException | None) -> bool:
+    """Whether an error says that there is no room to write."""
+    return isinstance(error, OSError) and error.errno in _FULL
+
+
+@contextmanager
+def told_when_full(folder: str | Path, advice: str) -> Iterator[None]:
+    """Turn a full disk into a UserError.
+
+    Args:
+        folder: What was being written to.
+        advice: What to do once there is room.
+    """
+    try:
+        yield
+    except OSError as error:
+        if not is_full(error):
+            raise
+        where = error.filename or folder
+        raise UserError(f"{where}: {error.strerror}. Make room, then {advice}") from None

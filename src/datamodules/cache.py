@@ -7,6 +7,7 @@ that decides the bytes; anything else makes another cache.
 
 import atexit
 import logging
+import math
 import os
 import shutil
 from concurrent.futures import ThreadPoolExecutor
@@ -27,6 +28,7 @@ log = logging.getLogger(__name__)
 Maps = tuple[np.ndarray, np.ndarray]
 _SHARED_MEMORY = Path("/dev/shm")
 _FORMAT = 1
+_MISSING, _CACHED, _UNREADABLE = 0, 1, 2
 
 
 class Resizable(Protocol):
@@ -40,7 +42,8 @@ class Resizable(Protocol):
 class SampleCache:
     """An open cache: `cache[item]` is image (h, w, 3) and mask (h, w), uint8.
 
-    The arrays are copy-on-write views of the files: changing them changes no file.
+    The arrays are copy-on-write views of the files: changing them changes no file. A sample that
+    could not be read when the cache was made is an `ImageError`.
 
     Args:
         folder: A finished cache.
@@ -51,8 +54,11 @@ class SampleCache:
     def __init__(self, folder: Path, count: int, size: tuple[int, int]) -> None:
         self.folder, self.count, self.size = folder, count, size
         self.images, self.masks = _map(folder, count, size, "c")
+        self.state = _open(folder / "done", (count,), "c")
 
     def __getitem__(self, item: int) -> Maps:
+        if self.state[item] == _UNREADABLE:
+            raise ImageError(f"{self.folder}: sample {item} could not be read to be cached")
         return np.asarray(self.images[item]), np.asarray(self.masks[item])
 
     def __reduce__(self) -> tuple[type["SampleCache"], tuple[Path, int, tuple[int, int]]]:
@@ -67,6 +73,7 @@ def open_cache(
     kind: Literal["disk", "ram"],
     folder: Path,
     workers: int = 4,
+    on_error: Literal["stop", "skip"] = "stop",
 ) -> SampleCache:
     """Open the cache of `key`, made first where it is not there; processes make it once.
 
@@ -80,6 +87,7 @@ def open_cache(
         kind: Where the files go.
         folder: Parent of a cache on disk.
         workers: Threads that build.
+        on_error: `stop` where images cannot be read, or `skip` them, with a warning each.
 
     Raises:
         UserError: Not enough room, or no shared memory on this system.
@@ -91,7 +99,7 @@ def open_cache(
     finished = parent / f"samples-{key}-v{_FORMAT}"
     with FileLock(f"{finished}.lock"):
         if not finished.is_dir():
-            _build(samples, size, finished, workers)
+            _build(samples, size, finished, workers, on_error)
             if kind == "ram":
                 atexit.register(shutil.rmtree, finished, ignore_errors=True)
         return SampleCache(finished, count, size)
@@ -105,7 +113,9 @@ def _shared_memory_folder() -> Path:
     return _SHARED_MEMORY / f"finecut-{os.getuid()}"
 
 
-def _build(samples: Resizable, size: tuple[int, int], finished: Path, workers: int) -> None:
+def _build(
+    samples: Resizable, size: tuple[int, int], finished: Path, workers: int, on_error: str
+) -> None:
     partial = finished.with_name(f"{finished.name}.partial")
     partial.mkdir(exist_ok=True)
     count = len(samples)
@@ -117,16 +127,19 @@ def _build(samples: Resizable, size: tuple[int, int], finished: Path, workers: i
         try:
             images[item], masks[item] = samples.resized(item)
         except ImageError as error:
+            done[item] = _UNREADABLE if on_error == "skip" else _MISSING
             return str(error)
-        done[item] = 1
+        done[item] = _CACHED
         return None
 
-    missing = np.flatnonzero(done == 0).tolist()
+    missing = np.flatnonzero(done == _MISSING).tolist()
     with ThreadPoolExecutor(max(workers, 1)) as pool:
         results = pool.map(store, missing)
         faults = [f for f in track(results, "caching samples", len(missing), transient=True) if f]
-    if faults:
+    if faults and on_error == "stop":
         raise DataError("cache", faults)
+    for fault in faults:
+        log.warning("not cached: %s", fault)
     for array in (images, masks, done):
         array.flush()
     # The name appears only when all is there: nobody ever opens a half-made cache.
@@ -154,6 +167,18 @@ def _map(
 
 
 def _open(path: Path, shape: tuple[int, ...], mode: Literal["r+", "c"]) -> np.memmap:
-    if mode == "r+" and not path.exists():
-        return np.memmap(path, np.uint8, "w+", shape=shape)
+    if mode == "r+":
+        _reserve(path, math.prod(shape))
     return np.memmap(path, np.uint8, mode, shape=shape)
+
+
+def _reserve(path: Path, size: int) -> None:
+    """Make a file of zeros, or leave it as it is, with its room on the disk.
+
+    A full disk is an error here; met later, through the map, it is a signal that kills.
+    """
+    with path.open("ab") as file:
+        if hasattr(os, "posix_fallocate"):  # Linux
+            os.posix_fallocate(file.fileno(), 0, size)
+        else:
+            file.truncate(size)

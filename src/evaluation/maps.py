@@ -10,8 +10,9 @@ from typing import cast
 
 from filelock import FileLock, Timeout
 
-from src.errors import UserError
+from src.errors import UserError, told_when_full
 from src.metrics.protocol import protocol
+from src.runs.results import replace_file
 
 from . import compare as comparing
 from .folder import Resize, Scored, faults, headers_are_sound, score_pairs
@@ -53,21 +54,12 @@ def evaluate_maps(
         worst: Images in the gallery of the worst.
 
     Returns:
-        The exit code: 0, 1 if files are faulty, 2 if the command is.
+        The exit code: 0, 1 if files are faulty, 2 if the command is or there is no room to write.
     """
     try:
         request = _request(maps, truth, output, metrics, allow_missing, resize, workers)
-        scored = _score(request)
-        if isinstance(scored, list):
-            return _refuse(scored)
-        report = _report(request, scored)
-        report.write(request.output)
-        write_gallery(request.output / "worst.png", report.scores, _ranking(metrics), worst)
-        print(report.markdown())
-        _list(report.problems)
-        if compare is not None:
-            _write_comparison(request.output, Path(compare))
-        return OK
+        with told_when_full(request.output, "the same command goes on where it stopped"):
+            return _carry_out(request, compare, worst)
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return WRONG_COMMAND
@@ -112,6 +104,21 @@ def _request(
     pairing = find_pairs(maps, Path(truth))
     kernel = cast(Resize, resize)
     return _Request(pairing, maps.name, folder, list(metrics), allow_missing, kernel, workers)
+
+
+def _carry_out(request: _Request, compare: str | Path | None, worst: int) -> int:
+    scored = _score(request)
+    if isinstance(scored, list):
+        return _refuse(scored)
+    report = _report(request, scored)
+    report.write(request.output)
+    ranking = _ranking(request.metrics)
+    write_gallery(request.output / "worst.png", report.scores, ranking, worst)
+    print(report.markdown())
+    _list(report.problems)
+    if compare is not None:
+        _write_comparison(request.output, Path(compare))
+    return OK
 
 
 def _score(request: _Request) -> Scored | list[Problem]:
@@ -183,5 +190,5 @@ def _ranking(metrics: Sequence[str]) -> str:
 
 def _write_comparison(output: Path, other: Path) -> None:
     table = comparing.markdown(comparing.compare_folders(output, other), other.resolve().name)
-    (output / "compare.md").write_text(table)
+    replace_file(output / "compare.md", table)
     print(table)

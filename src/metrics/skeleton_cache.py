@@ -57,7 +57,12 @@ def _read(path: Path, shape: tuple[int, ...]) -> Mask | None:
 def _write(path: Path, skeleton: Mask) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.NamedTemporaryFile(dir=path.parent, suffix=".part", delete=False) as part:
-        np.save(part, np.packbits(skeleton, axis=1))
-    whole = Path(part.name)
+        whole = Path(part.name)
+        try:
+            np.save(part, np.packbits(skeleton, axis=1))
+            part.flush()
+        except OSError:  # a full disk gets its room back
+            whole.unlink()
+            raise
     whole.chmod(0o644)  # a temporary file is its owner's alone; the folder may be a team's
     whole.replace(path)

@@ -7,7 +7,7 @@ from typing import Any
 
 from omegaconf import DictConfig, ListConfig
 
-from src.errors import UserError
+from src.errors import UserError, told_when_full
 
 from .folder import predict_files
 from .jobs import find_sources
@@ -58,7 +58,8 @@ def _predict(cfg: DictConfig) -> int:
     )
     segmenter.refuse_clicks()
     log.info("%s; %d files", segmenter, len(sources))
-    summary = predict_files(segmenter, sources, plan)
+    with told_when_full(plan.destination, "the same command with skip_existing=true goes on"):
+        summary = predict_files(segmenter, sources, plan)
     log.info("%s", summary)
     return 1 if summary.failures else 0
 

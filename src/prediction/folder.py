@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 from rich.progress import Progress
 
-from src.errors import UserError
+from src.errors import UserError, is_full
 
 from .jobs import Source
 from .outputs import Cut
@@ -51,6 +51,7 @@ def predict_files(segmenter: Segmenter, sources: Sequence[Source], plan: Plan) -
 
     Raises:
         UserError: A result would overwrite its source.
+        OSError: The disk is full.
     """
     plan.protect(sources)
     todo = [s for s in sources if not (plan.skip_existing and plan.is_done(s))]
@@ -152,6 +153,8 @@ def _outcome(source: Source, future: Future[None]) -> Failure | None:
 
 
 def _failure(source: Source, error: Exception) -> Failure:
+    if is_full(error):  # of the others too
+        raise error
     log.debug("%s", source.path, exc_info=error)
     told = isinstance(error, UserError | OSError)
     return Failure(source.path, str(error) if told else f"{type(error).__name__}: {error}")

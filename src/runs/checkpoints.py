@@ -2,6 +2,7 @@
 
 import logging
 import re
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -42,6 +43,10 @@ def best(folder: Path) -> Path:
     """The checkpoint a run tests: the best of its validations, else the newest."""
     path = folder / FOLDER / "best.ckpt"
     if path.is_file():
+        if not _readable(path):
+            raise UserError(
+                f"{path} is damaged; remove it to test the newest recent-*.ckpt in its place"
+            )
         return path
     if newest := latest(folder):
         return newest
@@ -75,8 +80,10 @@ def _names_code(value: Any) -> bool:
 
 
 def _readable(path: Path) -> bool:
+    """Whether a checkpoint is whole: torch alone does not see a flipped bit in a tensor."""
     try:
         torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+        with zipfile.ZipFile(path) as archive:
+            return archive.testzip() is None  # reads the whole file
     except Exception:  # zip, pickle and torch raise a dozen kinds
         return False
-    return True

@@ -1,49 +1,92 @@
-"""The CSV log of a run, continued where the run is."""
+"""The training log `metrics.csv`, which a resumed run continues."""
 
 import csv
+import io
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from lightning.fabric.loggers.logger import rank_zero_experiment
-from lightning.pytorch.loggers import CSVLogger
-from lightning.pytorch.loggers.csv_logs import ExperimentWriter
+from lightning.pytorch.loggers.logger import Logger, rank_zero_experiment
+from lightning.pytorch.utilities import rank_zero_only
 
-from . import checkpoints
+from .results import replace_file
+
+Row = dict[str, Any]
+
+_STEP = "step"
 
 
-class CSVLog(CSVLogger):
-    """`metrics.csv` in the run's folder; Lightning's own would be emptied by a resumed run.
+class CSVLog(Logger):
+    """One row for each call of the trainer, in the file at once.
 
-    Rows after the checkpoint that the run continues from are left out: they come again.
+    Lightning's CSVLogger deletes the file when a run is resumed, and loses up to a hundred rows
+    when it is killed. Here all rows stay, except those that the resumed run writes again.
+
+    Args:
+        folder: Of the run.
     """
 
     def __init__(self, folder: str) -> None:
-        super().__init__(folder, name="", version="")
+        super().__init__()
+        self.path = Path(folder) / "metrics.csv"
+        self._columns: list[str] = []
+        self._start: int | None = None
+
+    @property
+    def name(self) -> str:
+        return ""
+
+    @property
+    def version(self) -> str:
+        return ""
+
+    @property
+    def save_dir(self) -> str:
+        return str(self.path.parent)
 
     @property
     @rank_zero_experiment
-    def experiment(self) -> Any:
-        if self._experiment is None:
-            path = Path(self.log_dir) / ExperimentWriter.NAME_METRICS_FILE
-            kept = _rows_until(path, _step(Path(self.log_dir)))
-            self._experiment = ExperimentWriter(log_dir=self.log_dir)
-            if kept:
-                self._experiment.metrics_keys = list(kept[0])
-                with path.open("w", newline="") as file:
-                    writer = csv.DictWriter(file, fieldnames=list(kept[0]))
-                    writer.writeheader()
-                    writer.writerows(kept)
-        return self._experiment
+    def experiment(self) -> None:
+        """There is no object behind this log."""
+
+    @rank_zero_only
+    def log_hyperparams(self, params: Any, *args: Any, **kwargs: Any) -> None:
+        """Nothing: they are in `config.yaml`."""
+
+    @rank_zero_only
+    def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
+        """Add a row; of a row that is there already, by its step and columns, the new one stays."""
+        step = 0 if step is None else step
+        row = {**metrics, _STEP: step}
+        if self._start is None:
+            self._start = step
+        if step == self._start or not set(row) <= set(self._columns):
+            rows = [old for old in read_rows(self.path) if not _is_redone(old, row)]
+            self._columns = sorted(set(self._columns).union(row, *rows))
+            replace_file(self.path, self._text([*rows, row], header=True))
+        else:
+            with self.path.open("a", newline="") as file:
+                file.write(self._text([row]))
+
+    def _text(self, rows: Sequence[Row], header: bool = False) -> str:
+        text = io.StringIO(newline="")
+        writer = csv.DictWriter(text, self._columns)
+        if header:
+            writer.writeheader()
+        writer.writerows(rows)
+        return text.getvalue()
 
 
-def _step(folder: Path) -> int:
-    """The step that a run continues from; -1 where it starts."""
-    newest = checkpoints.latest(folder)
-    return -1 if newest is None else checkpoints.step(newest)
-
-
-def _rows_until(path: Path, step: int) -> list[dict[str, str]]:
+def read_rows(path: Path) -> list[Row]:
+    """The filled cells of each row; a line that a full disk cut short is left out."""
     if not path.is_file():
         return []
     with path.open(newline="") as file:
-        return [row for row in csv.DictReader(file) if int(row["step"]) <= step]
+        lines = [line for line in file if line.endswith("\n")]
+    return [{key: cell for key, cell in row.items() if cell} for row in csv.DictReader(lines)]
+
+
+def _is_redone(old: Row, row: Row) -> bool:
+    """Whether a row of before the resume is written again, now or later."""
+    step = int(old[_STEP])
+    return step > row[_STEP] or (step == row[_STEP] and old.keys() == row.keys())

@@ -17,18 +17,21 @@ from omegaconf import DictConfig, OmegaConf
 
 from src.callbacks.preemption import StopBetweenSteps
 from src.datamodules.prompts import to_dict
-from src.errors import UserError
+from src.errors import UserError, told_when_full
 from src.networks import registry
 from src.networks.weights import load_official
 
 from . import checkpoints, finetune, preemption, provenance
 from .build import build
+from .checkpoint_io import WholeCheckpointIO
 from .dry_run import dry_run
 from .freeze import thaw
 from .results import RESULTS
 from .teacher import obtain_teacher
 
 log = logging.getLogger(__name__)
+
+_WORKER_DIED = "DataLoader worker (pid"  # torch has no class for it
 
 
 def execute(folder: Path) -> None:
@@ -151,6 +154,7 @@ def build_trainer(cfg: DictConfig, folder: Path) -> Trainer:
         cfg.trainer,
         callbacks=callbacks,
         logger=loggers,
+        plugins=[WholeCheckpointIO()],
         default_root_dir=str(folder),
         sync_batchnorm=synchronised,
         val_check_interval=every or 1.0,
@@ -189,8 +193,11 @@ def main() -> None:
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     _quieten()
     preemption.watch()
+    folder = Path(sys.argv[1])
+    again = f"python train.py resume={folder} (or the sweep's command) continues"
     try:
-        execute(Path(sys.argv[1]))
+        with told_when_full(folder, again):
+            execute(folder)
     except preemption.Preempted:
         log.info("stopped by a signal; the scheduler, or resume=%s, continues", sys.argv[1])
         preemption.requeue()
@@ -202,6 +209,13 @@ def main() -> None:
             "error: the batch does not fit into the accelerator's memory. Halve model.batch_size "
             "and double trainer.accumulate_grad_batches, set trainer.precision=bf16-mixed, or "
             "choose a memory preset (memory=8gb|16gb|24gb)."
+        )
+    except RuntimeError as error:
+        if not str(error).startswith(_WORKER_DIED):
+            raise
+        sys.exit(
+            f"error: a process that loads images ended: {str(error).splitlines()[0].strip()} Most "
+            f"often memory ran out: lower data.num_workers. {again}."
         )
 
 

@@ -43,6 +43,9 @@ def markdown(rows: Sequence[tuple[str, str, int, Row]], note: str = "", digits: 
 
 def replace_file(path: Path, text: str) -> None:
     """Write a file whole or not at all."""
-    temporary = path.with_suffix(f".{os.getpid()}")
-    temporary.write_text(text)
-    temporary.replace(path)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        temporary.write_text(text)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)

@@ -29,6 +29,19 @@ def test_a_damaged_checkpoint_falls_back_to_the_one_before(
         latest(tmp_path)
 
 
+def test_a_flipped_bit_is_damage(tmp_path: Path) -> None:
+    older = save(tmp_path / "checkpoints" / "recent-0000010.ckpt")
+    newer = save(tmp_path / "checkpoints" / "recent-0000020.ckpt", more=torch.zeros(1000))
+    content = bytearray(newer.read_bytes())
+    content[len(content) // 2] ^= 1  # within the zeros: torch would load it
+    newer.write_bytes(content)
+    assert torch.load(newer, weights_only=True)["more"].any()
+    assert latest(tmp_path) == older
+    newer.rename(tmp_path / "checkpoints" / "best.ckpt")
+    with pytest.raises(UserError, match=r"best\.ckpt is damaged; remove it"):
+        best(tmp_path)
+
+
 def test_a_run_without_checkpoints_says_so(tmp_path: Path) -> None:
     assert latest(tmp_path) is None
     with pytest.raises(UserError, match="no checkpoint to test"):

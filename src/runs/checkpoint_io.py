@@ -1,0 +1,50 @@
+"""Writes a checkpoint whole or not at all, without a detour."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning.fabric.plugins import TorchCheckpointIO
+
+# One name for all, so that a kill leaves one such file at most and the next checkpoint takes it.
+_UNFINISHED = ".unfinished.ckpt"
+
+
+class WholeCheckpointIO(TorchCheckpointIO):
+    """Writes beside the checkpoint and renames.
+
+    Lightning's own writes into the system's temporary folder and moves the file from there. From
+    another disk, moving is copying onto the old checkpoint: a kill or a full disk destroys both.
+    It also holds the whole file in memory.
+    """
+
+    def save_checkpoint(
+        self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None
+    ) -> None:
+        """Write a checkpoint; the one of the same name is there until the new one is.
+
+        Raises:
+            OSError: The disk is full, or cannot be written to.
+        """
+        path = Path(path)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        unfinished = path.with_name(_UNFINISHED)
+        try:
+            with unfinished.open("wb") as file:
+                _save(checkpoint, file)
+                file.flush()
+                os.fsync(file.fileno())
+            unfinished.replace(path)
+        finally:
+            unfinished.unlink(missing_ok=True)
+
+
+def _save(checkpoint: dict[str, Any], file: Any) -> None:
+    try:
+        torch.save(checkpoint, file)
+    except RuntimeError as error:
+        # torch closes its archive on the way out and complains of that instead of the disk.
+        if isinstance(error.__context__, OSError):
+            raise error.__context__ from None
+        raise

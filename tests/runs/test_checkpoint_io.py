@@ -1,0 +1,38 @@
+"""A checkpoint is written whole, or the one before it stays."""
+
+import errno
+import resource
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+
+from src.runs.checkpoint_io import WholeCheckpointIO
+
+
+@pytest.fixture
+def small_files() -> Iterator[None]:
+    """No file of this process may grow beyond 64 KiB; to the program it looks like a full disk."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 16, before[1]))
+    yield
+    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+def test_what_is_written_can_be_read(tmp_path: Path) -> None:
+    path = tmp_path / "checkpoints" / "best.ckpt"
+    WholeCheckpointIO().save_checkpoint({"weight": torch.ones(3)}, path)
+    assert torch.load(path, weights_only=True)["weight"].tolist() == [1, 1, 1]
+    assert [p.name for p in path.parent.iterdir()] == ["best.ckpt"]
+
+
+def test_without_room_the_old_one_stays(tmp_path: Path, small_files: None) -> None:
+    path = tmp_path / "best.ckpt"
+    WholeCheckpointIO().save_checkpoint({"weight": torch.ones(3)}, path)
+    before = path.read_bytes()
+    with pytest.raises(OSError, match="File too large") as caught:
+        WholeCheckpointIO().save_checkpoint({"weight": torch.ones(1 << 16)}, path)
+    assert caught.value.errno == errno.EFBIG
+    assert path.read_bytes() == before
+    assert [p.name for p in tmp_path.iterdir()] == ["best.ckpt"]
