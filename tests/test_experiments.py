@@ -54,7 +54,8 @@ def test_its_released_weights_can_be_scored(experiment: str) -> None:
 @pytest.mark.parametrize("experiment", RECIPES)
 def test_a_recipe_measures_what_was_printed(experiment: str) -> None:
     cfg = composed(experiment)
-    measured = {*cfg.data.test} | {name for name, of in MEANS.items() if {*of} <= {*cfg.data.test}}
+    tested = {*(cfg.data.get("test") or ())}
+    measured = tested | {name for name, of in MEANS.items() if {*of} <= tested}
     for row in printed(experiment):
         if row.compares_with:
             assert row.test_set in measured, row
@@ -65,7 +66,8 @@ def test_a_recipe_measures_what_was_printed(experiment: str) -> None:
 def test_its_readme_names_it(experiment: str) -> None:
     text = (EXPERIMENTS / experiment).parent.joinpath("README.md").read_text(encoding="utf-8")
     assert f"`{experiment}`" in text
-    assert "tables.py verify experiment=" in text
+    if printed(experiment):
+        assert "tables.py verify experiment=" in text
 
 
 def test_printed_rows_belong_to_recipes() -> None:

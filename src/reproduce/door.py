@@ -10,13 +10,13 @@ import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from hydra.utils import get_class
 from omegaconf import DictConfig, OmegaConf
 
 from src.errors import UserError
-from src.runs.sweep import MANIFEST
+from src.runs.sweep import JOB
 from src.tables import door as tables
 from src.tables.settings import settings
 
@@ -74,20 +74,33 @@ def planned(cfg: DictConfig) -> Plan:
 
 def begun(plan: Plan) -> bool:
     """Whether every recipe has a job already: its data was checked before that one started."""
-    return all(any((SWEEPS / recipe).glob("*/job.json")) for recipe in plan.recipes)
+    return all(jobs_of(recipe) for recipe in plan.recipes)
 
 
 def unfinished(plan: Plan) -> list[str]:
-    """The recipes and seeds that no finished job stands for, as their sweeps' manifests say."""
+    """The recipes and seeds that no finished job with the plan's overrides stands for."""
     missing = []
     for recipe in plan.recipes:
-        manifest = SWEEPS / recipe / MANIFEST
-        jobs = json.loads(manifest.read_text()).values() if manifest.is_file() else ()
-        done = [set(job["overrides"]) for job in jobs if job["state"] == "finished"]
+        done = [
+            {_plain(word) for word in job["overrides"]}
+            for job in jobs_of(recipe)
+            if job["state"] == "finished"
+        ]
         for seed in plan.seeds:
-            if not any({f"experiment={recipe}", f"seed={seed}"} <= words for words in done):
+            words = [f"experiment={recipe}", f"seed={seed}", *plan.overrides]
+            if not any({_plain(word) for word in words} <= job for job in done):
                 missing.append(f"{recipe} seed={seed}")
     return missing
+
+
+def jobs_of(recipe: str) -> list[dict[str, Any]]:
+    """What the jobs of a recipe's sweep recorded of themselves."""
+    return [json.loads(path.read_text()) for path in sorted((SWEEPS / recipe).glob(f"*/{JOB}"))]
+
+
+def _plain(override: str) -> str:
+    """Without the spaces and quotes that Hydra may write otherwise than the user."""
+    return "".join(letter for letter in override if letter not in " '\"")
 
 
 def _say_cost(plan: Plan) -> None:

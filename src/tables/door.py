@@ -13,7 +13,7 @@ from .curves import plot
 from .formats import comma_separated, latex, markdown
 from .groups import Group, group
 from .page import html
-from .runs import collect
+from .runs import belongs, collect
 from .settings import settings
 from .table import Table, build
 from .verify import report, verify
@@ -65,12 +65,21 @@ def write(table: Table, groups: Sequence[Group], folder: Path, title: str, digit
 def _verify(cfg: DictConfig) -> int:
     if cfg.experiment is None:
         raise UserError("verify needs a recipe: python tables.py verify experiment=isnet/dis5k")
-    rows = published.of(cfg.experiment, published.load())
+    printed = published.load()
+    recipe = published.EXPERIMENTS / f"{cfg.experiment}.yaml"  # may name another's printed row
+    if not recipe.is_file() and not any(belongs(r.experiment, cfg.experiment) for r in printed):
+        raise UserError(f"no printed number to compare {cfg.experiment} with; see experiments/")
+    groups = _groups(cfg)
+    rows = [row for name in _printed_names(groups) for row in published.of(name, printed)]
     if not rows:
         raise UserError(f"no printed number to compare {cfg.experiment} with; see experiments/")
-    checks = verify(_groups(cfg), rows)
+    checks = verify(groups, rows)
     print(report(checks, cfg.digits), end="")
     return 0 if all(check.passed for check in checks) else 1
+
+
+def _printed_names(groups: Sequence[Group]) -> list[str]:
+    return list(dict.fromkeys(group.printed_as for group in groups))
 
 
 def _groups(cfg: DictConfig) -> list[Group]:

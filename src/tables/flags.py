@@ -6,6 +6,7 @@ from pathlib import Path
 from src.networks import registry
 
 from .groups import Group
+from .published import Published
 from .runs import PROVENANCE, Run, read_json
 
 
@@ -16,10 +17,14 @@ class Flags:
         self.seeds = sorted({seed for group in groups if group.trained for seed in group.seeds})
         self.groups = groups
 
-    def of(self, group: Group, test_set: str) -> list[str]:
-        """Every remark on a group's row for a test set, the gravest first."""
+    def of(self, group: Group, test_set: str, printed: Sequence[Published] = ()) -> list[str]:
+        """Every remark on a group's row for a test set, the gravest first.
+
+        `printed` are the published numbers beside it.
+        """
         return [
             *disqualifying(group, test_set),
+            *other_training(group, printed),
             *_unknown_training(group),
             *_selection(group, test_set),
             *self._seeds(group),
@@ -48,6 +53,19 @@ class Flags:
 def disqualifying(group: Group, test_set: str) -> list[str]:
     """What keeps a row from being compared: it trained on the test set, or images are missing."""
     return [*_contamination(group, test_set), *_missing_images(group, test_set)]
+
+
+def other_training(group: Group, printed: Sequence[Published]) -> list[str]:
+    """What keeps a row from reproducing a published one: it was trained on something else."""
+    stated = {row.trained_on for row in printed if row.trained_on}
+    seen = [sets for _, sets in _seen(group.runs[0])]
+    if not stated or not seen or None in seen:
+        return []
+    ours = {name for sets in seen for name in sets or ()}
+    if not ours or any(set(sets) == ours for sets in stated):
+        return []
+    theirs = " or ".join(" + ".join(sets) for sets in sorted(stated))
+    return [f"no reproduction: trained on {' + '.join(sorted(ours))}, the published on {theirs}"]
 
 
 def _contamination(group: Group, test_set: str) -> Iterator[str]:

@@ -10,6 +10,7 @@ _LATEX |= {"~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "\\": r"\textb
 _LATEX |= {"±": r"$\pm$", "−": r"$-$", "β": r"$\beta$", "²": r"$^2$", "≥": r"$\geq$"}
 _LATEX |= {"≤": r"$\leq$", "·": r"$\cdot$", "×": r"$\times$", "…": r"\dots{}", "–": "--"}
 _HEAD = ("data", "images", "method", "seeds")
+_ORIGIN = ("trained_on", "commit", "config", "weights")
 _MARKDOWN_MARKS = {BEST: "**", SECOND: "_"}
 _LATEX_MARKS = {BEST: r"\textbf", SECOND: r"\underline"}
 
@@ -25,8 +26,13 @@ def seeds(row: Row) -> str:
     return str(len(row.seeds)) if row.seeds else ""
 
 
+def origin_lines(table: Table) -> list[str]:
+    """A line for each method: training sets, commit, config and weights."""
+    return [f"{method}: {origin}" for method, origin in table.origins().items()]
+
+
 def markdown(table: Table, digits: int) -> str:
-    """The table, its notes and the protocol of each metric."""
+    """The table, its notes, where its rows come from and the protocol of each metric."""
     lines = [[*_HEAD, *table.metrics], ["---"] * 4 + ["---:"] * len(table.metrics)]
     for row in table.rows:
         notes = "".join(f" [{note}]" for note in row.notes)
@@ -37,13 +43,14 @@ def markdown(table: Table, digits: int) -> str:
     notes = "".join(f"[{i}] {note}  \n" for i, note in enumerate(table.notes, 1))
     protocol = "".join(f"- {metric}: {text}\n" for metric, text in table.protocol.items())
     legend = "**best**, _second_; mean ± sample standard deviation over seeds\n"
-    return "\n".join(part for part in (body, legend, notes, protocol) if part)
+    origins = "".join(f"- {line}\n" for line in origin_lines(table))
+    return "\n".join(part for part in (body, legend, notes, origins, protocol) if part)
 
 
 def latex(table: Table, digits: int) -> str:
     """A `tabular` with booktabs' rules; a set's rows stand between two of them."""
-    columns = "l" * 2 + "r" * (1 + len(table.metrics))
-    head = " & ".join(_escape(name) for name in ("data", "method", "seeds", *table.metrics))
+    columns = "lrl" + "r" * (1 + len(table.metrics))
+    head = " & ".join(_escape(name) for name in (*_HEAD, *table.metrics))
     lines = [r"% needs \usepackage{booktabs}", rf"\begin{{tabular}}{{{columns}}}", r"\toprule"]
     lines += [rf"{head} \\"]
     for test_set in table.test_sets():
@@ -51,7 +58,9 @@ def latex(table: Table, digits: int) -> str:
         rows = [row for row in table.rows if row.test_set == test_set]
         lines += [_latex_row(row, table, digits, first=row is rows[0]) for row in rows]
     lines += [r"\bottomrule", r"\end{tabular}"]
-    lines += [rf"% [{i}] {note}" for i, note in enumerate(table.notes, 1)]
+    lines += [f"% [{i}] {note}" for i, note in enumerate(table.notes, 1)]
+    lines += [f"% {line}" for line in origin_lines(table)]
+    lines += [f"% {metric}: {text}" for metric, text in table.protocol.items()]
     return "\n".join(lines) + "\n"
 
 
@@ -59,15 +68,23 @@ def comma_separated(table: Table) -> str:
     """A line for each number, in full precision."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow([*_HEAD, "kind", "metric", "value", "std", "mark", "notes"])
+    writer.writerow([*_HEAD, "kind", "metric", "value", "std", "mark", "notes", *_ORIGIN])
     for row in table.rows:
         notes = " | ".join(table.notes[note - 1] for note in row.notes)
         listed = " ".join(map(str, row.seeds))
         for metric, cell in row.cells.items():
             line = [row.test_set, row.images or "", row.method, listed, row.kind, metric]
             std = "" if cell.std is None else repr(cell.std)
-            writer.writerow([*line, repr(cell.value), std, cell.mark, notes])
+            writer.writerow([*line, repr(cell.value), std, cell.mark, notes, *_origin_cells(row)])
     return text.getvalue()
+
+
+def _origin_cells(row: Row) -> list[str]:
+    if row.origin is None:
+        return [""] * len(_ORIGIN)
+    origin = row.origin
+    weights = " ".join(origin.weights.values())
+    return ["+".join(origin.trained_on), origin.commit, origin.config, weights]
 
 
 def _markdown_cell(metric: str, row: Row, digits: int) -> str:
@@ -82,7 +99,8 @@ def _latex_row(row: Row, table: Table, digits: int, first: bool) -> str:
     method = _escape(row.method) + (f"$^{{{notes}}}$" if notes else "")
     cells = [_latex_cell(metric, row, digits) for metric in table.metrics]
     start = _escape(row.test_set) if first else ""
-    return " & ".join([start, method, seeds(row), *cells]) + r" \\"
+    images = str(row.images or "")
+    return " & ".join([start, images, method, seeds(row), *cells]) + r" \\"
 
 
 def _latex_cell(metric: str, row: Row, digits: int) -> str:

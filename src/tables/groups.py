@@ -33,6 +33,10 @@ class Group:
         return self.runs[0].name
 
     @property
+    def printed_as(self) -> str:
+        return self.runs[0].printed_as
+
+    @property
     def seeds(self) -> list[int]:
         return [run.seed for run in self.runs]
 

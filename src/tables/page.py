@@ -4,7 +4,7 @@ from base64 import b64encode
 from collections.abc import Mapping, Sequence
 from html import escape
 
-from .formats import number, seeds
+from .formats import number, origin_lines, seeds
 from .groups import Group
 from .table import Row, Table
 from .thumbnails import Thumbnail, best_and_worst
@@ -47,6 +47,7 @@ def html(
     parts = [
         _table(table, digits),
         _list("Notes", table.notes, ordered=True),
+        _list("Where the rows come from", origin_lines(table)),
         _list("Protocol", [f"{metric}: {text}" for metric, text in table.protocol.items()]),
         *(_figure(png, "png", f"Curves on {name}") for name, png in curves.items()),
         _pictures(groups, digits),

@@ -9,7 +9,7 @@ from src.errors import UserError
 
 EXPERIMENTS = Path(__file__).resolve().parents[2] / "experiments"
 COLUMNS = (
-    *("experiment", "set", "metric", "printed", "scale"),
+    *("experiment", "trained_on", "set", "metric", "printed", "scale"),
     *("compares_with", "tolerance", "source", "note"),
 )
 
@@ -19,6 +19,7 @@ class Published(NamedTuple):
 
     Attributes:
         experiment: The recipe it belongs to, `isnet/dis5k`.
+        trained_on: Training sets of the paper's model, by our names; none where it is not stated.
         test_set: Name of the test set, or of a mean over several.
         metric: As the paper calls it, in our spelling.
         printed: Digit for digit.
@@ -30,6 +31,7 @@ class Published(NamedTuple):
     """
 
     experiment: str
+    trained_on: tuple[str, ...]
     test_set: str
     metric: str
     printed: str
@@ -68,6 +70,7 @@ def _parse(row: dict[str, str], place: str) -> Published:
         raise UserError(f"{place}: give both compares_with and tolerance, or neither")
     return Published(
         experiment=row["experiment"],
+        trained_on=tuple(row["trained_on"].split("+")) if row["trained_on"] else (),
         test_set=row["set"],
         metric=row["metric"],
         printed=row["printed"],

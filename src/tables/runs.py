@@ -52,6 +52,11 @@ class Run:
         return str(self.config["name"])
 
     @property
+    def printed_as(self) -> str:
+        """The recipe whose printed numbers stand beside this run: its own, or one it names."""
+        return str(self.config.get("published") or self.name)
+
+    @property
     def model(self) -> str:
         return str(self.config["model"]["name"])
 
@@ -149,7 +154,7 @@ def collect(
     experiment: str | None = None,
     means: Mapping[str, Sequence[str]] | None = None,
 ) -> list[Run]:
-    """The finished runs under the folders, of one name if `experiment` is given, sorted.
+    """The finished runs under the folders, of a recipe or paper if `experiment` is given, sorted.
 
     Raises UserError if a folder is not there or holds no such run.
     """
@@ -162,13 +167,18 @@ def collect(
         run = Run(folder, means or {})
         if not run.provenance.get("finished"):
             log.warning("passed over %s: it is not finished", folder)
-        elif experiment is None or run.name == experiment:
+        elif experiment is None or belongs(run.name, experiment):
             runs.append(run)
     if not runs:
         wanted = f" of {experiment}" if experiment else ""
         named = ", ".join(map(str, roots))
         raise UserError(f"no finished run{wanted} in {named}; train one first, or set runs=FOLDER")
     return runs
+
+
+def belongs(name: str, experiment: str) -> bool:
+    """Whether a run's name is the recipe, or a recipe of the paper, that was asked for."""
+    return name == experiment or name.startswith(f"{experiment}/")
 
 
 def _result_files(root: Path) -> list[Path]:

@@ -26,7 +26,7 @@ def settings(config: Path, words: Sequence[str]) -> DictConfig:
     except OmegaConfBaseException as error:
         keys = ", ".join(map(str, cfg))
         raise UserError(f"{str(error).splitlines()[0]}; the keys are {keys}") from error
-    for key in cfg:
+    for key in map(str, cfg):
         if OmegaConf.is_missing(cfg, key):
             raise UserError(f"{key} is not set: give {key}=…; --help lists the keys")
     return cfg

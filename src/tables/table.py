@@ -7,6 +7,7 @@ from src.metrics.protocol import HIGHER_IS_BETTER, RAW
 
 from .flags import Flags, disqualifying
 from .groups import Group
+from .origin import Origin, origin
 from .published import Published, of
 
 _COUNTS = frozenset({"hce", "hce_pysod", "noc85", "noc90"})
@@ -26,7 +27,7 @@ class Row(NamedTuple):
     """A line: a group of runs, a published row, or the difference of the two.
 
     `seeds` are those of training, none for weights that were only tested; `notes` are numbers of
-    the table's notes, counted from 1.
+    the table's notes, counted from 1; `origin` is of rows of runs.
     """
 
     test_set: str
@@ -36,6 +37,7 @@ class Row(NamedTuple):
     seeds: tuple[int, ...]
     cells: dict[str, Cell]
     notes: tuple[int, ...] = ()
+    origin: Origin | None = None
 
 
 class Table(NamedTuple):
@@ -45,6 +47,10 @@ class Table(NamedTuple):
     rows: list[Row]
     notes: list[str]
     protocol: dict[str, str]
+
+    def origins(self) -> dict[str, Origin]:
+        """Where the numbers of each method come from."""
+        return {row.method: row.origin for row in self.rows if row.origin is not None}
 
     def test_sets(self) -> list[str]:
         return list(dict.fromkeys(row.test_set for row in self.rows))
@@ -97,11 +103,11 @@ class _Builder:
 
     def of_set(self, test_set: str) -> list[Row]:
         rows: list[Row] = []
-        for experiment in dict.fromkeys(group.name for group in self.groups):
+        for experiment in dict.fromkeys(group.printed_as for group in self.groups):
             members = [
                 group
                 for group in self.groups
-                if group.name == experiment and test_set in group.test_sets()
+                if group.printed_as == experiment and test_set in group.test_sets()
             ]
             rows += [self._run(group, test_set) for group in members]
             rows += self._beside(members, experiment, test_set)
@@ -111,10 +117,11 @@ class _Builder:
     def _run(self, group: Group, test_set: str) -> Row:
         spreads = {metric: group.spread(test_set, metric) for metric in self.metrics}
         cells = {m: Cell(spread.mean, spread.std) for m, spread in spreads.items() if spread}
-        notes = tuple(self._note(text) for text in self.flags.of(group, test_set))
+        printed = [r for r in of(group.printed_as, self.published) if r.test_set == test_set]
+        notes = tuple(self._note(text) for text in self.flags.of(group, test_set, printed))
         images = max(run.images(test_set) for run in group.runs) or None
         seeds = tuple(group.seeds) if group.trained else ()
-        return Row(test_set, images, group.label, RUN, seeds, cells, notes)
+        return Row(test_set, images, group.label, RUN, seeds, cells, notes, origin(group))
 
     def _beside(self, members: Sequence[Group], experiment: str, test_set: str) -> list[Row]:
         printed = {

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from .flags import disqualifying
+from .flags import disqualifying, other_training
 from .groups import Group, Spread
 from .published import Published
 from .table import show
@@ -26,8 +26,16 @@ class Check(NamedTuple):
 
 
 def verify(groups: Sequence[Group], published: Sequence[Published]) -> list[Check]:
-    """A check for every group and every row of `published`, all of which compare with a metric."""
-    return [_check(group, row) for group in groups for row in published]
+    """A check for every group and every row of `published` that stands beside it.
+
+    All rows compare with a metric.
+    """
+    return [
+        _check(group, row)
+        for group in groups
+        for row in published
+        if row.experiment == group.printed_as
+    ]
 
 
 def report(checks: Sequence[Check], digits: int) -> str:
@@ -40,7 +48,8 @@ def report(checks: Sequence[Check], digits: int) -> str:
 def _check(group: Group, row: Published) -> Check:
     assert row.compares_with is not None
     ours = group.spread(row.test_set, row.compares_with)
-    return Check(group.label, row, ours, tuple(disqualifying(group, row.test_set)))
+    objections = (*disqualifying(group, row.test_set), *other_training(group, [row]))
+    return Check(group.label, row, ours, objections)
 
 
 def _line(check: Check, digits: int) -> str:

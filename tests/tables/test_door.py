@@ -116,8 +116,8 @@ def test_mistakes_are_one_line(
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        ("a,SOD,max_f,.9x,1,max_f,0.01,x,", r"published\.csv:2: .*'\.9x'"),
-        ("a,SOD,max_f,.9,1,max_f,,x,", "both compares_with and tolerance"),
+        ("a,,SOD,max_f,.9x,1,max_f,0.01,x,", r"published\.csv:2: .*'\.9x'"),
+        ("a,,SOD,max_f,.9,1,max_f,,x,", "both compares_with and tolerance"),
     ],
 )
 def test_bad_printed_rows_are_named(tmp_path: Path, line: str, message: str) -> None:
