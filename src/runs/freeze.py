@@ -18,7 +18,7 @@ CONFIG = "config.yaml"
 # Stands for the run's folder in the frozen file, so that a folder can be moved and resumed.
 _HERE = "<run>"
 # What changes where a run happens or how it is watched, but not what it computes.
-_IRRELEVANT = ("folder", "logger", "resume", "hydra", "sweep", "launcher", "overwrite")
+_IRRELEVANT = ("folder", "published", "logger", "resume", "hydra", "sweep", "launcher", "overwrite")
 _IRRELEVANT_DATA = ("num_workers", "cache_dir")
 
 
