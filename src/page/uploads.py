@@ -17,6 +17,7 @@ from src.prediction.photo import Photo, read_photo
 log = logging.getLogger(__name__)
 
 # Formats that cameras and tools write. Pillow reads others, with parsers that fewer people test.
+# MPO is what some phones call a JPEG with a second picture.
 _SUFFIXES = {
     "JPEG": ".jpg", "MPO": ".jpg", "PNG": ".png", "WEBP": ".webp", "TIFF": ".tif", "BMP": ".bmp",
     "GIF": ".gif", "AVIF": ".avif",
@@ -112,7 +113,9 @@ def _checked_suffix(data: bytes, name: str, limits: Limits) -> str:
         with warnings.catch_warnings():
             # Ours is the limit that counts, and it is checked next.
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            with Image.open(BytesIO(data), formats=tuple(_SUFFIXES)) as image:
+            Image.init()
+            formats = [kind for kind in _SUFFIXES if kind in Image.OPEN]  # AVIF is new in Pillow
+            with Image.open(BytesIO(data), formats=formats) as image:
                 limits.check_size(*image.size)
                 return _SUFFIXES[image.format or ""]
     except UserError:

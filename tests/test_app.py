@@ -1,0 +1,106 @@
+"""`app.py` as a user calls it."""
+
+import json
+import socket
+import subprocess
+import sys
+import urllib.request
+from pathlib import Path
+
+import pytest
+import torch
+from hydra import compose, initialize_config_dir
+from omegaconf import DictConfig
+
+from src.networks.catalogue import create
+from src.networks.weights import to_official
+from src.page.door import serve
+from tests.page.guided import encoded, two_reds
+from tests.running import ROOT, start
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("weights") / "mine.pth"
+    torch.save(to_official(create("u2netp")), path)
+    return path
+
+
+def test_serves_until_it_is_stopped(weights: Path, tmp_path: Path) -> None:
+    overrides = ["model=u2netp", f"weights={weights}", "size=32", "port=0", "device=cpu"]
+    process = start("app.py", overrides, tmp_path)
+    try:
+        assert process.stdout is not None
+        address = next(line.split()[1].rstrip(",") for line in process.stdout if "open" in line)
+        assert address.startswith("http://127.0.0.1:")
+        with urllib.request.urlopen(f"{address}/api/model") as answer:
+            said = json.load(answer)
+        assert (said["model"], said["weights"], said["size"]) == ("u2netp", "mine.pth", "32 × 32")
+        data = encoded(two_reds()[0])
+        with urllib.request.urlopen(f"{address}/api/pictures?name=a.png", data) as answer:
+            key = json.load(answer)["id"]
+        with urllib.request.urlopen(f"{address}/api/pictures/{key}/mask") as answer:
+            assert answer.read(4) == b"\x89PNG"
+    finally:
+        process.terminate()
+        output, _ = process.communicate(timeout=30)
+    assert "Traceback" not in output
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_help_is_light() -> None:
+    code = "import sys, runpy; sys.argv = ['app.py', '--help']\n" + (
+        "try: runpy.run_path('app.py', run_name='__main__')\n"
+        "except SystemExit: pass\n"
+        "assert 'torch' not in sys.modules and 'fastapi' not in sys.modules"
+    )
+    finished = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert finished.returncode == 0, finished.stderr
+    assert "python app.py weights=" in finished.stdout
+
+
+def composed(*overrides: str) -> DictConfig:
+    with initialize_config_dir(str(ROOT / "conf"), version_base=None):
+        return compose("app", list(overrides))
+
+
+@pytest.mark.parametrize(
+    ("overrides", "words"),
+    [
+        ([], "weights= is missing"),
+        (["weights=nowhere.pth", "port=0"], "nowhere.pth: no such checkpoint"),
+        (["weights=x", "port=70000"], "port 70000"),
+        (["weights=x", "host=192.0.2.1"], "cannot serve on 192.0.2.1 port 7860"),
+        (["weights=x", "max_megapixels=0"], "max_megapixels is 0"),
+    ],
+)
+def test_what_is_wrong_is_said_in_a_line(
+    overrides: list[str], words: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert serve(composed(*overrides)) == 1
+    error = capsys.readouterr().err
+    assert error.startswith("error: ")
+    assert words in error
+    assert error.count("\n") == 1
+
+
+def test_settings_that_do_not_fit_are_known_at_the_start(
+    weights: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    common = (f"weights={weights}", "model=u2netp", "size=32", "port=0", "device=cpu")
+    for override, words in (("detail=blended", "InSPyReNet"), ("keep=0", "keep is 0")):
+        assert serve(composed(*common, override)) == 1
+        assert words in capsys.readouterr().err
+
+
+def test_a_port_that_is_taken_is_known_before_the_model_is_loaded(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        assert serve(composed("weights=x", f"port={port}")) == 1
+    assert f"cannot serve on 127.0.0.1 port {port}" in capsys.readouterr().err
