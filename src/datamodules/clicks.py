@@ -69,26 +69,19 @@ def inside_outside_points(
     box = box_of_mask(mask)
     depth = _depth(np.pad(mask != 0, 1))[1:-1, 1:-1]
     y, x = _deepest(depth, rng)
-    return box_points(box, (mask.shape[0], mask.shape[1]), (x, y), margin)
+    return box_points((x, y), box, (mask.shape[0], mask.shape[1]), margin)
 
 
 def box_points(
-    box: Box,
-    size: tuple[int, int],
-    inside: tuple[int, int] | None = None,
-    margin: int = MARGIN,
+    inside: tuple[int, int], box: Box, size: tuple[int, int], margin: int = MARGIN
 ) -> np.ndarray:
-    """The five points of IOG where the object's box is known, as `inside_outside_points` orders.
+    """IOG's five points of an object whose tight box is known, as `inside_outside_points` orders.
 
     Args:
-        box: The tight box of the object.
+        inside: A point (x, y) on the object.
+        box: Its corners are moved outwards by `margin`.
         size: Height and width of the crop, to which corners are clipped.
-        inside: A point (x, y) on the object; the box's centre where there is none, as IOG does
-            with the boxes of detectors and data sets.
-        margin: How far the corners are moved outwards.
     """
-    if inside is None:
-        inside = ((box.x_min + box.x_max) // 2, (box.y_min + box.y_max) // 2)
     outer, (height, width) = box.grown(margin), size
     left, right = max(outer.x_min, 0), min(outer.x_max, width)
     top, bottom = max(outer.y_min, 0), min(outer.y_max, height)

@@ -32,7 +32,7 @@ class Target(NamedTuple):
     """The object that the first clicks point at.
 
     box: Tight around it.
-    points: The extreme points, or the one inside it; empty where its box has to do.
+    points: The extreme points, or the one inside it.
     """
 
     box: Box
@@ -85,13 +85,13 @@ def read_inside_outside(
         order = [i for i in order if i not in corners]
         tight = _with_area(box_of_points(np.rint(places[corners])).clipped(size))
     inside = next((i for i in order if sides[i]), None)
-    first = () if inside is None else (_inside(places[inside], tight),)
+    first = _centre(tight) if inside is None else _within(places[inside], tight)
     further = [
         Correction(float(places[i, 0]), float(places[i, 1]), bool(sides[i]))
         for i in order
         if i != inside
     ]
-    return Target(tight, first), further
+    return Target(tight, (first,)), further
 
 
 def _array(points: Points | None) -> np.ndarray:
@@ -119,12 +119,12 @@ def _sides(labels: Labels | None, count: int) -> np.ndarray:
 def _box_of_corners(corners: Corners, size: Size) -> Box:
     """The box of x0, y0, x1, y1; what lies outside the image is cut off."""
     try:
-        x_min, y_min, x_max, y_max = np.rint(np.asarray(corners, dtype=float)).astype(int).tolist()
+        given = np.asarray(corners, dtype=float)
     except (TypeError, ValueError):
-        raise BoxError(f"a box is (x0, y0, x1, y1), not {corners!r}") from None
-    if not np.isfinite(np.asarray(corners, dtype=float)).all():
-        raise BoxError(f"a box is four finite numbers, not {corners!r}")
-    return _with_area(_with_area(Box(x_min, y_min, x_max, y_max)).clipped(size))
+        given = np.empty(0)
+    if given.shape != (4,) or not np.isfinite(given).all():
+        raise BoxError(f"a box is four finite numbers (x0, y0, x1, y1), not {corners!r}")
+    return _with_area(_with_area(Box(*np.rint(given).astype(int).tolist())).clipped(size))
 
 
 def _with_area(box: Box) -> Box:
@@ -136,7 +136,11 @@ def _with_area(box: Box) -> Box:
     return box
 
 
-def _inside(point: np.ndarray, box: Box) -> tuple[float, float]:
+def _centre(box: Box) -> tuple[float, float]:
+    return (box.x_min + box.x_max) / 2, (box.y_min + box.y_max) / 2
+
+
+def _within(point: np.ndarray, box: Box) -> tuple[float, float]:
     x, y = point.tolist()
     grown = box.grown(1)  # a click at the edge may round to either side
     if not (grown.x_min <= x <= grown.x_max and grown.y_min <= y <= grown.y_max):

@@ -4,14 +4,11 @@ Nothing here downloads the ImageNet weights that training starts from.
 """
 
 import re
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from importlib import import_module
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from hydra import compose, initialize_config_dir
-from hydra.core.global_hydra import GlobalHydra
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 from torch import nn
@@ -22,8 +19,8 @@ from src.geometry import Geometry
 from src.networks.registry import find, resolve
 from src.networks.weights import load_official
 from src.runs.checkpoints import identity
+from src.runs.models import composed, names
 
-_CONF = Path(__file__).resolve().parents[2] / "conf"
 _OUR_NETWORK = re.compile(r"(src\.networks\.\w+)\.([A-Z]\w*)")
 
 
@@ -48,14 +45,7 @@ def named(model: str) -> Recipe:
     """The recipe of conf/model/<model>.yaml."""
     if model not in names():
         raise UserError(f"no model is called {model!r}; choose one of {', '.join(names())}")
-    with _own_hydra(), initialize_config_dir(str(_CONF), version_base=None):
-        return of_config(compose(overrides=[f"+model={model}"]).model)
-
-
-def names() -> list[str]:
-    """The models of conf/model."""
-    files = (_CONF / "model").glob("*.yaml")
-    return sorted(path.stem for path in files if not path.stem.startswith("base"))
+    return of_config(composed(model))
 
 
 def of_config(model: DictConfig) -> Recipe:
@@ -98,17 +88,6 @@ def load(
     network = recipe.build()
     load_official(network, path)
     return network, recipe, path
-
-
-@contextmanager
-def _own_hydra() -> Iterator[None]:
-    """Compose within a program that Hydra runs already: it allows one at a time."""
-    instance = GlobalHydra.instance()
-    outer, instance.hydra = instance.hydra, None
-    try:
-        yield
-    finally:
-        instance.hydra = outer
 
 
 def _recipe(

@@ -118,8 +118,7 @@ class ClickSession:
         if not isinstance(self.prompts, InsideOutsidePoints):
             return points
         tight = box_in_crop(target.box, self._box, size)
-        inside = (int(points[0, 0]), int(points[0, 1])) if len(points) else None
-        return box_points(tight, size, inside, self.prompts.margin)
+        return box_points((int(points[0, 0]), int(points[0, 1])), tight, size, self.prompts.margin)
 
     def _answer(self, corrections: Sequence[Correction]) -> Tensor:
         """Logits `(1, 1, h, w)` of the crop."""

@@ -214,8 +214,8 @@ def test_an_empty_mask_has_no_points(rng: np.random.Generator) -> None:
             draw(np.zeros((5, 5), bool), rng)
 
 
-def test_a_box_alone_gives_iogs_points() -> None:
-    points = box_points(Box(12, 22, 28, 58), (70, 25), margin=2)
+def test_a_box_and_a_point_inside_give_iogs_points() -> None:
+    points = box_points((20, 40), Box(12, 22, 28, 58), (70, 25), margin=2)
     assert points.tolist() == [[20, 40], [10, 20], [10, 60], [25, 20], [25, 60]]
 
 
