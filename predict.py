@@ -14,7 +14,12 @@ def main(cfg: DictConfig) -> None:
     sys.exit(predict(cfg))
 
 
+def as_overrides(words: list[str]) -> list[str]:
+    """A shell's words in Hydra's grammar, which has no bare # (output=#ff8800) and no flags."""
+    quoted = [re.sub(r"(?<![\"'\w])#[0-9a-fA-F]{3,8}\b", r"'\g<0>'", word) for word in words]
+    return ["skip_existing=true" if word == "--skip-existing" else word for word in quoted]
+
+
 if __name__ == "__main__":
-    # Hydra's grammar has no bare #; a colour such as output=#ff8800 needs quotes there.
-    sys.argv = [re.sub(r"(?<![\"'\w])#[0-9a-fA-F]{3,8}\b", r"'\g<0>'", word) for word in sys.argv]
+    sys.argv = as_overrides(sys.argv)
     main()

@@ -9,7 +9,7 @@ import numpy as np
 
 from .formats import Run
 
-_WARM_UP, _RUNS = 1, 5
+_RUNS, _SECONDS = 5, 5.0  # timed calls of each, and after how long no further one is started
 _FARTHEST = (float("inf"),) * 3
 
 
@@ -114,11 +114,10 @@ def _difference(a: np.ndarray, b: np.ndarray) -> tuple[float, float, float]:
 
 
 def _timed(run: Callable[[], np.ndarray]) -> tuple[np.ndarray, float]:
-    """The result, and the median time of a call in milliseconds."""
-    for _ in range(_WARM_UP):
-        result = run()
-    times = []
-    for _ in range(_RUNS):
+    """The result, and the median time of a call in milliseconds after one to warm up."""
+    result = run()
+    times: list[float] = []
+    while not times or (len(times) < _RUNS and sum(times) < 1000 * _SECONDS):
         start = time.perf_counter()
         run()
         times.append((time.perf_counter() - start) * 1000)

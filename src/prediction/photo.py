@@ -59,13 +59,17 @@ def read_photo(path: Path) -> Photo:
     """
     pixels = read_image(path)
     with Image.open(path) as image:
+        # A phone's JPEG with a small copy or a depth map behind it calls itself MPO.
+        kind = "JPEG" if image.format == "MPO" else image.format or "PNG"
+        if kind != "JPEG" and (count := getattr(image, "n_frames", 1)) > 1:
+            log.warning("%s: holds %d pictures; only the first is read", path, count)
         profile, turned = image.info.get("icc_profile"), orientation(image)
         deep = _sixteen_bits(path, turned)
         return Photo(
             path=path,
             pixels=pixels,
             colours=pixels if deep is None else deep,
-            format=image.format or "PNG",
+            format=kind,
             profile=profile if profile and profile[16:20] == b"RGB " else None,
             exif=_upright_exif(image),
         )

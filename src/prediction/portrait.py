@@ -18,7 +18,7 @@ _SMALLEST = 0.08  # of the shorter side
 
 
 def crop_to_face(photo: Photo) -> Photo:
-    """The part of a photo around its largest face, as a square where the photo has the room.
+    """A square around the largest face of a photo, white where it leaves the photo.
 
     The detector is the Haar cascade that comes with OpenCV: upright frontal faces.
 
@@ -28,11 +28,11 @@ def crop_to_face(photo: Photo) -> Photo:
     box = face_box(photo.pixels)
     if box is None:
         raise UserError(f"{photo.path}: no upright frontal face found; cut it by hand, crop=null")
-    top, bottom, left, right = surroundings(box, photo.pixels.shape[:2])
+    top, left, side = surroundings(box, photo.pixels.shape[:2])
     return replace(
         photo,
-        pixels=np.ascontiguousarray(photo.pixels[top:bottom, left:right]),
-        colours=np.ascontiguousarray(photo.colours[top:bottom, left:right]),
+        pixels=_square(photo.pixels, top, left, side),
+        colours=_square(photo.colours, top, left, side),
     )
 
 
@@ -51,15 +51,31 @@ def face_box(image: np.ndarray) -> tuple[int, int, int, int] | None:
     return round(x / scale), round(y / scale), round(width / scale), round(height / scale)
 
 
-def surroundings(
-    box: tuple[int, int, int, int], size: tuple[int, int]
-) -> tuple[int, int, int, int]:
-    """Top, bottom, left and right of what is kept around a face, within an image of `size`."""
+def surroundings(box: tuple[int, int, int, int], size: tuple[int, int]) -> tuple[int, int, int]:
+    """Top, left and side of the square around a face.
+
+    It moves inwards where the image of `size` (height, width) has the room, else leaves it evenly.
+    """
     x, y, width, height = box
     side = round(max((1 + _ABOVE + _BELOW) * height, (1 + 2 * _SIDE) * width))
     top = round(y + (1 + _BELOW - _ABOVE) * height / 2 - side / 2)
     left = round(x + width / 2 - side / 2)
-    return max(0, top), min(size[0], top + side), max(0, left), min(size[1], left + side)
+    return _moved(top, side, size[0]), _moved(left, side, size[1]), side
+
+
+def _moved(start: int, side: int, length: int) -> int:
+    if side > length:
+        return (length - side) // 2
+    return min(max(start, 0), length - side)
+
+
+def _square(image: np.ndarray, top: int, left: int, side: int) -> np.ndarray:
+    """White paper with the part of an image `(H, W, 3)` that lies in the square."""
+    paper = np.full((side, side, 3), np.iinfo(image.dtype).max, image.dtype)
+    part = image[max(0, top) : top + side, max(0, left) : left + side]
+    down, right = max(0, -top), max(0, -left)
+    paper[down : down + part.shape[0], right : right + part.shape[1]] = part
+    return paper
 
 
 @cache

@@ -1,5 +1,6 @@
 """Many files: trees, skipping, failures that do not stop the rest."""
 
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from PIL import Image
 from src.errors import UserError
 from src.prediction.folder import Summary, predict_files
 from src.prediction.jobs import find_sources
-from src.prediction.outputs import parse_outputs
+from src.prediction.outputs import Cut, Output, parse_outputs
 from src.prediction.plan import Plan
 from tests.prediction.tiny import finder, red_on_blue, save_picture
 
@@ -82,3 +83,25 @@ def test_a_face_is_asked_for_in_vain(photos: Path, tmp_path: Path) -> None:
 def test_plans_that_cannot_be(values: dict[str, object], tmp_path: Path) -> None:
     with pytest.raises(UserError, match=next(iter(values))):
         Plan(parse_outputs("mask"), tmp_path, **values)  # type: ignore[arg-type]
+
+
+def test_large_pictures_are_cut_one_at_a_time(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Several at once would not fit into memory: each takes a hundred bytes a pixel."""
+    from src.prediction import folder
+
+    at_once: list[int] = []
+    running = 0
+
+    def render(cut: Cut) -> np.ndarray:
+        nonlocal running
+        running += 1
+        at_once.append(running)
+        time.sleep(0.02)
+        running -= 1
+        return cut.mask
+
+    monkeypatch.setattr(folder, "_LARGE", 100)
+    run(photos, Plan([Output("mask", render)], tmp_path / "out"))
+    assert at_once == [1] * 7

@@ -32,6 +32,27 @@ def test_format_profile_and_orientation(tmp_path: Path, suffix: str) -> None:
     assert not list(target.parent.glob(".*"))
 
 
+def test_a_phones_jpeg_stays_a_jpeg(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Phones put a second picture behind the first and call it MPO."""
+    first, second = (Image.fromarray(red_on_blue(30, width)[0]) for width in (40, 20))
+    first.save(tmp_path / "a.jpg", "MPO", save_all=True, append_images=[second])
+    with Image.open(tmp_path / "a.jpg") as image:
+        assert image.format == "MPO"
+    photo = read_photo(tmp_path / "a.jpg")
+    assert photo.pixels.shape == (30, 40, 3)
+    assert photo.suffix(alpha=False) == ".jpg"
+    assert not caplog.records
+
+
+def test_further_pages_are_said_to_be_left_out(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    pages = [Image.fromarray(red_on_blue()[0])] * 3
+    pages[0].save(tmp_path / "a.tif", save_all=True, append_images=pages[1:])
+    read_photo(tmp_path / "a.tif")
+    assert "a.tif: holds 3 pictures; only the first is read" in caplog.text
+
+
 def test_tiff_keeps_its_profile(tmp_path: Path) -> None:
     photo = read_photo(save_picture(tmp_path / "a.tif", icc_profile=PROFILE))
     write_picture(tmp_path / "b.tif", photo.pixels, photo)

@@ -34,9 +34,24 @@ def test_no_face() -> None:
         crop_to_face(Photo(Path("wall.png"), image, image, "PNG"))
 
 
-def test_surroundings_are_square_inside_and_clipped_at_borders() -> None:
-    top, bottom, left, right = surroundings((400, 400, 100, 100), (1000, 1000))
-    assert bottom - top == right - left
-    assert top < 400
-    assert bottom > 500
-    assert surroundings((0, 0, 100, 100), (120, 110)) == (0, 120, 0, 110)
+def test_surroundings_move_inside_where_there_is_room() -> None:
+    top, left, side = surroundings((400, 400, 100, 100), (1000, 1000))
+    assert top < 400 < 500 < top + side
+    assert left < 400 < 500 < left + side
+    assert surroundings((0, 0, 100, 100), (1000, 1000)) == (0, 0, side)
+    assert surroundings((900, 900, 100, 100), (1000, 1000)) == (1000 - side, 1000 - side, side)
+
+
+def test_a_narrow_photo_is_made_square_with_white() -> None:
+    """A square input would else show the network a stretched face."""
+    image = face()[:, 140:300]
+    deep = image.astype(np.uint16) * 257
+    cropped = crop_to_face(Photo(Path("a.png"), image, deep, "PNG"))
+    side = cropped.pixels.shape[0]
+    assert cropped.pixels.shape == cropped.colours.shape == (side, side, 3)
+    border = (side - image.shape[1]) // 2
+    assert border > 0
+    assert (cropped.pixels[:, :border] == 255).all()
+    assert (cropped.colours[:, -border:] == 65535).all()
+    middle = slice(border, -border)
+    assert np.array_equal(cropped.pixels[:, middle] * np.uint16(257), cropped.colours[:, middle])
