@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
+from src.errors import UserError
+
 from ._pair import Grey
 from .image_score import ImageScore, score_pair
 from .per_image import PerImageMetric, Rows, number
@@ -139,9 +141,9 @@ class Scores(PerImageMetric):
                 raise self._killed(image) from error
         self._keep(finished)
 
-    def _killed(self, image: int) -> RuntimeError:
+    def _killed(self, image: int) -> UserError:
         discard_pool(self.workers)
-        return RuntimeError(
+        return UserError(
             f"a process that scores images was killed, at image {image} or near it: most often "
             "for want of memory, of which fewer metrics.workers need less"
         )

@@ -26,6 +26,7 @@ from .build import build
 from .checkpoint_io import WholeCheckpointIO
 from .dry_run import dry_run
 from .freeze import thaw
+from .lock import held
 from .results import RESULTS
 from .teacher import obtain_teacher
 
@@ -196,7 +197,7 @@ def main() -> None:
     folder = Path(sys.argv[1])
     again = f"python train.py resume={folder} (or the sweep's command) continues"
     try:
-        with told_when_full(folder, again):
+        with held(folder), told_when_full(folder, again):
             execute(folder)
     except preemption.Preempted:
         log.info("stopped by a signal; the scheduler, or resume=%s, continues", sys.argv[1])

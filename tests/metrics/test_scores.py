@@ -150,7 +150,7 @@ def test_killed_worker_is_reported_and_replaced() -> None:
     for process in list(pool(2)._processes.values()):
         process.kill()
         process.join()
-    with pytest.raises(RuntimeError, match="was killed, at image"):
+    with pytest.raises(UserError, match="was killed, at image"):
         update(scores, list(range(1, 20)))
     scores.reset()
     update(scores, [0, 1])

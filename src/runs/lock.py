@@ -1,0 +1,40 @@
+"""One command at a time carries out a run: two would write into each other's checkpoints."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from src.errors import UserError
+
+# Of processes that were started together, whoever started them; the first one holds the lock.
+_RANKS = ("RANK", "LOCAL_RANK", "NODE_RANK", "SLURM_PROCID")
+_PATIENCE = 20.0
+
+
+@contextmanager
+def held(folder: Path, seconds: float = _PATIENCE) -> Iterator[None]:
+    """Hold a run's folder; it is let go even if this process is killed.
+
+    Args:
+        folder: Of the run.
+        seconds: To wait: the loaders of a run that was killed hold on until they notice.
+
+    Raises:
+        UserError: Another command carries this run out.
+    """
+    first = all(os.environ.get(name, "0") == "0" for name in _RANKS)
+    if not first or not folder.is_dir():
+        yield
+        return
+    lock = FileLock(folder / ".running.lock")
+    try:
+        lock.acquire(timeout=seconds)
+    except Timeout:
+        raise UserError(f"{folder}: another command is carrying out this run") from None
+    try:
+        yield
+    finally:
+        lock.release()
