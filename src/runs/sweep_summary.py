@@ -66,7 +66,9 @@ def sweep_folder(config: DictConfig) -> str:
     if not swept or folder.name != config.name or "name" in given:
         return str(folder)
     choices = {"model": config.model.name, "data": config.hydra.runtime.choices.data}
-    choices |= {group: re.sub(r"[^\w.]+", "+", given[group]).strip("+") for group in swept}
+    for group in swept:
+        values = given[group].removeprefix("choice")
+        choices[group] = re.sub(r"[^\w.]+", "+", values).strip("+")
     return str(folder.with_name(f"{choices['model']}-{choices['data']}"))
 
 
