@@ -1,6 +1,7 @@
 """`app.py` as a user calls it."""
 
 import json
+import signal
 import socket
 import subprocess
 import sys
@@ -42,8 +43,9 @@ def test_serves_until_it_is_stopped(weights: Path, tmp_path: Path) -> None:
         with urllib.request.urlopen(f"{address}/api/pictures/{key}/mask") as answer:
             assert answer.read(4) == b"\x89PNG"
     finally:
-        process.terminate()
+        process.send_signal(signal.SIGINT)
         output, _ = process.communicate(timeout=30)
+    assert process.returncode == 0
     assert "Traceback" not in output
     assert list(tmp_path.iterdir()) == []
 

@@ -3,6 +3,7 @@
 import logging
 import socket
 import sys
+from contextlib import suppress
 
 import numpy as np
 from omegaconf import DictConfig, ListConfig
@@ -51,7 +52,8 @@ def _serve(cfg: DictConfig) -> int:
         app = create_app(desk, licence=cfg.licence, names=[str(name) for name in cfg.names])
         log.info("%s\nopen %s, stop with Ctrl-C", segmenter, _address(listener))
         config = uvicorn.Config(app, log_level="warning", server_header=False)
-        uvicorn.Server(config).run(sockets=[listener])
+        with suppress(KeyboardInterrupt):  # uvicorn has ended in order, then raises it again
+            uvicorn.Server(config).run(sockets=[listener])
     return 0
 
 
