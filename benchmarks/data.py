@@ -1,18 +1,23 @@
 """How fast samples of image and mask files are made, against the originals' way of making them.
 
-python -m benchmarks.data [--images 6] [--side 3000] [--size 1024]
+python -m benchmarks.data [--images 6] [--side 3000] [--size 1024] [--batch 8]
 
-CPU time of one core, so that other load does not count. "Originals" is scikit-image's reader and
-torch's resize, as IS-Net loads its images, and one `torch.save`d file per sample, as it caches
-them and makes floats of them in the worker; ours ship 8 bit, and the device makes the floats.
-"Reading" is the time to get the files' bytes, which nothing can go below.
+CPU time of one worker process a sample, so that other load does not count; ours and theirs take
+turns, and the median is shown. "Originals" is scikit-image's reader and torch's resize, as IS-Net
+loads its images, and one `torch.save`d file per sample, as it caches them and makes floats of them
+in the worker; ours ship 8 bit, and the device makes the floats. Two floors: the time to get the
+files' bytes, and the time for a worker to ship a batch that it already has.
 """
 
 import argparse
+import multiprocessing
+import resource
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -20,14 +25,18 @@ import torch
 import torch.nn.functional as F
 from skimage import io
 from torch import Tensor
-from torch.utils.data import default_collate
+from torch.utils.data import DataLoader, Dataset, default_collate
 from torchvision.transforms.functional import normalize
 
 from src.datamodules.augment import isnet
 from src.datamodules.batch import Draw, collate
 from src.datamodules.folder import ImageMaskDataset
+from src.datamodules.loaders import start_worker
 from src.datamodules.pairs import Pair
 from src.geometry import Geometry
+
+Make = Callable[[int], object]
+_ROUNDS = 3
 
 
 def main() -> None:
@@ -35,47 +44,97 @@ def main() -> None:
     parser.add_argument("--images", type=int, default=6)
     parser.add_argument("--side", type=int, default=3000, help="long side of the files")
     parser.add_argument("--size", type=int, default=1024, help="of the network's input")
+    parser.add_argument("--batch", type=int, default=8, help="samples in a cached batch")
     arguments = parser.parse_args()
     cv2.setNumThreads(1)
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as folder:
         pairs = write_files(Path(folder), arguments.images, arguments.side)
-        report(Path(folder), pairs, (arguments.size, arguments.size))
+        size = (arguments.size, arguments.size)
+        report_decoding(pairs, size)
+        report_cached(Path(folder), pairs, size, arguments.batch)
 
 
-def report(folder: Path, pairs: Sequence[Pair], size: tuple[int, int]) -> None:
-    """Print a table of milliseconds and ratios."""
+def report_decoding(pairs: Sequence[Pair], size: tuple[int, int]) -> None:
+    """Print what a sample costs from its files."""
     geometry = Geometry(size=size)
     plain = ImageMaskDataset(pairs, geometry)
     reduced = ImageMaskDataset(pairs, geometry, reduced_decode=True)
-    cached = ImageMaskDataset(pairs, geometry, isnet())
-    cached.fill_cache("disk", folder / "cache", workers=1)
-    for i, pair in enumerate(pairs):
-        torch.save(originals_sample(pair, size), folder / f"{i}.pt")
-    files = [folder / f"{i}.pt" for i in range(len(pairs))]
 
     def read_bytes(i: int) -> object:
         return pairs[i].image.read_bytes(), pairs[i].mask.read_bytes()
 
-    count = len(pairs)
-    reading = milliseconds(read_bytes, count)
-    decoded = milliseconds(lambda i: originals_sample(pairs[i], size), count)
-    loaded = milliseconds(lambda i: default_collate([originals_cached(files[i], i)]), count, 15)
-    mapped = milliseconds(lambda i: collate([cached[Draw(i, 0)]]), count, 15)
-    rows = [
-        ("reading", reading, None),
-        ("originals", decoded, decoded),
-        ("ours, exact", milliseconds(lambda i: plain[i], count), decoded),
-        ("ours, reduced_decode", milliseconds(lambda i: reduced[i], count), decoded),
-        ("originals, cached, flipped, batched", loaded, loaded),
-        ("ours, cached, flipped, batched", mapped, loaded),
-    ]
-    print("| sample | ms | samples/s | times the originals |\n| :--- | ---: | ---: | ---: |")
-    for name, spent, peer in rows:
-        ratio = "" if peer is None else f"{peer / spent:.1f}"
-        print(f"| {name} | {spent:.2f} | {1000 / spent:.0f} | {ratio} |")
+    def original(i: int) -> object:
+        return originals_sample(pairs[i], size)
+
+    spent = in_turns(
+        {
+            "reading the files' bytes": lambda: in_worker(read_bytes, len(pairs)),
+            "originals": lambda: in_worker(original, len(pairs)),
+            "originals, keeping memory as our workers do": lambda: in_worker(
+                original, len(pairs), start_worker
+            ),
+            "ours, exact": lambda: in_worker(lambda i: plain[i], len(pairs), start_worker),
+            "ours, reduced_decode": lambda: in_worker(
+                lambda i: reduced[i], len(pairs), start_worker
+            ),
+        }
+    )
+    print_table("sample from files", spent, spent["originals"])
     gap = plain[0]["image"].float() - originals_sample(pairs[0], size)[0].float()
-    print(f"ours, exact, is {gap.abs().mean():.2f} grey levels from the originals on average")
+    print(f"ours, exact, is {gap.abs().mean():.2f} grey levels from the originals on average\n")
+
+
+def report_cached(
+    folder: Path, pairs: Sequence[Pair], size: tuple[int, int], batch_size: int
+) -> None:
+    """Print what a sample of a cached, flipped batch costs: made, and made and shipped."""
+    cached = ImageMaskDataset(pairs, Geometry(size=size), isnet())
+    cached.fill_cache("disk", folder / "cache", workers=1)
+    for i, pair in enumerate(pairs):
+        torch.save(originals_sample(pair, size), folder / f"{i}.pt")
+    count = len(pairs)
+    ours = Listed([partial(cached.__getitem__, Draw(i, 0)) for i in range(count)])
+    originals = Listed([partial(originals_cached, folder / f"{i}.pt", i) for i in range(count)])
+    ready = cached[Draw(0, 0)]
+    made = Listed([lambda: ready] * count)
+    order = [[(b + i) % count for i in range(batch_size)] for b in range(count)]
+
+    def batch_of(dataset: Listed, join: Callable[[Any], Any]) -> Make:
+        return lambda b: join([dataset[i] for i in order[b]])
+
+    making = in_turns(
+        {
+            "originals": lambda: (
+                in_worker(batch_of(originals, default_collate), count) / batch_size
+            ),
+            "ours": lambda: in_worker(batch_of(ours, collate), count, start_worker) / batch_size,
+        }
+    )
+    print_table(f"cached, flipped, in batches of {batch_size}", making, making["originals"])
+    print()
+    shipping = in_turns(
+        {
+            "shipping ours, ready-made": lambda: shipped(made, order, collate, start_worker),
+            "originals": lambda: shipped(originals, order, default_collate),
+            "ours": lambda: shipped(ours, order, collate, start_worker),
+        }
+    )
+    print_table("the same, made and shipped by a worker", shipping, shipping["originals"])
+
+
+class Listed(Dataset[Any]):
+    """Samples that calls make.
+
+    Args:
+        calls: One for each sample.
+    """
+
+    def __init__(self, calls: Sequence[Callable[[], Any]]) -> None:
+        self.calls = calls
+
+    def __getitem__(self, item: int) -> Any:
+        return self.calls[item]()
 
 
 def write_files(folder: Path, count: int, side: int) -> list[Pair]:
@@ -112,16 +171,69 @@ def originals_cached(file: Path, item: int) -> tuple[Tensor, Tensor]:
     return normalize(image, [0.5, 0.5, 0.5], [1.0, 1.0, 1.0]), mask
 
 
-def milliseconds(make: Callable[[int], object], count: int, repeat: int = 3) -> float:
-    """CPU time per sample: the median over passes through all of them."""
-    make(0)
-    passes = []
-    for _ in range(repeat):
+def in_turns(measures: Mapping[str, Callable[[], float]]) -> dict[str, float]:
+    """The median of each measure, taken in turns so that a busy spell falls on all of them."""
+    taken: dict[str, list[float]] = {name: [] for name in measures}
+    for _ in range(_ROUNDS):
+        for name, measure in measures.items():
+            taken[name].append(measure())
+    return {name: float(np.median(values)) for name, values in taken.items()}
+
+
+def in_worker(make: Make, count: int, prepare: Callable[[int], None] | None = None) -> float:
+    """CPU milliseconds of a call, the mean over `count` of them, in a process of its own."""
+
+    def work() -> None:
+        if prepare is not None:
+            prepare(0)
+        for i in range(count):  # files into memory, and memory into the process
+            make(i)
         started = time.process_time()
         for i in range(count):
             make(i)
-        passes.append((time.process_time() - started) / count * 1000)
-    return float(np.median(passes))
+        sender.send((time.process_time() - started) / count * 1000)
+
+    receiver, sender = multiprocessing.Pipe(duplex=False)
+    # Forked like a loader's workers, and for the sake of closures.
+    process = multiprocessing.get_context("fork").Process(target=work)
+    process.start()
+    spent = float(receiver.recv())
+    process.join()
+    return spent
+
+
+def shipped(
+    dataset: Listed,
+    order: Sequence[list[int]],
+    join: Callable[[Any], Any],
+    prepare: Callable[[int], None] | None = None,
+) -> float:
+    """CPU milliseconds that a loader's worker spends on a sample, its own start not counted."""
+    long, short = (_spent_by_worker(dataset, [*order] * passes, join, prepare) for passes in (4, 1))
+    return (long - short) / (3 * sum(map(len, order)))
+
+
+def _spent_by_worker(
+    dataset: Listed,
+    order: Sequence[list[int]],
+    join: Callable[[Any], Any],
+    prepare: Callable[[int], None] | None,
+) -> float:
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    loader = DataLoader(
+        dataset, batch_sampler=order, num_workers=1, collate_fn=join, worker_init_fn=prepare
+    )
+    for _ in loader:
+        pass
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return 1000 * (after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime)
+
+
+def print_table(title: str, spent: Mapping[str, float], peer: float) -> None:
+    """Print milliseconds, samples per second and how often the peer's time they fit in."""
+    print(f"| {title} | ms | samples/s | times the originals |\n| :--- | ---: | ---: | ---: |")
+    for name, value in spent.items():
+        print(f"| {name} | {value:.2f} | {1000 / value:.0f} | {peer / value:.1f} |")
 
 
 if __name__ == "__main__":

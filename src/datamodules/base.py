@@ -1,7 +1,7 @@
 """The data module of any data sets that yield samples of a `Batch`."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from lightning import LightningDataModule
@@ -12,6 +12,7 @@ from src.errors import UserError
 from .loaders import ResumableLoader, evaluation_loader, resolve_workers
 from .replay import Replay
 from .samplers import TrainSampler
+from .substitutes import Substituting
 
 
 class SegmentationDataModule(LightningDataModule):
@@ -29,6 +30,8 @@ class SegmentationDataModule(LightningDataModule):
         seed: Seed of the order in training.
         drop_last: Drop training's last batch where it is not full.
         eval_batch_size: Images per batch in validation and test.
+        on_error: At a training sample that cannot be read, `stop` with its name, or `skip` it:
+            another takes its place, see `substitutes.py`. Evaluation always stops.
     """
 
     # More processes than test images leave some processes without any.
@@ -44,13 +47,16 @@ class SegmentationDataModule(LightningDataModule):
         seed: int = 0,
         drop_last: bool = True,
         eval_batch_size: int = 1,
+        on_error: Literal["stop", "skip"] = "stop",
     ) -> None:
         super().__init__()
+        check_choice("on_error", on_error, ("stop", "skip"))
         self.train_set, self.val_set = train, val
         self.base_set: Dataset[Any] | None = None
         self.test_sets: dict[str, Dataset[Any]] = dict(test or {})
         self.batch_size, self.eval_batch_size = batch_size, eval_batch_size
         self.num_workers, self.seed, self.drop_last = num_workers, seed, drop_last
+        self.on_error = on_error
 
     @property
     def test_names(self) -> list[str]:
@@ -107,7 +113,10 @@ class SegmentationDataModule(LightningDataModule):
             fixed=self.trainer is not None and self.trainer.overfit_batches > 0,  # type: ignore[attr-defined]
         )
         workers = self._workers()
-        return ResumableLoader(self.train_set, sampler, self.batch_size, workers, self.drop_last)
+        readable = self.train_set
+        if self.on_error == "skip":
+            readable = Substituting(self.train_set, self.seed)
+        return ResumableLoader(readable, sampler, self.batch_size, workers, self.drop_last)
 
     def val_dataloader(self) -> list[DataLoader[Any]]:
         return [self._evaluate(each, persistent=True) for each in self.validation_sets.values()]
@@ -140,3 +149,13 @@ class SegmentationDataModule(LightningDataModule):
     def _workers(self) -> int:
         processes = self.trainer.world_size if self.trainer else 1
         return resolve_workers(self.num_workers, processes)
+
+
+def check_choice(key: str, value: str, choices: tuple[str, ...]) -> None:
+    """Refuse a value that a key of `data` does not know.
+
+    Raises:
+        UserError: With the values that it knows.
+    """
+    if value not in choices:
+        raise UserError(f"data.{key} is {value!r}; choose one of {', '.join(choices)}")

@@ -9,13 +9,14 @@ import numpy as np
 
 from src.errors import UserError
 
-from .images import read_image
+from .images import ImageError, read_image
 from .objects import Instance, as_mask
 from .pairs import DataError
 
 log = logging.getLogger(__name__)
 
 _SURELY_VISIBLE = 32  # pixels of area
+_SURELY_WIDE = 2
 
 
 class CocoInstances:
@@ -24,7 +25,8 @@ class CocoInstances:
     Args:
         root: Folder with `annotations/instances_<split>.json` and the images in `<split>/`.
         split: `train2014` has 82 783 images, `train2017` 118 287.
-        min_area: Objects of fewer pixels are left out, with a count.
+        min_area: Objects of fewer pixels are left out, with a count; those without any, such as
+            boxes of no width and outlines beside the image, always.
 
     Raises:
         DataError: A folder or file is missing, or no object is left.
@@ -41,6 +43,7 @@ class CocoInstances:
         _masks()  # found missing now rather than in a worker
         content = json.loads(path.read_text(encoding="utf-8"))
         self._images = {image["id"]: image for image in content["images"]}
+        _require_images(content["annotations"], self._images, path)
         self.sets = (f"COCO-{split}",)
         self._objects = self._without_small(content["annotations"], min_area, path)
 
@@ -59,24 +62,32 @@ class CocoInstances:
         image = read_image(self.folder / info["file_name"])
         mask = as_mask(self._mask(entry))
         if image.shape[:2] != mask.shape:
-            raise DataError(
-                "COCO", [f"{info['file_name']}: {image.shape[:2]}, annotated as {mask.shape}"]
-            )
+            raise ImageError(f"{info['file_name']}: {image.shape[:2]}, annotated as {mask.shape}")
         return Instance(image, mask, np.zeros_like(mask), self._name(entry), entry["category_id"])
 
     def _without_small(self, entries: list[Any], min_area: int, path: Path) -> list[Any]:
         single = [entry for entry in entries if not entry.get("iscrowd")]
-        kept = [entry for entry in single if entry["area"] >= min_area and self._has_pixel(entry)]
+        kept = [entry for entry in single if self._area(entry) >= max(min_area, 1)]
         crowds, small = len(entries) - len(single), len(single) - len(kept)
         if crowds or small:
-            log.info("%s: %d crowds and %d small objects left out", path.name, crowds, small)
+            log.warning("%s: %d crowds and %d small objects left out", path.name, crowds, small)
         if not kept:
             raise DataError("COCO", [f"{path}: no object of at least {min_area} pixels"])
         return kept
 
-    def _has_pixel(self, entry: dict[str, Any]) -> bool:
-        # Tiny polygons may lie between the pixels' centres; larger ones cannot.
-        return entry["area"] >= _SURELY_VISIBLE or bool(self._mask(entry).any())
+    def _area(self, entry: dict[str, Any]) -> float:
+        # Drawing every outline would take minutes. Tiny ones may lie between the pixels' centres,
+        # thin ones and those beside the image too; others cannot.
+        if entry.get("area", 0) >= _SURELY_VISIBLE and self._overlaps(entry):
+            return float(entry["area"])
+        return float(self._mask(entry).sum())
+
+    def _overlaps(self, entry: dict[str, Any]) -> bool:
+        info = self._images[entry["image_id"]]
+        x, y, width, height = entry.get("bbox", (0, 0, 0, 0))
+        across = min(x + width, info["width"]) - max(x, 0)
+        down = min(y + height, info["height"]) - max(y, 0)
+        return bool(across >= _SURELY_WIDE and down >= _SURELY_WIDE)
 
     def _mask(self, entry: dict[str, Any]) -> np.ndarray:
         info = self._images[entry["image_id"]]
@@ -86,8 +97,19 @@ class CocoInstances:
         return f"{Path(self._images[entry['image_id']]['file_name']).stem}_{entry['id']}"
 
 
+def _require_images(entries: list[Any], images: dict[Any, Any], path: Path) -> None:
+    lost = [entry for entry in entries if entry["image_id"] not in images]
+    if lost:
+        raise DataError(
+            "COCO",
+            [f"{path}: object {e['id']} is on image {e['image_id']}, not listed" for e in lost],
+        )
+
+
 def _decoded(segmentation: Any, height: int, width: int) -> np.ndarray:
     """Booleans `(H, W)` of polygons or of a run-length code."""
+    if not segmentation:
+        return np.zeros((height, width), dtype=bool)
     masks = _masks()
     if isinstance(segmentation, list):
         code = masks.merge(masks.frPyObjects(segmentation, height, width))

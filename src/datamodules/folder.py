@@ -15,7 +15,7 @@ from src.errors import UserError
 from src.geometry import Geometry
 
 from .augment import Augmentation
-from .base import SegmentationDataModule
+from .base import SegmentationDataModule, check_choice
 from .batch import Draw
 from .cache import SampleCache, open_cache
 from .images import read_image, read_mask
@@ -93,12 +93,21 @@ class ImageMaskDataset(Dataset[dict[str, Any]]):
         mask = read_mask(self.pairs[item].mask)
         return self._image(item), self.geometry.resize_mask(mask)
 
-    def fill_cache(self, kind: Literal["disk", "ram"], folder: Path, workers: int) -> None:
-        """Serve resized samples from a cache from now on, made first where there is none."""
+    def fill_cache(
+        self,
+        kind: Literal["disk", "ram"],
+        folder: Path,
+        workers: int,
+        on_error: Literal["stop", "skip"] = "stop",
+    ) -> None:
+        """Serve resized samples from a cache from now on, made first where there is none.
+
+        With `skip` an image that cannot be read leaves a gap, which is an error only when drawn.
+        """
         geometry = self.geometry
         settings = (geometry.size, geometry.image_kernel, geometry.mask_kernel, self.reduced_decode)
-        key = state_hash(self.pairs, *settings)
-        self.cache = open_cache(self, geometry.size, key, kind, folder, workers)
+        key = state_hash(self.pairs, *settings, on_error)
+        self.cache = open_cache(self, geometry.size, key, kind, folder, workers, on_error)
 
     def _image(self, item: int) -> np.ndarray:
         at_least = self.geometry.size if self.reduced_decode else None
@@ -137,7 +146,8 @@ class FolderDataModule(SegmentationDataModule):
             a hash of each name, so it is the same for every seed and on every machine, and adding
             images does not move the others.
         weights: Share of the draws for each training set by name, or `HardExamples`.
-        on_error: `stop` with the list of faulty files, or `skip` them with a warning each.
+        on_error: `stop` with the list of faulty files, or `skip` them with a warning each. What
+            shows itself only in mid-epoch is replaced, see `SegmentationDataModule`.
         allow_empty: Accept training masks without any foreground.
         reduced_decode: See `ImageMaskDataset`.
         cache: Keep resized training samples on `disk` or in `ram`, see `cache.py`.
@@ -177,10 +187,10 @@ class FolderDataModule(SegmentationDataModule):
             seed=seed,
             drop_last=drop_last,
             eval_batch_size=eval_batch_size,
+            on_error=on_error,
         )
-        _check_choice("val_split", val_split, ("val", "train"))
-        _check_choice("on_error", on_error, ("stop", "skip"))
-        _check_choice("cache", cache, ("none", "disk", "ram"))
+        check_choice("val_split", val_split, ("val", "train"))
+        check_choice("cache", cache, ("none", "disk", "ram"))
         if not 0 <= val_share < 1:
             raise UserError(f"data.val_share is {val_share}; it is a share, at least 0 and below 1")
         self.root = root
@@ -189,7 +199,7 @@ class FolderDataModule(SegmentationDataModule):
         self.test = parse_sources(test, "test")
         self.geometry, self.augment = geometry, augment
         self.val_split, self.val_share, self.weights = val_split, val_share, weights
-        self.on_error, self.allow_empty, self.reduced_decode = on_error, allow_empty, reduced_decode
+        self.allow_empty, self.reduced_decode = allow_empty, reduced_decode
         self.cache, self.cache_dir = cache, Path(cache_dir).expanduser()
         self.pairs: dict[str, list[Pair]] = {}
 
@@ -256,7 +266,9 @@ class FolderDataModule(SegmentationDataModule):
                 train, self.geometry, self.augment, self.seed, reduced_decode=self.reduced_decode
             )
             if self.cache != "none":
-                self.train_set.fill_cache(self.cache, self.cache_dir, self._workers())
+                self.train_set.fill_cache(
+                    self.cache, self.cache_dir, self._workers(), self.on_error
+                )
         validated = train if self.val_split == "train" else val
         self.val_set = self._evaluated(validated) if validated else None
 
@@ -264,8 +276,3 @@ class FolderDataModule(SegmentationDataModule):
         return ImageMaskDataset(
             pairs, self.geometry, evaluate=True, reduced_decode=self.reduced_decode
         )
-
-
-def _check_choice(key: str, value: str, choices: tuple[str, ...]) -> None:
-    if value not in choices:
-        raise UserError(f"data.{key} is {value!r}; choose one of {', '.join(choices)}")

@@ -92,7 +92,7 @@ def header_size(path: Path) -> tuple[int, int]:
 def decode_strictly(path: Path) -> None:
     """Decode a whole file and complain about a truncated or damaged one.
 
-    OpenCV fills the missing part of a truncated JPEG with grey and says nothing; Pillow objects.
+    OpenCV before 4.14 fills the missing part of a truncated JPEG with grey; Pillow objects.
 
     Raises:
         ImageError: The file is damaged.
@@ -133,7 +133,10 @@ def _load(image: Image.Image, path: Path) -> Image.Image:
 
 def _bytes(path: Path) -> np.ndarray:
     # imdecode instead of imread: the latter cannot open non-ASCII paths on every system.
-    return np.fromfile(path, dtype=np.uint8)
+    try:
+        return np.fromfile(path, dtype=np.uint8)
+    except OSError as error:
+        raise ImageError(f"{path}: {error.strerror or error}") from None
 
 
 def _is_16bit(image: Image.Image) -> bool:

@@ -68,7 +68,7 @@ class InstanceFolder:
             pairs = kept if part == "train" else held
         self._stems = {str(pair.mask): pair.name for pair in pairs}
         where = f"{name} ({kind}, void {void_value})"
-        records = remembered_records(_files(pairs), self._find, Path(cache_dir), where)
+        records = remembered_records(_files(pairs), self._find, Path(cache_dir), where, on_error)
         self.records = without_small(records, min_area, name)
 
     @property

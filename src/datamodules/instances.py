@@ -5,7 +5,7 @@ A source (`objects.py`) knows files; everything here is the same for all of them
 
 import hashlib
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Literal
 
 import cv2
 import numpy as np
@@ -162,6 +162,7 @@ class InstanceDataModule(SegmentationDataModule):
         seed: The run's.
         drop_last: Drop training's last batch where it is not full.
         eval_batch_size: Objects per batch in validation and test.
+        on_error: See `SegmentationDataModule`.
 
     Raises:
         UserError: In `setup`, where there is no root or a source finds something wrong.
@@ -181,6 +182,7 @@ class InstanceDataModule(SegmentationDataModule):
         seed: int = 0,
         drop_last: bool = True,
         eval_batch_size: int = 1,
+        on_error: Literal["stop", "skip"] = "stop",
     ) -> None:
         super().__init__(
             batch_size=batch_size,
@@ -188,6 +190,7 @@ class InstanceDataModule(SegmentationDataModule):
             seed=seed,
             drop_last=drop_last,
             eval_batch_size=eval_batch_size,
+            on_error=on_error,
         )
         self.root, self.train, self.val = root, train, val
         self.test = {name: make for name, make in (test or {}).items() if make is not None}

@@ -15,6 +15,7 @@ from src.errors import UserError
 
 from .batch import Batch, collate
 from .samplers import ShardSampler, TrainSampler
+from .substitutes import Substituting
 
 log = logging.getLogger(__name__)
 
@@ -75,6 +76,7 @@ class ResumableLoader(DataLoader[Any]):
         for batch in super().__iter__():
             self._delivered += 1
             yield batch
+        self._say_replaced()
 
     def state_dict(self) -> dict[str, int]:
         """The epoch, how many of its batches were handed out, and how it was divided."""
@@ -91,6 +93,14 @@ class ResumableLoader(DataLoader[Any]):
                 self._division(),
             )
         self._resumed = {"epoch": state["epoch"], "batch": state["batch"]}
+
+    def _say_replaced(self) -> None:
+        if isinstance(self.dataset, Substituting) and self.dataset.replaced:
+            log.warning(
+                "%d unreadable training samples replaced by others since the start (epoch %d)",
+                self.dataset.replaced,
+                self.order.epoch,
+            )
 
     def _division(self) -> dict[str, int]:
         return {
@@ -163,7 +173,9 @@ def start_worker(worker: int) -> None:
 def _keep_memory() -> None:
     # glibc hands arrays of some ten megabytes back to the system as soon as they are freed; the
     # next image then pays for getting its pages again, a third of its decoding time.
-    libc = ctypes.CDLL(None) if sys.platform == "linux" else None
-    if hasattr(libc, "mallopt"):  # neither macOS's nor musl's library has it
+    if sys.platform != "linux":
+        return
+    libc = ctypes.CDLL(None)
+    if hasattr(libc, "mallopt"):  # musl's library has it not
         libc.mallopt(_M_MMAP_MAX, 0)
         libc.mallopt(_M_TRIM_THRESHOLD, 2**31 - 1)

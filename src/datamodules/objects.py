@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import Literal, NamedTuple, Protocol
 
 import numpy as np
 from filelock import FileLock
@@ -68,7 +68,11 @@ Finder = Callable[[Path, Path], list[Record]]
 
 
 def remembered_records(
-    files: Sequence[tuple[Path, Path]], find: Finder, cache_dir: Path, where: str
+    files: Sequence[tuple[Path, Path]],
+    find: Finder,
+    cache_dir: Path,
+    where: str,
+    on_error: Literal["stop", "skip"] = "stop",
 ) -> list[Record]:
     """The objects of all annotation files, found once and kept in a JSON file.
 
@@ -79,21 +83,25 @@ def remembered_records(
         find: Lists the objects of one image and annotation.
         cache_dir: Folder of the list.
         where: The data set, for messages.
+        on_error: `stop` at annotations that cannot be read, or `skip` them with a warning each.
 
     Raises:
         DataError: Files that are missing or cannot be read, all of them.
     """
     _require(files, where)
-    note = cache_dir / f"objects-{_state_hash(files, where)}.json"
+    note = cache_dir / f"objects-{_state_hash(files, f'{where} {on_error}')}.json"
     cache_dir.mkdir(parents=True, exist_ok=True)
     with FileLock(note.with_suffix(".lock")):
         if note.is_file():
-            return [Record(*entry) for entry in json.loads(note.read_text())]
-        log.info("%s: listing the objects of %d images, once", where, len(files))
-        records = _find_all(files, find, where)
-        partial = note.with_suffix(".partial")
-        partial.write_text(json.dumps(records))
-        partial.replace(note)
+            records = [Record(*entry) for entry in json.loads(note.read_text())]
+        else:
+            log.info("%s: listing the objects of %d images, once", where, len(files))
+            records = _find_all(files, find, where, on_error)
+            partial = note.with_suffix(".partial")
+            partial.write_text(json.dumps(records))
+            partial.replace(note)
+    if empty := len(files) - len({record.annotation for record in records}):
+        log.warning("%s: %d of %d images have no object to point at", where, empty, len(files))
     return records
 
 
@@ -107,7 +115,7 @@ def without_small(records: Iterable[Record], min_area: int, where: str) -> list[
     kept = [record for record in records if record.area >= max(min_area, 1)]
     if len(kept) < len(records):
         lost = len(records) - len(kept)
-        log.info("%s: %d objects left out, smaller than %d pixels", where, lost, min_area)
+        log.warning("%s: %d objects left out, smaller than %d pixels", where, lost, min_area)
     if not kept:
         raise DataError(where, [f"no object of at least {min_area} pixels among {len(records)}"])
     return kept
@@ -142,7 +150,9 @@ def as_mask(pixels: np.ndarray) -> np.ndarray:
     return pixels.astype(np.uint8) * np.uint8(255)
 
 
-def _find_all(files: Sequence[tuple[Path, Path]], find: Finder, where: str) -> list[Record]:
+def _find_all(
+    files: Sequence[tuple[Path, Path]], find: Finder, where: str, on_error: str
+) -> list[Record]:
     def attempt(pair: tuple[Path, Path]) -> list[Record] | str:
         try:
             return find(*pair)
@@ -151,8 +161,11 @@ def _find_all(files: Sequence[tuple[Path, Path]], find: Finder, where: str) -> l
 
     with ThreadPoolExecutor(_READERS) as readers:
         found = list(readers.map(attempt, files))
-    if problems := [entry for entry in found if isinstance(entry, str)]:
+    problems = [entry for entry in found if isinstance(entry, str)]
+    if problems and on_error == "stop":
         raise DataError(where, problems)
+    for problem in problems:
+        log.warning("skipped %s", problem)
     return [record for entry in found if not isinstance(entry, str) for record in entry]
 
 

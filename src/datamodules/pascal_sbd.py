@@ -129,9 +129,12 @@ def _find(image: Path, annotation: Path) -> list[Record]:
     if header_size(image) != labels.shape:
         raise ImageError(f"{annotation}: {labels.shape}, but {image} is {header_size(image)}")
     categories = _categories(annotation, labels)
+    areas = label_areas(labels, void=VOID)
+    if nameless := sorted(set(areas) - set(categories)):
+        raise ImageError(f"{annotation}: objects {nameless} have no category")
     return [
         Record(f"{image.stem}_{label}", str(image), str(annotation), label, categories[label], area)
-        for label, area in label_areas(labels, void=VOID).items()
+        for label, area in areas.items()
     ]
 
 
@@ -148,6 +151,8 @@ def _categories(annotation: Path, labels: np.ndarray) -> dict[int, int]:
         listed = np.atleast_1d(_read_mat(annotation)["Categories"]).reshape(-1)
         return {i: int(category) for i, category in enumerate(listed, start=1)}
     classes = read_labels(annotation.parent.parent / "SegmentationClass" / annotation.name)
+    if classes.shape != labels.shape:
+        raise ImageError(f"{annotation}: {labels.shape}, its classes are {classes.shape}")
     return {
         label: int(np.bincount(classes[labels == label]).argmax())
         for label in label_areas(labels, void=VOID)

@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 from src.datamodules.coco_instances import CocoInstances
+from src.datamodules.images import ImageError
 from src.datamodules.pairs import DataError
 
 pytest.importorskip("pycocotools")
@@ -81,5 +82,27 @@ def test_what_is_missing_is_named(root: Path) -> None:
 
 def test_an_image_of_another_size_is_refused(root: Path) -> None:
     Image.new("RGB", (WIDTH, 7)).save(root / "train2017" / "000000000001.jpg")
-    with pytest.raises(DataError, match=r"\(7, 30\), annotated as \(20, 30\)"):
+    with pytest.raises(ImageError, match=r"\(7, 30\), annotated as \(20, 30\)"):
         CocoInstances(root).sample(0)
+
+
+def test_objects_without_a_pixel_are_left_out(root: Path, caplog: pytest.LogCaptureFixture) -> None:
+    beside = [[40, 5, 60, 5, 60, 15, 40, 15]]
+    write(
+        root,
+        [
+            annotation(20, bbox=[4, 5, 10, 10]),
+            annotation(21, segmentation=[], bbox=[4, 5, 10, 10], area=0),
+            annotation(22, segmentation=[[4, 5, 4, 15, 4, 10]], bbox=[4, 5, 0, 10], area=99),
+            annotation(23, segmentation=beside, bbox=[40, 5, 20, 10], area=200),
+        ],
+    )
+    with caplog.at_level("WARNING"):
+        assert CocoInstances(root).names == ["000000000001_20"]
+    assert "3 small objects left out" in caplog.text
+
+
+def test_an_object_without_its_image_is_named(root: Path) -> None:
+    write(root, [annotation(30), annotation(31, image_id=7)])
+    with pytest.raises(DataError, match="object 31 is on image 7, not listed"):
+        CocoInstances(root)

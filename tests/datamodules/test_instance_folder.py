@@ -90,6 +90,34 @@ def test_faults_are_named(write, tmp_path: Path) -> None:  # type: ignore[no-unt
         InstanceFolder(tmp_path, FOLDER, cache_dir=tmp_path)
 
 
+def test_images_without_an_object_are_counted(
+    write, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:  # type: ignore[no-untyped-def]
+    write("a", labels())
+    write("b", np.zeros((12, 16), np.uint8))
+    for _ in range(2):  # listed, then remembered
+        caplog.clear()
+        with caplog.at_level("WARNING"):
+            source = InstanceFolder(tmp_path, FOLDER, void_value=255, cache_dir=tmp_path)
+        assert source.names == ["a_1", "a_3"]
+        assert "1 of 2 images have no object to point at" in caplog.text
+
+
+def test_skipping_leaves_unreadable_maps_out(
+    write, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:  # type: ignore[no-untyped-def]
+    write("a", labels())
+    write("b", labels())
+    damaged = tmp_path / "instances" / "b.png"
+    damaged.write_bytes(damaged.read_bytes()[:60])
+    with caplog.at_level("WARNING"):
+        source = InstanceFolder(tmp_path, FOLDER, cache_dir=tmp_path, on_error="skip")
+    assert {name[0] for name in source.names} == {"a"}
+    assert f"skipped {damaged}: " in caplog.text
+    with pytest.raises(DataError, match=r"b\.png"):
+        InstanceFolder(tmp_path, FOLDER, cache_dir=tmp_path)
+
+
 @needs_shared
 def test_the_pedestrians_of_pennfudan(tmp_path: Path) -> None:
     source = InstanceFolder(SHARED / "data/PennFudan", FOLDER, cache_dir=tmp_path)

@@ -156,6 +156,14 @@ def test_a_missing_set_says_where_to_get_it(root: Path, tmp_path: Path) -> None:
         PascalInstances(tmp_path / "nowhere")
 
 
+def test_an_object_without_a_category_is_named(root: Path, tmp_path: Path) -> None:
+    annotation = root / "benchmark_RELEASE" / "dataset" / "inst" / "2008_000777.mat"
+    content = {"Segmentation": labels((2, 3, 9, 3, 9)), "Categories": np.ones((1, 1), np.uint8)}
+    scipy.io.savemat(annotation, {"GTinst": content})
+    with pytest.raises(DataError, match=r"2008_000777\.mat: objects \[2\] have no category"):
+        PascalInstances(root, use_sbd=True, cache_dir=tmp_path)
+
+
 @needs_shared
 def test_a_real_sample_of_voc(tmp_path: Path) -> None:
     voc, name = tmp_path / "VOC2012", "2007_000063"
