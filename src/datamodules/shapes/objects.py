@@ -49,8 +49,9 @@ def draw_scene(rng: np.random.Generator, side: int, objects: int) -> Scene:
         coverage = pen.coverage()
         image = _painted(rng, image, coverage)
         void[coverage >= _COVERED] = 0
-        void[(coverage > _TOUCHED) & (coverage < _COVERED)] = 255
         labels[coverage >= _COVERED] = label
+        rim = (coverage > _TOUCHED) & (coverage < _COVERED)
+        void[rim], labels[rim] = 255, 0
         kinds.append(structure.__name__)
     grain = rng.normal(0, 4, image.shape)
     return Scene(np.clip(image + grain, 0, 255).astype(np.uint8), labels, void, tuple(kinds))

@@ -1,0 +1,138 @@
+"""`make reproduce`: what it plans, what it says, where it continues, and the miniature."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from src.errors import UserError
+from src.reproduce import door
+from src.reproduce.door import CONFIG, SWEEPS, Plan, begun, main, planned, unfinished
+from src.tables.settings import settings
+from tests.running import ROOT
+
+
+def plan(*words: str) -> Plan:
+    return planned(settings(CONFIG, words))
+
+
+def record(recipe: str, job: str, state: str, *overrides: str) -> None:
+    folder = SWEEPS / recipe / job
+    folder.mkdir(parents=True)
+    entry = {"state": state, "overrides": [f"experiment={recipe}", *overrides]}
+    (folder / "job.json").write_text(json.dumps(entry))
+
+
+def test_a_plan(tmp_path: Path) -> None:
+    made = plan(
+        "experiment=u2net/u2net,u2net/u2netp",
+        "seeds=0,1",
+        f"root={tmp_path}",
+        "train=trainer.devices=4 'metrics.test=[mae, max_f]'",
+    )
+    assert made.recipes == ["u2net/u2net", "u2net/u2netp"]
+    assert made.seeds == [0, 1]
+    assert made.overrides == [
+        f"data.root={tmp_path}",
+        "trainer.devices=4",
+        "metrics.test=[mae, max_f]",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ([], "experiment is not set"),
+        (["experiment=isnet/absent"], "no recipe 'isnet/absent'; there are .*isnet/dis5k"),
+        (["experiment=isnet/dis5k", "seeds=a"], "whole numbers"),
+        (["experiment=isnet/dis5k", "train=model.sise=3"], "model.sise"),
+        (["experiment=isnet/dis5k", "gpus=3"], "the keys are experiment, seeds"),
+    ],
+)
+def test_mistakes_are_found_before_anything_starts(words: list[str], message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        plan(*words)
+
+
+def test_mistakes_are_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["experiment=isnet/absent"]) == 1
+    assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_what_is_finished_is_known(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    asked = Plan(["isnet/dis5k"], [0, 1], ["data.x=[1, 2]"])
+    assert not begun(asked)
+    record("isnet/dis5k", "a", "finished", "seed=0", "data.x=[1,2]")
+    record("isnet/dis5k", "b", "failed", "seed=1", "data.x=[1,2]")
+    record("isnet/dis5k", "c", "finished", "seed=1")  # of other settings
+    assert begun(asked)
+    assert unfinished(asked) == ["isnet/dis5k seed=1"]
+
+
+def test_faulty_data_stops_it_before_training(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(door, "train", lambda words: pytest.fail("it trained"))
+    words = ["experiment=u2net/u2netp", f"root={tmp_path}", f"folder={tmp_path}/out"]
+    monkeypatch.chdir(tmp_path)  # main changes it
+    assert main(words) == 1
+    said = capsys.readouterr()
+    assert said.out.index("GPU hours (estimate): 13") < said.out.index("=== data")
+    assert "DUTS-TR" in said.out
+    assert "the data of u2net/u2netp has" in said.err
+
+
+def miniature(folder: Path, *words: str) -> str:
+    """What `make reproduce-mini OUT=folder` runs."""
+    environment = {
+        **os.environ,
+        "OMP_NUM_THREADS": "1",
+        "CUDA_VISIBLE_DEVICES": "",
+        "GIT_DIR": str(folder / "nowhere"),  # a commit between two calls is no difference of theirs
+    }
+    environment.pop("FINECUT_CACHE", None)
+    given = ["experiment=miniature", "seeds=0,1", f"folder={folder}", "output=."]
+    done = subprocess.run(
+        [sys.executable, "-m", "src.reproduce", *given, "at_once=2", "measure=false", *words],
+        cwd=ROOT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def tables(folder: Path) -> dict[str, bytes]:
+    kinds = ("md", "tex", "csv", "html", "png")
+    return {path.name: path.read_bytes() for kind in kinds for path in folder.glob(f"*.{kind}")}
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1200)
+def test_the_miniature_gives_the_same_table_twice(tmp_path: Path) -> None:
+    first, second = tmp_path / "first", tmp_path / "elsewhere" / "second"
+    miniature(first)
+    miniature(second)
+    assert tables(first) == tables(second)
+    text = (first / "table.md").read_text()
+    for system in ("isnet", "u2netp", "inspyrenet", "dextr", "iog", "iog_refine"):
+        assert f"miniature/{system} " in text
+        (origin,) = (li for li in text.splitlines() if li.startswith(f"- miniature/{system}:"))
+        seeds = [part.split() for part in origin.split("weights: ")[1].split(", ")]
+        assert [words[:2] for words in seeds] == [["seed", "0"], ["seed", "1"]]
+        assert seeds[0][2] != seeds[1][2]
+    assert (first / "logs" / "teachers").is_dir()
+
+    again = tables(first)
+    jobs = sorted((first / "logs" / "sweeps").rglob("results.json"))
+    times = [path.stat().st_mtime_ns for path in jobs]
+    miniature(first)
+    assert tables(first) == again
+    assert [path.stat().st_mtime_ns for path in jobs] == times
+    assert len(jobs) == 12
