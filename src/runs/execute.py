@@ -181,6 +181,7 @@ def _quieten() -> None:
         ".*You have overridden `on_after_batch_transfer` in `LightningModule`.*",
         ".*isinstance.treespec, LeafSpec.*",
         ".*is smaller than the logging interval.*",
+        ".*module.s. in eval mode at the start of training.*",  # frozen norms
         ".*The `srun` command is available on your system but is not used.*",
         ".*Checkpoint directory .* exists and is not empty.*",
         ".*Experiment logs directory .* exists and is not empty.*",
