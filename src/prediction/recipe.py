@@ -3,7 +3,6 @@
 Nothing here downloads the ImageNet weights that training starts from.
 """
 
-import re
 from collections.abc import Mapping
 from importlib import import_module
 from pathlib import Path
@@ -18,10 +17,8 @@ from src.errors import UserError
 from src.geometry import Geometry
 from src.networks.registry import find, resolve
 from src.networks.weights import load_official
-from src.runs.checkpoints import identity
+from src.runs.checkpoints import OUR_NETWORK, identity
 from src.runs.models import composed, names
-
-_OUR_NETWORK = re.compile(r"(src\.networks\.\w+)\.([A-Z]\w*)")
 
 
 class Recipe(NamedTuple):
@@ -121,7 +118,7 @@ def _must_agree(path: Path, name: str, model: str | DictConfig | None) -> None:
 
 def _network_class(target: str) -> type[nn.Module]:
     """The class that a `_target_` names. A checkpoint may name ours only: it could run any code."""
-    match = _OUR_NETWORK.fullmatch(target)
+    match = OUR_NETWORK.fullmatch(target)
     found = getattr(import_module(match[1]), match[2], None) if match else None
     if not (isinstance(found, type) and issubclass(found, nn.Module)):
         raise UserError(f"{target!r} is no network of src.networks; is the checkpoint one of ours?")

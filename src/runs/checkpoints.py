@@ -15,6 +15,7 @@ from src.networks.weights import read_state
 log = logging.getLogger(__name__)
 
 FOLDER = "checkpoints"
+OUR_NETWORK = re.compile(r"(src\.networks\.\w+)\.([A-Z]\w*)")  # module and class
 _RECENT = re.compile(r"recent-(\d+)\.ckpt$")
 
 
@@ -31,7 +32,7 @@ def latest(folder: Path) -> Path | None:
     named = (folder / FOLDER).glob("recent-*.ckpt")
     found = [path for path in named if _RECENT.search(path.name)]
     for path in sorted(found, key=step, reverse=True):
-        if _readable(path):
+        if is_whole(path):
             return path
         log.warning("%s is damaged; falling back to the checkpoint before it", path)
     if found:
@@ -43,7 +44,7 @@ def best(folder: Path) -> Path:
     """The checkpoint a run tests: the best of its validations, else the newest."""
     path = folder / FOLDER / "best.ckpt"
     if path.is_file():
-        if not _readable(path):
+        if not is_whole(path):
             raise UserError(
                 f"{path} is damaged; remove it to test the newest recent-*.ckpt in its place"
             )
@@ -65,7 +66,7 @@ def identity(path: Path) -> dict[str, Any] | None:
         return None
     network = dict(said["network"])
     target = str(network.pop("_target_", ""))
-    if not target.startswith("src.networks.") or _names_code(
+    if not OUR_NETWORK.fullmatch(target) or _names_code(
         [network, said["geometry"], said.get("prompts")]
     ):
         raise UserError(f"{path} wants to build {target or 'nothing'}: only src.networks.… may be")
@@ -79,7 +80,7 @@ def _names_code(value: Any) -> bool:
     return isinstance(value, list | tuple) and any(_names_code(inner) for inner in value)
 
 
-def _readable(path: Path) -> bool:
+def is_whole(path: Path) -> bool:
     """Whether a checkpoint is whole: torch alone does not see a flipped bit in a tensor."""
     try:
         torch.load(path, map_location="cpu", weights_only=True, mmap=True)

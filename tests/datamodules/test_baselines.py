@@ -4,10 +4,11 @@ import numpy as np
 import pytest
 import torch
 
-from src.datamodules.baselines import mean_mask, otsu_map
+from src.datamodules.baselines import box_map, grabcut_map, mean_mask, otsu_map
 from src.datamodules.shapes import ShapesDataset
 from src.errors import UserError
 from src.geometry import Geometry
+from src.geometry.crop import Box
 
 
 @pytest.mark.parametrize(("object_level", "behind"), [(220, 40), (40, 220)])
@@ -54,3 +55,26 @@ def test_both_do_poorly_on_the_drawn_pictures():
             ious[name].append((guess & truth).sum() / (guess | truth).sum())
     assert np.mean(ious["otsu"]) < 0.4
     assert np.mean(ious["mean"]) < 0.4
+
+
+def test_grabcut_cuts_within_its_box_alone():
+    rng = np.random.default_rng(0)
+    image = rng.integers(0, 60, (60, 80, 3), dtype=np.uint8)
+    image[20:40, 30:60] += 150
+    image[2:10, 2:10] += 150  # as bright, and outside
+    found = grabcut_map(image, Box(26, 16, 64, 44))
+    expected = np.zeros((60, 80), np.uint8)
+    expected[20:40, 30:60] = 255
+    assert (found != expected).mean() < 0.01
+    assert not found[:16].any()
+
+
+def test_grabcut_without_background_is_the_box():
+    image = np.zeros((20, 30, 3), np.uint8)
+    assert (grabcut_map(image, Box(0, 0, 29, 19)) == 255).all()
+
+
+def test_a_filled_box():
+    filled = box_map((6, 8), Box(1, 2, 3, 5))
+    assert filled[2:6, 1:4].min() == 255
+    assert filled.astype(int).sum() == 255 * 12

@@ -1,0 +1,69 @@
+"""Click-guided models from training to an answer, through the doors."""
+
+import json
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from src.datamodules.prompts import InsideOutsidePoints
+from src.prediction import Segmenter
+from src.prediction.recipe import load
+from tests.running import only_run, run
+
+MODEL = [
+    "model=iog_refine",
+    "model.network.backbone=resnet18",
+    "model.network.pretrained=false",
+    "model.size=64",
+    "model.batch_size=2",
+    "model.steps=2",
+    "model.prompts.relax=12",
+]
+QUIET = ["data.num_workers=0", "trainer.accelerator=cpu", "callbacks.progress=null"]
+
+
+def write_objects(root: Path, count: int = 8) -> None:
+    """Pictures of two discs and maps of their numbers."""
+    for kind in ("images", "instances"):
+        (root / kind).mkdir(parents=True)
+    rng = np.random.default_rng(0)
+    for i in range(count):
+        labels = np.zeros((60, 90), np.uint8)
+        for number, x in ((1, 22), (2, 66)):
+            cv2.circle(labels, (x, 30), int(rng.integers(8, 15)), number, -1)
+        noise = rng.integers(0, 90, (60, 90, 3))
+        image = (noise + 150 * (labels > 0)[..., None]).astype(np.uint8)
+        cv2.imwrite(str(root / "images" / f"{i}.png"), image)
+        cv2.imwrite(str(root / "instances" / f"{i}.png"), labels)
+
+
+@pytest.mark.slow
+def test_trained_scored_beside_baselines_scored_again_and_clicked(tmp_path: Path) -> None:
+    write_objects(tmp_path / "set")
+    data = ["data=objects", f"data.root={tmp_path / 'set'}", *QUIET]
+    run("train.py", [*MODEL, *data, "callbacks.results.baselines=true"], tmp_path)
+    folder = only_run(tmp_path / "logs")
+    (values,) = json.loads((folder / "results.json").read_text()).values()
+    assert {"iou", "error_percent", "mapr_vol", "iou_after_0", "iou_after_3", "noc85"} <= {*values}
+    assert values["iou_after_0"] == pytest.approx(values["iou"], abs=1e-6)
+    table = (folder / "results.md").read_text()
+    assert all(f"| {method} | objects |" in table for method in ("box filled", "GrabCut"))
+    assert "simulated clicks into the middle of the largest error" in table
+
+    (checkpoint,) = (folder / "checkpoints").glob("recent-*.ckpt")
+    run("evaluate.py", [f"ckpt={checkpoint}", *data, "output=again"], tmp_path)
+    assert json.loads((tmp_path / "again" / "summary.json").read_text())["objects"] == values
+
+    segmenter = Segmenter.from_checkpoint(checkpoint, device="cpu")
+    assert segmenter.clicks == "refine"
+    assert load(checkpoint)[1].prompts == InsideOutsidePoints(relax=12)
+    segmenter.set_image(tmp_path / "set" / "images" / "0.png")
+    assert segmenter.predict([(22, 30), (40, 30)], [1, 0], (10, 18, 34, 42)).shape == (60, 90)
+
+    photos = [f"weights={checkpoint}", f"input={tmp_path / 'set' / 'images'}", "device=cpu"]
+    refusal = run("predict.py", photos, tmp_path, code=1)
+    assert "iog_refine needs image and prompt" in refusal
+    assert "set_image and predict" in refusal
+    assert not (tmp_path / "predictions").exists()
