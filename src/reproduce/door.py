@@ -120,9 +120,7 @@ def _check_data(plan: Plan) -> None:
         assert isinstance(data, dict)
         sets = [data.get(part) for part in ("root", "train", "val", "test")]
         if data["_target_"] != FILES:
-            print(
-                f"{recipe}: no image and mask files; its objects are listed when its first job starts"
-            )
+            print(f"{recipe}: no image and mask files; objects are listed when a job starts")
             continue
         if sets in checked:
             continue

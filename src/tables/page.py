@@ -9,7 +9,7 @@ from .groups import Group
 from .table import Row, Table
 from .thumbnails import Thumbnail, best_and_worst
 
-_STYLE = """
+_STYLE = r"""
 body { font: 14px/1.45 system-ui, sans-serif }
 body { margin: 2rem auto; max-width: 110rem; padding: 0 1rem }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums }
@@ -21,19 +21,26 @@ tr.published td, tr.difference td { color: #555; font-style: italic }
 td.best { font-weight: bold } td.second { text-decoration: underline }
 .wide { overflow-x: auto } img { max-width: 100% } figure { margin: .4rem 0 }
 figcaption { font-size: 12px; color: #555 }
+.half { display: inline-block; vertical-align: top; margin-right: 2rem; max-width: 100% }
+h4 { margin: .4rem 0 }
+thead th::after { content: "\00a0\2195"; color: #aaa; font-weight: normal }
+thead th[aria-sort=ascending]::after { content: "\00a0\2191" }
+thead th[aria-sort=descending]::after { content: "\00a0\2193" }
 """
 
 # A click on a head sorts by that column, a second one the other way round. Empty cells stay below.
 _SCRIPT = """
 document.querySelectorAll("th").forEach((head, column) => head.addEventListener("click", () => {
-  const down = head.dataset.down = head.dataset.down === "1" ? "0" : "1";
+  const down = head.ariaSort !== "descending";
+  document.querySelectorAll("th").forEach(other => other.ariaSort = null);
+  head.ariaSort = down ? "descending" : "ascending";
   const body = document.querySelector("tbody");
   const key = row => row.cells[column].dataset.value ?? row.cells[column].textContent;
   const rows = [...body.rows].sort((a, b) => {
     const [x, y] = [key(a), key(b)];
     if (x === "" || y === "") return (x === "") - (y === "");
     const order = isNaN(x) || isNaN(y) ? x.localeCompare(y) : x - y;
-    return down === "1" ? -order : order;
+    return down ? -order : order;
   });
   rows.forEach(row => { row.classList.remove("first"); body.append(row); });
 }));
@@ -107,17 +114,19 @@ def _pictures(groups: Sequence[Group], digits: int) -> str:
             if best:
                 seed = group.runs[0].seed
                 parts.append(f"<h3>{escape(group.label)}, {escape(test_set)}, seed {seed}</h3>")
-                parts += [_thumbnail(t, "best", digits) for t in best]
-                parts += [_thumbnail(t, "worst", digits) for t in worst]
+                parts.append(_column("Best", best, digits) + _column("Worst", worst, digits))
     if not parts:
         return ""
-    said = "<p>Of the images in the run's gallery: image, truth, prediction, error (red is missed, "
-    return f"<h2>Best and worst</h2>\n{said}blue is too much).</p>\n" + "\n".join(parts)
+    said = "<p>Of all images, by the mean absolute error of the map as it is: image, truth, "
+    legend = "prediction, error (red is missed, blue is too much).</p>"
+    return f"<h2>Best and worst</h2>\n{said}{legend}\n" + "\n".join(parts)
 
 
-def _thumbnail(thumbnail: Thumbnail, which: str, digits: int) -> str:
-    value = f"{thumbnail.metric} {thumbnail.value:.{digits}f}"
-    return _figure(thumbnail.jpeg, "jpeg", f"{which}: {thumbnail.name}, {value}")
+def _column(title: str, thumbnails: Sequence[Thumbnail], digits: int) -> str:
+    figures = "\n".join(
+        _figure(t.jpeg, "jpeg", f"{t.name}, error {t.error:.{digits}f}") for t in thumbnails
+    )
+    return f'<section class="half"><h4>{title}</h4>\n{figures}</section>'
 
 
 def _figure(content: bytes, kind: str, caption: str) -> str:

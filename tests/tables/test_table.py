@@ -3,14 +3,14 @@
 import csv
 import io
 import json
+from collections.abc import Sequence
 from html.parser import HTMLParser
 from pathlib import Path
 
-import cv2
 import numpy as np
 import pytest
 
-from src.callbacks.mask_gallery import error_row, stack_rows
+from src.errors import UserError
 from src.tables.curves import plot
 from src.tables.door import write
 from src.tables.formats import comma_separated, latex, markdown
@@ -163,33 +163,38 @@ def test_html_is_whole_in_itself(table: Table, groups: list[Group]) -> None:
     assert ("td", {"class": "best", "data-value": "0.861"}) in page.tags
 
 
-def gallery(folder: Path, test_set: str) -> None:
-    rng = np.random.default_rng(0)
-    rows = []
-    for width in (60, 90):
-        image = rng.integers(0, 256, (50, width, 3), dtype=np.uint8)
-        mask = rng.integers(0, 2, (50, width), dtype=np.uint8) * 255
-        rows.append(error_row(image, mask, mask, 48))
-    (folder / "gallery").mkdir()
-    cv2.imwrite(str(folder / "gallery" / f"test_{test_set}.png"), stack_rows(rows))
+def keep_pictures(folder: Path, test_set: str, process: int, errors: Sequence[float]) -> None:
+    """As `Extremes` leaves them: a file for each image and one about them."""
+    pictures = folder / "extremes" / test_set
+    pictures.mkdir(parents=True, exist_ok=True)
+    entries = []
+    for rank, error in enumerate(errors):
+        file = f"{process}_{rank}.jpg"
+        (pictures / file).write_bytes(f"picture of {error}".encode())
+        entries.append({"name": f"image_{error}", "error": error, "file": file})
+    (pictures / f"{process}.json").write_text(json.dumps(entries))
 
 
-def test_the_best_and_the_worst_of_the_gallery(tmp_path: Path) -> None:
-    scores = {"SOD": {"mae": 0.10}}
-    gallery(write_run(tmp_path / "a", scores, name="a"), "SOD")
+def test_the_best_and_the_worst_of_all_processes(tmp_path: Path) -> None:
+    folder = write_run(tmp_path / "a", {"SOD": {"mae": 0.10}}, name="a")
+    keep_pictures(folder, "SOD", 0, [0.01, 0.3])
+    keep_pictures(folder, "SOD", 1, [0.02, 0.9])
     (only,) = group(collect([tmp_path]))
     best, worst = best_and_worst(only.runs[0], "SOD")
-    assert [t.name for t in best] == ["image_0"]  # the lower MAE
-    assert [t.name for t in worst] == ["image_1"]
-    assert best[0].jpeg != worst[0].jpeg
-    assert "worst: image_1, mae 0.110" in html(build([only], []), [only], {}, "x", 3)
+    assert [t.name for t in best] == ["image_0.01", "image_0.02"]
+    assert [t.name for t in worst] == ["image_0.9", "image_0.3"]
+    assert best[0].jpeg == b"picture of 0.01"
+    assert "image_0.9, error 0.900" in html(build([only], []), [only], {}, "x", 3)
 
 
-@pytest.mark.parametrize("devices", [2, "auto"])
-def test_galleries_of_several_devices_are_left_out(tmp_path: Path, devices: object) -> None:
-    config = {"trainer": {"devices": devices}}
-    gallery(write_run(tmp_path / "a", {"SOD": {"mae": 0.1}}, config=config), "SOD")
-    assert best_and_worst(collect([tmp_path])[0], "SOD") == ([], [])
+def test_no_pictures_are_no_mistake_and_damaged_ones_are(tmp_path: Path) -> None:
+    folder = write_run(tmp_path / "a", {"SOD": {"mae": 0.1}})
+    (run,) = collect([tmp_path])
+    assert best_and_worst(run, "SOD") == ([], [])
+    keep_pictures(folder, "SOD", 0, [0.1])
+    (folder / "extremes" / "SOD" / "0.json").write_text("[{}]")
+    with pytest.raises(UserError, match=r"0\.json is damaged"):
+        best_and_worst(run, "SOD")
 
 
 def curves(folder: Path) -> None:
@@ -208,7 +213,7 @@ def test_curves_are_drawn_where_runs_wrote_them(tmp_path: Path, groups: list[Gro
 
 
 def test_writing_twice_gives_the_same_bytes(tmp_path: Path, groups: list[Group]) -> None:
-    gallery(tmp_path / "u0", "SOD")
+    keep_pictures(tmp_path / "u0", "SOD", 0, [0.1, 0.2])
     curves(tmp_path / "u0")
     for name in ("one", "two"):
         again = group(collect([tmp_path]))

@@ -1,0 +1,76 @@
+"""Keeps the best and the worst images of a test as pictures, for the page of `tables.py`."""
+
+import bisect
+import json
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import cv2
+import numpy as np
+from lightning import Callback, LightningModule, Trainer
+
+from src.datamodules.batch import Batch
+from src.runs.results import replace_file
+
+from .mask_gallery import error_row
+
+
+class _Kept(NamedTuple):
+    error: float
+    name: str
+    row: np.ndarray
+
+
+class Extremes(Callback):
+    """Writes `<folder>/<set>/<process>_<rank>.jpg`, best first, and `<process>.json` about them.
+
+    Images are ranked by the mean absolute error of the 8-bit map as it is. Each process of several
+    writes those of its own images; who shows them takes the best and the worst of all.
+
+    Args:
+        folder: Where the sets' folders go.
+        count: Images kept at either end.
+        height: Of a picture, in pixels.
+    """
+
+    def __init__(self, folder: str, count: int = 3, height: int = 96) -> None:
+        self.folder, self.count, self.height = Path(folder), count, height
+        self._kept: dict[str, list[_Kept]] = {}
+
+    def on_test_batch_end(
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        outputs: Any,
+        batch: Batch,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        test = trainer.datamodule.test_names[dataloader_idx]  # type: ignore[attr-defined]
+        kept = self._kept.setdefault(test, [])
+        for name, picture, original, prediction in zip(
+            batch["name"], batch["picture"], batch["original"], outputs["predictions"], strict=True
+        ):
+            truth, found = original.cpu().numpy(), prediction.cpu().numpy()
+            error = float(cv2.absdiff(truth, found).mean()) / 255
+            place = bisect.bisect(kept, (error, name), key=lambda entry: entry[:2])
+            if len(kept) == 2 * self.count and place == self.count:
+                continue  # neither among the best nor the worst: its picture is not needed
+            image = picture.permute(1, 2, 0).cpu().numpy()
+            kept.insert(place, _Kept(error, name, error_row(image, truth, found, self.height)))
+            if len(kept) > 2 * self.count:
+                kept.pop(self.count)
+
+    def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        for test, kept in self._kept.items():
+            folder = self.folder / test
+            folder.mkdir(parents=True, exist_ok=True)
+            entries = []
+            for rank, shown in enumerate(kept):
+                file = f"{trainer.global_rank}_{rank}.jpg"
+                quality = [cv2.IMWRITE_JPEG_QUALITY, 85]
+                cv2.imwrite(str(folder / file), shown.row[..., ::-1], quality)
+                entries.append({"name": shown.name, "error": shown.error, "file": file})
+            text = json.dumps(entries, indent=2) + "\n"
+            replace_file(folder / f"{trainer.global_rank}.json", text)
+        self._kept = {}
