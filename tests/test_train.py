@@ -10,6 +10,9 @@ import torch
 
 from src.networks.catalogue import create
 from src.networks.weights import to_official
+from src.runs import preemption
+from tests import slurm
+from tests import wandb_file
 from tests.running import (
     TINY,
     folder_data,
@@ -67,9 +70,9 @@ def test_isnet_trains_its_encoder_once_and_then_learns_from_it(root: Path, tmp_p
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", [signal.SIGTERM, signal.SIGKILL])
-def test_a_killed_run_resumes_to_the_same_weights(
-    root: Path, tmp_path: Path, kind: signal.Signals
+@pytest.mark.parametrize("scheduled", [True, False], ids=["SLURM's notice", "SIGKILL"])
+def test_a_stopped_run_continues_to_the_same_weights(
+    root: Path, tmp_path: Path, scheduled: bool
 ) -> None:
     command = [
         *TINY,
@@ -81,16 +84,27 @@ def test_a_killed_run_resumes_to_the_same_weights(
     run("train.py", [*command, "name=whole"], tmp_path)
     whole = only_run(tmp_path / "logs")
 
-    process = start("train.py", [*command, "name=killed", "model.epochs=4"], tmp_path)
-    wait_for_checkpoint(tmp_path / "logs" / "killed", process)
-    process.send_signal(kind)
-    process.communicate(timeout=120)
-    (killed,) = (tmp_path / "logs" / "killed").iterdir()
-    assert not list((killed / "checkpoints").glob("recent-0000020.ckpt")), "killed too late"
+    environment = slurm.install(tmp_path / "slurm") | slurm.TASK if scheduled else {}
+    process = start("train.py", [*command, "name=stopped"], tmp_path, **environment)
+    wait_for_checkpoint(tmp_path / "logs" / "stopped", process)
+    process.send_signal(signal.SIGUSR1 if scheduled else signal.SIGKILL)
+    output = process.communicate(timeout=120)[0]
+    (stopped,) = (tmp_path / "logs" / "stopped").iterdir()
+    assert not list((stopped / "checkpoints").glob("recent-0000020.ckpt")), "stopped too late"
 
-    run("train.py", [f"resume={killed}"], tmp_path)
+    if scheduled:
+        assert process.returncode == preemption.EXIT_CODE, output
+        assert stopped.name == f"slurm-{slurm.TASK['SLURM_JOB_ID']}"
+        assert (tmp_path / "slurm" / "requeued").read_text().split() == [slurm.TASK["SLURM_JOB_ID"]]
+        again = start(
+            "train.py", [*command, "name=stopped"], tmp_path, **environment, SLURM_RESTART_COUNT="1"
+        )
+        output = again.communicate(timeout=280)[0]
+        assert again.returncode == 0, output
+    else:
+        run("train.py", [f"resume={stopped}"], tmp_path)
 
-    ours, theirs = last_weights(killed), last_weights(whole)
+    ours, theirs = last_weights(stopped), last_weights(whole)
     assert ours.keys() == theirs.keys()
     assert all(torch.equal(ours[key], theirs[key]) for key in theirs)
 
@@ -109,14 +123,26 @@ def test_wandb_offline_ema_and_bf16_together(root: Path, tmp_path: Path) -> None
         "debug=fast",
         "logger=wandb",
         "logger.wandb.offline=true",
+        "logger.wandb.artifact=true",
         "callbacks.ema.decay=0.9",
         "trainer.precision=bf16-mixed",
+        "trainer.devices=2",
     ]
     run("train.py", [*TINY, *folder_data(root), *options], tmp_path)
     folder = only_run(tmp_path / "logs")
-    assert list((folder / "wandb").glob("offline-run-*/*.wandb"))
+    records = wandb_file.records(folder / "wandb")  # of one process
+    summary = wandb_file.summary(records)
+    for test, values in json.loads((folder / "results.json").read_text()).items():
+        assert {m: summary[f"test/{test}/{m}"] for m in values} == values  # to the last digit
+        assert summary[f"per_image/{test}/nrows"] == 4
+    assert "gallery/test/filenames" in summary
+    (page,) = (record.run for record in records if record.HasField("run"))
+    assert (page.run_group, page.display_name) == ("u2netp-folder", "u2netp-folder-seed0")
+    assert {"model", "data", "seed"} <= {entry.key for entry in page.config.update}
+    artifacts = [record.artifact for record in records if record.HasField("artifact")]
+    assert [a.name for a in artifacts if a.type == "model"] == [f"u2netp-folder-{page.run_id}"]
     assert (folder / "metrics.csv").is_file()  # the CSV log is always there
-    assert json.loads((folder / "provenance.json").read_text())["images"] == {"test": 2}
+    assert json.loads((folder / "provenance.json").read_text())["images"] == {"test": 4}
     averaged = torch.load(folder / "checkpoints" / "best.ckpt", weights_only=True)
     assert "averaging_state" in averaged or "current_model_state" in averaged
 

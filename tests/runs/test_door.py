@@ -3,11 +3,22 @@
 from pathlib import Path
 
 import pytest
-from omegaconf import OmegaConf
+from omegaconf import DictConfig, OmegaConf
 
 from src.errors import UserError
-from src.runs.door import _amend, run_folder
+from src.runs.door import _amend, freeze_or_continue, run_folder
 from src.runs.freeze import freeze, thaw
+
+FROM_OUTSIDE = (
+    *("SLURM_JOB_ID", "SLURM_PROCID", "SLURM_ARRAY_TASK_ID", "SLURM_RESTART_COUNT"),
+    *("TORCHELASTIC_RUN_ID", "TORCHELASTIC_RESTART_COUNT", "WORLD_SIZE", "NODE_RANK"),
+)
+
+
+@pytest.fixture(autouse=True)
+def nobody_started_us(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in FROM_OUTSIDE:
+        monkeypatch.delenv(name, raising=False)
 
 
 def frozen(folder: Path) -> None:
@@ -18,9 +29,7 @@ def test_resuming_goes_back_to_the_folder() -> None:
     assert run_folder("logs/x", "logs/name") == "logs/x"
 
 
-def test_new_runs_get_their_own_folder(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("SLURM_JOB_ID", "TORCHELASTIC_RUN_ID"):
-        monkeypatch.delenv(name, raising=False)
+def test_new_runs_get_their_own_folder() -> None:
     assert run_folder(None, "logs/name").startswith("logs/name/20")
 
 
@@ -30,6 +39,45 @@ def test_ranks_started_by_slurm_or_torchrun_share_one(monkeypatch: pytest.Monkey
     monkeypatch.setenv("SLURM_JOB_ID", "17")
     monkeypatch.setenv("SLURM_PROCID", "3")
     assert run_folder(None, "logs/name") == "logs/name/slurm-17"
+
+
+@pytest.mark.parametrize(("name", "value"), [("WORLD_SIZE", "2"), ("NODE_RANK", "0")])
+def test_ranks_without_a_name_in_common_are_told_to_give_one(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str
+) -> None:
+    monkeypatch.setenv("TORCHELASTIC_RUN_ID", "none")
+    monkeypatch.setenv(name, value)
+    with pytest.raises(SystemExit, match=r"--rdzv-id=NAME, or all of them hydra.run.dir="):
+        run_folder(None, "logs/name")
+
+
+def settings(**values: object) -> DictConfig:
+    return OmegaConf.create({"fit": True, "lr": 1e-4, "logger": None, **values})
+
+
+def test_the_same_command_continues_a_run_and_another_is_refused(tmp_path: Path) -> None:
+    freeze_or_continue(settings(), tmp_path)
+    freeze_or_continue(settings(logger="wandb"), tmp_path)  # only where it is watched
+    assert thaw(tmp_path).logger == "wandb"
+    with pytest.raises(UserError, match="holds a run with other settings; continue that one"):
+        freeze_or_continue(settings(lr=2e-4), tmp_path)
+    assert thaw(tmp_path).lr == 1e-4
+
+
+@pytest.mark.parametrize("name", ["SLURM_RESTART_COUNT", "TORCHELASTIC_RESTART_COUNT"])
+def test_a_requeued_run_goes_on_as_it_was_frozen(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    freeze_or_continue(settings(), tmp_path)
+    monkeypatch.setenv(name, "1")
+    freeze_or_continue(settings(lr=2e-4), tmp_path)  # a yaml file changed meanwhile
+    assert thaw(tmp_path).lr == 1e-4
+
+
+def test_an_evaluation_may_be_made_again_in_its_folder(tmp_path: Path) -> None:
+    freeze_or_continue(settings(fit=False), tmp_path)
+    freeze_or_continue(settings(fit=False, lr=0), tmp_path)
+    assert thaw(tmp_path).lr == 0
 
 
 def test_a_value_may_change_on_resume(tmp_path: Path) -> None:
