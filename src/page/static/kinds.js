@@ -15,7 +15,7 @@ export const KINDS = {
       points.length < EXTREMES.length
         ? `Click the object's outermost points on the left, right, top and bottom, in any order: ` +
           `${points.length} of ${EXTREMES.length}.`
-        : "A further click on the outline widens the object. Undo takes the last one back.",
+        : "Go on with the next object. A further click on the outline widens this one.",
   },
   inside_outside: {
     box: true,

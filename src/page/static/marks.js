@@ -1,21 +1,23 @@
 // Draws masks, boxes and clicks over the picture. Coordinates are the picture's pixels.
 
-const LONGEST = 1600; // sides of the layers of masks; more is not seen
+const LONGEST = 1600; // sides of the layers of masks, whatever the picture's size
+const OUTLINE = 2; // width in pixels of a layer
 const RADIUS = 7; // of a click, in pixels of the screen
 
-// PASCAL VOC's colour of an object's number, as in the palette PNG.
+// A bright colour for an object's number; neighbours differ by the golden angle. The palette PNG
+// has PASCAL VOC's colours, which are too dark to be seen over a picture.
 export function colour(number) {
-  const rgb = [0, 0, 0];
-  for (let bit = 0; bit < 8; bit++) {
-    rgb[bit % 3] |= ((number >> bit) & 1) << (7 - Math.floor(bit / 3));
-  }
-  return rgb;
+  const hue = (number * 137.5) % 360;
+  return [0, 8, 4].map((shift) => {
+    const k = (shift + hue / 30) % 12;
+    return Math.round(255 * (0.55 - 0.42 * Math.max(-1, Math.min(k - 3, 9 - k, 1))));
+  });
 }
 
 // A mask as a tinted canvas with an outline, and the share of the picture that it covers.
 export async function layer(blob, number) {
   const mask = await createImageBitmap(blob);
-  const scale = Math.min(1, LONGEST / Math.max(mask.width, mask.height));
+  const scale = LONGEST / Math.max(mask.width, mask.height);
   const canvas = document.createElement("canvas");
   canvas.width = Math.max(1, Math.round(mask.width * scale));
   canvas.height = Math.max(1, Math.round(mask.height * scale));
@@ -35,16 +37,23 @@ function tint({ data, width, height }, [red, green, blue]) {
     inside[i] = data[4 * i] >= 128 ? 1 : 0;
     count += inside[i];
   }
+  const colours = new Uint32Array(data.buffer); // red in the lowest byte
+  const base = red | (green << 8) | (blue << 16);
   for (let i = 0; i < inside.length; i++) {
-    const x = i % width;
-    const edge =
-      inside[i] &&
-      ((x > 0 && !inside[i - 1]) || (x < width - 1 && !inside[i + 1]) ||
-        (i >= width && !inside[i - width]) || (i < inside.length - width && !inside[i + width]));
-    const alpha = edge ? 255 : data[4 * i] * 0.5;
-    data.set([red, green, blue, alpha], 4 * i);
+    const alpha = inside[i] && isEdge(inside, i, width, height) ? 255 : data[4 * i] * 0.45;
+    colours[i] = base | (alpha << 24);
   }
   return count / inside.length;
+}
+
+function isEdge(inside, i, width, height) {
+  const x = i % width;
+  const y = (i - x) / width;
+  return (
+    (x >= OUTLINE && !inside[i - OUTLINE]) || (x < width - OUTLINE && !inside[i + OUTLINE]) ||
+    (y >= OUTLINE && !inside[i - OUTLINE * width]) ||
+    (y < height - OUTLINE && !inside[i + OUTLINE * width])
+  );
 }
 
 // Draws everything anew. `cross` is where the keyboard points, or null; `drag` a box being drawn.
