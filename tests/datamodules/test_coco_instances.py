@@ -25,12 +25,12 @@ def annotation(number: int, **fields: Any) -> dict[str, Any]:
     return {**shared, "segmentation": square, "area": 100.0, **fields}
 
 
-@pytest.fixture
-def root(tmp_path: Path) -> Path:
-    (tmp_path / "train2017").mkdir()
-    Image.new("RGB", (WIDTH, HEIGHT)).save(tmp_path / "train2017" / "000000000001.jpg")
+def write_coco(root: Path, split: str = "train2017") -> None:
+    """Objects of every kind on one image, in the layout of the release."""
+    (root / split).mkdir(parents=True)
+    Image.new("RGB", (WIDTH, HEIGHT)).save(root / split / "000000000001.jpg")
     write(
-        tmp_path,
+        root,
         [
             annotation(10),
             annotation(11, segmentation={"counts": [0, 40, 560], "size": [HEIGHT, WIDTH]}, area=40),
@@ -40,14 +40,20 @@ def root(tmp_path: Path) -> Path:
                 14, segmentation=[[0, 0, 2, 0, 2, 2, 0, 2], [8, 8, 12, 8, 12, 12, 8, 12]], area=20
             ),
         ],
+        split,
     )
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    write_coco(tmp_path)
     return tmp_path
 
 
-def write(root: Path, annotations: list[dict[str, Any]]) -> None:
+def write(root: Path, annotations: list[dict[str, Any]], split: str = "train2017") -> None:
     image = {"id": 1, "file_name": "000000000001.jpg", "height": HEIGHT, "width": WIDTH}
     (root / "annotations").mkdir(exist_ok=True)
-    path = root / "annotations" / "instances_train2017.json"
+    path = root / "annotations" / f"instances_{split}.json"
     path.write_text(json.dumps({"images": [image], "annotations": annotations}))
 
 

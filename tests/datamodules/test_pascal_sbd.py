@@ -43,9 +43,9 @@ def write_list(path: Path, *names: str) -> None:
     path.write_text("".join(f"{name}\n" for name in names))
 
 
-@pytest.fixture
-def root(tmp_path: Path) -> Path:
-    voc = tmp_path / "sets" / "VOCdevkit" / "VOC2012"
+def write_pascal(root: Path) -> None:
+    """Two objects an image, VOC's with void, some images in both sets."""
+    voc = root / "VOCdevkit" / "VOC2012"
     instances = labels((1, 2, 8, 2, 10), (2, 10, 18, 5, 25), void=True)
     classes = labels((15, 2, 8, 2, 10), (7, 10, 18, 5, 25), void=True)
     for name in ("2007_000001", "2007_000002", "2008_000001"):
@@ -56,7 +56,7 @@ def root(tmp_path: Path) -> Path:
     write_list(lists / "train.txt", "2007_000001", "2007_000002")
     write_list(lists / "val.txt", "2008_000001")
 
-    sbd = tmp_path / "sets" / "benchmark_RELEASE" / "dataset"
+    sbd = root / "benchmark_RELEASE" / "dataset"
     for name in ("2007_000002", "2008_000001", "2008_000777", "2008_000778"):
         write_photo(sbd / "img" / f"{name}.jpg")
         found = (
@@ -70,6 +70,11 @@ def root(tmp_path: Path) -> Path:
         scipy.io.savemat(sbd / "inst" / f"{name}.mat", {"GTinst": content})
     write_list(sbd / "train.txt", "2007_000002", "2008_000777")
     write_list(sbd / "val.txt", "2008_000001", "2008_000778")
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    write_pascal(tmp_path / "sets")
     return tmp_path / "sets"
 
 

@@ -1,0 +1,124 @@
+"""Draws what training sees: `python -m src.datamodules.preview model=dextr data=objects …`.
+
+The samples come out of the training loader itself, resized, augmented and pointed at as the model's
+file says.
+"""
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import cv2
+import hydra
+import numpy as np
+from omegaconf import DictConfig
+
+from src.errors import UserError
+
+from .contact_sheet import arrange, framed, with_outline
+
+# One for each map of the prompt: extreme points or the inside, then the outside.
+_PROMPTS = ((0, 255, 90), (255, 70, 0))
+_VOID = (60, 120, 255)
+_CAPTION = 20
+_COLUMNS = 4
+
+
+def training_samples(data: Any, count: int, epoch: int = 0) -> Iterator[dict[str, Any]]:
+    """The first samples of an epoch of training, one by one.
+
+    Args:
+        data: A data module that is not set up yet.
+        count: How many; fewer where the set has fewer.
+        epoch: Which one.
+
+    Raises:
+        UserError: There is nothing to train on, or something is wrong with it.
+    """
+    # Not "fit", which would want every test set to be there as well.
+    data.setup("validate")
+    loader = data.train_dataloader()
+    loader.order.set_epoch(epoch)
+    for batch in loader:
+        for i in range(len(batch["name"])):
+            if count <= 0:
+                return
+            count -= 1
+            yield {key: batch[key][i] for key in batch}
+
+
+def draw_sample(sample: dict[str, Any], tile: int) -> np.ndarray:
+    """A sample as a tile, uint8 RGB: image, outline of the mask, void in blue, clicks as spots.
+
+    Args:
+        sample: uint8 `image` (3, h, w), `mask` (1, h, w), and where present `void` (1, h, w) and
+            `prompt` (K, h, w) in 0..255.
+        tile: Pixels of the longer side.
+    """
+    image = sample["image"].permute(1, 2, 0).numpy()
+    height, width = image.shape[:2]
+    scale = tile / max(height, width)
+    size = max(1, round(width * scale)), max(1, round(height * scale))
+
+    def fit(values: np.ndarray) -> np.ndarray:
+        return cv2.resize(values, size, interpolation=cv2.INTER_AREA)
+
+    drawn = fit(image)
+    if "void" in sample:
+        drawn = _tinted(drawn, fit(sample["void"][0].numpy()) * 0.6, _VOID)
+    for spots, colour in zip(sample.get("prompt", ()), _PROMPTS, strict=False):
+        drawn = _tinted(drawn, fit(spots.numpy().astype(np.float32)), colour)
+    drawn = with_outline(drawn, fit(sample["mask"][0].numpy()))
+    return _captioned(framed(drawn, tile), str(sample["name"]))
+
+
+def preview(data: Any, count: int, epoch: int, tile: int) -> np.ndarray:
+    """One picture of the first samples of an epoch, uint8 RGB.
+
+    Args:
+        data: A data module that is not set up yet.
+        count: Samples.
+        epoch: Which one.
+        tile: Pixels of a sample's longer side.
+
+    Raises:
+        UserError: There is nothing to train on, or a number is not positive.
+    """
+    if count < 1 or tile < 16:
+        raise UserError(f"count is {count}, at least 1; tile is {tile}, at least 16")
+    return arrange(
+        [draw_sample(sample, tile) for sample in training_samples(data, count, epoch)], _COLUMNS
+    )
+
+
+def _tinted(image: np.ndarray, strength: np.ndarray, colour: tuple[int, int, int]) -> np.ndarray:
+    weight = np.clip(strength[..., None] / 255, 0, 1)
+    return (image * (1 - weight) + np.array(colour) * weight).astype(np.uint8)
+
+
+def _captioned(tile: np.ndarray, name: str) -> np.ndarray:
+    strip = np.full((_CAPTION, tile.shape[1], 3), 255, dtype=np.uint8)
+    room = tile.shape[1] // 8  # OpenCV's letters are about so wide at this size
+    shown = name if len(name) <= room else f"..{name[2 - room :]}"
+    cv2.putText(strip, shown, (4, _CAPTION - 6), cv2.FONT_HERSHEY_SIMPLEX, 0.42, (0, 0, 0), 1)
+    return np.vstack([tile, strip])
+
+
+@hydra.main(version_base=None, config_path="../../conf", config_name="preview")
+def main(cfg: DictConfig) -> None:
+    from src.runs.build import build
+
+    output = Path(cfg.output)
+    try:
+        sheet = preview(build(cfg.data), cfg.count, cfg.epoch, cfg.tile)
+    except UserError as error:
+        sys.exit(f"error: {error}")
+    output.parent.mkdir(parents=True, exist_ok=True)
+    if not cv2.imwrite(str(output), cv2.cvtColor(sheet, cv2.COLOR_RGB2BGR)):
+        sys.exit(f"error: {output} could not be written")
+    print(f"{output}: masks outlined in pink, clicks in green (outside: orange), void in blue")
+
+
+if __name__ == "__main__":
+    main()
