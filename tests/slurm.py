@@ -36,11 +36,11 @@ for task in range(last + 1):
             "SLURM_ARRAY_JOB_ID": "1000",
             "SLURM_ARRAY_TASK_ID": str(task),
         }
-        again = True
+        again, count = True, 0
         while again:
-            own = os.environ | variables
+            own = os.environ | variables | {"SLURM_RESTART_COUNT": str(count)}
             subprocess.run(["bash", sys.argv[1]], env=own)
-            again = os.path.exists(f"{state}/{name}")
+            again, count = os.path.exists(f"{state}/{name}"), count + 1
             if again:
                 os.remove(f"{state}/{name}")
         os._exit(0)

@@ -99,8 +99,7 @@ def test_slurm_finishes_what_it_interrupts_and_skips_what_is_finished(
     assert "stopped by a signal" in (folder / "job.log").read_text()
     assert (cwd / "slurm" / "requeued").read_text() == "1000_1\n"
     assert "#SBATCH --signal=USR2@180" in (cwd / "slurm" / "script").read_text()
-    logs = "".join(p.read_text() for p in (cwd / "logs/sweeps/shared/.submitit").glob("*/*.out"))
-    assert logs.count("finished before") == 1
+    assert (cwd / "slurm" / "log").read_text().count("finished before") == 1
 
 
 def wait_for_training(

@@ -16,13 +16,12 @@ from omegaconf import DictConfig, OmegaConf
 
 from src.errors import UserError
 
-from . import freeze
+from . import freeze, preemption
 from .sweep import run_job
 
 log = logging.getLogger(__name__)
 
 _OF_THE_SWEEP = ("sweep=", "sweep.", "launcher=", "launcher.")  # how jobs run, not what they are
-_RESTARTS = ("SLURM_RESTART_COUNT", "TORCHELASTIC_RESTART_COUNT")  # set by who starts us again
 
 
 def register() -> None:
@@ -114,8 +113,7 @@ def freeze_or_continue(cfg: DictConfig, folder: Path) -> None:
     if not cfg.fit or not (folder / freeze.CONFIG).is_file():
         freeze.freeze(cfg, folder)
         return
-    counts = (os.environ.get(name, "0") for name in _RESTARTS)
-    if any(count != "0" for count in counts):
+    if preemption.restarted():
         return  # the yaml files may have changed since; the run has not
     before = freeze.thaw(folder, located=False)
     if freeze.config_hash(before) != freeze.config_hash(freeze.resolved(cfg)):

@@ -19,6 +19,8 @@ log = logging.getLogger(__name__)
 SIGNALS = (signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2)
 EXIT_CODE = 75  # sysexits.h: temporary failure, the same command may succeed later
 
+_RESTARTS = ("SLURM_RESTART_COUNT", "TORCHELASTIC_RESTART_COUNT")
+
 
 class Preempted(SystemExit):
     """A signal asked this process to stop; what it was doing can be continued."""
@@ -90,6 +92,12 @@ def leave() -> None:
     else:
         requeue()
     raise Preempted
+
+
+def restarted() -> bool:
+    """Whether SLURM or torchrun started this process again, to go on with what it did before."""
+    counts = (os.environ.get(name, "0") for name in _RESTARTS)
+    return any(count != "0" for count in counts)
 
 
 def requeue() -> None:

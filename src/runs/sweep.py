@@ -19,7 +19,7 @@ from omegaconf import DictConfig
 from src.errors import UserError
 
 from . import preemption
-from .freeze import config_hash, freeze, resolved
+from .freeze import CONFIG, config_hash, freeze, resolved
 from .jobs import objective, run_child
 from .results import replace_file
 
@@ -38,7 +38,7 @@ def run_job(cfg: DictConfig, sweep: Path, overrides: Sequence[str]) -> float | N
         cfg = resolved(cfg)
         if _searching(cfg):
             _require_objective(cfg)
-        folder = sweep / config_hash(cfg)
+        folder = _requeued(sweep, overrides) or sweep / config_hash(cfg)
     except UserError as error:
         _refuse(sweep, overrides, error)
         return None
@@ -58,6 +58,17 @@ def _searching(cfg: DictConfig) -> bool:
     return cfg.get("sweep") is not None
 
 
+def _requeued(sweep: Path, overrides: Sequence[str]) -> Path | None:
+    """The folder that a requeued job had before; yaml files may have changed its hash since."""
+    if not preemption.restarted():
+        return None
+    for path in sweep.glob(f"*/{JOB}"):
+        job = json.loads(path.read_text())
+        if job["state"] == "interrupted" and job["overrides"] == list(overrides):
+            return path.parent
+    return None
+
+
 def _require_objective(cfg: DictConfig) -> None:
     if not cfg.test or cfg.objective not in cfg.metrics.test:
         raise UserError(
@@ -68,7 +79,8 @@ def _require_objective(cfg: DictConfig) -> None:
 
 def _carry_out(cfg: DictConfig, folder: Path, overrides: Sequence[str], title: str) -> None:
     log.info("job: %s in %s", title, folder)
-    freeze(cfg, folder)
+    if not (preemption.restarted() and (folder / CONFIG).is_file()):
+        freeze(cfg, folder)
     _record(folder, state="running", overrides=list(overrides))
     code = run_child([sys.executable, "-m", "src.runs.execute", str(folder)], folder / "job.log")
     state = {0: "finished", preemption.EXIT_CODE: "interrupted"}.get(code, "failed")

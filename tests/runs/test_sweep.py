@@ -77,6 +77,21 @@ def test_an_interrupted_job_ends_the_sweep_and_is_not_finished(
     assert job(tmp_path)["state"] == "interrupted"
 
 
+def test_a_requeued_job_keeps_its_folder_and_its_config(
+    child: Child, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    child.code = preemption.EXIT_CODE
+    run_job(config(), tmp_path, ["seed=0"])
+    (before,) = tmp_path.glob("*/config.yaml")
+    text = before.read_text()
+    child.code = 0
+    monkeypatch.setenv("SLURM_RESTART_COUNT", "1")
+    changed = config(gallery=True)  # a yaml file that changed meanwhile
+    assert run_job(changed, tmp_path, ["seed=0"]) is not None
+    assert job(tmp_path)["state"] == "finished"
+    assert before.read_text() == text
+
+
 def test_a_job_that_another_worker_has_is_left_to_it(child: Child, tmp_path: Path) -> None:
     folder = tmp_path / config_hash(config())
     folder.mkdir()
