@@ -7,6 +7,7 @@ import json
 import sys
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +18,13 @@ from rich.progress import track
 
 from src.errors import UserError
 
+from .check_objects import check_objects
 from .contact_sheet import contact_sheet
 from .duplicates import Twin, twins_between, twins_within
 from .inspection import Facts, inspect_or_complain, summarise
 from .masks import ALL_BLACK
 from .pairs import DataError, scan_pairs
-from .sources import Source, parse_sources, require_root
+from .sources import Folder, Source, parse_sources, require_root
 
 _SPLITS = ("train", "val", "test")
 _SHOWN = 200
@@ -54,7 +56,7 @@ def check(data: Mapping[str, Any], output: Path, workers: int) -> dict[str, Any]
             facts[split] += _check_set(data, split, name, source, output, workers, report)
     for split in ("val", "test"):
         _report_twins(twins_between(facts["train"], facts[split]), split, report)
-    (output / "report.json").write_text(json.dumps(report, indent=2, ensure_ascii=False))
+    _write(report, output)
     return report
 
 
@@ -109,18 +111,46 @@ def _report_twins(twins: list[Twin], split: str, report: dict[str, Any]) -> None
             )
 
 
+def check_objects_of(cfg: DictConfig, output: Path) -> dict[str, Any]:
+    """Read every object of a config's sets, as `check_objects` does, and write what was found.
+
+    Raises:
+        UserError: No set is named, or `data.root` is not set.
+    """
+    from src.runs.build import build
+
+    named = {split: cfg.data[split] for split in ("train", "val")}
+    named |= {f"test/{name}": node for name, node in (cfg.data.test or {}).items()}
+    named = {label: node for label, node in named.items() if node is not None}
+    if not named:
+        raise UserError("no set to check: choose another data=…")
+    require_root(cfg.data.root, [Folder("the data", "")])
+    output.mkdir(parents=True, exist_ok=True)
+    makers = {label: partial(build(node), cfg.data.root) for label, node in named.items()}
+    report = check_objects(makers, output, cfg.workers)
+    _write(report, output)
+    return report
+
+
+def _write(report: dict[str, Any], output: Path) -> None:
+    (output / "report.json").write_text(json.dumps(report, indent=2, ensure_ascii=False))
+
+
 def show(report: dict[str, Any], output: Path) -> None:
     """Print a report of `check`."""
     for label, facts in report["sets"].items():
-        line = f"{label}: {facts['images']} sound pairs"
+        noun = "objects" if "objects" in facts else "images"
+        count = facts[noun]
+        line = f"{label}: {count} sound {'objects' if noun == 'objects' else 'pairs'}"
         if facts["expected"] is not None:
             line += f" (released: {facts['expected']})"
-        if facts["images"]:
+        if count:
             sizes, shares = facts["megapixels"], facts["foreground"]
             line += f", {sizes['smallest']:.2g} to {sizes['largest']:.2g} megapixels"
-            line += f", foreground {shares['smallest']:.1%} to {shares['largest']:.1%}"
+            line += f", foreground {100 * shares['smallest']:.2g}% to {shares['largest']:.1%}"
             line += f" (median {shares['median']:.0%})"
-            line += f"\n  images by foreground share, 0 to 1: {facts['foreground_histogram']}"
+            histogram = ", ".join(map(str, facts["foreground_histogram"]))
+            line += f"\n  {noun} with 0-10%, 10-20% … 90-100% foreground: {histogram}"
         print(line)
     for kind in ("warnings", "problems"):
         found = report[kind]
@@ -138,7 +168,10 @@ def main(cfg: DictConfig) -> None:
         if "train" not in data:
             raise UserError(f"{data.get('_target_')} does not read image and mask files")
         output = Path(cfg.output)
-        report = check({str(key): value for key, value in data.items()}, output, cfg.workers)
+        if str(data["_target_"]).endswith("InstanceDataModule"):
+            report = check_objects_of(cfg, output)
+        else:
+            report = check({str(key): value for key, value in data.items()}, output, cfg.workers)
     except UserError as error:
         sys.exit(f"error: {error}")
     show(report, output)

@@ -58,8 +58,20 @@ def _tile(fact: Facts) -> np.ndarray:
     scale = _TILE / max(fact.height, fact.width)
     size = max(1, round(fact.width * scale)), max(1, round(fact.height * scale))
     image = read_image(fact.pair.image, at_least=(size[1], size[0]))
+    return tile_of(image, read_mask(fact.pair.mask))
+
+
+def tile_of(image: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    """A small image with its mask laid over it, on a white square.
+
+    Args:
+        image: uint8 RGB `(h, w, 3)`, no smaller than the tile.
+        mask: uint8 `(H, W)` of the same form, 255 = foreground.
+    """
+    scale = _TILE / max(mask.shape)
+    size = max(1, round(mask.shape[1] * scale)), max(1, round(mask.shape[0] * scale))
     image = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
-    mask = cv2.resize(read_mask(fact.pair.mask), size, interpolation=cv2.INTER_AREA)
+    mask = cv2.resize(mask, size, interpolation=cv2.INTER_AREA)
     weight = mask[..., None] / 255 * 0.45
     drawn = (image * (1 - weight) + np.array(_COLOUR) * weight).astype(np.uint8)
     return framed(with_outline(drawn, mask), _TILE)

@@ -80,8 +80,8 @@ def summarise(facts: Sequence[Facts]) -> dict[str, Any]:
     shares = np.array([fact.foreground for fact in facts])
     return {
         "images": len(facts),
-        "megapixels": _spread(megapixels),
-        "foreground": _spread(shares),
+        "megapixels": spread(megapixels),
+        "foreground": spread(shares),
         "foreground_histogram": np.histogram(shares, bins=10, range=(0, 1))[0].tolist(),
         "grey_mask_pixels": float(np.mean([fact.grey for fact in facts])),
     }
@@ -93,7 +93,8 @@ def _look(image: np.ndarray) -> np.ndarray:
     return np.packbits(grid[:, 1:] > grid[:, :-1])
 
 
-def _spread(values: np.ndarray) -> dict[str, float]:
+def spread(values: np.ndarray) -> dict[str, float]:
+    """Smallest, median and largest of some values, at least one."""
     return {
         "smallest": float(values.min()),
         "median": float(np.median(values)),

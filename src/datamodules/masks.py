@@ -33,7 +33,10 @@ def mask_fault(mask: np.ndarray, allow_empty: bool = False) -> str | None:
     if brightest == 0:
         return None if allow_empty else f"{ALL_BLACK} (data.allow_empty=true accepts such images)"
     if brightest < _FOREGROUND:
-        return f"its brightest value is {brightest} of 255: a map of labels, or another range?"
+        return (
+            f"its brightest value is {brightest} of 255: a map of object numbers, which"
+            " data=objects reads, or another range?"
+        )
     counts = np.bincount(mask.reshape(-1), minlength=256)
     grey = counts[_LOW : _HIGH + 1].sum() / mask.size
     if grey > _MOST_GREY:

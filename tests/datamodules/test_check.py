@@ -118,12 +118,12 @@ def test_nothing_to_check(root: Path) -> None:
         check({"root": None}, root, workers=1)
 
 
-def run(*overrides: str) -> subprocess.CompletedProcess[str]:
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+def run(*overrides: str, cwd: Path = REPOSITORY) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(REPOSITORY)}
     environment.pop("FINECUT_DATA", None)
     return subprocess.run(
         [sys.executable, "-m", "src.datamodules.check", *overrides],
-        cwd=REPOSITORY,
+        cwd=cwd,
         env=environment,
         capture_output=True,
         text=True,
@@ -144,6 +144,21 @@ def test_command(root: Path) -> None:
     assert "img_001.jpg: empty file" in faulty.stdout
     assert "img_002.jpg: no mask" in faulty.stdout
     assert "Traceback" not in faulty.stdout + faulty.stderr
+
+
+def test_objects_are_checked_one_by_one(tmp_path: Path) -> None:
+    write_set(tmp_path / "images", tmp_path / "instances", 10)
+    damaged = tmp_path / "images" / "img_004.jpg"
+    damaged.write_bytes(damaged.read_bytes()[:900])
+    command = ["data=objects", f"data.root={tmp_path}", f"output={tmp_path}/out"]
+    done = run(*command, cwd=tmp_path)
+    assert done.returncode == 1, done.stderr
+    assert "Traceback" not in done.stderr
+    assert f"{damaged}: " in done.stdout
+    report = json.loads((tmp_path / "out" / "report.json").read_text())
+    assert sum(facts["objects"] for facts in report["sets"].values()) == 9
+    assert len(report["problems"]) == 1
+    assert cv2.imread(str(tmp_path / "out" / "test-objects.png")).shape[2] == 3
 
 
 def test_command_without_a_root() -> None:
