@@ -37,7 +37,9 @@ def test_every_data_set_composes(data: str) -> None:
     assert composed(f"data={data}").data._target_.startswith("src.datamodules.")
 
 
-@pytest.mark.parametrize("group", ["callbacks", "logger", "metrics", "debug", "memory", "trainer"])
+@pytest.mark.parametrize(
+    "group", ["callbacks", "logger", "metrics", "debug", "memory", "trainer", "recipe"]
+)
 def test_every_other_choice_composes(group: str) -> None:
     for name in choices(group):
         composed(f"{group}={name}")

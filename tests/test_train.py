@@ -11,8 +11,7 @@ import torch
 from src.networks.catalogue import create
 from src.networks.weights import to_official
 from src.runs import preemption
-from tests import slurm
-from tests import wandb_file
+from tests import slurm, wandb_file
 from tests.running import (
     TINY,
     folder_data,
