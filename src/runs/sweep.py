@@ -36,7 +36,9 @@ def run_job(cfg: DictConfig, sweep: Path, overrides: Sequence[str]) -> float | N
     title = " ".join(overrides) or "defaults"
     try:
         cfg = resolved(cfg)
-        if _searching(cfg):
+        searching = cfg.pop("sweep", None) is not None
+        cfg.pop("launcher", None)  # a job is what it computes, however it came about
+        if searching:
             _require_objective(cfg)
         folder = _requeued(sweep, overrides) or sweep / config_hash(cfg)
     except UserError as error:
@@ -44,7 +46,7 @@ def run_job(cfg: DictConfig, sweep: Path, overrides: Sequence[str]) -> float | N
         return None
     folder.mkdir(parents=True, exist_ok=True)
     try:
-        with FileLock(folder / ".lock", timeout=-1 if _searching(cfg) else 0):
+        with FileLock(folder / ".lock", timeout=-1 if searching else 0):
             if _state(folder) == "finished":
                 log.info("finished before: %s", title)
             else:
@@ -52,10 +54,6 @@ def run_job(cfg: DictConfig, sweep: Path, overrides: Sequence[str]) -> float | N
     except Timeout:
         log.info("another worker has it: %s", title)
     return objective(folder)
-
-
-def _searching(cfg: DictConfig) -> bool:
-    return cfg.get("sweep") is not None
 
 
 def _requeued(sweep: Path, overrides: Sequence[str]) -> Path | None:
@@ -83,7 +81,8 @@ def _carry_out(cfg: DictConfig, folder: Path, overrides: Sequence[str], title: s
         freeze(cfg, folder)
     _record(folder, state="running", overrides=list(overrides))
     code = run_child([sys.executable, "-m", "src.runs.execute", str(folder)], folder / "job.log")
-    state = {0: "finished", preemption.EXIT_CODE: "interrupted"}.get(code, "failed")
+    stopped = code == preemption.EXIT_CODE or preemption.received()
+    state = "finished" if code == 0 else "interrupted" if stopped else "failed"
     entry: dict[str, Any] = {"state": state, "overrides": list(overrides), "exit_code": code}
     if state == "failed":
         entry["error"] = _last_line(folder / "job.log")
