@@ -13,22 +13,38 @@ WARM_UP, MEASURED = 1, 3
 
 
 class Cost(NamedTuple):
-    """What was measured: seconds a step, of which data, and the peak of memory in bytes."""
+    """What was measured: seconds a step and for loading its batch, and the peak of memory in bytes.
+
+    `steps` is the longest that the recipe may take; `patient` that it may stop before.
+    """
 
     step: float
     data: float
     memory: int
     steps: int
+    patient: bool = False
+    on_cpu: bool = False
 
     def __str__(self) -> str:
         total = self.steps * max(self.step, self.data)
         waiting = max(0.0, self.data - self.step) / max(self.step, self.data)
+        whose = " (the whole process, on the CPU)" if self.on_cpu else ""
+        fewer = " at most, fewer once model.patience runs out" if self.patient else ""
         return (
-            f"peak memory {self.memory / 2**30:.2f} GiB, {self.step:.3f} s a step, "
-            f"{self.data:.3f} s to load its batch\n"
-            f"{self.steps} steps: {total / 3600:.2f} h, waiting for data {waiting:.0%} of it "
-            "(validation and test not counted)"
+            f"peak memory {self.memory / 2**30:.2f} GiB{whose}\n"
+            f"a step computes {self.step:.3f} s; meanwhile its next batch loads, {self.data:.3f} s:"
+            f" {waiting:.0%} of the time waits for data\n"
+            f"{self.steps} steps{fewer}: {duration(total)}, validation and test not counted"
         )
+
+
+def duration(seconds: float) -> str:
+    """Seconds in the unit that reads best."""
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    if seconds < 7200:
+        return f"{seconds / 60:.0f} min"
+    return f"{seconds / 3600:.1f} h" if seconds < 48 * 3600 else f"{seconds / 86400:.1f} days"
 
 
 def dry_run(cfg: DictConfig, module: Any, datamodule: Any) -> Cost:
@@ -45,7 +61,14 @@ def dry_run(cfg: DictConfig, module: Any, datamodule: Any) -> Cost:
         torch.cuda.reset_peak_memory_stats(device)
     seconds = [_timed(step, itertools.cycle(batches), device) for _ in range(WARM_UP + MEASURED)]
     measured = sorted(seconds[WARM_UP:])[MEASURED // 2]
-    return Cost(measured, data_seconds * accumulate, _peak_memory(device), _steps(cfg, loader))
+    return Cost(
+        measured,
+        data_seconds * accumulate,
+        _peak_memory(device),
+        _steps(cfg, loader),
+        patient=cfg.model.get("patience") is not None,
+        on_cpu=device.type == "cpu",
+    )
 
 
 def _load(loader: Any) -> tuple[list[Any], float]:
