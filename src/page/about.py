@@ -19,7 +19,9 @@ def about(segmenter: Segmenter, limits: Limits, licence: str | None = None) -> d
         licence: Of the weights, where the registry does not know it.
     """
     said = describe(segmenter, bare=False, precision=segmenter.precision, licence=licence)
-    released = find(said["weights"]) if said["trained_on"] != "null" else None
+    released = find(said["weights"])
+    if released and released.licence != said["licence"]:
+        released = None  # another file of that name
     height, width = segmenter.geometry.size
     return {
         "model": segmenter.name,

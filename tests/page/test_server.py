@@ -1,10 +1,12 @@
 """The page's routes as a browser uses them, around a network whose masks are known."""
 
+import asyncio
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -124,6 +126,29 @@ def test_an_upload_of_unknown_length_is_cut_off() -> None:
     with serving(finder()) as client:
         response = client.post("/api/pictures", content=endless())
     assert response.status_code == 413
+
+
+def test_an_upload_that_is_broken_off_is_no_failure(caplog: pytest.LogCaptureFixture) -> None:
+    parts = [{"type": "http.request", "body": b"x", "more_body": True}, {"type": "http.disconnect"}]
+    answers: list[Any] = []
+
+    async def receive() -> Any:
+        return parts.pop(0)
+
+    async def send(message: Any) -> None:
+        answers.append(message)
+
+    scope = {
+        "type": "http",
+        "method": "POST",
+        "path": "/api/pictures",
+        "query_string": b"",
+        "headers": [(b"host", b"localhost")],
+    }
+    with serving(finder()) as client:
+        asyncio.run(client.app(scope, receive, send))  # type: ignore[arg-type]
+    assert answers[0]["status"] == 400
+    assert caplog.records == []
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,8 @@ export function listen(canvas, size, boxes, { onClick, onBox, onDrag, onCross })
   let cross = null;
   let corner = null; // of a box drawn by keyboard
 
-  const clamp = (value, most) => Math.min(Math.max(value, 0), most);
+  // Tenths of a pixel, so that messages can be read.
+  const clamp = (value, most) => Math.round(10 * Math.min(Math.max(value, 0), most)) / 10;
 
   function point(event) {
     const bounds = canvas.getBoundingClientRect();
