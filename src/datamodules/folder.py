@@ -146,8 +146,8 @@ class FolderDataModule(SegmentationDataModule):
             a hash of each name, so it is the same for every seed and on every machine, and adding
             images does not move the others.
         weights: Share of the draws for each training set by name, or `HardExamples`.
-        on_error: `stop` with the list of faulty files, or `skip` them with a warning each. What
-            shows itself only in mid-epoch is replaced, see `SegmentationDataModule`.
+        on_error: `stop` with the list of faulty files, or `skip` those to train on with a warning
+            each. What shows itself only in mid-epoch is replaced, see `SegmentationDataModule`.
         allow_empty: Accept training masks without any foreground.
         reduced_decode: See `ImageMaskDataset`.
         cache: Keep resized training samples on `disk` or in `ram`, see `cache.py`.
@@ -215,7 +215,7 @@ class FolderDataModule(SegmentationDataModule):
         if stage != "test" and not self.pairs:
             training = self._find_training(problems)
         if stage in (None, "fit", "test") and not self.test_sets:
-            tests = index_sets(self.root, self.test, self.on_error, problems)
+            tests = index_sets(self.root, self.test, "stop", problems)
             lost = [name for name in self.test if name not in tests]
         if problems:
             advice = f"A test set can be left out: '~data.test.{lost[0]}'" if lost else ""
@@ -246,14 +246,16 @@ class FolderDataModule(SegmentationDataModule):
 
     def _find_training(self, problems: list[str]) -> dict[str, list[Pair]]:
         train = join_sets(index_sets(self.root, self.train, self.on_error, problems))
-        val = join_sets(index_sets(self.root, self.val, self.on_error, problems))
+        val = join_sets(index_sets(self.root, self.val, "stop", problems))
         faults = mask_faults([*train, *val], self.cache_dir, self.allow_empty)
         if self.on_error == "stop":
             problems += faults.values()
-        for fault in faults.values():
-            log.warning("skipped %s", fault)
-        train = [pair for pair in train if str(pair.mask) not in faults]
-        val = [pair for pair in val if str(pair.mask) not in faults]
+        else:
+            problems += [faults[str(pair.mask)] for pair in val if str(pair.mask) in faults]
+            for pair in train:
+                if str(pair.mask) in faults:
+                    log.warning("skipped %s", faults[str(pair.mask)])
+            train = [pair for pair in train if str(pair.mask) not in faults]
         if not self.val:
             train, val = hold_out(train, self.val_share)
         return {"train": train, "val": val}

@@ -122,3 +122,15 @@ def test_evaluation_never_skips(root: Path) -> None:
     path = cut(root, data.pairs["val"][0].name)
     with pytest.raises(ImageError, match=str(path)):
         list(data.val_dataloader()[0])
+
+
+def test_faulty_files_to_score_are_never_left_out(root: Path) -> None:
+    write_set(root / "test" / "images", root / "test" / "masks", 3)
+    (root / "test" / "images" / "img_001.jpg").write_bytes(b"")
+    (root / "images" / "img_002.jpg").write_bytes(b"")
+    sources = {"images": f"{root}/test/images", "masks": f"{root}/test/masks"}
+    for part in ("val", "test"):
+        data = own(root, on_error="skip", **{part: sources})
+        with pytest.raises(UserError, match=r"test/images/img_001\.jpg: empty") as raised:
+            data.setup("fit")
+        assert "img_002" not in str(raised.value)
