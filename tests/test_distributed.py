@@ -112,7 +112,7 @@ def test_a_failed_job_is_recorded_and_the_others_go_on(root: Path, tmp_path: Pat
         "name=rates",
         "test=true",
     ]
-    output = run("train.py", sweep, tmp_path)
+    output = run("train.py", sweep, tmp_path, code=1)
     manifest = json.loads((tmp_path / "logs/sweeps/rates/manifest.json").read_text())
     states = sorted(job["state"] for job in manifest.values())
     assert states == ["failed", "finished"]
