@@ -24,7 +24,8 @@ from .recipes import CONF, composed, estimate, named
 
 CONFIG = CONF / "reproduce.yaml"
 SWEEPS = Path("logs/sweeps")
-FILES = "src.datamodules.folder.FolderDataModule"  # what the data check can read
+FILES = "src.datamodules.folder.FolderDataModule"  # others hold objects
+_READERS = 4  # threads of the data check
 
 
 class Plan(NamedTuple):
@@ -112,24 +113,31 @@ def _say_cost(plan: Plan) -> None:
 
 def _check_data(plan: Plan) -> None:
     _stage("data", "every file is read before anything trains")
-    from src.datamodules import check  # decoders are not needed before
-
     checked: list[object] = []
     for recipe in plan.recipes:
         data = OmegaConf.to_container(composed(recipe, plan.overrides).data, resolve=True)
         assert isinstance(data, dict)
         sets = [data.get(part) for part in ("root", "train", "val", "test")]
-        if data["_target_"] != FILES:
-            print(f"{recipe}: no image and mask files; objects are listed when a job starts")
-            continue
-        if sets in checked:
-            continue
-        checked.append(sets)
-        output = Path("logs/check") / recipe
-        report = check.check({str(k): v for k, v in data.items()}, output, workers=4)
-        check.show(report, output)
-        if report["problems"]:
-            raise UserError(f"the data of {recipe} has {len(report['problems'])} problems, above")
+        if "train" not in data:
+            print(f"{recipe}: its pictures are drawn, there is no file to check")
+        elif sets not in checked:
+            checked.append(sets)
+            _check_files(recipe, {str(key): value for key, value in data.items()})
+
+
+def _check_files(recipe: str, data: dict[str, Any]) -> None:
+    from src.datamodules import check  # decoders are not needed before
+
+    print(f"{recipe}:", flush=True)
+    output = Path("logs/check") / recipe
+    if data["_target_"] == FILES:
+        report = check.check(data, output, _READERS)
+    else:
+        cfg = OmegaConf.create({"data": data, "workers": _READERS})
+        report = check.check_objects_of(cfg, output)
+    check.show(report, output)
+    if report["problems"]:
+        raise UserError(f"the data of {recipe} has {len(report['problems'])} problems, above")
 
 
 def _measure(plan: Plan) -> None:
