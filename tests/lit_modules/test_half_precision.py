@@ -90,6 +90,7 @@ def losses(name: str, half: bool) -> list[float]:
     return seen
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", FAMILIES)
 def test_twenty_steps_in_bf16_follow_fp32(name: str) -> None:
     """The loss falls, and in half precision no step's is further than the band from fp32's."""
