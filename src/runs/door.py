@@ -108,9 +108,10 @@ def _start(cfg: DictConfig) -> float | None:
 def freeze_or_continue(cfg: DictConfig, folder: Path) -> None:
     """Freeze a run's config; where a scheduler started the run before, let it go on as it was.
 
-    Raises UserError where the folder holds training with other settings.
+    Raises UserError where the folder holds a training with other settings.
     """
-    if not cfg.fit or not (folder / freeze.CONFIG).is_file():
+    trained = any((folder / "checkpoints").glob("*.ckpt"))
+    if not (cfg.fit and trained and (folder / freeze.CONFIG).is_file()):
         freeze.freeze(cfg, folder)
         return
     if preemption.restarted():

@@ -51,33 +51,47 @@ def test_ranks_without_a_name_in_common_are_told_to_give_one(
         run_folder(None, "logs/name")
 
 
+@pytest.fixture
+def trained(tmp_path: Path) -> Path:
+    """A run's folder with a checkpoint in it."""
+    (tmp_path / "checkpoints").mkdir()
+    (tmp_path / "checkpoints" / "recent-0000010.ckpt").touch()
+    return tmp_path
+
+
 def settings(**values: object) -> DictConfig:
     return OmegaConf.create({"fit": True, "lr": 1e-4, "logger": None, **values})
 
 
-def test_the_same_command_continues_a_run_and_another_is_refused(tmp_path: Path) -> None:
-    freeze_or_continue(settings(), tmp_path)
-    freeze_or_continue(settings(logger="wandb"), tmp_path)  # only where it is watched
-    assert thaw(tmp_path).logger == "wandb"
+def test_the_same_command_continues_a_run_and_another_is_refused(trained: Path) -> None:
+    freeze_or_continue(settings(), trained)
+    freeze_or_continue(settings(logger="wandb"), trained)  # only where it is watched
+    assert thaw(trained).logger == "wandb"
     with pytest.raises(UserError, match="holds a run with other settings; continue that one"):
-        freeze_or_continue(settings(lr=2e-4), tmp_path)
-    assert thaw(tmp_path).lr == 1e-4
+        freeze_or_continue(settings(lr=2e-4), trained)
+    assert thaw(trained).lr == 1e-4
 
 
 @pytest.mark.parametrize("name", ["SLURM_RESTART_COUNT", "TORCHELASTIC_RESTART_COUNT"])
 def test_a_requeued_run_goes_on_as_it_was_frozen(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+    trained: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
-    freeze_or_continue(settings(), tmp_path)
+    freeze_or_continue(settings(), trained)
     monkeypatch.setenv(name, "1")
-    freeze_or_continue(settings(lr=2e-4), tmp_path)  # a yaml file changed meanwhile
-    assert thaw(tmp_path).lr == 1e-4
+    freeze_or_continue(settings(lr=2e-4), trained)  # a yaml file changed meanwhile
+    assert thaw(trained).lr == 1e-4
 
 
-def test_an_evaluation_may_be_made_again_in_its_folder(tmp_path: Path) -> None:
-    freeze_or_continue(settings(fit=False), tmp_path)
-    freeze_or_continue(settings(fit=False, lr=0), tmp_path)
-    assert thaw(tmp_path).lr == 0
+def test_a_run_that_failed_before_training_may_be_started_otherwise(tmp_path: Path) -> None:
+    freeze_or_continue(settings(), tmp_path)
+    freeze_or_continue(settings(lr=2e-4), tmp_path)
+    assert thaw(tmp_path).lr == 2e-4
+
+
+def test_an_evaluation_may_be_made_again_in_its_folder(trained: Path) -> None:
+    freeze_or_continue(settings(fit=False), trained)
+    freeze_or_continue(settings(fit=False, lr=0), trained)
+    assert thaw(trained).lr == 0
 
 
 def test_a_value_may_change_on_resume(tmp_path: Path) -> None:
