@@ -48,6 +48,7 @@ def test_a_recipe_composes_under_its_own_name(experiment: str) -> None:
 def test_its_released_weights_can_be_scored(experiment: str) -> None:
     cfg = composed(experiment, "evaluate")
     assert cfg.name == experiment
+    assert OmegaConf.to_container(cfg.data) == OmegaConf.to_container(composed(experiment).data)
     assert not cfg.fit
 
 

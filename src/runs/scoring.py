@@ -21,7 +21,7 @@ def as_test_run(cfg: DictConfig) -> DictConfig:
     """
     if cfg.ckpt is None:
         raise UserError("give maps=FOLDER truth=FOLDER, or ckpt=FILE data=NAME")
-    if cfg.data is None:
+    if not (_chosen("data") or _chosen("experiment")):
         raise UserError("ckpt= needs a data set to be scored on, for example data=dis5k")
     path = registry.resolve(cfg.ckpt).absolute()
     cfg = cfg.copy()
