@@ -10,6 +10,7 @@ from src.errors import UserError
 from src.prediction import Segmenter
 
 from .export import Request, export
+from .parity import BLANK
 
 log = logging.getLogger(__name__)
 
@@ -43,4 +44,6 @@ def _run(cfg: DictConfig) -> int:
     worst = max(row.graph_mean for row in parity.rows)
     log.info("%s, %.1f MB", file, file.stat().st_size / 1e6)
     log.info("parity %s, mean difference up to %.3g of 255 grey levels: %s", verdict, worst, report)
+    if parity.blank:
+        log.info("%s", BLANK)
     return 0 if parity.passed else 1

@@ -13,6 +13,12 @@ _RUNS, _SECONDS = 5, 5.0  # timed calls of each, and after how long no further o
 _FARTHEST = (float("inf"),) * 3
 
 
+BLANK = (
+    "Every mask is of one grey, so that agreement says nothing: are the weights trained, and do "
+    "the pictures show what the model finds? pictures=FOLDER chooses others"
+)
+
+
 class Tolerance(NamedTuple):
     """What still counts as the same, in grey levels of 255.
 
@@ -36,10 +42,14 @@ TOLERANCES: dict[str, Tolerance] = {
 
 
 class Row(NamedTuple):
-    """One picture: differences in grey levels, times in milliseconds."""
+    """One picture: differences in grey levels, times in milliseconds.
+
+    contrast: Between the darkest and the brightest pixel of the mask, in grey levels.
+    """
 
     name: str
     size: str
+    contrast: float
     graph_max: float
     graph_p99: float
     graph_mean: float
@@ -64,8 +74,13 @@ class Parity(NamedTuple):
     tolerance: Tolerance
 
     @property
+    def blank(self) -> bool:
+        """Whether no mask shows anything, so that agreement says nothing."""
+        return all(row.contrast < 1 for row in self.rows)
+
+    @property
     def passed(self) -> bool:
-        return all(row.within(self.tolerance) for row in self.rows)
+        return not self.blank and all(row.within(self.tolerance) for row in self.rows)
 
     def to_dict(self) -> dict[str, Any]:
         return {
@@ -100,7 +115,7 @@ def _row(name: str, array: np.ndarray, file: Run, graph: Run, python: Run) -> Ro
     reference, python_ms = _timed(lambda: python(array))
     to_graph, to_python = (_difference(found, other) for other in (graph(array), reference))
     shape = "×".join(str(side) for side in array.shape)
-    return Row(name, shape, *to_graph, *to_python, file_ms, python_ms)
+    return Row(name, shape, float(np.ptp(reference)), *to_graph, *to_python, file_ms, python_ms)
 
 
 def _difference(a: np.ndarray, b: np.ndarray) -> tuple[float, float, float]:
@@ -138,15 +153,18 @@ def markdown(parity: Parity, metadata: Mapping[str, str], file: str) -> str:
         f"Allowed: graph p99 {limit.graph_p99:g}, graph mean {limit.graph_mean:g},"
         f" Python mean {limit.python_mean:g}.",
         "",
-        "| picture | size | graph max | p99 | mean | Python max | p99 | mean "
+        "| picture | size | contrast | graph max | p99 | mean | Python max | p99 | mean "
         "| file ms | Python ms |",
-        "|---|---|" + "---:|" * 8,
+        "|---|---|" + "---:|" * 9,
     ]
+    if parity.blank:
+        lines[2:2] = [f"{BLANK}.", ""]
     for row in parity.rows:
         graph = f"{row.graph_max:.3g} | {row.graph_p99:.3g} | {row.graph_mean:.4f}"
         python = f"{row.python_max:.3g} | {row.python_p99:.3g} | {row.python_mean:.4f}"
         times = f"{row.file_ms:.0f} | {row.python_ms:.0f}"
-        lines.append(f"| {row.name} | {row.size} | {graph} | {python} | {times} |")
+        start = f"| {row.name} | {row.size} | {row.contrast:.0f}"
+        lines.append(f"{start} | {graph} | {python} | {times} |")
     lines += ["", "| metadata | |", "|---|---|"]
     lines += [f"| {key} | {value} |" for key, value in metadata.items()]
     return "\n".join(lines) + "\n"
