@@ -57,6 +57,11 @@ format: setup  ## Rewrite the files in the project's style
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
+.PHONY: docs
+docs: setup  ## Build the pages of docs/ as a site in site/
+	$(BIN)/python -m pip install -e '.[docs]'
+	$(BIN)/mkdocs build --strict
+
 .PHONY: bench
 bench: setup  ## Measure ours beside the peers (CPU set, 10 minutes)
 	for name in metrics_kernels metrics data shapes; do \

@@ -5,6 +5,8 @@ import sys
 import hydra
 from omegaconf import DictConfig
 
+from src.command_line import as_overrides
+
 
 @hydra.main(version_base=None, config_path="conf", config_name="export")
 def main(cfg: DictConfig) -> None:
@@ -14,4 +16,5 @@ def main(cfg: DictConfig) -> None:
 
 
 if __name__ == "__main__":
+    sys.argv[1:] = as_overrides(sys.argv[1:])
     main()

@@ -16,6 +16,7 @@ import hydra
 from omegaconf import DictConfig, OmegaConf
 from rich.progress import track
 
+from src.command_line import as_overrides
 from src.errors import UserError
 
 from .check_objects import check_objects
@@ -179,4 +180,5 @@ def main(cfg: DictConfig) -> None:
 
 
 if __name__ == "__main__":
+    sys.argv[1:] = as_overrides(sys.argv[1:])
     main()

@@ -14,6 +14,7 @@ import hydra
 import numpy as np
 from omegaconf import DictConfig
 
+from src.command_line import as_overrides
 from src.errors import UserError
 
 from .contact_sheet import arrange, framed, with_outline
@@ -121,4 +122,5 @@ def main(cfg: DictConfig) -> None:
 
 
 if __name__ == "__main__":
+    sys.argv[1:] = as_overrides(sys.argv[1:])
     main()

@@ -3,7 +3,6 @@
 import subprocess
 import sys
 from pathlib import Path
-from runpy import run_path
 
 import pytest
 import torch
@@ -56,13 +55,6 @@ def test_the_interface_others_rely_on(weights: Path, tmp_path: Path) -> None:
         assert picture.mode == "RGBA"
         assert picture.size == (120, 90)
     assert (tmp_path / "out/ff8800/a.jpg").is_file()
-
-
-def test_words_of_a_shell_become_overrides() -> None:
-    script = run_path(str(ROOT / "predict.py"))
-    words = ["output=[mask,#ff8800]", "output='#fff'", "--skip-existing", "input=a#b"]
-    expected = ["output=[mask,'#ff8800']", "output='#fff'", "skip_existing=true", "input=a#b"]
-    assert script["as_overrides"](words) == expected
 
 
 def test_a_destination_inside_the_input_is_not_read_again(weights: Path, tmp_path: Path) -> None:

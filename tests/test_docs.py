@@ -1,0 +1,131 @@
+"""No command of the documents rots: each must still be understood, the README's are carried out.
+
+Understood means: the door exists, its config composes with these settings and can be resolved; the
+module or the make target exists. What the commands *do* is tested beside the code.
+"""
+
+import ast
+import importlib.util
+import re
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import yaml
+from hydra import compose, initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
+from omegaconf import OmegaConf
+
+from src.command_line import as_overrides
+from src.runs import door
+from src.tables.settings import settings
+
+from .documented import PAGES, Command, blocks, commands
+from .running import ROOT
+
+COMMANDS = list(dict.fromkeys(commands()))
+# Doors that are modules, with the config they compose.
+MODULES = {"src.datamodules.check": "check", "src.datamodules.preview": "preview"}
+STARTERS = {"torchrun", "srun"}
+# What belongs to the system and not to this project.
+FOREIGN = {"source", "git", "pip", "curl", "wandb", "cd", "optuna-dashboard"}
+FLAGS = re.compile(r"-\w$|--")
+
+
+@pytest.fixture(autouse=True)
+def _clean_hydra() -> Iterator[None]:
+    yield
+    GlobalHydra.instance().clear()
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=str)
+def test_the_command_is_understood(command: Command) -> None:
+    words = list(command.words)
+    if words[0] in FOREIGN:
+        return
+    if words[0] == "make":
+        check_make(words[1:])
+        return
+    if words[0] in STARTERS:
+        words = words[next(i for i, w in enumerate(words) if w.endswith(".py")) :]
+    else:
+        assert words.pop(0) == "python", f"{command} is no command of ours"
+    if words[0] == "-m":
+        check_module(words[1], words[2:])
+        return
+    assert (ROOT / words[0]).is_file(), f"{words[0]} does not exist"
+    check_config(Path(words[0]).stem, words[1:])
+
+
+def check_make(words: list[str]) -> None:
+    """Let make say what it would do; it knows every target and variable it needs."""
+    listed = subprocess.run(["make", "-n", *words], cwd=ROOT, capture_output=True, text=True)
+    assert listed.returncode == 0, listed.stderr
+
+
+def check_module(name: str, arguments: list[str]) -> None:
+    assert importlib.util.find_spec(name) is not None, f"{name} does not exist"
+    if name in MODULES:
+        check_config(MODULES[name], arguments)
+
+
+def check_config(name: str, arguments: list[str]) -> None:
+    """Compose as the door would; of a sweep, the first value of each key."""
+    if name == "tables":  # has settings without groups
+        assert settings(ROOT / "conf/tables.yaml", [word for word in arguments if "=" in word])
+        return
+    door.register()
+    words = [word for word in arguments if "=" in word and not FLAGS.match(word)]
+    overrides = as_overrides(words)
+    parsed = OverridesParser.create().parse_overrides(overrides)
+    single = [first(override) for override in parsed]
+    with initialize_config_dir(str(ROOT / "conf"), version_base=None):
+        cfg = compose(name, [word for word in single if not word.startswith("hydra.")])
+    assert OmegaConf.to_yaml(cfg)
+
+
+def first(override: Override) -> str:
+    """The override itself, or its first value if it is a sweep of a plain list."""
+    if not override.is_sweep_override():
+        return str(override.input_line)
+    if override.is_choice_sweep():
+        return f"{override.get_key_element()}={next(iter(override.sweep_string_iterator()))}"
+    return f"{override.get_key_element()}={override.value().start}"  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_python_names_what_exists(page: Path) -> None:
+    for block in blocks(page, "python"):
+        for node in ast.walk(ast.parse(block)):
+            if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("src"):
+                module = importlib.import_module(node.module or "")
+                missing = [a.name for a in node.names if not hasattr(module, a.name)]
+                assert not missing, f"{node.module} has no {', '.join(missing)}"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_links_lead_somewhere(page: Path) -> None:
+    targets = re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", page.read_text())
+    files = [target for target in targets if "://" not in target]
+    missing = [target for target in files if not (page.parent / target).exists()]
+    assert not missing, f"no such file: {', '.join(missing)}"
+
+
+def test_every_page_is_in_the_site() -> None:
+    text = (ROOT / "mkdocs.yml").read_text()
+    listed = {file for entry in yaml.safe_load(text)["nav"] for file in files_of(entry)}
+    assert listed == {page.name for page in (ROOT / "docs").glob("*.md")}
+
+
+def files_of(entry: object) -> Iterator[str]:
+    if isinstance(entry, str):
+        yield entry
+    elif isinstance(entry, dict):
+        for value in entry.values():
+            yield from files_of(value)
+    elif isinstance(entry, list):
+        for value in entry:
+            yield from files_of(value)
