@@ -1,0 +1,171 @@
+"""Masks of photos: ours beside a plain PyTorch call and beside ONNX Runtime, the engine of rembg.
+
+python -m benchmarks.inference [--models isnet,u2netp,inspyrenet_swinb] [--images 4] [--threads 2]
+
+All three use the same weights. "Network" is the forward pass alone, "file to file" reads a JPEG
+and writes the mask as a PNG of the photo's size. The plain call is the network as it was trained,
+NCHW, with scikit-image and torch around it; ONNX Runtime's file holds the bare network and has
+Pillow around it, as rembg does. The three take turns, so that other load falls on all of them;
+the table shows each one's fastest turn.
+"""
+
+import argparse
+import tempfile
+import time
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime
+import torch
+import torch.nn.functional as F
+from PIL import Image
+from skimage import io
+from torch import Tensor, nn
+
+from src.geometry import Geometry
+from src.prediction import Segmenter
+from src.prediction.recipe import named
+
+from .data import write_files
+
+TURNS = 3
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--models", default="isnet,u2netp,inspyrenet_swinb")
+    parser.add_argument("--images", type=int, default=2)
+    parser.add_argument("--side", type=int, default=1600, help="long side of the photos")
+    parser.add_argument("--threads", type=int, default=2)
+    arguments = parser.parse_args()
+    warnings.simplefilter("ignore")  # of the exporter, about itself
+    torch.set_num_threads(arguments.threads)
+    print("| model | | plain, ms | ONNX Runtime, ms | ours, ms | plain/ours | ORT/ours |")
+    print("| :--- | :--- | ---: | ---: | ---: | ---: | ---: |")
+    with tempfile.TemporaryDirectory() as folder:
+        pairs = write_files(Path(folder), arguments.images, arguments.side)
+        photos = [pair.image for pair in pairs]
+        for model in arguments.models.split(","):
+            compare(model, photos, Path(folder), arguments.threads)
+
+
+def compare(model: str, photos: list[Path], folder: Path, threads: int) -> None:
+    """Print a model's two rows."""
+    torch.manual_seed(0)
+    recipe = named(model)
+    network, geometry = recipe.build(), recipe.geometry
+    session = exported(network, geometry, folder / f"{model}.onnx", threads)
+    segmenter = Segmenter(recipe_copy(network, recipe), geometry, name=model, device="cpu")
+    tensor = geometry.normalise(
+        torch.from_numpy(geometry.resize_image(np.asarray(Image.open(photos[0]))))
+        .permute(2, 0, 1)[None]
+        .contiguous()
+    )
+    fed = tensor.numpy()
+    ready = tensor.to(memory_format=torch.channels_last)
+    alone: dict[str, Callable[[], Any]] = {
+        "plain": lambda: network(tensor).masks[0],
+        "ort": lambda: session.run(None, {"image": fed}),
+        "ours": lambda: segmenter.network(ready).masks[0],
+    }
+    target = folder / "mask.png"
+
+    def ours() -> None:
+        for photo in photos:
+            Image.fromarray(segmenter.mask(photo)).save(target)
+
+    whole: dict[str, Callable[[], Any]] = {
+        "plain": lambda: [plain_file(network, geometry, photo, target) for photo in photos],
+        "ort": lambda: [ort_file(session, geometry, photo, target) for photo in photos],
+        "ours": ours,
+    }
+    show(model, "network", fastest(alone, 1))
+    show(model, "file to file", fastest(whole, len(photos)))
+
+
+def recipe_copy(network: nn.Module, recipe: Any) -> nn.Module:
+    """Another network with the same weights, for the segmenter to change as it likes."""
+    twin = recipe.build()
+    twin.load_state_dict(network.state_dict())
+    return twin
+
+
+class Finest(nn.Module):
+    """The network's finest map as a probability: what an exported file of it holds."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, image: Tensor) -> Tensor:
+        return torch.sigmoid(self.network(image).masks[0])
+
+
+def exported(
+    network: nn.Module, geometry: Geometry, path: Path, threads: int
+) -> onnxruntime.InferenceSession:
+    example = torch.rand(1, 3, *geometry.size)
+    torch.onnx.export(
+        Finest(network).eval(),
+        (example,),
+        str(path),
+        input_names=["image"],
+        dynamo=True,
+        verbose=False,
+    )
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+
+
+def plain_file(network: nn.Module, geometry: Geometry, photo: Path, target: Path) -> None:
+    picture = io.imread(photo)
+    tensor = torch.from_numpy(picture).permute(2, 0, 1)[None].float()
+    small = F.interpolate(tensor, list(geometry.size), mode="bilinear")
+    with torch.no_grad():
+        logits = network(geometry.normalise(small)).masks[0]
+    mask = torch.sigmoid(F.interpolate(logits, picture.shape[:2], mode="bilinear"))[0, 0]
+    mask = (mask - mask.min()) / (mask.max() - mask.min())
+    io.imsave(target, (mask * 255).byte().numpy(), check_contrast=False)
+
+
+def ort_file(session: Any, geometry: Geometry, photo: Path, target: Path) -> None:
+    picture = Image.open(photo).convert("RGB")
+    height, width = geometry.size
+    small = np.asarray(picture.resize((width, height), Image.Resampling.LANCZOS), np.float32)
+    values = (small / max(small.max(), 1e-6) - geometry.mean) / geometry.std
+    fed = values.transpose(2, 0, 1)[None].astype(np.float32)
+    mask = session.run(None, {"image": fed})[0][0, 0]
+    mask = (mask - mask.min()) / (mask.max() - mask.min())
+    grey = Image.fromarray((mask * 255).astype(np.uint8))
+    grey.resize(picture.size, Image.Resampling.LANCZOS).save(target)
+
+
+@torch.inference_mode()
+def fastest(calls: dict[str, Callable[[], Any]], images: int) -> dict[str, float]:
+    """Milliseconds an image: the fastest of several turns that the calls take one after another."""
+    best = dict.fromkeys(calls, float("inf"))
+    for turn in range(TURNS + 1):
+        for name, call in calls.items():
+            started = time.perf_counter()
+            call()
+            spent = 1000 * (time.perf_counter() - started) / images
+            if turn:  # the first warms up
+                best[name] = min(best[name], spent)
+    return best
+
+
+def show(model: str, what: str, spent: dict[str, float]) -> None:
+    plain, ort, ours = spent["plain"], spent["ort"], spent["ours"]
+    print(
+        f"| {model} | {what} | {plain:.0f} | {ort:.0f} | {ours:.0f} | {plain / ours:.2f} "
+        f"| {ort / ours:.2f} |",
+        flush=True,
+    )
+
+
+if __name__ == "__main__":
+    main()
