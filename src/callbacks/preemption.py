@@ -8,13 +8,16 @@ from lightning import Callback, LightningModule, Trainer
 
 from src.runs import preemption
 
+from .validation_follows import validation_follows
+
 
 class StopBetweenSteps(Callback):
     """Raises `Preempted` after the step in which SIGTERM, SIGUSR1 or SIGUSR2 came.
 
     Lightning's own handlers talk to the other ranks or save from within the handler, in the middle
     of a step; these only take note, and the ranks agree after the step, on the CPU, so that no GPU
-    waits. `RecentCheckpoints` saves. A validation that is under way is finished first.
+    waits. `RecentCheckpoints` saves. A validation that is under way or comes next is finished
+    first.
     """
 
     def __init__(self) -> None:
@@ -36,17 +39,24 @@ class StopBetweenSteps(Callback):
         batch: Any,
         batch_idx: int,
     ) -> None:
-        if trainer.global_step == self._step:
-            return  # gradients of half a step are in no checkpoint
-        self._step = trainer.global_step
-        if number := self._agreed():
-            preemption.stop(number)
+        if not validation_follows(trainer, batch_idx):
+            self._stop_if_asked(trainer)
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._stop_if_asked(trainer)
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         preemption.defer(False)
 
     def on_test_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         preemption.watch()
+
+    def _stop_if_asked(self, trainer: Trainer) -> None:
+        if trainer.global_step == self._step:
+            return  # gradients of half a step are in no checkpoint
+        self._step = trainer.global_step
+        if number := self._agreed():
+            preemption.stop(number)
 
     def _agreed(self) -> int:
         """The signal that any rank received."""

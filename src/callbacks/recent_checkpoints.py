@@ -8,12 +8,15 @@ from lightning import Callback, LightningModule, Trainer
 
 from src.runs.preemption import Preempted
 
+from .validation_follows import validation_follows
+
 
 class RecentCheckpoints(Callback):
     """Writes `recent-<step>.ckpt` as time or steps pass, when a run is stopped and at the end.
 
     Lightning's own ModelCheckpoint saves on any exception, in the middle of a batch too, from
-    where training cannot continue bit-equal; this one saves between batches only.
+    where training cannot continue bit-equal; this one saves between batches only, and not before
+    a validation, but after it.
 
     Args:
         folder: Of the checkpoints.
@@ -40,8 +43,11 @@ class RecentCheckpoints(Callback):
         batch: Any,
         batch_idx: int,
     ) -> None:
-        if trainer.global_step != self._saved_step and self._due(trainer):
-            self._save(trainer)
+        if not validation_follows(trainer, batch_idx):
+            self._save_if_due(trainer)
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._save_if_due(trainer)
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if trainer.global_step != self._saved_step:
@@ -53,9 +59,13 @@ class RecentCheckpoints(Callback):
         if isinstance(exception, Preempted) and trainer.training:
             self._save(trainer)
 
+    def _save_if_due(self, trainer: Trainer) -> None:
+        if trainer.global_step != self._saved_step and self._due(trainer):
+            self._save(trainer)
+
     def _due(self, trainer: Trainer) -> bool:
         if self.steps is not None:
-            return trainer.global_step % self.steps == 0
+            return trainer.global_step - self._saved_step >= self.steps
         # The clocks of the ranks differ; rank 0 decides, and not at every step.
         if trainer.world_size > 1 and trainer.global_step % 20:
             return False
