@@ -1,6 +1,7 @@
 """Compares what a disturbed command left with what an undisturbed one leaves."""
 
 from fnmatch import fnmatch
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ _OF_THE_OCCASION = (
     "*job.json",
     "*job.log",
     "*manifest.json",
+    "*multirun.yaml",
     "*journal.jsonl",  # lines in the order in which processes finished; a cut one may be among them
 )
 _LOCKS = "*.lock"
@@ -27,7 +29,7 @@ def differences(whole: Path, other: Path) -> list[str]:
         if any(fnmatch(name, pattern) for pattern in _OF_THE_OCCASION):
             continue
         if not _equal(whole / name, other / name):
-            found.append(f"{name} differs")
+            found.append(f"{name} differs{_first_difference(whole / name, other / name)}")
     return found
 
 
@@ -39,6 +41,14 @@ def _files(folder: Path) -> set[str]:
 def _is_hidden(name: str) -> bool:
     # A kill within a write leaves the hidden half beside the file that it was to become.
     return Path(name).name.startswith(".")
+
+
+def _first_difference(one: Path, other: Path) -> str:
+    if one.suffix not in (".csv", ".json", ".md"):
+        return ""
+    lines = [path.read_text().splitlines() for path in (one, other)]
+    pairs = enumerate(zip_longest(*lines), start=1)
+    return next((f", line {i}: {a!r}, now {b!r}" for i, (a, b) in pairs if a != b), "")
 
 
 def _equal(one: Path, other: Path) -> bool:
