@@ -1,5 +1,6 @@
 """The one training loop: plain networks, click-guided ones and mask encoders run through it."""
 
+import copy
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
@@ -14,6 +15,7 @@ from src.geometry import Geometry
 from src.geometry.crop import Box
 from src.metrics.protocol import describe
 from src.metrics.scores import Scores
+from src.networks.folding import fold
 from src.networks.output import Output
 
 from .finetuning import FineTuning
@@ -129,6 +131,8 @@ class SegmentationModule(LightningModule):
             scores.reset()
 
     def on_test_start(self) -> None:
+        # As `Segmenter` runs it, so that a checkpoint's numbers are those of the maps it writes.
+        self._trained, self.network = self.network, fold(copy.deepcopy(self.network))
         datamodule = self.trainer.datamodule  # type: ignore[attr-defined]
         whole = _all_batches(self.trainer.limit_test_batches)
         self.test_scores = nn.ModuleDict(
@@ -153,6 +157,9 @@ class SegmentationModule(LightningModule):
         for name in self.test_scores:
             values = self.test_values(name)
             self.log_dict({f"test/{name}/{metric}": v for metric, v in values.items()})
+
+    def on_test_end(self) -> None:
+        self.network = self._trained
 
     def test_values(self, name: str) -> dict[str, float]:
         """Every measure of a test set; collective, so every process must call it."""

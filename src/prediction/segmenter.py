@@ -15,6 +15,7 @@ from typing_extensions import Self
 from src.datamodules.prompts import Kind, Prompts
 from src.errors import UserError
 from src.geometry import Geometry
+from src.networks.folding import fold
 
 from .blended import blended_logits
 from .clicks import Corners, Labels, Points
@@ -35,7 +36,7 @@ class Segmenter:
     """A network with its geometry on a device, ready for pictures of any size.
 
     Args:
-        network: Maps `(B, 3, h, w)` to an `Output`.
+        network: Maps `(B, 3, h, w)` to an `Output`; it is folded, so it cannot be trained on.
         geometry: The model's pre- and post-processing.
         name: Of the model, for messages and exports.
         inputs: What the network sees: `("image",)`, or with a `"prompt"` of clicks.
@@ -61,7 +62,7 @@ class Segmenter:
     ) -> None:
         self.device = choose_device(device)
         autocast(self.device, precision)  # an unknown precision is an error now, not later
-        self.network = network.eval().to(self.device)
+        self.network = fold(network.eval()).to(self.device)
         self.geometry, self.name, self.inputs = geometry, name, tuple(inputs)
         self.weights, self.precision, self.batch_size = weights, precision, batch_size
         self._session = (

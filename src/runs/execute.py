@@ -111,7 +111,8 @@ def build_module(cfg: DictConfig) -> Any:
     """The LightningModule of a model's config."""
     model = cfg.model
     network = build(model.network, **_as_it_starts(cfg))
-    network.train()
+    # Convolutions read maps fastest with their channels together.
+    network.train().to(memory_format=torch.channels_last)
     prompts = build(model.get("prompts"))
     module = build(model.module, _partial_=True)  # objects are handed over as they are
     return module(
