@@ -1,0 +1,62 @@
+"""docs/extend.md is carried out: its files are written into a copy, its commands run there."""
+
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+
+from .documented import ROOT
+from .running import only_run, start, write_pairs
+
+PAGE = ROOT / "docs/extend.md"
+FILE = re.compile(r"`([\w/]+\.(?:py|yaml))`[^`]*?\n\n```\w+\n(.*?)^```", re.DOTALL | re.MULTILINE)
+QUICK = [
+    "model.size=32",
+    "model.steps=4",
+    "data.num_workers=0",
+    "trainer.accelerator=cpu",
+    "callbacks.progress=null",
+]
+
+
+@pytest.fixture(scope="module")
+def extended(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of the project with the page's files in it."""
+    copy = tmp_path_factory.mktemp("extended")
+    for name in ("src", "conf", "experiments", "hydra_plugins"):
+        shutil.copytree(
+            ROOT / name, copy / name, symlinks=True, ignore=shutil.ignore_patterns("__pycache__")
+        )
+    for door in ROOT.glob("*.py"):
+        shutil.copy(door, copy)
+    written = FILE.findall(PAGE.read_text())
+    assert [name for name, _ in written] == [
+        "src/networks/tiny.py", "conf/model/tiny.yaml", "conf/data/mine.yaml",
+    ]  # fmt: skip
+    for name, text in written:
+        assert not (copy / name).exists()
+        (copy / name).write_text(text)
+    return copy
+
+
+def call(folder: Path, door: str, *words: str) -> str:
+    process = start(str(folder / door), words, folder, PYTHONPATH=str(folder))
+    output, _ = process.communicate(timeout=280)
+    assert process.returncode == 0, output
+    return output
+
+
+@pytest.mark.slow
+def test_a_new_network_on_new_data_trains_scores_and_predicts(extended: Path) -> None:
+    for part in ("train", "test"):
+        write_pairs(extended / "sets" / part, 8)
+    call(extended, "train.py", "model=tiny", "data=mine", f"data.root={extended}/sets", *QUICK)
+    run = only_run(extended / "logs")
+    assert run.parent.name == "tiny-mine"
+    assert "mae" in (run / "results.md").read_text()
+    best = run / "checkpoints/best.ckpt"
+    photos = extended / "sets/test/images"
+    words = [f"weights={best}", f"input={photos}", "output=overlay", "destination=seen"]
+    call(extended, "predict.py", *words, "device=cpu")
+    assert len(list((extended / "seen").rglob("*.png"))) == 8
