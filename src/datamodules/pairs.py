@@ -212,7 +212,8 @@ def _find(base: Path, candidates: str | Sequence[str], hint: str, name: str) -> 
                 log.info("%s: found as %s", name, folder)
             return folder
     others = f" (nor {', nor '.join(map(str, folders[1:]))})" if folders[1:] else ""
-    raise DataError(name, [f"no folder {folders[0]}{others}.{_advice(hint)}"])
+    advice = _advice(hint) or " Set data.root, or the folders of images and masks themselves."
+    raise DataError(name, [f"no folder {folders[0]}{others}.{advice}"])
 
 
 def _advice(hint: str) -> str:

@@ -186,6 +186,8 @@ def _quieten() -> None:
         ".*The `srun` command is available on your system but is not used.*",
         ".*Checkpoint directory .* exists and is not empty.*",
         ".*Experiment logs directory .* exists and is not empty.*",
+        ".*The dirpath has changed from.*",
+        ".*Be aware that when using `ckpt_path`, callbacks used to create the checkpoint.*",
     ):
         warnings.filterwarnings("ignore", message=message)
 

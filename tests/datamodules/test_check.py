@@ -71,7 +71,8 @@ def test_every_fault_is_named(root: Path) -> None:
     assert found[2].startswith("train: train/masks/img_002.png: its brightest value is 2 of 255")
     assert found[3] == "test/A: a/masks/img_001.png: no image a/images/img_001.*"
     assert found[4].startswith("test/A: 3 pairs found, 4 expected")
-    assert found[5:] == ["test/C: no folder gone/images."]
+    advice = "Set data.root, or the folders of images and masks themselves."
+    assert found[5:] == [f"test/C: no folder gone/images. {advice}"]
 
 
 def test_black_masks_are_a_fault_to_train_on_and_a_remark_to_test_on(root: Path) -> None:

@@ -192,8 +192,10 @@ def test_tables_of_pairs(tmp_path: Path) -> None:
 
 
 def test_nothing_to_train_or_test_on(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"no folder .*images. Set data.root, or the folders"):
+        build(config("data=folder", f"data.root={tmp_path}")).setup("fit")
     with pytest.raises(UserError, match=r"no training set: data\.train\.images=DIR"):
-        build(config("data=folder")).setup("fit")
+        build(config("data=folder", "data.train.images=null", "data.train.masks=null")).setup("fit")
     write_set(tmp_path / "images", tmp_path / "masks", 4)
     data = own(tmp_path)
     data.setup("fit")

@@ -1,0 +1,117 @@
+"""A newcomer's hour: the README's commands, one after another, in a folder with some pictures.
+
+In the order in which they can be carried out: training comes before what needs a checkpoint. What
+makes them quick (small inputs, few steps) is added behind each command. Commands that need
+hours, a download, a cluster or a browser are named with the test that carries them out.
+"""
+
+import json
+import os
+import shlex
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from .documented import ROOT, commands
+from .running import TINY, write_pairs
+
+QUICK = [word for word in TINY if not word.startswith("model=")]
+WALKED = {
+    "make check-data DATA=folder ROOT=~/mine": [],
+    "python train.py model=u2netp data=folder data.root=~/mine": QUICK,
+    "python train.py --help": [],
+    "python predict.py weights=logs/<run>/checkpoints/best.ckpt input=photos output=[mask,white] "
+    "destination=cut": ["device=cpu"],
+    "python evaluate.py maps=predictions truth=masks output=scores": ["workers=1"],
+    "python evaluate.py ckpt=logs/<run>/checkpoints/best.ckpt data=dis5k data.root=~/sets": [
+        "data=folder", "data.root=~/mine", "data.test.images=images", "data.test.masks=masks",
+        "data.num_workers=0", "trainer.accelerator=cpu",
+    ],
+    "python export.py weights=logs/<run>/checkpoints/best.ckpt format=onnx destination=exported": [
+        "pictures=photos",
+    ],
+    "python tables.py runs=logs output=tables": [],
+}  # fmt: skip
+ELSEWHERE = {
+    "make demo": "experiments/demo.yaml composes in test_experiments.py; built-in data: shapes",
+    "make test": "this",
+    "python predict.py weights=u2net": "networks/test_registry.py downloads from a local server",
+    "python app.py": "test_app.py, page/",
+    "python train.py model=isnet data=folder": "test_finetune.py",
+    "python train.py model=isnet data=dis5k data.root=~/sets trainer": "test_distributed.py",
+    "python train.py experiment=isnet/dis5k": "test_experiments.py",
+    "make reproduce": "reproduce/",
+    "python train.py -m model=u2netp,isnet": "test_sweeps.py",
+    "python train.py -m sweep=optuna": "test_sweeps.py",
+    "python train.py -m launcher=slurm": "test_sweeps.py",
+    "python train.py model=isnet data=dis5k data.root=~/sets memory": "runs/test_dry_run.py",
+    "python annotate.py": "annotation/",
+}  # fmt: skip
+
+
+def readme() -> list[str]:
+    return [" ".join(c.words) for c in commands() if c.page == "README.md"]
+
+
+def test_every_command_of_the_readme_has_its_test() -> None:
+    listed = readme()
+    assert set(WALKED) <= set(listed)
+    left = [line for line in listed if line not in WALKED and not line.startswith("source ")]
+    nowhere = [line for line in left if not any(line.startswith(start) for start in ELSEWHERE)]
+    assert not nowhere
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A home folder with pictures, masks, and somebody's predictions."""
+    home = tmp_path_factory.mktemp("home")
+    write_pairs(home / "mine", 16)
+    (home / "photos").mkdir()
+    for name in ("picture0.png", "picture1.png"):
+        shutil.copy(home / "mine/images" / name, home / "photos")
+    shutil.copytree(home / "mine/masks", home / "masks")
+    shutil.copytree(home / "mine/masks", home / "predictions")
+    return home
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_the_readme_can_be_walked(home: Path) -> None:
+    for line, quick in WALKED.items():
+        output = carry_out(line, quick, home)
+        assert "Traceback" not in output
+    assert (home / "cut/mask/picture0.png").is_file()
+    assert (home / "cut/white/picture1.png").is_file()
+    scores = json.loads((home / "scores/summary.json").read_text())
+    assert [values["mae"] for values in scores.values()] == [0], "truths scored as their own maps"
+    assert list((home / "exported").glob("*.onnx"))
+    assert "u2netp" in (home / "tables/table.md").read_text()
+
+
+def carry_out(line: str, quick: list[str], home: Path) -> str:
+    """Run a line as a shell would in `home`, with the run's name filled in; return its output."""
+    if "<run>" in line:
+        (run,) = (home / "logs/u2netp-folder").iterdir()
+        line = line.replace("logs/<run>", str(run.relative_to(home)))
+    words = [*shlex.split(line), *quick]
+    if words[0] == "make":
+        printed = subprocess.check_output(["make", "-n", *words[1:]], cwd=ROOT, text=True)
+        words = shlex.split(printed.strip().splitlines()[-1])
+    if words[1] == "-m":
+        call = [sys.executable, *words[1:]]
+    else:
+        call = [sys.executable, str(ROOT / words[1]), *words[2:]]
+    environment = os.environ | {
+        "HOME": str(home),
+        "PYTHONPATH": str(ROOT),
+        "OMP_NUM_THREADS": "1",
+        "CUDA_VISIBLE_DEVICES": "",
+    }
+    done = subprocess.run(
+        call, cwd=home, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+    assert done.returncode == 0, f"{' '.join(words)}\n{done.stdout}"
+    return done.stdout
