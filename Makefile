@@ -64,7 +64,7 @@ docs: setup  ## Build the pages of docs/ as a site in site/
 
 .PHONY: bench
 bench: setup  ## Measure ours beside the peers (CPU set, 10 minutes)
-	for name in metrics_kernels metrics data shapes; do \
+	for name in startup metrics_kernels metrics data shapes inference step; do \
 		echo "== $$name"; $(BIN)/python -m benchmarks.$$name || exit 1; done
 
 .PHONY: clean

@@ -57,6 +57,8 @@ def execute(folder: Path) -> None:
         load_official(module.network, cfg.init_from)
     if cfg.checkpointing:
         module.network.set_grad_checkpointing()
+    if cfg.get("compile"):
+        module.network.compile()  # in place: the names in checkpoints stay as they are
     if cfg.dry_run:
         cost = dry_run(cfg, module, datamodule)
         log.info("%s", cost)

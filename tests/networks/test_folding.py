@@ -1,5 +1,7 @@
 """Folding changes how fast a network runs, not what it answers."""
 
+import copy
+
 import pytest
 import torch
 from torch import nn
@@ -38,6 +40,18 @@ def test_a_folded_network_answers_the_same(name: str) -> None:
     assert not any(isinstance(module, nn.BatchNorm2d) for module in network.modules())
     for ours, theirs in zip(answered, expected, strict=True):
         torch.testing.assert_close(ours, theirs, rtol=1e-9, atol=1e-9 * float(theirs.abs().max()))
+
+
+def test_a_compiled_network_is_saved_and_folded_as_itself() -> None:
+    network = create("u2netp").eval()
+    names = list(network.state_dict())
+    network.compile(backend="eager")
+    image = torch.rand(1, 3, 64, 64)
+    with torch.inference_mode():
+        expected = network(image).masks[0]
+        answered = fold(copy.deepcopy(network))(image).masks[0]
+    assert list(network.state_dict()) == names
+    torch.testing.assert_close(answered, expected, rtol=1e-4, atol=1e-5)
 
 
 def test_a_network_in_training_is_refused() -> None:
