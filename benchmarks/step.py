@@ -1,14 +1,15 @@
 """A training step of ours beside a plain loop written the way the originals write it.
 
 python -m benchmarks.step [--models isnet,u2netp,inspyrenet_swinb] [--steps 20] [--full]
-    [--device cuda] [--precision bf16-mixed] [--compile]
+    [--device cuda] [--precision bf16-mixed] [--compile] [--peak TFLOPS]
 
 Both train the same network from the same weights on the same files in the same order. The plain
 loop reads with scikit-image and resizes with torch in its worker, keeps tensors NCHW, makes
 probabilities and takes their cross entropy, zeroes gradients in place and reads the loss after
 every step. Ours is `train.py`: its data module, its module and Lightning's loop. Each runs in a
 process of its own, with the environment that `train.py` gives it; seconds are the clock's, so the
-machine should do nothing else.
+machine should do nothing else. With the peak of the device in `--peak`, the last column says which
+share of it our loop reaches: forward and twice as much backward, by PyTorch's counter.
 """
 
 import argparse
@@ -19,7 +20,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,7 @@ from omegaconf import DictConfig
 from skimage import io
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
+from torch.utils.flop_counter import FlopCounterMode
 
 from src.datamodules.pairs import Pair
 from src.datamodules.samplers import TrainSampler
@@ -42,7 +44,8 @@ from .data import write_files
 
 WARM_UP = 2
 # Side and batch: small enough for a CPU, and as in the papers.
-SMALL = {"isnet": (256, 2), "u2netp": (160, 4), "inspyrenet_swinb": (192, 1)}
+SMALL = {"isnet": (256, 2), "u2netp": (160, 4), "inspyrenet_swinb": (192, 1), "dextr": (128, 2)}
+CLICKED = {"dextr"}
 FULL = {
     "isnet": (1024, 8),
     "u2netp": (320, 12),
@@ -60,24 +63,25 @@ def main() -> None:
     parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
     parser.add_argument("--precision", default="32-true", help="of ours; the plain loop is fp32")
     parser.add_argument("--compile", action="store_true", help="ours through torch.compile")
+    parser.add_argument("--peak", type=float, help="of the device in this precision, TFLOP/s")
     parser.add_argument("--side", choices=["plain", "ours"], help=argparse.SUPPRESS)
     parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.side:
         print(json.dumps(measure(arguments)))
         return
-    print("| model | loop | samples/s | memory, MiB | loss: first | last | ratio |")
-    print("| :--- | :--- | ---: | ---: | ---: | ---: | ---: |")
+    print("| model | loop | samples/s | memory, MiB | loss: first | last | ratio | of the peak |")
+    print("| :--- | :--- | ---: | ---: | ---: | ---: | ---: | ---: |")
     with tempfile.TemporaryDirectory() as folder:
         for pair in write_files(Path(folder), 16, 800):
             for kind, file in (("images", pair.image), ("masks", pair.mask)):
                 (Path(folder) / kind).mkdir(exist_ok=True)
                 file.rename(Path(folder) / kind / file.name)
         for model in arguments.models.split(","):
-            compare(model, Path(folder))
+            compare(model, Path(folder), arguments.peak)
 
 
-def compare(model: str, folder: Path) -> None:
+def compare(model: str, folder: Path, peak: float | None) -> None:
     """Print a model's two rows."""
     results = {}
     for side in ("plain", "ours"):
@@ -88,9 +92,10 @@ def compare(model: str, folder: Path) -> None:
         results[side] = json.loads(output.splitlines()[-1])
     for side, row in results.items():
         ratio = f"{row['samples'] / results['plain']['samples']:.2f}"
+        share = f"{row['samples'] * row['teraflop'] / peak:.0%}" if peak else ""
         print(
             f"| {model} | {side} | {row['samples']:.2f} | {row['memory']:.0f} "
-            f"| {row['first']:.4f} | {row['last']:.4f} | {ratio} |",
+            f"| {row['first']:.4f} | {row['last']:.4f} | {ratio} | {share} |",
             flush=True,
         )
 
@@ -111,24 +116,34 @@ def measure(arguments: argparse.Namespace) -> dict[str, float]:
         "memory": peak_memory(arguments.device),
         "first": losses[0],
         "last": losses[-1],
+        "teraflop": 3 * forward_teraflop(module, side),
     }
+
+
+def forward_teraflop(module: Any, side: int) -> float:
+    """Floating-point operations of one image's forward pass, in 10^12."""
+    network = module.network.eval()
+    channels = next(p for p in network.parameters() if p.ndim == 4).shape[1]
+    image = torch.zeros(1, channels, side, side, device=next(network.parameters()).device)
+    with torch.no_grad(), FlopCounterMode(display=False) as counter:
+        network(image)
+    return counter.get_total_flops() / 1e12
 
 
 def composed(model: str, side: int, batch: int, arguments: argparse.Namespace) -> DictConfig:
     """What `train.py` would compose, without augmentation, so that both loops see the same."""
     door.register()
-    files = arguments.folder
     overrides = [
         f"model={model}",
         f"model.size={side}",
         f"model.batch_size={batch}",
         "model.augment=null",
-        "data=folder",
-        f"data.train.images={files}/images",
-        f"data.train.masks={files}/masks",
-        "data.val_share=0",
-        f"data.num_workers={1 if arguments.device == 'cpu' else 8}",
     ]
+    if model in CLICKED:
+        overrides.append("data=shape_objects")
+    else:
+        overrides += ["data=folder", f"data.root={arguments.folder}", "data.val_share=0"]
+    overrides.append(f"data.num_workers={1 if arguments.device == 'cpu' else 8}")
     if model == "isnet":
         overrides.append("model.feature_supervision=null")
     conf = Path(__file__).resolve().parents[1] / "conf"
@@ -189,13 +204,13 @@ def plain_loop(
         schedule = module.schedule(optimizer, arguments.steps)
     clip, now, seen = cfg.trainer.gradient_clip_val, clock(arguments.device), []
     started = 0.0
-    for step, (image, mask) in zip(range(arguments.steps), endless(cfg, datamodule), strict=False):
+    batches = plain_batches(cfg, module, datamodule, device)
+    for step, batch in zip(range(arguments.steps), batches, strict=False):
         if step == WARM_UP:
             started = now()
-        image, mask = module.geometry.normalise(image.to(device)), mask.to(device)
         optimizer.zero_grad(set_to_none=False)
-        output = network(image)
-        loss = sum(term(output, mask, image) for term in losses)
+        output = network(torch.cat([batch[key] for key in module.inputs], dim=1))
+        loss = sum(term(output, batch) for term in losses)
         loss.backward()
         if clip:
             nn.utils.clip_grad_norm_(network.parameters(), clip)
@@ -206,12 +221,13 @@ def plain_loop(
     return now() - started, seen
 
 
-def plain_loss(name: str, term: nn.Module) -> Callable[[Output, Tensor, Tensor], Tensor]:
-    """Side outputs as the originals compare them; InSPyReNet's own terms stay as they are."""
+def plain_loss(name: str, term: nn.Module) -> Callable[[Output, Any], Tensor]:
+    """Side outputs as the originals compare them; the other networks' terms stay as they are."""
     if name != "sides":
-        return lambda output, mask, image: term(output, {"mask": mask, "image": image})
+        return term
 
-    def sides(output: Output, mask: Tensor, image: Tensor) -> Tensor:
+    def sides(output: Output, batch: Any) -> Tensor:
+        mask = batch["mask"]
         total = mask.new_zeros(())
         for logits in output.masks:
             probability, target = torch.sigmoid(logits), mask
@@ -223,7 +239,23 @@ def plain_loss(name: str, term: nn.Module) -> Callable[[Output, Tensor, Tensor],
     return sides
 
 
-def endless(cfg: DictConfig, datamodule: Any) -> Any:
+def plain_batches(
+    cfg: DictConfig, module: Any, datamodule: Any, device: torch.device
+) -> Iterator[Any]:
+    """Batches on the device. Crops of objects are read by our loader, in both loops."""
+    if hasattr(datamodule.train_set, "pairs"):
+        for image, mask in endless(cfg, datamodule):
+            yield {
+                "image": module.geometry.normalise(image.to(device)),
+                "mask": mask.to(device),
+            }
+    while True:
+        for batch in datamodule.train_dataloader():
+            moved = {k: v.to(device) if isinstance(v, Tensor) else v for k, v in batch.items()}
+            yield module.as_floats(moved)
+
+
+def endless(cfg: DictConfig, datamodule: Any) -> Iterator[tuple[Tensor, Tensor]]:
     """Batches of the plain reader, in the order in which ours would be."""
     sampler = TrainSampler(len(datamodule.train_set), cfg.seed)
     size = list(datamodule.geometry.size)
