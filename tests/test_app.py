@@ -32,11 +32,16 @@ def test_serves_until_it_is_stopped(weights: Path, tmp_path: Path) -> None:
     process = start("app.py", overrides, tmp_path)
     try:
         assert process.stdout is not None
-        address = next(line.split()[1].rstrip(",") for line in process.stdout if "open" in line)
+        said = next(line for line in process.stdout if line.startswith("open "))
+        address = said.split()[1].rstrip(",")
         assert address.startswith("http://127.0.0.1:")
         with urllib.request.urlopen(f"{address}/api/model") as answer:
-            said = json.load(answer)
-        assert (said["model"], said["weights"], said["size"]) == ("u2netp", "mine.pth", "32 × 32")
+            model = json.load(answer)
+        assert (model["model"], model["weights"], model["size"]) == (
+            "u2netp",
+            "mine.pth",
+            "32 × 32",
+        )
         data = encoded(two_reds()[0])
         with urllib.request.urlopen(f"{address}/api/pictures?name=a.png", data) as answer:
             key = json.load(answer)["id"]

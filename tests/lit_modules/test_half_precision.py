@@ -27,6 +27,8 @@ FAMILIES = [
 STEPS = 20
 BAND = 0.15  # of the loss; seen: 0.0006 to 0.11
 SIDE = 32
+# U²-Net halves its maps five times more: at 32² its norms would see two pixels, and noise.
+SIDES = {"u2netp": 64}
 
 # What makes each family small, and learn something in so few steps.
 CLICKS = ["model.network.backbone=resnet18", "model.groups.lr=1e-6"]
@@ -47,7 +49,7 @@ def small(name: str, *more: str) -> DictConfig:
     """The config of a model that trains in seconds."""
     door.register()
     family = SMALL[name.split("_")[0].removesuffix("p")]
-    overrides = [f"model={name}", f"model.size={SIDE}", *family, *more]
+    overrides = [f"model={name}", f"model.size={SIDES.get(name, SIDE)}", *family, *more]
     with initialize_config_dir(str(CONF), version_base=None):
         cfg = compose("train", overrides)
     if "pretrained" in cfg.model.network:
@@ -55,16 +57,16 @@ def small(name: str, *more: str) -> DictConfig:
     return cfg
 
 
-def batch(inputs: list[str], prompts: int) -> dict[str, Any]:
+def batch(inputs: list[str], prompts: int, side: int) -> dict[str, Any]:
     """A bright square on noise, as bytes."""
     generator = torch.Generator().manual_seed(0)
-    image = torch.randint(0, 90, (2, 3, SIDE, SIDE), dtype=torch.uint8, generator=generator)
-    mask = torch.zeros(2, 1, SIDE, SIDE, dtype=torch.uint8)
-    mask[:, :, 8:24, 10:26] = 255
+    image = torch.randint(0, 90, (2, 3, side, side), dtype=torch.uint8, generator=generator)
+    mask = torch.zeros(2, 1, side, side, dtype=torch.uint8)
+    mask[:, :, side // 4 : side * 3 // 4, side // 4 + 2 : side * 3 // 4 + 2] = 255
     image[mask.expand(-1, 3, -1, -1) > 0] += 150
     made = {"index": torch.arange(2), "name": ["a", "b"], "image": image, "mask": mask}
     if "prompt" in inputs:
-        made["prompt"] = torch.zeros(2, prompts, SIDE, SIDE)
+        made["prompt"] = torch.zeros(2, prompts, side, side)
         made["prompt"][:, :, 15:18, 17:20] = 255
         made["void"] = torch.zeros_like(mask)
     return made
@@ -76,7 +78,8 @@ def losses(name: str, half: bool) -> list[float]:
     cfg = small(name)
     lit = build_module(cfg)
     optimizer = lit.make_optimizer()
-    floats = lit.as_floats(batch(list(cfg.model.inputs), 1 if name.startswith("dextr") else 2))
+    prompts = 1 if name.startswith("dextr") else 2
+    floats = lit.as_floats(batch(list(cfg.model.inputs), prompts, cfg.model.size))
     seen = []
     for _ in range(STEPS):
         with torch.autocast("cpu", dtype=torch.bfloat16, enabled=half):
