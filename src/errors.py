@@ -1,9 +1,14 @@
 """The error that a user can mend: shown as one message, without a traceback."""
 
 import errno
-from collections.abc import Iterator
+import functools
+import sys
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import ParamSpec
+
+Arguments = ParamSpec("Arguments")
 
 # No space, no quota, and the largest file that the system or `ulimit -f` allows.
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
@@ -17,6 +22,20 @@ class UserError(ValueError):
             # torch rebuilds the error of a loader's worker from its printed traceback.
             message = message.rpartition(f"{type(self).__name__}: ")[2].rstrip()
         super().__init__(message)
+
+
+def told(run: Callable[Arguments, int]) -> Callable[Arguments, int]:
+    """Make a door of a function that answers an exit code: a UserError is printed, and code 1."""
+
+    @functools.wraps(run)
+    def telling(*args: Arguments.args, **kwargs: Arguments.kwargs) -> int:
+        try:
+            return run(*args, **kwargs)
+        except UserError as error:
+            print(f"error: {error}", file=sys.stderr)
+            return 1
+
+    return telling
 
 
 def is_full(error: BaseException | None) -> bool:

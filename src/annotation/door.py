@@ -3,12 +3,11 @@
 import hashlib
 import json
 import logging
-import sys
 from pathlib import Path
 
 from omegaconf import DictConfig
 
-from src.errors import UserError
+from src.errors import UserError, told
 from src.prediction import Segmenter
 from src.runs.provenance import file_hash
 
@@ -20,16 +19,9 @@ from .cutting import Cutter
 log = logging.getLogger(__name__)
 
 
+@told
 def run(cfg: DictConfig) -> int:
     """Annotate as the config says; the exit code is 1 if a box gave no mask."""
-    try:
-        return _run(cfg)
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-
-
-def _run(cfg: DictConfig) -> int:
     for key in ("boxes", "images", "weights", "output"):
         if cfg[key] is None:
             raise UserError(f"{key}= is missing; python annotate.py --help shows an example")

@@ -4,14 +4,14 @@ from typing import Any
 
 import torch
 import torch.distributed
-from lightning import Callback, LightningModule, Trainer
+from lightning import LightningModule, Trainer
 
 from src.runs import preemption
 
-from .validation_follows import validation_follows
+from .between_steps import BetweenSteps
 
 
-class StopBetweenSteps(Callback):
+class StopBetweenSteps(BetweenSteps):
     """Raises `Preempted` after the step in which SIGTERM, SIGUSR1 or SIGUSR2 came.
 
     Lightning's own handlers talk to the other ranks or save from within the handler, in the middle
@@ -31,27 +31,13 @@ class StopBetweenSteps(Callback):
         preemption.watch()  # Lightning has put its own in their place
         preemption.defer(True)
 
-    def on_train_batch_end(
-        self,
-        trainer: Trainer,
-        pl_module: LightningModule,
-        outputs: Any,
-        batch: Any,
-        batch_idx: int,
-    ) -> None:
-        if not validation_follows(trainer, batch_idx):
-            self._stop_if_asked(trainer)
-
-    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        self._stop_if_asked(trainer)
-
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         preemption.defer(False)
 
     def on_test_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         preemption.watch()
 
-    def _stop_if_asked(self, trainer: Trainer) -> None:
+    def between_steps(self, trainer: Trainer) -> None:
         if trainer.global_step == self._step:
             return  # gradients of half a step are in no checkpoint
         self._step = trainer.global_step

@@ -2,16 +2,15 @@
 
 import time
 from pathlib import Path
-from typing import Any
 
-from lightning import Callback, LightningModule, Trainer
+from lightning import LightningModule, Trainer
 
 from src.runs.preemption import Preempted
 
-from .validation_follows import validation_follows
+from .between_steps import BetweenSteps
 
 
-class RecentCheckpoints(Callback):
+class RecentCheckpoints(BetweenSteps):
     """Writes `recent-<step>.ckpt` as time or steps pass, when a run is stopped and at the end.
 
     Lightning's own ModelCheckpoint saves on any exception, in the middle of a batch too, from
@@ -35,20 +34,6 @@ class RecentCheckpoints(Callback):
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._saved_at, self._saved_step = time.monotonic(), trainer.global_step
 
-    def on_train_batch_end(
-        self,
-        trainer: Trainer,
-        pl_module: LightningModule,
-        outputs: Any,
-        batch: Any,
-        batch_idx: int,
-    ) -> None:
-        if not validation_follows(trainer, batch_idx):
-            self._save_if_due(trainer)
-
-    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        self._save_if_due(trainer)
-
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if trainer.global_step != self._saved_step:
             self._save(trainer)
@@ -59,7 +44,7 @@ class RecentCheckpoints(Callback):
         if isinstance(exception, Preempted) and trainer.training:
             self._save(trainer)
 
-    def _save_if_due(self, trainer: Trainer) -> None:
+    def between_steps(self, trainer: Trainer) -> None:
         if trainer.global_step != self._saved_step and self._due(trainer):
             self._save(trainer)
 

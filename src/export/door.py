@@ -1,12 +1,11 @@
 """What `export.py` does with its composed config."""
 
 import logging
-import sys
 from pathlib import Path
 
 from omegaconf import DictConfig
 
-from src.errors import UserError
+from src.errors import UserError, told
 from src.prediction import Segmenter
 
 from .export import Request, export
@@ -15,16 +14,9 @@ from .parity import BLANK
 log = logging.getLogger(__name__)
 
 
+@told
 def run(cfg: DictConfig) -> int:
     """Export as the config says; the exit code is 1 if that failed or parity did."""
-    try:
-        return _run(cfg)
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-
-
-def _run(cfg: DictConfig) -> int:
     if cfg.weights is None:
         raise UserError("weights= is missing; python export.py --help shows an example")
     if cfg.half and cfg.int8:

@@ -2,27 +2,19 @@
 
 import logging
 import socket
-import sys
 from contextlib import suppress
 
 import numpy as np
 from omegaconf import DictConfig, ListConfig
 
-from src.errors import UserError
+from src.errors import UserError, told
 
 log = logging.getLogger(__name__)
 
 
+@told
 def serve(cfg: DictConfig) -> int:
     """Serve the page until interrupted; the exit code is 1 if it could not start."""
-    try:
-        return _serve(cfg)
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-
-
-def _serve(cfg: DictConfig) -> int:
     if cfg.weights is None:
         raise UserError("weights= is missing; python app.py --help shows an example")
     try:

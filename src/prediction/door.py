@@ -1,13 +1,12 @@
 """What `predict.py` does with its composed config."""
 
 import logging
-import sys
 from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig, ListConfig
 
-from src.errors import UserError, told_when_full
+from src.errors import UserError, told, told_when_full
 
 from .folder import predict_files
 from .jobs import find_sources
@@ -18,16 +17,9 @@ from .segmenter import Segmenter
 log = logging.getLogger(__name__)
 
 
+@told
 def predict(cfg: DictConfig) -> int:
     """Predict as the config says; the exit code is 1 if a file failed or nothing could be done."""
-    try:
-        return _predict(cfg)
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-
-
-def _predict(cfg: DictConfig) -> int:
     for key in ("weights", "input"):
         if cfg[key] is None:
             raise UserError(f"{key}= is missing; python predict.py --help shows an example")

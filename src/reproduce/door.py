@@ -7,14 +7,13 @@ same call continues where it stopped.
 import json
 import os
 import shlex
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from omegaconf import DictConfig, OmegaConf
 
-from src.errors import UserError
+from src.errors import UserError, told
 from src.runs.sweep import JOB
 from src.tables import door as tables
 from src.tables.settings import settings
@@ -36,26 +35,23 @@ class Plan(NamedTuple):
     overrides: list[str]
 
 
+@told
 def main(words: Sequence[str]) -> int:
     """Carry out a command line; returns the exit code."""
     if any(word in ("-h", "--help") for word in words):
         print(CONFIG.read_text(encoding="utf-8"), end="")
         return 0
-    try:
-        cfg = settings(CONFIG, words)
-        plan = planned(cfg)
-        Path(cfg.folder).mkdir(parents=True, exist_ok=True)
-        os.chdir(cfg.folder)
-        _say_cost(plan)
-        if not begun(plan):
-            _check_data(plan)
-            if cfg.measure:
-                _measure(plan)
-        _train(plan, cfg.at_once)
-        return _write_table(plan, cfg)
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
+    cfg = settings(CONFIG, words)
+    plan = planned(cfg)
+    Path(cfg.folder).mkdir(parents=True, exist_ok=True)
+    os.chdir(cfg.folder)
+    _say_cost(plan)
+    if not begun(plan):
+        _check_data(plan)
+        if cfg.measure:
+            _measure(plan)
+    _train(plan, cfg.at_once)
+    return _write_table(plan, cfg)
 
 
 def planned(cfg: DictConfig) -> Plan:

@@ -1,12 +1,11 @@
 """What `tables.py` does: collects runs into tables, or verifies them against the papers."""
 
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from omegaconf import DictConfig, OmegaConf
 
-from src.errors import UserError
+from src.errors import UserError, told
 
 from . import published
 from .curves import plot
@@ -21,18 +20,15 @@ from .verify import report, verify
 CONFIG = Path(__file__).resolve().parents[2] / "conf" / "tables.yaml"
 
 
+@told
 def main(words: Sequence[str]) -> int:
     """Carry out a command line; returns the exit code."""
     if any(word in ("-h", "--help") for word in words):
         print(CONFIG.read_text(encoding="utf-8"), end="")
         return 0
-    try:
-        if words[:1] == ["verify"]:
-            return _verify(settings(CONFIG, words[1:]))
-        return _write(settings(CONFIG, words))
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
+    if words[:1] == ["verify"]:
+        return _verify(settings(CONFIG, words[1:]))
+    return _write(settings(CONFIG, words))
 
 
 def _write(cfg: DictConfig) -> int:
