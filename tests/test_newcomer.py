@@ -98,7 +98,8 @@ def carry_out(line: str, quick: list[str], home: Path) -> str:
         line = line.replace("logs/<run>", str(run.relative_to(home)))
     words = [*shlex.split(line), *quick]
     if words[0] == "make":
-        printed = subprocess.check_output(["make", "-n", *words[1:]], cwd=ROOT, text=True)
+        dry = ["make", "-n", "--no-print-directory", *words[1:]]  # `make test` may be above
+        printed = subprocess.check_output(dry, cwd=ROOT, text=True)
         words = shlex.split(printed.strip().splitlines()[-1])
     if words[1] == "-m":
         call = [sys.executable, *words[1:]]
