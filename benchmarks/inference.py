@@ -23,8 +23,10 @@ import torch
 import torch.nn.functional as F
 from PIL import Image
 from skimage import io
-from torch import Tensor, nn
+from torch import nn
 
+from src.export.graph import BareNetwork
+from src.export.onnx import write_onnx
 from src.geometry import Geometry
 from src.prediction import Segmenter
 from src.prediction.recipe import named
@@ -93,29 +95,12 @@ def recipe_copy(network: nn.Module, recipe: Any) -> nn.Module:
     return twin
 
 
-class Finest(nn.Module):
-    """The network's finest map as a probability: what an exported file of it holds."""
-
-    def __init__(self, network: nn.Module) -> None:
-        super().__init__()
-        self.network = network
-
-    def forward(self, image: Tensor) -> Tensor:
-        return torch.sigmoid(self.network(image).masks[0])
-
-
 def exported(
     network: nn.Module, geometry: Geometry, path: Path, threads: int
 ) -> onnxruntime.InferenceSession:
     example = torch.rand(1, 3, *geometry.size)
-    torch.onnx.export(
-        Finest(network).eval(),
-        (example,),
-        str(path),
-        input_names=["image"],
-        dynamo=True,
-        verbose=False,
-    )
+    bare = BareNetwork(network).eval().requires_grad_(False)
+    write_onnx(bare, example, path, {}, {"image": {}}, output="logits")
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
@@ -138,7 +123,7 @@ def ort_file(session: Any, geometry: Geometry, photo: Path, target: Path) -> Non
     small = np.asarray(picture.resize((width, height), Image.Resampling.LANCZOS), np.float32)
     values = (small / max(small.max(), 1e-6) - geometry.mean) / geometry.std
     fed = values.transpose(2, 0, 1)[None].astype(np.float32)
-    mask = session.run(None, {"image": fed})[0][0, 0]
+    mask = 1 / (1 + np.exp(-session.run(None, {"image": fed})[0][0, 0]))
     mask = (mask - mask.min()) / (mask.max() - mask.min())
     grey = Image.fromarray((mask * 255).astype(np.uint8))
     grey.resize(picture.size, Image.Resampling.LANCZOS).save(target)
