@@ -16,6 +16,8 @@ from .segmenter import Segmenter
 
 log = logging.getLogger(__name__)
 
+ENGINES = ("torch", "onnxruntime")
+
 
 @told
 def predict(cfg: DictConfig) -> int:
@@ -40,6 +42,10 @@ def predict(cfg: DictConfig) -> int:
         # A destination inside the input would be read again the next time.
         if plan.destination.resolve() not in source.path.resolve().parents
     ]
+    if cfg.engine not in ENGINES:
+        raise UserError(f"engine={cfg.engine} is unknown; choose one of {', '.join(ENGINES)}")
+    if cfg.engine == "onnxruntime" and cfg.detail == "blended":
+        raise UserError("detail=blended runs at the picture's own size: it needs engine=torch")
     segmenter = Segmenter.from_checkpoint(
         cfg.weights,
         cfg.model,
@@ -49,6 +55,8 @@ def predict(cfg: DictConfig) -> int:
         batch_size=cfg.batch_size,
     )
     segmenter.refuse_clicks()
+    if cfg.engine == "onnxruntime":
+        segmenter.use_onnxruntime()
     log.info("%s; %d files", segmenter, len(sources))
     with told_when_full(plan.destination, "the same command with skip_existing=true goes on"):
         summary = predict_files(segmenter, sources, plan)

@@ -20,6 +20,7 @@ from src.networks.folding import fold
 from .blended import blended_logits
 from .clicks import Corners, Labels, Points
 from .device import autocast, choose_device
+from .onnx_network import in_onnx_runtime
 from .pictures import Picture, as_rgb
 from .recipe import load
 from .session import ClickSession
@@ -112,6 +113,21 @@ class Segmenter:
             precision=precision,
             batch_size=batch_size,
         )
+
+    def use_onnxruntime(self) -> None:
+        """Run the network in ONNX Runtime from now on: on a CPU a quarter to a third sooner.
+
+        The file it needs is written once for these weights and this size, which takes a minute.
+
+        Raises:
+            UserError: Not on a CPU in fp32, no file of weights, or a model that is clicked at.
+        """
+        self.refuse_clicks()
+        if self.device.type != "cpu" or self.precision != "fp32" or self.weights is None:
+            raise UserError(
+                f"engine=onnxruntime is for device=cpu and precision=fp32, not for {self}"
+            )
+        self.network = in_onnx_runtime(self.network, self.geometry.size, self.weights)
 
     def __str__(self) -> str:
         height, width = self.geometry.size

@@ -1,0 +1,67 @@
+"""A network run by ONNX Runtime instead of PyTorch: the same masks, on a CPU sooner."""
+
+import logging
+import os
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from src.errors import UserError
+from src.networks.output import Output
+from src.networks.registry import cache_folder
+from src.runs.provenance import file_hash
+
+log = logging.getLogger(__name__)
+
+
+class OnnxNetwork(nn.Module):
+    """Answers `(B, 3, h, w)` with the finest map of the network that its file was made of.
+
+    Args:
+        path: An ONNX file of one image of a fixed size.
+
+    Raises:
+        UserError: ONNX Runtime is not installed.
+    """
+
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        try:
+            from src.export.onnx import open_onnx  # an extra
+        except ModuleNotFoundError as error:
+            raise UserError(
+                f"engine=onnxruntime needs {error.name}: pip install -e '.[export]'"
+            ) from None
+        self._run = open_onnx(path)
+
+    def forward(self, image: Tensor) -> Output:
+        maps = [self._run(one.contiguous().numpy()) for one in image.split(1)]
+        return Output([torch.cat([torch.from_numpy(each) for each in maps])], {})
+
+
+def in_onnx_runtime(network: nn.Module, size: tuple[int, int], weights: Path) -> OnnxNetwork:
+    """The network in ONNX Runtime; its file is written once for these weights and this size.
+
+    Args:
+        network: As it was loaded from `weights`, on the CPU.
+    """
+    height, width = size
+    path = cache_folder() / "onnx" / f"{file_hash(weights)[:16]}-{height}x{width}.onnx"
+    if not path.is_file():
+        _write(network, size, path)
+    return OnnxNetwork(path)
+
+
+def _write(network: nn.Module, size: tuple[int, int], path: Path) -> None:
+    from src.export.formats import dynamic_shapes
+    from src.export.graph import BareNetwork
+    from src.export.onnx import write_onnx
+
+    log.info("writing %s, once", path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_suffix(f".{os.getpid()}")  # another call may be writing the same
+    bare = BareNetwork(network).eval().requires_grad_(False)
+    shapes = dynamic_shapes(bare=True, dynamic=False)
+    write_onnx(bare, torch.rand(1, 3, *size), part, {}, shapes, output="logits")
+    part.replace(path)

@@ -1,0 +1,46 @@
+"""ONNX Runtime gives the masks that PyTorch gives."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from src.errors import UserError
+from src.networks.catalogue import create
+from src.networks.weights import to_official
+from src.prediction import Segmenter
+
+
+@pytest.fixture
+def segmenter(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Segmenter:
+    monkeypatch.setenv("FINECUT_WEIGHTS", str(tmp_path / "cache"))
+    torch.manual_seed(0)
+    torch.save(to_official(create("u2netp")), tmp_path / "mine.pth")
+    return Segmenter.from_checkpoint(tmp_path / "mine.pth", "u2netp", "cpu", size=64)
+
+
+def pictures() -> list[np.ndarray]:
+    rng = np.random.default_rng(0)
+    return [rng.integers(0, 256, (50 + i, 70, 3), dtype=np.uint8) for i in range(3)]
+
+
+def test_masks_are_the_same_and_the_file_is_kept(segmenter: Segmenter, tmp_path: Path) -> None:
+    expected = segmenter.masks(pictures())
+    segmenter.use_onnxruntime()
+    answered = segmenter.masks(pictures())
+    for ours, theirs in zip(answered, expected, strict=True):
+        assert np.abs(ours.astype(int) - theirs).max() <= 1
+        assert ours.std() > 1
+    (file,) = (tmp_path / "cache/onnx").iterdir()
+    written = file.stat().st_mtime_ns
+    again = Segmenter.from_checkpoint(tmp_path / "mine.pth", "u2netp", "cpu", size=64)
+    again.use_onnxruntime()
+    assert np.array_equal(again.masks(pictures())[0], answered[0])
+    assert file.stat().st_mtime_ns == written
+
+
+def test_only_in_fp32(segmenter: Segmenter, tmp_path: Path) -> None:
+    half = Segmenter.from_checkpoint(tmp_path / "mine.pth", "u2netp", "cpu", precision="bf16")
+    with pytest.raises(UserError, match="precision=fp32"):
+        half.use_onnxruntime()
