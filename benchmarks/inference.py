@@ -1,12 +1,12 @@
 """Masks of photos: ours beside a plain PyTorch call and beside ONNX Runtime, the engine of rembg.
 
-python -m benchmarks.inference [--models isnet,u2netp,inspyrenet_swinb] [--images 4] [--threads 2]
+python -m benchmarks.inference [--models isnet,u2netp,inspyrenet_swinb] [--images 2] [--threads 2]
 
-All three use the same weights. "Network" is the forward pass alone, "file to file" reads a JPEG
+All use the same weights. "Network" is the forward pass alone, "file to file" reads a JPEG
 and writes the mask as a PNG of the photo's size. The plain call is the network as it was trained,
 NCHW, with scikit-image and torch around it; ONNX Runtime's file holds the bare network and has
-Pillow around it, as rembg does; "ours in ORT" is `engine=onnxruntime`. They take turns, so that other load falls on all of them;
-the table shows each one's fastest turn.
+Pillow around it, as rembg does; "ours in ORT" is `engine=onnxruntime`. They take turns, so that
+other load falls on all of them; the table shows each one's fastest turn.
 """
 
 import argparse
