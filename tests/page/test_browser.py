@@ -156,10 +156,10 @@ def check_exports(page: Page) -> None:
 
 def test_a_dropped_picture_is_cut_out_compared_and_saved(browser: Browser) -> None:
     with opened(browser, finder()) as page:
-        expect(page.locator("#model")).to_contain_text("64 × 64")
-        drop(page, encoded(IMAGE), "two reds.png")
+        drop(page, encoded(IMAGE), "two reds.png")  # before the page knows its model, perhaps
         compare, split = page.locator("#compare"), page.locator("#split")
         expect(compare).to_have_attribute("data-shown", "rgba")
+        expect(page.locator("#model")).to_contain_text("64 × 64")
 
         split.fill("100")  # all picture: blue at the lower left
         assert np.abs(colour_at(compare, 0.1, 0.9) - (20, 60, 220)).max() < 30

@@ -12,6 +12,7 @@ const PURPOSE = {
   refine: "Cuts out the objects that you point at, by a box and clicks, as many as you like.",
 };
 
+let started = null; // settled when the model is known, or is known to be missing
 let model = null;
 let view = null;
 
@@ -51,7 +52,9 @@ function checkSize(file) {
 }
 
 async function take(file) {
-  if (!file || !model) return;
+  if (!file) return;
+  await started; // a picture may come before the model is known
+  if (!model) return;
   forgive();
   const opened = await busily(`Sending ${file.name} …`, async () => {
     checkSize(file);
@@ -95,8 +98,7 @@ function listen() {
   });
 }
 
-async function main() {
-  listen();
+async function start() {
   model = await busily("", api.model);
   if (model === null) return;
   introduce();
@@ -107,4 +109,5 @@ async function main() {
   view.start(model);
 }
 
-main();
+listen();
+started = start();
