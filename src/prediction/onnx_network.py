@@ -1,16 +1,15 @@
 """A network run by ONNX Runtime instead of PyTorch: the same masks, on a CPU sooner."""
 
 import logging
-import os
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
-from src.errors import UserError
 from src.networks.output import Output
 from src.networks.registry import cache_folder
 from src.runs.provenance import file_hash
+from src.whole_file import written_whole
 
 log = logging.getLogger(__name__)
 
@@ -27,12 +26,8 @@ class OnnxNetwork(nn.Module):
 
     def __init__(self, path: Path) -> None:
         super().__init__()
-        try:
-            from src.export.onnx import open_onnx  # an extra
-        except ModuleNotFoundError as error:
-            raise UserError(
-                f"engine=onnxruntime needs {error.name}: pip install -e '.[export]'"
-            ) from None
+        from src.export.onnx import open_onnx  # an extra; it says so where it is missing
+
         self._run = open_onnx(path)
 
     def forward(self, image: Tensor) -> Output:
@@ -60,8 +55,7 @@ def _write(network: nn.Module, size: tuple[int, int], path: Path) -> None:
 
     log.info("writing %s, once", path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_suffix(f".{os.getpid()}")  # another call may be writing the same
     bare = BareNetwork(network).eval().requires_grad_(False)
     shapes = dynamic_shapes(bare=True, dynamic=False)
-    write_onnx(bare, torch.rand(1, 3, *size), part, {}, shapes, output="logits")
-    part.replace(path)
+    with written_whole(path) as unfinished:
+        write_onnx(bare, torch.rand(1, 3, *size), unfinished, {}, shapes, output="logits")

@@ -1,7 +1,6 @@
 """A photo as its file holds it, and files written so that what a photo carries is kept."""
 
 import logging
-import os
 import struct
 import zlib
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ import numpy as np
 from PIL import Image
 
 from src.datamodules.images import orientation, read_image
+from src.whole_file import written_whole
 
 log = logging.getLogger(__name__)
 
@@ -87,12 +87,8 @@ def write_picture(path: Path, pixels: np.ndarray, photo: Photo | None = None) ->
         data = _deep_png(pixels, profile)
     else:
         data = _encoded(path, pixels, profile, photo.exif if photo else None)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        temporary.write_bytes(data)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with written_whole(path) as unfinished:
+        unfinished.write_bytes(data)
 
 
 def _encoded(path: Path, pixels: np.ndarray, profile: bytes | None, exif: bytes | None) -> bytes:

@@ -3,10 +3,11 @@
 import csv
 import io
 import json
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
+
+from src.whole_file import written_whole
 
 Row = Mapping[str, float]
 Table = Mapping[str, Row]
@@ -43,9 +44,5 @@ def markdown(rows: Sequence[tuple[str, str, int, Row]], note: str = "", digits: 
 
 def replace_file(path: Path, text: str) -> None:
     """Write a file whole or not at all."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        temporary.write_text(text)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with written_whole(path) as unfinished:
+        unfinished.write_text(text)

@@ -1,5 +1,6 @@
 """ONNX Runtime gives the masks that PyTorch gives."""
 
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -44,3 +45,10 @@ def test_only_in_fp32(segmenter: Segmenter, tmp_path: Path) -> None:
     half = Segmenter.from_checkpoint(tmp_path / "mine.pth", "u2netp", "cpu", precision="bf16")
     with pytest.raises(UserError, match="precision=fp32"):
         half.use_onnxruntime()
+
+
+def test_a_missing_extra_is_named(segmenter: Segmenter, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(sys.modules, "src.export.onnx", raising=False)
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    with pytest.raises(UserError, match=r"needs an extra: pip install 'finecut\[export\]'"):
+        segmenter.use_onnxruntime()
