@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+from hydra.core.override_parser.types import Override
+
 from .running import ROOT
 
 PAGES = [
@@ -41,3 +43,12 @@ def commands() -> Iterator[Command]:
                     words.pop(0)
                 if words:
                     yield Command(str(page.relative_to(ROOT)), tuple(words))
+
+
+def first(override: Override) -> str:
+    """The override itself, or its first value if it is a sweep of a plain list."""
+    if not override.is_sweep_override():
+        return str(override.input_line)
+    if override.is_choice_sweep():
+        return f"{override.get_key_element()}={next(iter(override.sweep_string_iterator()))}"
+    return f"{override.get_key_element()}={override.value().start}"  # type: ignore[union-attr]

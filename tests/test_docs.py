@@ -1,7 +1,9 @@
-"""No command of the documents rots: each must still be understood, the README's are carried out.
+"""No document rots: links lead somewhere, and every command works or is at least understood.
 
-Understood means: the door exists, its config composes with these settings and can be resolved; the
-module or the make target exists. What the commands *do* is tested beside the code.
+What can be done on a small scale is carried out in test_newcomer.py (README), test_extend.py and
+test_documented_commands.py. Here the rest, which needs downloads, hours or a cluster, must be
+understood: the door exists and its config composes with these settings; the module or the make
+target exists.
 """
 
 import ast
@@ -16,18 +18,22 @@ import yaml
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Override
 from omegaconf import OmegaConf
 
 from src.command_line import as_overrides
 from src.runs import door
 from src.tables.settings import settings
 
-from .documented import PAGES, Command, blocks, commands
+from .documented import PAGES, Command, blocks, commands, first
 from .running import ROOT
+from .test_documented_commands import carried_out_here
 
-# tests/test_extend.py carries the commands of that page out, in a copy with the files it shows.
-COMMANDS = [c for c in dict.fromkeys(commands()) if c.page != "docs/extend.md"]
+CARRIED_OUT = {c.words for c in carried_out_here()}
+COMMANDS = [
+    c
+    for c in dict.fromkeys(commands())
+    if c.page != "docs/extend.md" and c.words not in CARRIED_OUT
+]
 # Doors that are modules, with the config they compose.
 MODULES = {"src.datamodules.check": "check", "src.datamodules.preview": "preview"}
 STARTERS = {"torchrun", "srun"}
@@ -86,15 +92,6 @@ def check_config(name: str, arguments: list[str]) -> None:
     with initialize_config_dir(str(ROOT / "conf"), version_base=None):
         cfg = compose(name, [word for word in single if not word.startswith("hydra.")])
     assert OmegaConf.to_yaml(cfg)
-
-
-def first(override: Override) -> str:
-    """The override itself, or its first value if it is a sweep of a plain list."""
-    if not override.is_sweep_override():
-        return str(override.input_line)
-    if override.is_choice_sweep():
-        return f"{override.get_key_element()}={next(iter(override.sweep_string_iterator()))}"
-    return f"{override.get_key_element()}={override.value().start}"  # type: ignore[union-attr]
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))

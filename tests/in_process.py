@@ -1,0 +1,84 @@
+"""Carries out a door's command line in this process: the door itself, without another import of
+torch for each command.
+"""
+
+import logging
+import os
+import random
+import runpy
+import signal
+import sys
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+
+import numpy as np
+import pytest
+import torch
+
+from src.runs import execute, preemption
+
+from .running import ROOT
+
+
+class _Replaced(SystemExit):
+    """The door wants another program in its place."""
+
+    def __init__(self, command: list[str]) -> None:
+        super().__init__(0)
+        self.command = command
+
+
+def carry_out(words: Sequence[str], monkeypatch: pytest.MonkeyPatch) -> int:
+    """Run `train.py …` or `-m src.datamodules.check …`; return the exit code.
+
+    A training replaces its door's process by `src.runs.execute`; here that is called in its turn.
+    """
+    module = words[0] == "-m"
+    name, arguments = (words[1], words[2:]) if module else (str(ROOT / words[0]), words[1:])
+    start = runpy.run_module if module else runpy.run_path
+    monkeypatch.setattr(os, "execv", _replace)
+    monkeypatch.setattr(sys, "argv", [name, *arguments])
+    with _state_kept():
+        try:
+            return _exit_code(lambda: start(name, run_name="__main__"))
+        except _Replaced as door:
+            monkeypatch.setattr(sys, "argv", door.command[2:])
+            return _exit_code(execute.main)
+
+
+def _replace(_: str, command: list[str]) -> None:
+    raise _Replaced(command)
+
+
+def _exit_code(main: Callable[[], object]) -> int:
+    try:
+        main()
+    except _Replaced:
+        raise
+    except SystemExit as end:
+        if isinstance(end.code, str):
+            print(end.code, file=sys.stderr)
+        return end.code if isinstance(end.code, int) else int(end.code is not None)
+    return 0
+
+
+@contextmanager
+def _state_kept() -> Iterator[None]:
+    """Give back what a process of its own would take to its grave."""
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    answers = {number: signal.getsignal(number) for number in preemption.SIGNALS}
+    environment, generators = dict(os.environ), (random.getstate(), np.random.get_state())
+    with torch.random.fork_rng(devices=[]), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", ".*found in sys.modules after import", RuntimeWarning)
+        try:
+            yield
+        finally:
+            root.handlers[:], root.level = handlers, level
+            for number, answer in answers.items():
+                signal.signal(number, answer)
+            random.setstate(generators[0])
+            np.random.set_state(generators[1])
+            os.environ.clear()
+            os.environ.update(environment)
