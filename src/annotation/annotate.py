@@ -9,8 +9,8 @@ from typing import Any
 from src.datamodules.images import read_image
 from src.errors import UserError
 from src.prediction.folder import Failure, Summary
-from src.prediction.progress import progress_bars
-from src.runs.results import replace_file
+from src.progress import progress_bars
+from src.whole_file import write_whole
 
 from .boxes import Annotation, Boxes, Picture
 from .cutting import Cutter
@@ -85,7 +85,7 @@ def _write(output: Path, boxes: Boxes, found: dict[Any, Annotation]) -> None:
     """The file with what was found, in the order of the boxes; crowds stay as they are."""
     annotations = list(_kept(boxes, found))
     output.parent.mkdir(parents=True, exist_ok=True)
-    replace_file(output, json.dumps({**boxes.content, "annotations": annotations}))
+    write_whole(output, json.dumps({**boxes.content, "annotations": annotations}))
 
 
 def _kept(boxes: Boxes, found: dict[Any, Annotation]) -> Iterator[Annotation]:

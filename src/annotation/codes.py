@@ -4,14 +4,9 @@ from typing import Any, Literal
 
 import numpy as np
 
-from src.errors import UserError
+from src.datamodules.coco_masks import coco_masks
 
 from .outline import polygons
-
-try:
-    from pycocotools import mask as masks
-except ImportError as error:
-    raise UserError("COCO needs pycocotools: pip install 'finecut[coco]'") from error
 
 Format = Literal["rle", "polygon"]
 FORMATS: tuple[Format, ...] = ("rle", "polygon")
@@ -32,6 +27,7 @@ def encoded(mask: np.ndarray, kind: Format = "rle") -> dict[str, Any]:
     """
     if not mask.any():
         raise ValueError("a mask without foreground has neither box nor outline")
+    masks = coco_masks()
     code = masks.encode(np.asfortranarray(mask != 0, dtype=np.uint8))
     box = [float(side) for side in masks.toBbox(code)]
     segmentation: Any = {"size": list(code["size"]), "counts": code["counts"].decode("ascii")}

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from omegaconf import DictConfig
 
+from src.datamodules.coco_masks import coco_masks
 from src.errors import UserError, told
 from src.prediction import Segmenter
 from src.runs.provenance import file_hash
@@ -27,6 +28,7 @@ def run(cfg: DictConfig) -> int:
             raise UserError(f"{key}= is missing; python annotate.py --help shows an example")
     if cfg.format not in FORMATS:
         raise UserError(f"format {cfg.format!r} is unknown; choose one of {', '.join(FORMATS)}")
+    coco_masks()  # an extra: if it is missing, that is known before anything is computed
     source, folder, output = (Path(cfg[key]).expanduser() for key in ("boxes", "images", "output"))
     if output.resolve() == source.resolve():
         raise UserError(f"output={output} would replace the boxes; choose another file")

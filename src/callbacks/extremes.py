@@ -10,7 +10,7 @@ import numpy as np
 from lightning import Callback, LightningModule, Trainer
 
 from src.datamodules.batch import Batch
-from src.runs.results import replace_file
+from src.whole_file import write_whole
 
 from .mask_gallery import error_row
 
@@ -72,5 +72,5 @@ class Extremes(Callback):
                 cv2.imwrite(str(folder / file), shown.row[..., ::-1], quality)
                 entries.append({"name": shown.name, "error": shown.error, "file": file})
             text = json.dumps(entries, indent=2) + "\n"
-            replace_file(folder / f"{trainer.global_rank}.json", text)
+            write_whole(folder / f"{trainer.global_rank}.json", text)
         self._kept = {}

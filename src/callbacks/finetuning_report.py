@@ -8,6 +8,7 @@ from lightning import Callback, LightningModule, Trainer
 
 from src.metrics.protocol import higher_is_better
 from src.runs import results
+from src.whole_file import write_whole
 
 log = logging.getLogger(__name__)
 
@@ -54,13 +55,13 @@ class FineTuningReport(Callback):
     def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if trainer.is_global_zero:  # the test's table, if there is one, comes before it
             section = self.section()
-            results.replace_file(self.folder / results.TABLE, section)
+            write_whole(self.folder / results.TABLE, section)
             log.info("\n%s", section)
 
     def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if trainer.is_global_zero and self.rows:
             path = self.folder / results.TABLE
-            results.replace_file(path, f"{path.read_text()}\n{self.section()}")
+            write_whole(path, f"{path.read_text()}\n{self.section()}")
 
     def section(self) -> str:
         """The table of the untouched, best and last weights on each set, and what it means."""

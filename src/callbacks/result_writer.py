@@ -10,6 +10,7 @@ from lightning import Callback, LightningModule, Trainer
 
 from src.datamodules.batch import Batch
 from src.runs import provenance, results
+from src.whole_file import write_whole
 
 from .baselines import score_baselines
 
@@ -55,14 +56,14 @@ class ResultWriter(Callback):
         if self.summary is not None:
             results.write_results(self.folder, tables, self.summary)
         results.write_per_image(self.folder, rows)
-        results.replace_file(self.folder / "curves.json", json.dumps(curves) + "\n")
+        write_whole(self.folder / "curves.json", json.dumps(curves) + "\n")
         table = [(self.method, name, counts[name], values) for name, values in tables.items()]
         if self.baselines:
             datamodule = trainer.datamodule  # type: ignore[attr-defined]
             table += score_baselines(datamodule, module.geometry.size, module.test_metrics)
         protocol = {metric: module.protocol(metric) for metric in next(iter(tables.values()))}
         note = "\n".join(f"- {metric}: {text}" for metric, text in protocol.items())
-        results.replace_file(self.folder / results.TABLE, results.markdown(table, note))
+        write_whole(self.folder / results.TABLE, results.markdown(table, note))
         provenance.write(self.folder, protocol=protocol, images=counts)
         print(f"\n{results.markdown(table)}")
 

@@ -16,9 +16,9 @@ from typing import Literal, Protocol
 
 import numpy as np
 from filelock import FileLock
-from rich.progress import track
 
 from src.errors import UserError
+from src.progress import tracked
 
 from .images import ImageError
 from .pairs import DataError
@@ -135,7 +135,7 @@ def _build(
     missing = np.flatnonzero(done == _MISSING).tolist()
     with ThreadPoolExecutor(max(workers, 1)) as pool:
         results = pool.map(store, missing)
-        faults = [f for f in track(results, "caching samples", len(missing), transient=True) if f]
+        faults = [f for f in tracked(results, "caching samples", len(missing)) if f]
     if faults and on_error == "stop":
         raise DataError("cache", faults)
     for fault in faults:

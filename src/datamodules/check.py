@@ -14,10 +14,10 @@ from typing import Any
 import cv2
 import hydra
 from omegaconf import DictConfig, OmegaConf
-from rich.progress import track
 
 from src.command_line import as_overrides
 from src.errors import UserError
+from src.progress import tracked
 
 from .check_objects import check_objects
 from .contact_sheet import contact_sheet
@@ -25,7 +25,7 @@ from .duplicates import Twin, twins_between, twins_within
 from .inspection import Facts, inspect_or_complain, summarise
 from .masks import ALL_BLACK
 from .pairs import DataError, scan_pairs
-from .sources import Folder, Source, parse_sources, require_root
+from .sources import Source, parse_sources, require_root
 
 _SPLITS = ("train", "val", "test")
 _SHOWN = 200
@@ -78,7 +78,7 @@ def _check_set(
     with ThreadPoolExecutor(max(workers, 1)) as pool:
         allow_empty = bool(data.get("allow_empty"))
         results = pool.map(lambda pair: inspect_or_complain(pair, allow_empty), pairs)
-        inspected = list(track(results, f"reading {label}", len(pairs), transient=True))
+        inspected = list(tracked(results, f"reading {label}", len(pairs)))
     facts = [result for result in inspected if isinstance(result, Facts)]
     problems += [result for result in inspected if isinstance(result, str)]
     warnings = [
@@ -125,7 +125,7 @@ def check_objects_of(cfg: DictConfig, output: Path) -> dict[str, Any]:
     named = {label: node for label, node in named.items() if node is not None}
     if not named:
         raise UserError("no set to check: choose another data=…")
-    require_root(cfg.data.root, [Folder("the data", "")])
+    require_root(cfg.data.root)
     output.mkdir(parents=True, exist_ok=True)
     makers = {label: partial(build(node), cfg.data.root) for label, node in named.items()}
     report = check_objects(makers, output, cfg.workers)

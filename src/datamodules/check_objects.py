@@ -7,9 +7,9 @@ from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
-from rich.progress import track
 
 from src.errors import UserError
+from src.progress import tracked
 
 from .contact_sheet import arrange, tile_of
 from .inspection import spread
@@ -70,7 +70,7 @@ def _inspect_all(source: InstanceSource, label: str, workers: int) -> list[Objec
 
     with ThreadPoolExecutor(max(workers, 1)) as pool:
         results = pool.map(inspect, range(len(source)))
-        return list(track(results, f"reading {label}", len(source), transient=True))
+        return list(tracked(results, f"reading {label}", len(source)))
 
 
 def _summarise(facts: Sequence[ObjectFacts]) -> dict[str, Any]:

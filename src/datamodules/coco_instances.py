@@ -7,8 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from src.errors import UserError
-
+from .coco_masks import coco_masks
 from .images import ImageError, read_image
 from .objects import Instance, as_mask
 from .pairs import DataError
@@ -40,7 +39,7 @@ class CocoInstances:
         if missing:
             source = f"COCO's {split} images and annotations from cocodataset.org"
             raise DataError("COCO", [f"no {place}. Get {source}" for place in missing])
-        _masks()  # found missing now rather than in a worker
+        coco_masks()  # found missing now rather than in a worker
         content = json.loads(path.read_text(encoding="utf-8"))
         self._images = {image["id"]: image for image in content["images"]}
         _require_images(content["annotations"], self._images, path)
@@ -110,7 +109,7 @@ def _decoded(segmentation: Any, height: int, width: int) -> np.ndarray:
     """Booleans `(H, W)` of polygons or of a run-length code."""
     if not segmentation:
         return np.zeros((height, width), dtype=bool)
-    masks = _masks()
+    masks = coco_masks()
     if isinstance(segmentation, list):
         code = masks.merge(masks.frPyObjects(segmentation, height, width))
     elif isinstance(segmentation["counts"], list):
@@ -118,11 +117,3 @@ def _decoded(segmentation: Any, height: int, width: int) -> np.ndarray:
     else:
         code = segmentation
     return np.asarray(masks.decode(code), dtype=bool)
-
-
-def _masks() -> Any:
-    try:
-        from pycocotools import mask
-    except ImportError:
-        raise UserError("COCO needs the package pycocotools: pip install pycocotools") from None
-    return mask

@@ -10,7 +10,6 @@ from typing import Any, Literal
 import cv2
 import numpy as np
 import torch
-from torch import Tensor
 from torch.utils.data import Dataset
 
 from src.errors import UserError
@@ -20,13 +19,14 @@ from src.geometry.resize import resize
 
 from .augment import Augmentation
 from .base import SegmentationDataModule
-from .batch import Draw
+from .batch import Draw, planes
 from .objects import Instance, InstanceSource
 
 # Configs that were frozen before `prompts.py` was its own file name two of these here.
 from .prompts import ExtremePoints as ExtremePoints
 from .prompts import InsideOutsidePoints as InsideOutsidePoints
 from .prompts import Prompts
+from .sources import require_root
 
 MakeSource = Callable[[str], InstanceSource]
 
@@ -127,7 +127,7 @@ class InstanceDataset(Dataset[dict[str, Any]]):
         void = self.geometry.resize_mask(crop(instance.void, box))
         prompt = self.prompts.draw(mask >= FOREGROUND, rng, training=not self.evaluate)
         return {
-            "image": _planes(image),
+            "image": planes(image),
             "mask": torch.from_numpy(mask)[None],
             "void": torch.from_numpy(void)[None],
             "prompt": torch.from_numpy(prompt),
@@ -231,16 +231,5 @@ class InstanceDataModule(SegmentationDataModule):
         return self.prompts
 
     def _made(self, make: MakeSource) -> InstanceSource:
-        if self.root is None:
-            raise UserError(
-                "data.root is not set; say where your data sets are: data.root=DIR, or export"
-                " FINECUT_DATA=DIR"
-            )
-        return make(self.root)
-
-
-def _planes(image: np.ndarray) -> Tensor:
-    """Channels first, contiguous: OpenCV's split is faster than a transposed copy."""
-    planes = np.empty((3, *image.shape[:2]), dtype=np.uint8)
-    cv2.split(image, list(planes))
-    return torch.from_numpy(planes)
+        require_root(self.root)
+        return make(str(self.root))

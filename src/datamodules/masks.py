@@ -1,16 +1,15 @@
 """Faults of masks that only their pixels show, found once before training and remembered."""
 
-import json
 import logging
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
-from filelock import FileLock
 
 from .images import ImageError, read_mask
 from .pairs import Pair, state_hash
+from .remembered import remembered
 
 log = logging.getLogger(__name__)
 
@@ -55,22 +54,18 @@ def mask_faults(
         allow_empty: Accept all-black masks.
         readers: Threads.
     """
-    note = memory / f"masks-{state_hash(pairs, allow_empty)}.json"
-    memory.mkdir(parents=True, exist_ok=True)
-    with FileLock(note.with_suffix(".lock")):
-        if note.is_file():
-            return dict(json.loads(note.read_text()))
+
+    def find() -> dict[str, str]:
         log.info("reading %d masks once to check them", len(pairs))
         with ThreadPoolExecutor(max(readers, 1)) as pool:
             found = list(pool.map(lambda pair: _fault_of_file(pair, allow_empty), pairs))
-        faults = {
+        return {
             str(pair.mask): fault
             for pair, fault in zip(pairs, found, strict=True)
             if fault is not None
         }
-        partial = note.with_suffix(".partial")
-        partial.write_text(json.dumps(faults))
-        partial.replace(note)
+
+    faults: dict[str, str] = remembered(memory, f"masks-{state_hash(pairs, allow_empty)}", find)
     return faults
 
 

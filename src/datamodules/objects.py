@@ -1,7 +1,6 @@
 """Objects of instance data sets: what a source yields, and lists of objects found only once."""
 
 import hashlib
-import json
 import logging
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -9,11 +8,11 @@ from pathlib import Path
 from typing import Literal, NamedTuple, Protocol
 
 import numpy as np
-from filelock import FileLock
 from PIL import Image
 
 from .images import ImageError
 from .pairs import DataError
+from .remembered import remembered
 
 log = logging.getLogger(__name__)
 
@@ -89,17 +88,9 @@ def remembered_records(
         DataError: Files that are missing or cannot be read, all of them.
     """
     _require(files, where)
-    note = cache_dir / f"objects-{_state_hash(files, f'{where} {on_error}')}.json"
-    cache_dir.mkdir(parents=True, exist_ok=True)
-    with FileLock(note.with_suffix(".lock")):
-        if note.is_file():
-            records = [Record(*entry) for entry in json.loads(note.read_text())]
-        else:
-            log.info("%s: listing the objects of %d images, once", where, len(files))
-            records = _find_all(files, find, where, on_error)
-            partial = note.with_suffix(".partial")
-            partial.write_text(json.dumps(records))
-            partial.replace(note)
+    name = f"objects-{_state_hash(files, f'{where} {on_error}')}"
+    found = remembered(cache_dir, name, lambda: _find_all(files, find, where, on_error))
+    records = [Record(*entry) for entry in found]
     if empty := len(files) - len({record.annotation for record in records}):
         log.warning("%s: %d of %d images have no object to point at", where, empty, len(files))
     return records
@@ -153,6 +144,8 @@ def as_mask(pixels: np.ndarray) -> np.ndarray:
 def _find_all(
     files: Sequence[tuple[Path, Path]], find: Finder, where: str, on_error: str
 ) -> list[Record]:
+    log.info("%s: listing the objects of %d images, once", where, len(files))
+
     def attempt(pair: tuple[Path, Path]) -> list[Record] | str:
         try:
             return find(*pair)

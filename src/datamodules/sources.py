@@ -89,15 +89,20 @@ def parse_sources(given: Any, key: str) -> dict[str, Source]:
     }
 
 
-def require_root(root: str | None, sources: Iterable[Source]) -> None:
+def require_root(root: str | None, sources: Iterable[Source] | None = None) -> None:
     """Refuse paths that start nowhere.
+
+    Args:
+        root: Where relative paths start.
+        sources: What is needed of it; None: all of it.
 
     Raises:
         UserError: A relative path without a root.
     """
     if root is not None:
         return
-    for place in (source.places[0] for source in sources):
+    places = ["the data"] if sources is None else [source.places[0] for source in sources]
+    for place in places:
         if not Path(place).expanduser().is_absolute():
             raise UserError(
                 f"data.root is not set, so {place} starts nowhere; say where your data sets are:"

@@ -11,14 +11,13 @@ from typing import Literal
 
 import cv2
 import numpy as np
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from src.datamodules.images import ImageError
 from src.errors import UserError
 from src.metrics._pair import Grey
 from src.metrics.image_score import ImageScore, score_pair
 from src.metrics.pool import discard_pool, pool
+from src.progress import progress_bars
 
 from .journal import Journal, key_of
 from .pairs import Pair, Problem
@@ -92,7 +91,7 @@ def score_pairs(
                 scored.scores[pair], scored.notices[pair] = earlier
     scored.reused = len(scored.scores)
     job = partial(score_files, metrics=list(metrics), resize=resize, skeletons=skeletons)
-    with _progress() as bar:
+    with progress_bars() as bar:
         task = bar.add_task("scoring", total=len(pairs), completed=scored.reused)
         for pair, outcome in _outcomes(list(keys), job, workers):
             bar.advance(task)
@@ -153,17 +152,6 @@ def cores() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
-
-
-def _progress() -> Progress:
-    return Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("ETA"),
-        TimeRemainingColumn(),
-        console=Console(stderr=True),
-    )
 
 
 def _header_is_sound(pair: Pair, resize: Resize) -> bool:

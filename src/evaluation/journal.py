@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from src.line_file import append_line, read_lines
 from src.metrics.image_score import ImageScore
 from src.metrics.protocol import describe
 
@@ -23,10 +24,9 @@ class Journal:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._known: dict[str, dict[str, Any]] = {}
-        if path.is_file():
-            for line in path.read_bytes().split(b"\n"):
-                self._remember(line)
+        needed = {"key", "values", "histogram", "notices"}
+        lines = (line for line in read_lines(path) if needed <= line.keys())
+        self._known: dict[str, dict[str, Any]] = {line["key"]: line for line in lines}
 
     def get(self, key: str) -> tuple[ImageScore, list[str]] | None:
         """Score and notices stored under a key, None where there are none."""
@@ -46,17 +46,7 @@ class Journal:
             "notices": list(notices),
             "histogram": base64.b64encode(packed).decode(),
         }
-        with self.path.open("a") as file:
-            # On a line of its own even if the last one was cut short.
-            file.write("\n" + json.dumps(entry))
-
-    def _remember(self, line: bytes) -> None:
-        try:
-            entry = json.loads(line)
-        except ValueError:
-            return
-        if isinstance(entry, dict) and {"key", "values", "histogram", "notices"} <= entry.keys():
-            self._known[entry["key"]] = entry
+        append_line(self.path, entry)
 
 
 def key_of(map_file: Path, truth_file: Path, metrics: Sequence[str], resize: str | None) -> str:

@@ -12,7 +12,7 @@ from filelock import FileLock, Timeout
 
 from src.errors import UserError, told_when_full
 from src.metrics.protocol import protocol
-from src.runs.results import replace_file
+from src.whole_file import write_whole
 
 from . import compare as comparing
 from .folder import Resize, Scored, faults, headers_are_sound, score_pairs
@@ -190,5 +190,5 @@ def _ranking(metrics: Sequence[str]) -> str:
 
 def _write_comparison(output: Path, other: Path) -> None:
     table = comparing.markdown(comparing.compare_folders(output, other), other.resolve().name)
-    replace_file(output / "compare.md", table)
+    write_whole(output / "compare.md", table)
     print(table)

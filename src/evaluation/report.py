@@ -12,7 +12,8 @@ from pathlib import Path
 from src.metrics.image_score import ImageScore
 from src.metrics.protocol import describe, higher_is_better
 from src.metrics.summary import degenerate, summarise, undefined
-from src.runs.results import replace_file, write_per_image
+from src.runs.results import write_per_image
+from src.whole_file import write_whole
 
 from .pairs import Pair, Problem
 
@@ -60,11 +61,11 @@ class Report:
             for name, row in self.values.items()
         }
         write_per_image(folder, self.per_image())
-        replace_file(folder / PROTOCOL, json.dumps(self.protocol(), indent=2) + "\n")
-        replace_file(folder / "summary.md", self.markdown())
-        replace_file(folder / "summary.csv", self.csv())
-        replace_file(folder / "summary.tex", self.latex())
-        replace_file(folder / SUMMARY, json.dumps(whole, indent=2) + "\n")
+        write_whole(folder / PROTOCOL, json.dumps(self.protocol(), indent=2) + "\n")
+        write_whole(folder / "summary.md", self.markdown())
+        write_whole(folder / "summary.csv", self.csv())
+        write_whole(folder / "summary.tex", self.latex())
+        write_whole(folder / SUMMARY, json.dumps(whole, indent=2) + "\n")
 
     def per_image(self) -> list[dict[str, str | float]]:
         """One row per image: its data set, its name and its own value of each measure."""

@@ -5,7 +5,7 @@ import socket
 from contextlib import suppress
 
 import numpy as np
-from omegaconf import DictConfig, ListConfig
+from omegaconf import DictConfig
 
 from src.errors import UserError, told
 
@@ -35,7 +35,7 @@ def serve(cfg: DictConfig) -> int:
             cfg.weights,
             cfg.model,
             cfg.device,
-            size=tuple(cfg.size) if isinstance(cfg.size, ListConfig) else cfg.size,
+            size=cfg.size,
             precision=cfg.precision,
         )
         if segmenter.clicks is None:  # what cannot work fails now, not at the first picture

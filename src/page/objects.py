@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from src.annotation.codes import encoded
+
 MOST = 254  # numbers of a palette PNG; 0 is the background and 255 is void in PASCAL VOC
 FOREGROUND = 128  # of an 8-bit mask
 
@@ -58,8 +60,6 @@ def coco(masks: Mapping[int, np.ndarray], size: tuple[int, int], name: str) -> d
     Raises:
         UserError: The package pycocotools is missing.
     """
-    from src.annotation.codes import encoded  # pycocotools is an extra
-
     return {
         "images": [{"id": 1, "file_name": name, "height": size[0], "width": size[1]}],
         "categories": [{"id": 1, "name": "object"}],

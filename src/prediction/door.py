@@ -2,7 +2,6 @@
 
 import logging
 from pathlib import Path
-from typing import Any
 
 from omegaconf import DictConfig, ListConfig
 
@@ -50,7 +49,7 @@ def predict(cfg: DictConfig) -> int:
         cfg.weights,
         cfg.model,
         cfg.device,
-        size=_size(cfg.size),
+        size=cfg.size,
         precision=cfg.precision,
         batch_size=cfg.batch_size,
     )
@@ -62,10 +61,6 @@ def predict(cfg: DictConfig) -> int:
         summary = predict_files(segmenter, sources, plan)
     log.info("%s", summary)
     return 1 if summary.failures else 0
-
-
-def _size(value: Any) -> Any:
-    return tuple(value) if isinstance(value, ListConfig) else value
 
 
 def _list(value: object) -> list[str]:

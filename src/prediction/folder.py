@@ -13,13 +13,13 @@ import numpy as np
 from rich.progress import Progress
 
 from src.errors import UserError, is_full
+from src.progress import progress_bars
 
 from .jobs import Source
 from .outputs import Cut
 from .photo import Photo, read_photo, write_picture
 from .plan import Plan
 from .portrait import crop_to_face
-from .progress import progress_bars
 from .segmenter import Segmenter
 
 log = logging.getLogger(__name__)

@@ -79,7 +79,7 @@ class Segmenter:
         model: str | DictConfig | None = None,
         device: str = "auto",
         *,
-        size: int | tuple[int, int] | None = None,
+        size: int | Sequence[int] | None = None,
         precision: str = "fp32",
         batch_size: int = 4,
     ) -> Self:

@@ -9,7 +9,7 @@ from typing import Any
 from lightning.pytorch.loggers.logger import Logger, rank_zero_experiment
 from lightning.pytorch.utilities import rank_zero_only
 
-from .results import replace_file
+from src.whole_file import write_whole
 
 Row = dict[str, Any]
 
@@ -63,7 +63,7 @@ class CSVLog(Logger):
         if step == self._start or not set(row) <= set(self._columns):
             rows = [old for old in read_rows(self.path) if not _is_redone(old, row)]
             self._columns = sorted(set(self._columns).union(row, *rows))
-            replace_file(self.path, self._text([*rows, row], header=True))
+            write_whole(self.path, self._text([*rows, row], header=True))
         else:
             with self.path.open("a", newline="") as file:
                 file.write(self._text([row]))

@@ -11,8 +11,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from src.errors import UserError
-
-from .results import replace_file
+from src.whole_file import write_whole
 
 CONFIG = "config.yaml"
 # Stands for the run's folder in the frozen file, so that a folder can be moved and resumed.
@@ -36,7 +35,7 @@ def freeze(cfg: DictConfig, folder: Path) -> Path:
     """Write the resolved config as `<folder>/config.yaml` and return its path."""
     path = folder / CONFIG
     folder.mkdir(parents=True, exist_ok=True)
-    replace_file(path, OmegaConf.to_yaml(resolved(cfg)))
+    write_whole(path, OmegaConf.to_yaml(resolved(cfg)))
     return path
 
 

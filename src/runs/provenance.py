@@ -14,8 +14,9 @@ from typing import Any
 import torch
 from omegaconf import DictConfig, OmegaConf
 
+from src.whole_file import write_whole
+
 from .freeze import config_hash
-from .results import replace_file
 
 PROVENANCE = "provenance.json"
 _PACKAGES = ("torch", "lightning", "timm", "torchmetrics", "albumentations", "numpy", "numba")
@@ -41,7 +42,7 @@ def write(folder: Path, **entries: Any) -> None:
     """Add entries to the run's provenance file; an interrupted write leaves the old file."""
     path = folder / PROVENANCE
     known = json.loads(path.read_text()) if path.is_file() else {}
-    replace_file(path, json.dumps({**known, **entries}, indent=2, default=str) + "\n")
+    write_whole(path, json.dumps({**known, **entries}, indent=2, default=str) + "\n")
 
 
 def file_hash(path: str | Path) -> str:

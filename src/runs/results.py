@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from src.whole_file import written_whole
+from src.whole_file import write_whole
 
 Row = Mapping[str, float]
 Table = Mapping[str, Row]
@@ -19,7 +19,7 @@ TABLE = "results.md"
 
 def write_results(folder: Path, results: Table, name: str = RESULTS) -> None:
     """`{data set: {metric: value}}` as JSON."""
-    replace_file(folder / name, json.dumps(results, indent=2) + "\n")
+    write_whole(folder / name, json.dumps(results, indent=2) + "\n")
 
 
 def write_per_image(folder: Path, rows: Sequence[Mapping[str, Any]]) -> None:
@@ -28,7 +28,7 @@ def write_per_image(folder: Path, rows: Sequence[Mapping[str, Any]]) -> None:
     writer = csv.DictWriter(text, fieldnames=list(rows[0]) if rows else ["set", "name"])
     writer.writeheader()
     writer.writerows(rows)
-    replace_file(folder / PER_IMAGE, text.getvalue())
+    write_whole(folder / PER_IMAGE, text.getvalue())
 
 
 def markdown(rows: Sequence[tuple[str, str, int, Row]], note: str = "", digits: int = 4) -> str:
@@ -40,9 +40,3 @@ def markdown(rows: Sequence[tuple[str, str, int, Row]], note: str = "", digits: 
         lines.append([method, data, str(count), *numbers])
     table = "".join(f"| {' | '.join(line)} |\n" for line in lines)
     return f"{table}\n{note}\n" if note else table
-
-
-def replace_file(path: Path, text: str) -> None:
-    """Write a file whole or not at all."""
-    with written_whole(path) as unfinished:
-        unfinished.write_text(text)

@@ -17,11 +17,11 @@ from filelock import FileLock, Timeout
 from omegaconf import DictConfig
 
 from src.errors import UserError
+from src.whole_file import write_whole
 
 from . import preemption
 from .freeze import CONFIG, config_hash, freeze, resolved
 from .jobs import objective, run_child
-from .results import replace_file
 
 log = logging.getLogger(__name__)
 
@@ -106,7 +106,7 @@ def _state(folder: Path) -> str | None:
 
 
 def _record(folder: Path, **entry: Any) -> None:
-    replace_file(folder / JOB, json.dumps({"pid": os.getpid(), **entry}, indent=2) + "\n")
+    write_whole(folder / JOB, json.dumps({"pid": os.getpid(), **entry}, indent=2) + "\n")
 
 
 def _last_line(path: Path) -> str:

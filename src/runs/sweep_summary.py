@@ -12,8 +12,10 @@ from typing import Any
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, open_dict, read_write
 
+from src.whole_file import write_whole
+
 from .jobs import objective
-from .results import RESULTS, Row, markdown, replace_file
+from .results import RESULTS, Row, markdown
 from .sweep import JOB
 
 log = logging.getLogger(__name__)
@@ -78,8 +80,8 @@ def summarise(sweep: Path) -> Jobs:
         path.parent.name: {**json.loads(path.read_text()), "objective": objective(path.parent)}
         for path in sorted(sweep.glob(f"*/{JOB}"))
     }
-    replace_file(sweep / MANIFEST, json.dumps(jobs, indent=2) + "\n")
-    replace_file(sweep / SUMMARY, markdown(_rows(sweep, jobs), note=_best(jobs)))
+    write_whole(sweep / MANIFEST, json.dumps(jobs, indent=2) + "\n")
+    write_whole(sweep / SUMMARY, markdown(_rows(sweep, jobs), note=_best(jobs)))
     _plot(sweep, jobs)
     return jobs
 
