@@ -1,6 +1,7 @@
 """Writes a checkpoint whole or not at all, without a detour."""
 
 import os
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +33,7 @@ class WholeCheckpointIO(TorchCheckpointIO):
         unfinished = path.with_name(_UNFINISHED)
         try:
             with unfinished.open("wb") as file:
-                _save(checkpoint, file)
+                save(checkpoint, file)
                 file.flush()
                 os.fsync(file.fileno())
             unfinished.replace(path)
@@ -40,11 +41,14 @@ class WholeCheckpointIO(TorchCheckpointIO):
             unfinished.unlink(missing_ok=True)
 
 
-def _save(checkpoint: dict[str, Any], file: Any) -> None:
+def save(checkpoint: dict[str, Any], file: Any) -> None:
+    """Write a checkpoint into an open file; what breaks it off is raised as it was."""
+    outside = sys.exc_info()[1]
     try:
         torch.save(checkpoint, file)
     except RuntimeError as error:
-        # torch closes its archive on the way out and complains of that instead of the disk.
-        if isinstance(error.__context__, OSError):
+        # On the way out torch closes its archive, and where that is half written complains of the
+        # archive instead of what broke it off: a full disk, or a loader's worker that died.
+        if error.__context__ is not None and error.__context__ is not outside:
             raise error.__context__ from None
         raise

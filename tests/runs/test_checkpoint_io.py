@@ -1,14 +1,16 @@
 """A checkpoint is written whole, or the one before it stays."""
 
 import errno
+import io
 import resource
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
-from src.runs.checkpoint_io import WholeCheckpointIO
+from src.runs.checkpoint_io import WholeCheckpointIO, save
 
 
 @pytest.fixture
@@ -36,3 +38,33 @@ def test_without_room_the_old_one_stays(tmp_path: Path, small_files: None) -> No
     assert caught.value.errno == errno.EFBIG
     assert path.read_bytes() == before
     assert [p.name for p in tmp_path.iterdir()] == ["best.ckpt"]
+
+
+class Interrupted(io.BytesIO):
+    """A file whose writing is broken off by what happens elsewhere, as a signal handler does it."""
+
+    def write(self, data: Any, /) -> int:
+        if self.tell() > 1 << 12:
+            raise RuntimeError("DataLoader worker (pid 7) is killed by signal: Killed.")
+        return super().write(data)
+
+
+def test_what_broke_off_the_writing_is_what_is_reported() -> None:
+    checkpoint = {"weights": [torch.ones(1 << 10) for _ in range(8)]}
+    with pytest.raises(RuntimeError, match="inline_container"):  # what torch would say
+        torch.save(checkpoint, Interrupted())
+    with pytest.raises(RuntimeError, match=r"^DataLoader worker"):
+        save(checkpoint, Interrupted())
+
+
+def test_an_error_of_before_is_not_taken_for_the_cause() -> None:
+    try:
+        raise KeyboardInterrupt
+    except KeyboardInterrupt:
+        with pytest.raises(RuntimeError, match="not a checkpoint"):
+            save({"weights": Unwritable()}, io.BytesIO())
+
+
+class Unwritable:
+    def __reduce__(self) -> str:
+        raise RuntimeError("not a checkpoint")
