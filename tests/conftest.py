@@ -1,10 +1,14 @@
 """Data that several test files share."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from tests.in_process import carry_out
 from tests.running import write_pairs
+
+Door = Callable[..., str]
 
 
 @pytest.fixture(scope="session")
@@ -14,3 +18,25 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_pairs(folder / "train", 10, seed=1)
     write_pairs(folder / "test", 7, seed=2)
     return folder
+
+
+@pytest.fixture
+def door(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> Door:
+    """Calls a door in this process from `tmp_path`, checks its exit code, returns what it said.
+
+    Starting a process costs seconds of imports; tests of how processes start, stop and share a
+    run start them (`tests/running.py`).
+    """
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+
+    def call(*words: str, code: int = 0) -> str:
+        capfd.readouterr()
+        found = carry_out(words, monkeypatch)
+        said = "".join(capfd.readouterr())
+        assert found == code, said
+        return said
+
+    return call

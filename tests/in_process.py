@@ -39,7 +39,7 @@ def carry_out(words: Sequence[str], monkeypatch: pytest.MonkeyPatch) -> int:
     start = runpy.run_module if module else runpy.run_path
     monkeypatch.setattr(os, "execv", _replace)
     monkeypatch.setattr(sys, "argv", [name, *arguments])
-    with _state_kept():
+    with _own_state():
         try:
             return _exit_code(lambda: start(name, run_name="__main__"))
         except _Replaced as door:
@@ -64,10 +64,11 @@ def _exit_code(main: Callable[[], object]) -> int:
 
 
 @contextmanager
-def _state_kept() -> Iterator[None]:
-    """Give back what a process of its own would take to its grave."""
+def _own_state() -> Iterator[None]:
+    """Start without a log, and give back what a process of its own would take to its grave."""
     root = logging.getLogger()
     handlers, level = root.handlers[:], root.level
+    root.handlers.clear()
     answers = {number: signal.getsignal(number) for number in preemption.SIGNALS}
     environment, generators = dict(os.environ), (random.getstate(), np.random.get_state())
     with torch.random.fork_rng(devices=[]), warnings.catch_warnings():

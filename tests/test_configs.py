@@ -8,15 +8,16 @@ import pytest
 from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig, OmegaConf
 
-from src.runs import door
+from src.runs.door import register
 from src.runs.freeze import resolved
+from tests.conftest import Door
 
 ROOT = Path(__file__).parents[1]
 CONF = ROOT / "conf"
 
 
 def composed(*overrides: str, config: str = "train") -> DictConfig:
-    door.register()
+    register()
     with initialize_config_dir(str(CONF), version_base=None):
         return resolved(compose(config, list(overrides)))
 
@@ -135,9 +136,9 @@ def test_a_mistyped_name_is_answered_with_what_there_is(arguments: list[str], me
     assert "Traceback" not in text
 
 
-def test_an_unset_data_root_is_one_line(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_an_unset_data_root_is_one_line(monkeypatch: pytest.MonkeyPatch, door: Door) -> None:
     monkeypatch.delenv("FINECUT_DATA", raising=False)
-    text = door_output("train.py", "data=dis5k", f"hydra.run.dir={tmp_path}", code=1)
+    text = door("train.py", "data=dis5k", code=1)
     (line,) = (line for line in text.splitlines() if line.startswith("error: "))
     assert "data.root" in line
     assert "FINECUT_DATA" in line

@@ -10,7 +10,8 @@ import pytest
 from src.datamodules.prompts import InsideOutsidePoints
 from src.prediction import Segmenter
 from src.prediction.recipe import load
-from tests.running import only_run, run
+from tests.conftest import Door
+from tests.running import only_run
 
 MODEL = [
     "model=iog_refine",
@@ -40,10 +41,12 @@ def write_objects(root: Path, count: int = 8) -> None:
 
 
 @pytest.mark.slow
-def test_trained_scored_beside_baselines_scored_again_and_clicked(tmp_path: Path) -> None:
+def test_trained_scored_beside_baselines_scored_again_and_clicked(
+    tmp_path: Path, door: Door
+) -> None:
     write_objects(tmp_path / "set")
     data = ["data=objects", f"data.root={tmp_path / 'set'}", *QUIET]
-    run("train.py", [*MODEL, *data, "callbacks.results.baselines=true"], tmp_path)
+    door("train.py", *MODEL, *data, "callbacks.results.baselines=true")
     folder = only_run(tmp_path / "logs")
     (values,) = json.loads((folder / "results.json").read_text()).values()
     assert {"iou", "error_percent", "mapr_vol", "iou_after_0", "iou_after_3", "noc85"} <= {*values}
@@ -53,7 +56,7 @@ def test_trained_scored_beside_baselines_scored_again_and_clicked(tmp_path: Path
     assert "simulated clicks into the middle of the largest error" in table
 
     (checkpoint,) = (folder / "checkpoints").glob("recent-*.ckpt")
-    run("evaluate.py", [f"ckpt={checkpoint}", *data, "output=again"], tmp_path)
+    door("evaluate.py", f"ckpt={checkpoint}", *data, "output=again")
     assert json.loads((tmp_path / "again" / "summary.json").read_text())["objects"] == values
 
     segmenter = Segmenter.from_checkpoint(checkpoint, device="cpu")
@@ -63,7 +66,7 @@ def test_trained_scored_beside_baselines_scored_again_and_clicked(tmp_path: Path
     assert segmenter.predict([(22, 30), (40, 30)], [1, 0], (10, 18, 34, 42)).shape == (60, 90)
 
     photos = [f"weights={checkpoint}", f"input={tmp_path / 'set' / 'images'}", "device=cpu"]
-    refusal = run("predict.py", photos, tmp_path, code=1)
+    refusal = door("predict.py", *photos, code=1)
     assert "iog_refine needs image and prompt" in refusal
     assert "set_image and predict" in refusal
     assert not (tmp_path / "predictions").exists()

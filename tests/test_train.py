@@ -12,6 +12,7 @@ from src.networks.catalogue import create
 from src.networks.weights import to_official
 from src.runs import preemption
 from tests import slurm, wandb_file
+from tests.conftest import Door
 from tests.running import (
     TINY,
     folder_data,
@@ -41,7 +42,9 @@ def test_a_run_leaves_its_results_and_where_they_come_from(root: Path, tmp_path:
 
 
 @pytest.mark.slow
-def test_isnet_trains_its_encoder_once_and_then_learns_from_it(root: Path, tmp_path: Path) -> None:
+def test_isnet_trains_its_encoder_once_and_then_learns_from_it(
+    root: Path, tmp_path: Path, door: Door
+) -> None:
     command = [
         *TINY,
         *folder_data(root),
@@ -50,9 +53,9 @@ def test_isnet_trains_its_encoder_once_and_then_learns_from_it(root: Path, tmp_p
         "model.teacher.recipe.epochs=1",
         "model.epochs=1",
     ]
-    first = run("train.py", command, tmp_path)
+    first = door("train.py", *command)
     assert "training it in" in first
-    again = run("train.py", [*command, "model.feature_supervision=l1"], tmp_path)
+    again = door("train.py", *command, "model.feature_supervision=l1")
     assert "cached in" in again
 
     runs = sorted((tmp_path / "logs").glob("isnet-folder/*/metrics.csv"))
@@ -146,23 +149,27 @@ def test_wandb_offline_ema_and_bf16_together(root: Path, tmp_path: Path) -> None
     assert "averaging_state" in averaged or "current_model_state" in averaged
 
 
-def test_a_dry_run_tells_the_cost_and_trains_nothing(root: Path, tmp_path: Path) -> None:
-    output = run("train.py", [*TINY, *folder_data(root), "dry_run=true"], tmp_path)
+def test_a_dry_run_tells_the_cost_and_trains_nothing(
+    root: Path, tmp_path: Path, door: Door
+) -> None:
+    output = door("train.py", *TINY, *folder_data(root), "dry_run=true")
     assert "peak memory" in output
     assert "10 steps" in output  # 5 of an epoch, 2 epochs
     assert not list((tmp_path / "logs").rglob("*.ckpt"))
 
 
-def test_a_dry_run_of_isnet_does_not_train_its_encoder_first(root: Path, tmp_path: Path) -> None:
+def test_a_dry_run_of_isnet_does_not_train_its_encoder_first(
+    root: Path, tmp_path: Path, door: Door
+) -> None:
     isnet = ["model=isnet", "model.network.width=4", "dry_run=true"]
-    output = run("train.py", [*TINY, *folder_data(root), *isnet], tmp_path)
+    output = door("train.py", *TINY, *folder_data(root), *isnet)
     assert "peak memory" in output
     assert "training it in" not in output
 
 
 @pytest.mark.slow
-def test_one_image_is_learned_by_heart(root: Path, tmp_path: Path) -> None:
-    run("train.py", [*TINY, *folder_data(root), "debug=overfit_one", "model.epochs=40"], tmp_path)
+def test_one_image_is_learned_by_heart(root: Path, tmp_path: Path, door: Door) -> None:
+    door("train.py", *TINY, *folder_data(root), "debug=overfit_one", "model.epochs=40")
     rows = (only_run(tmp_path / "logs") / "metrics.csv").read_text().splitlines()
     column = rows[0].split(",").index("train/loss")
     losses = [float(row.split(",")[column]) for row in rows[1:] if row.split(",")[column]]
@@ -170,7 +177,7 @@ def test_one_image_is_learned_by_heart(root: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_maps_and_their_checkpoint_score_the_same(root: Path, tmp_path: Path) -> None:
+def test_maps_and_their_checkpoint_score_the_same(root: Path, tmp_path: Path, door: Door) -> None:
     """A released file is scored by `ckpt=`; its predicted maps, written as PNG, by `maps=`."""
     torch.manual_seed(0)
     weights = tmp_path / "u2netp.pth"
@@ -186,11 +193,11 @@ def test_maps_and_their_checkpoint_score_the_same(root: Path, tmp_path: Path) ->
         "metrics.workers=0",
         "callbacks.progress=null",
     ]
-    run("evaluate.py", scored, tmp_path)
+    door("evaluate.py", *scored)
     predict = [*small, f"weights={weights}", f"input={root}/test/images", "output=mask"]
-    run("predict.py", [*predict, "destination=maps", "device=cpu"], tmp_path)
+    door("predict.py", *predict, "destination=maps", "device=cpu")
     compared = ["maps=maps", f"truth={root}/test/masks", "output=of_maps", "workers=1"]
-    run("evaluate.py", compared, tmp_path)
+    door("evaluate.py", *compared)
 
     of_ckpt = json.loads((tmp_path / "of_ckpt" / "summary.json").read_text())
     of_maps = json.loads((tmp_path / "of_maps" / "summary.json").read_text())
