@@ -118,7 +118,7 @@ def check_objects_of(cfg: DictConfig, output: Path) -> dict[str, Any]:
     Raises:
         UserError: No set is named, or `data.root` is not set.
     """
-    from src.runs.build import build
+    from src.build import build
 
     named = {split: cfg.data[split] for split in ("train", "val")}
     named |= {f"test/{name}": node for name, node in (cfg.data.test or {}).items()}

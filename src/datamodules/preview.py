@@ -108,7 +108,7 @@ def _captioned(tile: np.ndarray, name: str) -> np.ndarray:
 
 @hydra.main(version_base=None, config_path="../../conf", config_name="preview")
 def main(cfg: DictConfig) -> None:
-    from src.runs.build import build
+    from src.build import build
 
     output = Path(cfg.output)
     try:

@@ -15,6 +15,7 @@ import torch
 from lightning import LightningDataModule, Trainer
 from omegaconf import DictConfig, OmegaConf
 
+from src.build import build
 from src.callbacks.preemption import StopBetweenSteps
 from src.datamodules.prompts import to_dict
 from src.errors import UserError, told_when_full
@@ -22,7 +23,6 @@ from src.networks import registry
 from src.networks.weights import load_official
 
 from . import checkpoints, finetune, preemption, provenance
-from .build import build
 from .checkpoint_io import WholeCheckpointIO
 from .dry_run import dry_run
 from .freeze import thaw

@@ -4,10 +4,9 @@ from typing import Any
 
 from omegaconf import DictConfig
 
+from src.build import build
 from src.datamodules.base import SegmentationDataModule
 from src.errors import UserError
-
-from .build import build
 
 
 def require_start(cfg: DictConfig) -> None:
