@@ -14,6 +14,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 _READING = ("GET", "HEAD")
+_MOST_JSON = 1 << 16  # bytes of clicks; uploads are counted where they are read
 _HEADERS = {
     # Everything that the page loads is its own, and it may not be framed.
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; "
@@ -26,7 +27,8 @@ _HEADERS = {
 
 
 class Guard:
-    """Middleware that refuses foreign hosts, and foreign origins of all but plain reading.
+    """Middleware that refuses foreign hosts, foreign origins of all but plain reading, and clicks
+    by the megabyte.
 
     Accepted hosts are IP addresses, which no name can be made to point at, localhost, the
     machine's own name, and `names`.
@@ -50,6 +52,9 @@ class Guard:
             await _refuse(send, reason)
         elif scope["method"] not in _READING and not _same_origin(headers):
             await _refuse(send, "Requests of other sites are not answered.")
+        elif scope["method"] == "PUT" and not _is_short(headers):
+            reason = f"Clicks take at most {_MOST_JSON} bytes; their number has to be announced."
+            await _refuse(send, reason, status=413)
         else:
             await self.app(scope, receive, _with_headers(send))
 
@@ -68,6 +73,11 @@ def _same_origin(headers: Headers) -> bool:
     if origin is None:
         return headers.get("sec-fetch-site") in (None, "same-origin", "none")
     return origin.partition("://")[2].lower() == headers.get("host", "").lower()
+
+
+def _is_short(headers: Headers) -> bool:
+    announced = headers.get("content-length", "")
+    return announced.isdecimal() and int(announced) <= _MOST_JSON
 
 
 def _without_port(host: str) -> str:
@@ -93,8 +103,8 @@ def _with_headers(send: Send) -> Send:
     return sending
 
 
-async def _refuse(send: Send, reason: str) -> None:
+async def _refuse(send: Send, reason: str, status: int = 403) -> None:
     body = json.dumps({"error": reason}).encode()
     headers = [(b"content-type", b"application/json"), (b"connection", b"close")]
-    await send({"type": "http.response.start", "status": 403, "headers": headers})
+    await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": body})

@@ -71,3 +71,13 @@ def test_the_page_loads_nothing_from_elsewhere(client: TestClient) -> None:
         assert "https://" not in text
     for path in ("/docs", "/redoc", "/openapi.json"):
         assert client.get(path).status_code == 404
+
+
+def test_clicks_are_short(client: TestClient) -> None:
+    """They are read whole before they are looked at, so their length is what is looked at first."""
+    path = "/api/pictures/x/objects/1"
+    many = client.put(path, json={"points": [[1, 2]] * 20_000})
+    unannounced = client.put(path, content=iter([b"{}"]))
+    assert (many.status_code, unannounced.status_code) == (413, 413)
+    assert "at most" in many.json()["error"]
+    assert client.put(path, json={"points": [[1, 2]]}).status_code == 404  # no such picture
