@@ -20,9 +20,11 @@ from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig, OmegaConf
+from torch import nn
 
 from src.command_line import as_overrides
 from src.networks.catalogue import create
+from src.networks.iog import IOG
 from src.networks.weights import to_official
 from src.runs.door import register
 from src.runs.execute import build_module
@@ -61,7 +63,7 @@ QUICK = {
     ],
     "evaluate": ["data.num_workers=0", "trainer.accelerator=cpu"],
     "predict": ["size=64", "device=cpu", "precision=fp32"],
-    "annotate": ["size=64", "device=cpu", "threshold=0.001"],
+    "annotate": ["size=64", "device=cpu"],
 }  # fmt: skip
 SMALL = {
     "isnet": ["model.network.width=4", "model.teacher.checkpoint=teacher.pth"],
@@ -93,8 +95,8 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
     def file(name: str) -> Path:
         path = folder / name
         if not path.exists():
-            network, arguments = STAND_INS[name]
-            torch.save(to_official(create(network, **arguments)), path)
+            kind, arguments = STAND_INS[name]
+            torch.save(to_official(finding(create(kind, **arguments))), path)
         return path
 
     return file
@@ -167,11 +169,19 @@ def lay_out_files(words: list[str], home: Path, weights: Callable[[str], Path]) 
         write_boxes(home)
 
 
+def finding(network: nn.Module) -> nn.Module:
+    """A click-guided network that finds the object everywhere: an empty mask is a failure."""
+    if isinstance(network, IOG):
+        nn.init.constant_(network.fine.predict[-1].bias, 5)
+    return network
+
+
 def write_checkpoint(path: Path, guided: bool) -> None:
     """What a run leaves: U²-Net-p, or IOG on a small backbone."""
     model = ["model=iog", *SMALL["iog"], "model.network.pretrained=false"]
     cfg = composed("train", ["debug=miniature", *(model if guided else ["model=u2netp"])])
     module = build_module(cfg)
+    finding(module.network)
     checkpoint: dict[str, Any] = {
         "state_dict": module.state_dict(),
         "pytorch-lightning_version": lightning.__version__,
