@@ -172,7 +172,9 @@ def lay_out_files(words: list[str], home: Path, weights: Callable[[str], Path]) 
 def finding(network: nn.Module) -> nn.Module:
     """A click-guided network that finds the object everywhere: an empty mask is a failure."""
     if isinstance(network, IOG):
-        nn.init.constant_(network.fine.predict[-1].bias, 5)
+        norm = network.fine.predict[-1]
+        nn.init.zeros_(norm.weight)
+        nn.init.ones_(norm.bias)
     return network
 
 
