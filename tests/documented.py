@@ -13,7 +13,7 @@ from .running import ROOT
 PAGES = [
     ROOT / "README.md",
     ROOT / "CONTRIBUTING.md",
-    *sorted((ROOT / "docs").glob("*.md")),
+    *sorted((ROOT / "docs").rglob("*.md")),
     *sorted((ROOT / "experiments").glob("*/README.md")),
 ]
 
@@ -43,6 +43,14 @@ def commands() -> Iterator[Command]:
                     words.pop(0)
                 if words:
                     yield Command(str(page.relative_to(ROOT)), tuple(words))
+
+
+def mentioned() -> Iterator[Command]:
+    """Command lines within sentences; those with a gap (`…`, `<run>`) are no whole commands."""
+    for page in PAGES:
+        text = re.sub(r"^```.*?^```", "", page.read_text(), flags=re.DOTALL | re.MULTILINE)
+        for line in re.findall(r"`(python [^`…<]+)`", text):
+            yield Command(str(page.relative_to(ROOT)), tuple(shlex.split(line)))
 
 
 def first(override: Override) -> str:

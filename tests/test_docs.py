@@ -24,14 +24,14 @@ from src.command_line import as_overrides
 from src.runs import door
 from src.tables.settings import settings
 
-from .documented import PAGES, Command, blocks, commands, first
+from .documented import PAGES, Command, blocks, commands, first, mentioned
 from .running import ROOT
 from .test_documented_commands import carried_out_here
 
 CARRIED_OUT = {c.words for c in carried_out_here()}
 COMMANDS = [
     c
-    for c in dict.fromkeys(commands())
+    for c in dict.fromkeys([*commands(), *mentioned()])
     if c.page != "docs/extend.md" and c.words not in CARRIED_OUT
 ]
 # Doors that are modules, with the config they compose.
@@ -115,7 +115,8 @@ def test_links_lead_somewhere(page: Path) -> None:
 def test_every_page_is_in_the_site() -> None:
     text = (ROOT / "mkdocs.yml").read_text()
     listed = {file for entry in yaml.safe_load(text)["nav"] for file in files_of(entry)}
-    assert listed == {page.name for page in (ROOT / "docs").glob("*.md")}
+    docs = ROOT / "docs"
+    assert listed == {page.relative_to(docs).as_posix() for page in docs.rglob("*.md")}
 
 
 def files_of(entry: object) -> Iterator[str]:
