@@ -59,7 +59,8 @@ def read_boxes(path: Path, image_list: Path | None = None, min_score: float = 0.
         min_score: Detections with a lower `score` are left out; what has none is kept.
 
     Raises:
-        UserError: Not such a file, annotations of unknown images, or two of one id.
+        UserError: Not such a file, annotations of unknown images or without an id, or two
+            annotations or images of one id.
     """
     content = _json(path)
     if isinstance(content, list):
@@ -75,27 +76,37 @@ def read_boxes(path: Path, image_list: Path | None = None, min_score: float = 0.
     else:
         path_of_images = path
         annotations = [_object(entry, path) for entry in _entries(content, "annotations", path)]
-    _entries(content, "images", path_of_images)
+        if nameless := [entry for entry in annotations if "id" not in entry]:
+            raise UserError(f"{path}: an annotation without id: {str(nameless[0])[:100]}")
+    _check_images(_entries(content, "images", path_of_images), path_of_images)
     kept = [entry for entry in annotations if entry.get("score", min_score) >= min_score]
     _check(kept, content["images"], path)
     return Boxes({key: value for key, value in content.items() if key != "annotations"}, kept)
 
 
-def _check(annotations: list[Annotation], images: list[dict[str, Any]], path: Path) -> None:
+def _check_images(images: list[Any], path: Path) -> None:
     for image in images:
         if not isinstance(image, dict) or not {"id", "file_name"} <= image.keys():
             raise UserError(f"{path}: an image without id or file_name: {str(image)[:100]}")
+    _refuse_twice(images, "images", path)
+
+
+def _check(annotations: list[Annotation], images: list[dict[str, Any]], path: Path) -> None:
     known = {image["id"] for image in images}
     if strangers := [a["id"] for a in annotations if a["image_id"] not in known]:
         raise UserError(
             f"{path}: {len(strangers)} annotations belong to no image of the file, "
             f"by their id: {_some(strangers)}"
         )
-    counts = Counter(annotation["id"] for annotation in annotations)
-    if twice := [identity for identity, count in counts.items() if count > 1]:
-        raise UserError(f"{path}: several annotations have the same id: {_some(twice)}")
+    _refuse_twice(annotations, "annotations", path)
     if not annotations:
         raise UserError(f"{path}: holds no box that is to become a mask")
+
+
+def _refuse_twice(entries: list[dict[str, Any]], kind: str, path: Path) -> None:
+    counts = Counter(entry["id"] for entry in entries)
+    if twice := [identity for identity, count in counts.items() if count > 1]:
+        raise UserError(f"{path}: several {kind} have the same id: {_some(twice)}")
 
 
 def _json(path: Path) -> Any:

@@ -1,72 +1,26 @@
 """`annotate.py`: boxes in, masks out, whatever is wrong with some of them."""
 
 import json
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from hydra import compose, initialize_config_dir
 
-from src.errors import UserError
+from src.annotation.annotate import annotate
+from src.annotation.boxes import read_boxes
+from src.annotation.cutting import Cutter
 from src.networks.catalogue import create
 from src.networks.weights import to_official
+from tests.annotation.miniature import SIZE, BoxFiller, write_coco
 from tests.prediction.tiny import save_picture
-from tests.running import ROOT, run
+from tests.running import run
 
 masks = pytest.importorskip("pycocotools.mask")
 
-from src.annotation import door  # noqa: E402  needs pycocotools
-from src.annotation.annotate import annotate  # noqa: E402
-from src.annotation.boxes import read_boxes  # noqa: E402
-from src.annotation.cutting import Cutter, pixel_box  # noqa: E402
-
 # pycocotools' own: numpy 2 wants a keyword that its arrays do not take.
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
-
-SIZE = (90, 120)
-
-
-class BoxFiller:
-    """Stands in for a segmenter: the object fills its box; counts what it is asked."""
-
-    name = "box filler"
-    clicks: str | None = "inside_outside"
-
-    def __init__(self) -> None:
-        self.images = 0
-
-    def set_image(self, image: np.ndarray) -> None:
-        self.images += 1
-        self.size = image.shape[:2]
-
-    def predict(
-        self,
-        points: Sequence[tuple[float, float]] = (),
-        box: Sequence[int] | None = None,
-    ) -> np.ndarray:
-        mask = np.zeros(self.size, np.uint8)
-        x, y = np.array(points or np.reshape(box, (2, 2))).T  # type: ignore[arg-type]
-        mask[y.min() : y.max() + 1, x.min() : x.max() + 1] = 200
-        return mask
-
-
-def write_coco(folder: Path, boxes: Sequence[Sequence[Any]], **more: Any) -> Path:
-    """Two pictures; the boxes belong to them in turn. The file has fields beyond COCO's."""
-    images = []
-    for i in (1, 2):
-        save_picture(folder / "images" / f"{i}.jpg", *SIZE)
-        images.append({"id": i, "file_name": f"{i}.jpg", "height": SIZE[0], "width": SIZE[1]})
-    annotations = [
-        {"id": 10 + i, "image_id": 1 + i % 2, "category_id": 7, "bbox": box, "note": "kept"}
-        for i, box in enumerate(boxes)
-    ]
-    content = {"info": {"year": 2026}, "images": images, "annotations": annotations, **more}
-    path = folder / "boxes.json"
-    path.write_text(json.dumps(content))
-    return path
 
 
 def annotated(folder: Path, segmenter: Any = None, key: str = "", **options: Any) -> Any:
@@ -152,55 +106,6 @@ def test_crowds_stay_as_they_are(tmp_path: Path) -> None:
     assert json.loads((tmp_path / "masks.json").read_text())["annotations"][0] == crowd
 
 
-def test_a_detectors_list_needs_the_images(tmp_path: Path) -> None:
-    path = write_coco(tmp_path, [])
-    found = tmp_path / "found.json"
-    entries = [
-        {"image_id": 2, "category_id": 1, "bbox": [3, 4, 5, 6], "score": score}
-        for score in (0.9, 0.2)
-    ]
-    found.write_text(json.dumps(entries))
-    with pytest.raises(UserError, match="image_list=FILE"):
-        read_boxes(found)
-    boxes = read_boxes(found, image_list=path, min_score=0.5)
-    assert boxes.annotations == [{"id": 1, **entries[0]}]
-    assert [p.path.name for p in boxes.pictures(tmp_path / "images")] == ["2.jpg"]
-
-
-@pytest.mark.parametrize(
-    ("content", "words"),
-    [
-        ("no json", "not a JSON file"),
-        ('{"images": []}', "no list of annotations"),
-        ('{"images": [], "annotations": [{"id": 1}]}', "without image_id or bbox"),
-        ('{"images": [], "annotations": []}', "no box"),
-        ('{"images": [{"id": 1}], "annotations": []}', "without id or file_name"),
-        (
-            '{"images": [], "annotations": [{"id": 4, "image_id": 1, "bbox": [1, 1, 1, 1]}]}',
-            "belong to no image of the file, by their id: 4",
-        ),
-    ],
-)
-def test_files_that_cannot_be_meant(tmp_path: Path, content: str, words: str) -> None:
-    (tmp_path / "boxes.json").write_text(content)
-    with pytest.raises(UserError, match=words):
-        read_boxes(tmp_path / "boxes.json")
-
-
-def test_missing_images_are_named_before_work_starts(tmp_path: Path) -> None:
-    boxes = read_boxes(write_coco(tmp_path, [[1, 2, 3, 4], [1, 2, 3, 4]]))
-    (tmp_path / "images/2.jpg").unlink()
-    with pytest.raises(UserError, match=r"lacks 1 files: 2\.jpg"):
-        boxes.pictures(tmp_path / "images")
-
-
-def test_two_annotations_of_one_id_are_refused(tmp_path: Path) -> None:
-    path = write_coco(tmp_path, [[1, 2, 3, 4], [1, 2, 3, 4]])
-    path.write_text(path.read_text().replace('"id": 11', '"id": 10'))
-    with pytest.raises(UserError, match="same id: 10"):
-        read_boxes(path)
-
-
 def test_dextr_takes_extreme_points(tmp_path: Path) -> None:
     path = write_coco(tmp_path, [[1, 2, 3, 4], [1, 2, 3, 4]])
     content = json.loads(path.read_text())
@@ -213,18 +118,6 @@ def test_dextr_takes_extreme_points(tmp_path: Path) -> None:
     assert "annotation 11: box filler needs extreme_points" in str(summary)
     (found,) = json.loads((tmp_path / "masks.json").read_text())["annotations"]
     assert found["bbox"] == [5, 4, 26, 37]
-
-
-def test_models_without_clicks_are_refused() -> None:
-    segmenter = BoxFiller()
-    segmenter.clicks = None
-    with pytest.raises(UserError, match="iog, iog_refine or dextr"):
-        Cutter(segmenter)  # type: ignore[arg-type]
-
-
-def test_the_pixels_of_a_box() -> None:
-    assert tuple(pixel_box([10, 20, 30, 40], SIZE)) == (10, 20, 39, 59)
-    assert tuple(pixel_box([-5.4, 80, 20, 40], SIZE)) == (0, 80, 14, 89)
 
 
 @pytest.fixture(scope="module")
@@ -262,24 +155,3 @@ def test_the_command(tmp_path: Path, iog: Path) -> None:
     found = json.loads((tmp_path / "out/masks.json").read_text())["annotations"]
     assert [a["id"] for a in found] == [10, 11]
     assert all(masks.decode(a["segmentation"]).sum() == a["area"] > 0 for a in found)
-
-
-@pytest.mark.parametrize(
-    ("overrides", "words"),
-    [
-        (["images=x", "weights=x", "output=x"], "boxes= is missing"),
-        (["boxes=x", "images=x", "weights=x", "output=y", "format=png"], "rle, polygon"),
-        (["boxes=x", "images=x", "weights=x", "output=x"], "would replace the boxes"),
-        (["boxes=x", "images=x", "weights=x", "output=y"], "cannot be read"),
-    ],
-)
-def test_what_is_wrong_is_said_in_a_line(
-    overrides: list[str], words: str, capsys: pytest.CaptureFixture[str]
-) -> None:
-    with initialize_config_dir(str(ROOT / "conf"), version_base=None):
-        cfg = compose("annotate", overrides)
-    assert door.run(cfg) == 1
-    error = capsys.readouterr().err
-    assert error.startswith("error: ")
-    assert words in error
-    assert error.count("\n") == 1

@@ -12,7 +12,6 @@ from hypothesis.extra.numpy import arrays
 masks = pytest.importorskip("pycocotools.mask")
 
 from src.annotation.codes import FORMATS, encoded  # noqa: E402  needs pycocotools
-from src.annotation.outline import polygons  # noqa: E402
 
 # pycocotools' own: numpy 2 wants a keyword that its arrays do not take.
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
@@ -50,17 +49,6 @@ def test_a_ring_keeps_its_hole(kind: Any) -> None:
     x, y, width, height = found["bbox"]
     assert (x, y) == (columns.min(), rows.min())
     assert (x + width, y + height) == (columns.max() + 1, rows.max() + 1)
-
-
-def test_a_rectangle_has_four_corners() -> None:
-    mask = np.zeros((20, 30), np.uint8)
-    mask[5:9, 3:17] = 255
-    (outline,) = polygons(mask)
-    assert sorted(outline) == [(3, 5), (3, 9), (17, 5), (17, 9)]
-
-
-def test_parts_that_touch_at_a_corner_are_two_polygons() -> None:
-    assert len(polygons(np.eye(2, dtype=np.uint8))) == 2
 
 
 def test_an_empty_mask_is_refused() -> None:
