@@ -27,6 +27,11 @@ HEADINGS = {
     "max_f_dis_255": "max_f_dis_255 (F of mean P, R)",
 }
 
+_LATEX = str.maketrans(
+    {character: f"\\{character}" for character in "&%_#${}"}
+    | {"~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "\\": r"\textbackslash{}"}
+)
+
 
 @dataclass
 class Report:
@@ -162,7 +167,7 @@ def _or_none(value: float) -> float | None:
 
 
 def _tex(text: str) -> str:
-    return text.replace("_", r"\_").replace("%", r"\%")
+    return text.translate(_LATEX)
 
 
 def _version() -> str:

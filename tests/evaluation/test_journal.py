@@ -1,0 +1,95 @@
+"""Scores are known again to the last digit, under all that they depend on."""
+
+import json
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from src.evaluation.journal import Journal, key_of
+from src.metrics.image_score import ImageScore, score_pair
+from tests.metrics.numbered_pairs import make_pair
+
+
+def test_a_score_comes_back_to_the_last_digit(tmp_path: Path) -> None:
+    path = tmp_path / "journal.jsonl"
+    score = score_pair(*make_pair(1), ["mae", "max_f"])
+    Journal(path).add("k", score, ["a note"])
+    found = Journal(path).get("k")
+    assert found is not None
+    again, notices = found
+    assert again.values == score.values
+    assert np.array_equal(again.histogram, score.histogram)
+    assert again.histogram.dtype == score.histogram.dtype
+    assert notices == ["a note"]
+    assert Journal(path).get("other") is None
+
+
+def test_an_undefined_value_stays_undefined(tmp_path: Path) -> None:
+    path = tmp_path / "journal.jsonl"
+    Journal(path).add("k", ImageScore({"mba": math.nan}, np.zeros((2, 256), np.int64)), [])
+    found = Journal(path).get("k")
+    assert found is not None
+    assert math.isnan(found[0].values["mba"])
+
+
+def test_large_images_fit(tmp_path: Path) -> None:
+    path = tmp_path / "journal.jsonl"
+    histogram = np.zeros((2, 256), np.int64)
+    histogram[1, 255] = 3_000_000_000  # pixels
+    Journal(path).add("k", ImageScore({}, histogram), [])
+    found = Journal(path).get("k")
+    assert found is not None
+    assert found[0].histogram[1, 255] == 3_000_000_000
+
+
+def test_lines_of_another_kind_are_passed_over(tmp_path: Path) -> None:
+    path = tmp_path / "journal.jsonl"
+    Journal(path).add("k", score_pair(*make_pair(1), ["mae"]), [])
+    entry = json.loads(path.read_text())
+    del entry["notices"]
+    path.write_text(path.read_text() + "\n" + json.dumps({**entry, "key": "old"}))
+    journal = Journal(path)
+    assert journal.get("k") is not None
+    assert journal.get("old") is None
+
+
+def test_the_last_of_several_lines_counts(tmp_path: Path) -> None:
+    path = tmp_path / "journal.jsonl"
+    for number in (1, 2):
+        Journal(path).add("k", score_pair(*make_pair(number), ["mae"]), [])
+    found = Journal(path).get("k")
+    assert found is not None
+    assert found[0].values == score_pair(*make_pair(2), ["mae"]).values
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> tuple[Path, Path]:
+    for name in ("map.png", "truth.png"):
+        (tmp_path / name).write_text(name)
+    return tmp_path / "map.png", tmp_path / "truth.png"
+
+
+def test_the_key_is_of_contents_and_not_of_places(files: tuple[Path, Path], tmp_path: Path) -> None:
+    key = key_of(*files, ["mae"], None)
+    moved = tmp_path / "elsewhere.PNG"
+    moved.write_bytes(files[0].read_bytes())
+    assert key_of(moved, files[1], ["mae"], None) == key
+
+
+def test_whatever_changes_a_score_changes_the_key(files: tuple[Path, Path], tmp_path: Path) -> None:
+    maps, truth = files
+    as_jpeg = tmp_path / "map.jpg"  # is read by other rules
+    as_jpeg.write_bytes(maps.read_bytes())
+    keys = [
+        key_of(maps, truth, ["mae"], None),
+        key_of(truth, maps, ["mae"], None),
+        key_of(as_jpeg, truth, ["mae"], None),
+        key_of(maps, truth, ["max_f"], None),
+        key_of(maps, truth, ["mae", "max_f"], None),
+        key_of(maps, truth, ["mae"], "prediction"),
+    ]
+    truth.write_text("changed")
+    keys.append(key_of(maps, truth, ["mae"], None))
+    assert len({*keys}) == len(keys)
