@@ -13,10 +13,6 @@ import pytest
 from PIL import Image
 
 from src.datamodules.check import check
-from src.datamodules.contact_sheet import contact_sheet
-from src.datamodules.duplicates import twins_between, twins_within
-from src.datamodules.inspection import inspect, summarise
-from src.datamodules.pairs import Pair
 from src.errors import UserError
 from tests.datamodules.miniatures import disc, photo, write_set
 
@@ -99,19 +95,6 @@ def test_images_in_both_train_and_test(root: Path) -> None:
     assert len(report["problems"]) == len(report["warnings"]) == 1
     assert report["problems"][0].startswith(f"test/A: {root}/a/images/img_002.jpg: is also trained")
     assert report["warnings"][0].startswith(f"test/B: {root}/b/images/img_001.jpg: looks like")
-
-
-def test_facts_of_a_pair(root: Path) -> None:
-    pair = Pair("x", root / "train" / "images" / "img_001.jpg", root / "train/masks/img_001.png")
-    fact = inspect(pair)
-    assert (fact.height, fact.width) == (37, 49)
-    assert fact.foreground == pytest.approx((disc(1, 37, 49) > 0).mean())
-    assert fact.grey == 0
-    assert fact.fault is None
-    assert twins_within([fact, fact])[0].same_file
-    assert twins_between([], [fact]) == twins_between([fact], []) == []
-    assert summarise([]) == {"images": 0}
-    assert contact_sheet([fact] * 40).shape == (4 * 192, 8 * 192, 3)
 
 
 def test_nothing_to_check(root: Path) -> None:

@@ -4,13 +4,10 @@ import logging
 from pathlib import Path
 
 import cv2
-import numpy as np
 import pytest
 
-from src.datamodules.masks import mask_faults
 from src.datamodules.pairs import DataError, fingerprint, hold_out, index_pairs, join_sets
-from src.datamodules.sources import Folder, Source, Table, parse_sources, require_root
-from src.errors import UserError
+from src.datamodules.sources import Folder, Source, Table
 from tests.datamodules.miniatures import disc, photo, write_pair, write_set
 
 OWN = Folder("images", "masks")
@@ -169,43 +166,3 @@ def test_fingerprint_changes_with_content_and_not_with_place(root: Path, tmp_pat
     assert fingerprint(index_pairs(moved, OWN, "a")) == first
     cv2.imwrite(str(moved / "images" / "img_000.jpg"), photo(77, 36, 48))
     assert fingerprint(index_pairs(moved, OWN, "a"))["sha256"] != first["sha256"]
-
-
-def test_masks_unfit_to_learn_from(root: Path) -> None:
-    cv2.imwrite(str(root / "masks" / "img_000.png"), np.zeros((36, 48), np.uint8))
-    cv2.imwrite(str(root / "masks" / "img_001.png"), np.full((37, 49), 150, np.uint8))
-    pairs = index_pairs(root, OWN, "a")
-    faults = mask_faults(pairs, root / "memory")
-    assert {Path(path).name: fault.partition(": ")[2][:25] for path, fault in faults.items()} == {
-        "img_000.png": "all black: no foreground ",
-        "img_001.png": "100% of its pixels are ne",
-    }
-    assert len(mask_faults(pairs, root / "memory", allow_empty=True)) == 1
-
-
-def test_masks_are_read_once(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    pairs = index_pairs(root, OWN, "a")
-    assert mask_faults(pairs, root / "memory") == {}
-    monkeypatch.setattr("src.datamodules.masks.read_mask", None)
-    assert mask_faults(pairs, root / "memory") == {}
-
-
-def test_sources_from_a_config() -> None:
-    assert parse_sources(None, "train") == {}
-    assert parse_sources({"images": None, "masks": None}, "val") == {}
-    assert parse_sources({"images": "a", "masks": "b", "count": None}, "train") == {
-        "train": Folder("a", "b")
-    }
-    assert parse_sources({"X": {"csv": "a.csv"}, "Y": None}, "test") == {"X": Table("a.csv")}
-    with pytest.raises(UserError, match=r"data\.train\.masks not set"):
-        parse_sources({"images": "a", "masks": None}, "train")
-    with pytest.raises(UserError, match=r"data\.test\.X has keys .*'imgs'.* known: images, masks"):
-        parse_sources({"X": {"images": "a", "masks": "b", "imgs": "c"}}, "test")
-    with pytest.raises(UserError, match=r"data\.train is 'a'; give"):
-        parse_sources("a", "train")
-
-
-def test_root_is_needed_for_relative_paths_only(tmp_path: Path) -> None:
-    require_root(None, [Folder(str(tmp_path), "masks"), Table(str(tmp_path / "a.csv"))])
-    with pytest.raises(UserError, match=r"data\.root is not set.*FINECUT_DATA"):
-        require_root(None, [OWN])

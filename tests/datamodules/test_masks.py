@@ -1,0 +1,93 @@
+"""Masks that nothing can be learnt from are found once, and said why."""
+
+import os
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from src.datamodules import masks
+from src.datamodules.masks import ALL_BLACK, mask_fault, mask_faults
+from src.datamodules.pairs import Pair, index_pairs
+from src.datamodules.sources import Folder
+from tests.datamodules.miniatures import disc, write_set
+
+
+@pytest.fixture
+def pairs(tmp_path: Path) -> list[Pair]:
+    write_set(tmp_path / "images", tmp_path / "masks", 5)
+    return index_pairs(tmp_path, Folder("images", "masks"), "a")
+
+
+def levels(*values: int) -> np.ndarray:
+    return np.array([values], np.uint8)
+
+
+@pytest.mark.parametrize(
+    "mask",
+    [
+        disc(0),
+        levels(255, 255, 255),  # all foreground
+        levels(0, 0, 0, 128),  # dim, and above the threshold
+        levels(0, 255, 30, 200),  # half of it soft: a matte of hair
+        levels(25, 25, 25, 230),  # nearly black and white, as JPEG leaves it
+    ],
+)
+def test_masks_to_learn_from(mask: np.ndarray) -> None:
+    assert mask_fault(mask) is None
+
+
+@pytest.mark.parametrize(
+    ("mask", "words"),
+    [
+        (levels(0, 0), f"{ALL_BLACK} (data.allow_empty=true accepts such images)"),
+        (levels(0, 0, 3), "its brightest value is 3 of 255: a map of object numbers"),
+        (levels(0, 127), "its brightest value is 127 of 255"),
+        (levels(0, 255, 26, 229, 128), "60% of its pixels are neither black nor white"),
+    ],
+)
+def test_masks_unfit_to_learn_from(mask: np.ndarray, words: str) -> None:
+    fault = mask_fault(mask)
+    assert fault is not None
+    assert fault.startswith(words)
+
+
+def test_images_of_nothing_can_be_accepted_and_nothing_else_is() -> None:
+    assert mask_fault(levels(0, 0), allow_empty=True) is None
+    assert mask_fault(levels(0, 3), allow_empty=True) is not None
+
+
+def test_faulty_files_are_told_by_their_path(pairs: list[Pair], tmp_path: Path) -> None:
+    cv2.imwrite(str(pairs[0].mask), np.zeros((36, 48), np.uint8))
+    cv2.imwrite(str(pairs[1].mask), np.full((37, 49), 150, np.uint8))
+    pairs[2].mask.write_bytes(b"no image")
+    faults = mask_faults(pairs, tmp_path / "memory")
+    assert {Path(path).name: fault.partition(": ")[2][:25] for path, fault in faults.items()} == {
+        "img_000.png": "all black: no foreground ",
+        "img_001.png": "100% of its pixels are ne",
+        "img_002.png": "not an image, or damaged",
+    }
+    assert all(fault.startswith(f"{path}: ") for path, fault in faults.items())
+    assert len(mask_faults(pairs, tmp_path / "memory", allow_empty=True)) == 2
+
+
+def test_masks_are_read_once(
+    pairs: list[Pair], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert mask_faults(pairs, tmp_path / "memory") == {}
+    monkeypatch.setattr(masks, "read_mask", None)
+    assert mask_faults(pairs, tmp_path / "memory") == {}
+
+
+def test_a_mask_that_changed_is_read_again(pairs: list[Pair], tmp_path: Path) -> None:
+    assert mask_faults(pairs, tmp_path / "memory") == {}
+    cv2.imwrite(str(pairs[3].mask), np.zeros((36, 51), np.uint8))
+    os.utime(pairs[3].mask, ns=(0, 0))
+    assert list(mask_faults(pairs, tmp_path / "memory")) == [str(pairs[3].mask)]
+
+
+@pytest.mark.parametrize("readers", [0, 1, 9])
+def test_any_number_of_readers(pairs: list[Pair], tmp_path: Path, readers: int) -> None:
+    cv2.imwrite(str(pairs[4].mask), np.zeros((37, 52), np.uint8))
+    assert list(mask_faults(pairs, tmp_path / "m", readers=readers)) == [str(pairs[4].mask)]

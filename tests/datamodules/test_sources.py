@@ -1,0 +1,76 @@
+"""What a config says of a set's files, and what is missing in it."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from omegaconf import OmegaConf
+
+from src.datamodules.sources import Folder, Table, parse_sources, require_root
+from src.errors import UserError
+
+
+def test_sources_from_a_config() -> None:
+    assert parse_sources(None, "train") == {}
+    assert parse_sources({"images": None, "masks": None}, "val") == {}
+    assert parse_sources({"images": "a", "masks": "b", "count": None}, "train") == {
+        "train": Folder("a", "b")
+    }
+    assert parse_sources({"X": {"csv": "a.csv"}, "Y": None}, "test") == {"X": Table("a.csv")}
+    with pytest.raises(UserError, match=r"data\.train\.masks not set"):
+        parse_sources({"images": "a", "masks": None}, "train")
+    with pytest.raises(UserError, match=r"data\.test\.X has keys .*'imgs'.* known: images, masks"):
+        parse_sources({"X": {"images": "a", "masks": "b", "imgs": "c"}}, "test")
+    with pytest.raises(UserError, match=r"data\.train is 'a'; give"):
+        parse_sources("a", "train")
+
+
+def test_sources_that_are_made_already_stay() -> None:
+    folder, table = Folder("a", "b"), Table("c.csv")
+    assert parse_sources(folder, "train") == {"train": folder}
+    assert parse_sources({"X": folder, "Y": table}, "test") == {"X": folder, "Y": table}
+
+
+def test_what_hydra_composed_is_read_like_plain_values() -> None:
+    node = OmegaConf.create({"X": {"images": ["a", "b"], "masks": "c", "exclude": ["bad"]}})
+    (source,) = parse_sources(node, "test").values()
+    assert isinstance(source, Folder)
+    assert source.places == ["a", "b"]
+    assert list(source.exclude) == ["bad"]
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({"X": "folder"}, r"data\.test\.X is 'folder'; give it `images` and `masks`, or `csv`"),
+        ({"X": {"count": 3}}, r"data\.test\.X\.images and data\.test\.X\.masks not set"),
+        ({"csv": "a.csv", "masks": "b"}, r"data\.test has keys \['csv', 'masks'\]; known: csv,"),
+        (["a"], r"data\.test is \['a'\]; give"),
+    ],
+)
+def test_mistakes_are_told_with_their_key(given: Any, words: str) -> None:
+    with pytest.raises(UserError, match=words):
+        parse_sources(given, "test")
+
+
+def test_places_are_where_images_are_looked_for() -> None:
+    assert Folder("a", "b").places == ["a"]
+    assert Folder(["a", "c"], "b").places == ["a", "c"]
+    assert Table("a.csv").places == ["a.csv"]
+
+
+def test_root_is_needed_for_relative_paths_only(tmp_path: Path) -> None:
+    require_root(None, [Folder(str(tmp_path), "masks"), Table(str(tmp_path / "a.csv"))])
+    with pytest.raises(UserError, match=r"data\.root is not set.*FINECUT_DATA"):
+        require_root(None, [Folder("images", "masks")])
+
+
+def test_a_root_or_the_home_folder_is_a_start() -> None:
+    require_root("somewhere", [Folder("images", "masks")])
+    require_root(None, [Table("~/sets/a.csv")])
+    require_root(None, [])
+
+
+def test_without_a_list_all_of_the_data_needs_a_root() -> None:
+    with pytest.raises(UserError, match="so the data starts nowhere"):
+        require_root(None)
