@@ -12,6 +12,7 @@ from lightning import Callback, LightningModule, Trainer
 from src.datamodules.batch import Batch
 from src.whole_file import write_whole
 
+from .evaluated import evaluated
 from .mask_gallery import error_row
 
 
@@ -48,16 +49,14 @@ class Extremes(Callback):
     ) -> None:
         test = trainer.datamodule.test_names[dataloader_idx]  # type: ignore[attr-defined]
         kept = self._kept.setdefault(test, [])
-        for name, picture, original, prediction in zip(
-            batch["name"], batch["picture"], batch["original"], outputs["predictions"], strict=True
-        ):
-            truth, found = original.cpu().numpy(), prediction.cpu().numpy()
+        for one in evaluated(batch, outputs):
+            truth, found = one.truth, one.prediction
             error = float(cv2.absdiff(truth, found).mean()) / 255
-            place = bisect.bisect(kept, (error, name), key=lambda entry: entry[:2])
+            place = bisect.bisect(kept, (error, one.name), key=lambda entry: entry[:2])
             if len(kept) == 2 * self.count and place == self.count:
                 continue  # neither among the best nor the worst: its picture is not needed
-            image = picture.permute(1, 2, 0).cpu().numpy()
-            kept.insert(place, _Kept(error, name, error_row(image, truth, found, self.height)))
+            row = error_row(one.image, truth, found, self.height)
+            kept.insert(place, _Kept(error, one.name, row))
             if len(kept) > 2 * self.count:
                 kept.pop(self.count)
 

@@ -7,9 +7,10 @@ import cv2
 import numpy as np
 from lightning import Callback, LightningModule, Trainer
 from lightning.pytorch.loggers import WandbLogger
-from torch import Tensor
 
 from src.datamodules.batch import Batch
+
+from .evaluated import evaluated
 
 
 class MaskGallery(Callback):
@@ -37,7 +38,7 @@ class MaskGallery(Callback):
     ) -> None:
         if trainer.is_global_zero and not trainer.sanity_checking:
             name = list(trainer.datamodule.validation_sets)[dataloader_idx]  # type: ignore[attr-defined]
-            self._collect(f"{name}_{trainer.global_step:07d}", outputs["predictions"], batch)
+            self._collect(f"{name}_{trainer.global_step:07d}", outputs, batch)
 
     def on_test_batch_end(
         self,
@@ -50,7 +51,7 @@ class MaskGallery(Callback):
     ) -> None:
         if trainer.is_global_zero:
             name = trainer.datamodule.test_names[dataloader_idx]  # type: ignore[attr-defined]
-            self._collect(f"test_{name}", outputs["predictions"], batch)
+            self._collect(f"test_{name}", outputs, batch)
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._write(trainer)
@@ -58,14 +59,11 @@ class MaskGallery(Callback):
     def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._write(trainer)
 
-    def _collect(self, name: str, predictions: list[Tensor], batch: Batch) -> None:
+    def _collect(self, name: str, outputs: Any, batch: Batch) -> None:
         rows = self._rows.setdefault(name, [])
-        for picture, truth, prediction in zip(
-            batch["picture"], batch["original"], predictions, strict=True
-        ):
+        for one in evaluated(batch, outputs):
             if len(rows) < self.count:
-                image = picture.permute(1, 2, 0).cpu().numpy()
-                rows.append(error_row(image, truth.cpu().numpy(), prediction.numpy(), self.height))
+                rows.append(error_row(one.image, one.truth, one.prediction, self.height))
 
     def _write(self, trainer: Trainer) -> None:
         for name, rows in self._rows.items():
