@@ -5,11 +5,10 @@ from typing import Literal
 
 import numpy as np
 
-from .images import read_image, read_mask
+from .images import read_mask
 from .objects import (
-    Instance,
     Record,
-    as_mask,
+    RecordedObjects,
     label_areas,
     read_labels,
     remembered_records,
@@ -24,8 +23,10 @@ Part = Literal["all", "train", "held_out"]
 PARTS = ("all", "train", "held_out")
 
 
-class InstanceFolder:
+class InstanceFolder(RecordedObjects):
     """An object per id of label maps `0..N`, or the one object of each binary mask.
+
+    Objects are named `image` after a binary mask, `image_id` after an id.
 
     Args:
         root: Folder that the paths of `folder` start from.
@@ -61,7 +62,6 @@ class InstanceFolder:
             if value not in known:
                 raise ValueError(f"data: {key} is {value!r}; choose of {', '.join(known)}")
         self.kind, self.void_value = kind, void_value
-        self.sets = (name,)
         pairs = index_pairs(root, folder, name, on_error)
         if part != "all":
             kept, held = hold_out(pairs, share)
@@ -69,21 +69,11 @@ class InstanceFolder:
         self._stems = {str(pair.mask): pair.name for pair in pairs}
         where = f"{name} ({kind}, void {void_value})"
         records = remembered_records(_files(pairs), self._find, Path(cache_dir), where, on_error)
-        self.records = without_small(records, min_area, name)
+        super().__init__(without_small(records, min_area, name), (name,))
 
-    @property
-    def names(self) -> list[str]:
-        """`image` of a binary mask, `image_id` of an id."""
-        return [record.name for record in self.records]
-
-    def __len__(self) -> int:
-        return len(self.records)
-
-    def sample(self, item: int) -> Instance:
-        record = self.records[item]
-        labels = self._read(Path(record.annotation))
-        mask, void = as_mask(labels == record.label), as_mask(labels == self._void_label())
-        return Instance(read_image(Path(record.image)), mask, void, record.name, record.category)
+    def labels_and_void(self, annotation: Path) -> tuple[np.ndarray, np.ndarray]:
+        labels = self._read(annotation)
+        return labels, labels == self._void_label()
 
     def _find(self, image: Path, annotation: Path) -> list[Record]:
         stem = self._stems[str(annotation)]

@@ -2,6 +2,7 @@
 
 import hashlib
 import logging
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Literal, NamedTuple, Protocol
 import numpy as np
 from PIL import Image
 
-from .images import ImageError
+from .images import ImageError, read_image
 from .pairs import DataError
 from .remembered import remembered
 
@@ -61,6 +62,36 @@ class Record(NamedTuple):
     label: int
     category: int
     area: int
+
+
+class RecordedObjects(ABC):
+    """An `InstanceSource` of records; a subclass says how its annotations are read.
+
+    Args:
+        records: Of the objects.
+        sets: Released sets that they are from.
+    """
+
+    def __init__(self, records: Sequence[Record], sets: tuple[str, ...]) -> None:
+        self.records, self.sets = list(records), sets
+
+    @property
+    def names(self) -> list[str]:
+        return [record.name for record in self.records]
+
+    def __len__(self) -> int:
+        return len(self.records)
+
+    def sample(self, item: int) -> Instance:
+        record = self.records[item]
+        labels, void = self.labels_and_void(Path(record.annotation))
+        image = read_image(Path(record.image))
+        mask = as_mask(labels == record.label)
+        return Instance(image, mask, as_mask(void), record.name, record.category)
+
+    @abstractmethod
+    def labels_and_void(self, annotation: Path) -> tuple[np.ndarray, np.ndarray]:
+        """Labels of the objects and where nothing counts, both `(H, W)`."""
 
 
 Finder = Callable[[Path, Path], list[Record]]

@@ -7,11 +7,10 @@ from typing import Any, Literal
 import numpy as np
 import scipy.io
 
-from .images import ImageError, header_size, read_image
+from .images import ImageError, header_size
 from .objects import (
-    Instance,
     Record,
-    as_mask,
+    RecordedObjects,
     label_areas,
     read_labels,
     remembered_records,
@@ -26,12 +25,13 @@ _VOC = ("VOCdevkit/VOC2012", "VOC2012", "VOCtrainval_11-May-2012/VOCdevkit/VOC20
 _SBD = ("benchmark_RELEASE/dataset", "SBD/benchmark_RELEASE/dataset", "SBD/dataset", "SBD")
 
 
-class PascalInstances:
+class PascalInstances(RecordedObjects):
     """Objects of PASCAL VOC 2012's segmentation splits, with SBD's for training.
 
     Of SBD's images those of VOC's validation split are left out, and those that the VOC split
     itself has: VOC's annotation is the better one. With VOC's train split that is 10 582 images.
-    Pixels around VOC's objects are void; SBD has none.
+    Pixels around VOC's objects are void; SBD has none. `2007_000032_1` is the first object of its
+    image; a category is VOC's class, 1 to 20.
 
     Args:
         root: Folder with `VOCdevkit/VOC2012`, and `benchmark_RELEASE/dataset` for SBD.
@@ -61,31 +61,14 @@ class PascalInstances:
         files = self._voc_files(split)
         if use_sbd:
             files += self._sbd_files()
-        self.sets = (f"VOC2012-{split}", *(["SBD"] if use_sbd else []))
         records = remembered_records(files, _find, Path(cache_dir).expanduser(), where)
-        self.records = without_small(records, min_area, where)
+        sets = (f"VOC2012-{split}", *(["SBD"] if use_sbd else []))
+        super().__init__(without_small(records, min_area, where), sets)
 
-    @property
-    def names(self) -> list[str]:
-        """`2007_000032_1` is the first object of its image."""
-        return [record.name for record in self.records]
-
-    def __len__(self) -> int:
-        return len(self.records)
-
-    def sample(self, item: int) -> Instance:
-        """The object with its void; `category` is VOC's class, 1 to 20."""
-        record = self.records[item]
-        annotation = Path(record.annotation)
+    def labels_and_void(self, annotation: Path) -> tuple[np.ndarray, np.ndarray]:
         labels = _instances(annotation)
-        void = labels == VOID if annotation.suffix == ".png" else np.zeros(labels.shape, bool)
-        return Instance(
-            read_image(Path(record.image)),
-            as_mask(labels == record.label),
-            as_mask(void),
-            record.name,
-            record.category,
-        )
+        of_voc = annotation.suffix == ".png"
+        return labels, (labels == VOID) if of_voc else np.zeros(labels.shape, bool)
 
     def _voc_files(self, split: str) -> list[tuple[Path, Path]]:
         voc = self._voc()
