@@ -1,5 +1,6 @@
 """Progress with the time that is left, where no Lightning loop shows one."""
 
+import logging
 from collections.abc import Iterable, Iterator
 from typing import TypeVar
 
@@ -13,7 +14,11 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+log = logging.getLogger(__name__)
+
 Item = TypeVar("Item")
+
+_MUCH = 100
 
 
 def progress_bars() -> Progress:
@@ -25,10 +30,16 @@ def progress_bars() -> Progress:
 
 
 def tracked(items: Iterable[Item], description: str, total: int) -> Iterator[Item]:
-    """Iterate with a bar that goes away at the end; without one where nobody looks on."""
+    """Iterate with a bar that goes away at the end, or in a file with a line for each tenth."""
     console = Console(stderr=True)
-    with _bars(console, transient=True, disable=not console.is_terminal) as bars:
-        yield from bars.track(items, total, description=description)
+    if console.is_terminal:
+        with _bars(console, transient=True) as bars:
+            yield from bars.track(items, total, description=description)
+        return
+    for done, item in enumerate(items, start=1):
+        yield item
+        if total >= _MUCH and done * 10 // total > (done - 1) * 10 // total:
+            log.info("%s: %d of %d", description, done, total)
 
 
 def _bars(console: Console, **options: bool) -> Progress:
