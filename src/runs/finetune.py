@@ -42,7 +42,8 @@ def mix(cfg: DictConfig, datamodule: SegmentationDataModule) -> dict[str, Any]:
     if datamodule.val_set is None:
         raise UserError(
             "recipe=finetune compares with the untouched weights on validation images, of which"
-            " this data has none: set data.val_share=0.1, or data.val"
+            " this data has none: set data.val_share=0.1, or data.val (for objects"
+            " 'data.val=${data.test.objects}')"
         )
     base = base_data(cfg)
     if base is None:

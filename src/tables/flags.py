@@ -74,6 +74,9 @@ def _contamination(group: Group, test_set: str) -> Iterator[str]:
     for name, sets in _seen(run):
         if shared := [member for member in tested if member in (sets or ())]:
             yield f"contaminated: {name} was trained on {', '.join(shared)}"
+    for member in tested:
+        if run.trained and member not in run.sets("train") and _same_files(run, "train", member):
+            yield f"contaminated: it was trained on the files of {member}"
 
 
 def _unknown_training(group: Group) -> Iterator[str]:
@@ -108,8 +111,14 @@ def _sets_of_our_run(checkpoint: Path) -> tuple[str, ...] | None:
 
 def _selection(group: Group, test_set: str) -> Iterator[str]:
     run = group.runs[0]
-    if run.trained and test_set in run.sets("val"):
+    if run.trained and (test_set in run.sets("val") or _same_files(run, "val", test_set)):
         yield f"the checkpoint was chosen by its score on {test_set}"
+
+
+def _same_files(run: Run, part: str, test_set: str) -> bool:
+    """Whether a test set is what another part of the data is, under another name."""
+    digest = run.fingerprint(part).get("sha256")
+    return digest is not None and digest == run.fingerprint(f"test/{test_set}").get("sha256")
 
 
 def _missing_images(group: Group, test_set: str) -> Iterator[str]:

@@ -70,6 +70,18 @@ def test_a_checkpoint_of_ours_brings_its_history(
     assert remarks(tmp_path / "now") == said
 
 
+def test_the_same_files_are_known_under_another_name(tmp_path: Path) -> None:
+    data = {
+        "train": {"sets": ["mine"], "sha256": "a"},
+        "val": {"sets": ["held out"], "sha256": "b"},
+        "test/ECSSD": {"sets": ["objects"], "sha256": "b"},
+    }
+    write_run(tmp_path / "chosen", SCORES, data=data)
+    assert "the checkpoint was chosen by its score on ECSSD" in remarks(tmp_path)
+    write_run(tmp_path / "chosen", SCORES, data={**data, "train": data["test/ECSSD"]})
+    assert "contaminated: it was trained on the files of ECSSD" in remarks(tmp_path)
+
+
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
