@@ -20,7 +20,7 @@ def about(segmenter: Segmenter, limits: Limits, licence: str | None = None) -> d
     """
     said = describe(segmenter, bare=False, precision=segmenter.precision, licence=licence)
     released = find(said["weights"])
-    if released and released.licence != said["licence"]:
+    if released and released.sha256 not in (None, said["weights_sha256"]):
         released = None  # another file of that name
     height, width = segmenter.geometry.size
     return {
