@@ -124,7 +124,7 @@ def _box_of_corners(corners: Corners, size: Size) -> Box:
         given = np.empty(0)
     if given.shape != (4,) or not np.isfinite(given).all():
         raise BoxError(f"a box is four finite numbers (x0, y0, x1, y1), not {corners!r}")
-    return _with_area(_with_area(Box(*np.rint(given).astype(int).tolist())).clipped(size))
+    return _with_area(_with_area(Box(*map(round, given.tolist()))).clipped(size))
 
 
 def _with_area(box: Box) -> Box:

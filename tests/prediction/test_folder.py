@@ -79,12 +79,6 @@ def test_a_face_is_asked_for_in_vain(photos: Path, tmp_path: Path) -> None:
     assert "no upright frontal face" in str(summary)
 
 
-@pytest.mark.parametrize("values", [{"crop": "hand"}, {"smoothing": 1.0}])
-def test_plans_that_cannot_be(values: dict[str, object], tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=next(iter(values))):
-        Plan(parse_outputs("mask"), tmp_path, **values)  # type: ignore[arg-type]
-
-
 def test_large_pictures_are_cut_one_at_a_time(
     photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -5,7 +5,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from PIL import Image
 
 from src.errors import UserError
 from src.geometry import Geometry
@@ -13,7 +12,7 @@ from src.networks.catalogue import create
 from src.networks.weights import to_official
 from src.prediction import Segmenter
 from src.prediction.recipe import named
-from tests.prediction.tiny import GEOMETRY, RedFinder, finder, red_on_blue, save_picture
+from tests.prediction.tiny import GEOMETRY, RedFinder, finder, red_on_blue
 
 
 def test_mask_has_the_size_of_the_picture_and_finds_what_is_red() -> None:
@@ -22,13 +21,6 @@ def test_mask_has_the_size_of_the_picture_and_finds_what_is_red() -> None:
     assert mask.shape == (91, 133)
     assert mask.dtype == np.uint8
     assert np.abs(mask.astype(int) - truth).mean() < 8
-
-
-def test_array_pillow_and_path_give_the_same(tmp_path: Path) -> None:
-    image, _ = red_on_blue()
-    path = save_picture(tmp_path / "a.png")
-    masks = finder().masks([image, Image.fromarray(image), path, str(path)])
-    assert all(np.array_equal(mask, masks[0]) for mask in masks)
 
 
 def test_is_what_evaluation_computes() -> None:
@@ -68,20 +60,6 @@ def test_tiles_see_more_than_the_whole(scale: str) -> None:
 def test_tiles_of_a_small_picture_are_the_picture() -> None:
     image, truth = red_on_blue(40, 30)
     assert np.abs(finder().mask(image, detail="tiles").astype(int) - truth).mean() < 12
-
-
-@pytest.mark.parametrize(
-    ("picture", "words"),
-    [
-        (np.zeros((4, 4, 3), np.float32), "float32"),
-        (np.zeros((4, 4, 4), np.uint8), "3 channels"),
-        (np.zeros((0, 4, 3), np.uint8), r"\(0, 4, 3\)"),
-        ("nowhere.jpg", "nowhere.jpg"),
-    ],
-)
-def test_what_is_no_picture(picture: object, words: str) -> None:
-    with pytest.raises(UserError, match=words):
-        finder().mask(picture)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
