@@ -35,32 +35,32 @@ def parameter_groups(
     factors = {**(rules or {}), _REST: rest}
     if negative := {name: factor for name, factor in factors.items() if factor < 0}:
         raise ValueError(f"learning rate factors must not be negative: {negative}")
-    members: dict[str, list[nn.Parameter]] = {fragment: [] for fragment in factors}
+    groups: list[dict[str, Any]] = []
+    for fragment, parameters in _members(module, list(factors)).items():
+        factor = factors[fragment]
+        if factor == 0:
+            for parameter in parameters:
+                parameter.requires_grad_(False)
+        learning = [parameter for parameter in parameters if parameter.requires_grad]
+        if learning:
+            settings = {"lr": lr * factor, "weight_decay": weight_decay}
+            groups.append({"name": fragment, "params": learning, **settings})
+    if not groups:
+        raise ValueError("every parameter is frozen; nothing is left to learn")
+    return groups
+
+
+def _members(module: nn.Module, fragments: list[str]) -> dict[str, list[nn.Parameter]]:
+    """The parameters that each fragment's rule is for, those of no rule under `rest`."""
+    members: dict[str, list[nn.Parameter]] = {fragment: [] for fragment in fragments}
     for name, parameter in module.named_parameters():
-        members[next((f for f in factors if f in name and f != _REST), _REST)].append(parameter)
+        members[next((f for f in fragments if f in name and f != _REST), _REST)].append(parameter)
     if unused := [fragment for fragment in members if fragment != _REST and not members[fragment]]:
         raise ValueError(
             f"no parameter's name contains {unused}; names look like "
             f"{[name for name, _ in module.named_parameters()][:3]}"
         )
-    groups = []
-    for fragment, factor in factors.items():
-        if factor == 0:
-            for parameter in members[fragment]:
-                parameter.requires_grad_(False)
-        learning = [parameter for parameter in members[fragment] if parameter.requires_grad]
-        if learning:
-            groups.append(
-                {
-                    "name": fragment,
-                    "params": learning,
-                    "lr": lr * factor,
-                    "weight_decay": weight_decay,
-                }
-            )
-    if not groups:
-        raise ValueError("every parameter is frozen; nothing is left to learn")
-    return groups
+    return members
 
 
 def freeze_norms(module: nn.Module) -> None:

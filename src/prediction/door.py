@@ -24,7 +24,23 @@ def predict(cfg: DictConfig) -> int:
     for key in ("weights", "input"):
         if cfg[key] is None:
             raise UserError(f"{key}= is missing; python predict.py --help shows an example")
-    plan = Plan(
+    plan = _plan(cfg)
+    sources = [
+        source
+        for source in find_sources(_list(cfg.input), recursive=cfg.recursive)
+        # A destination inside the input would be read again the next time.
+        if plan.destination.resolve() not in source.path.resolve().parents
+    ]
+    segmenter = _segmenter(cfg)
+    log.info("%s; %d files", segmenter, len(sources))
+    with told_when_full(plan.destination, "the same command with skip_existing=true goes on"):
+        summary = predict_files(segmenter, sources, plan)
+    log.info("%s", summary)
+    return 1 if summary.failures else 0
+
+
+def _plan(cfg: DictConfig) -> Plan:
+    return Plan(
         outputs=parse_outputs(_list(cfg.output), sigma=cfg.sigma, opacity=cfg.opacity),
         destination=Path(cfg.destination).expanduser(),
         detail=cfg.detail,
@@ -35,12 +51,10 @@ def predict(cfg: DictConfig) -> int:
         smoothing=cfg.smoothing,
         skip_existing=cfg.skip_existing,
     )
-    sources = [
-        source
-        for source in find_sources(_list(cfg.input), recursive=cfg.recursive)
-        # A destination inside the input would be read again the next time.
-        if plan.destination.resolve() not in source.path.resolve().parents
-    ]
+
+
+def _segmenter(cfg: DictConfig) -> Segmenter:
+    """The model on the engine that was asked for; what cannot go together is said first."""
     if cfg.engine not in ENGINES:
         raise UserError(f"engine={cfg.engine} is unknown; choose one of {', '.join(ENGINES)}")
     if cfg.engine == "onnxruntime" and cfg.detail == "blended":
@@ -56,11 +70,7 @@ def predict(cfg: DictConfig) -> int:
     segmenter.refuse_clicks()
     if cfg.engine == "onnxruntime":
         segmenter.use_onnxruntime()
-    log.info("%s; %d files", segmenter, len(sources))
-    with told_when_full(plan.destination, "the same command with skip_existing=true goes on"):
-        summary = predict_files(segmenter, sources, plan)
-    log.info("%s", summary)
-    return 1 if summary.failures else 0
+    return segmenter
 
 
 def _list(value: object) -> list[str]:
