@@ -61,12 +61,15 @@ def _read(path: Path) -> list[Published]:
 
 
 def _parse(row: dict[str, str], place: str) -> Published:
+    if len(row) > len(COLUMNS):  # a comma that is not quoted
+        cells = len(COLUMNS) + len(row[None])  # type: ignore[index]
+        raise UserError(f"{place}: {cells} cells for {len(COLUMNS)} columns")
     try:
         value = round(float(row["printed"]) * float(row["scale"]), 10)
         tolerance = float(row["tolerance"]) if row["tolerance"] else None
     except (TypeError, ValueError) as error:
         raise UserError(f"{place}: {error}") from error
-    if bool(row["compares_with"]) != bool(tolerance):
+    if bool(row["compares_with"]) != (tolerance is not None):
         raise UserError(f"{place}: give both compares_with and tolerance, or neither")
     return Published(
         experiment=row["experiment"],

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError
 
 from src.errors import UserError
 
@@ -21,11 +22,13 @@ def settings(config: Path, words: Sequence[str]) -> DictConfig:
     for word in words:
         if "=" not in word:
             raise UserError(f"{word!r} is not key=value; --help lists the keys")
-    try:
-        cfg.merge_with_dotlist(list(words))
-    except OmegaConfBaseException as error:
-        keys = ", ".join(map(str, cfg))
-        raise UserError(f"{str(error).splitlines()[0]}; the keys are {keys}") from error
+        try:
+            cfg.merge_with_dotlist([word])
+        except OmegaConfBaseException as error:
+            keys = ", ".join(map(str, cfg))
+            raise UserError(f"{str(error).splitlines()[0]}; the keys are {keys}") from error
+        except YAMLError as error:
+            raise UserError(f"{word}: {str(error).splitlines()[0]}") from error
     for key in map(str, cfg):
         if OmegaConf.is_missing(cfg, key):
             raise UserError(f"{key} is not set: give {key}=…; --help lists the keys")

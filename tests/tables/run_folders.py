@@ -1,5 +1,6 @@
 """Writes run folders as a finished `train.py` leaves them, through the runs' own writers."""
 
+import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -52,6 +53,25 @@ def write_run(
     }
     provenance.write(folder, **{**found, **entries})
     return folder
+
+
+def keep_pictures(folder: Path, test_set: str, process: int, errors: Sequence[float]) -> None:
+    """As `Extremes` leaves them: a file for each image and one about them."""
+    pictures = folder / "extremes" / test_set
+    pictures.mkdir(parents=True, exist_ok=True)
+    entries = []
+    for rank, error in enumerate(errors):
+        file = f"{process}_{rank}.jpg"
+        (pictures / file).write_bytes(f"picture of {error}".encode())
+        entries.append({"name": f"image_{error}", "error": error, "file": file})
+    (pictures / f"{process}.json").write_text(json.dumps(entries))
+
+
+def keep_curves(folder: Path, test_set: str = "SOD", height: float = 1.0) -> None:
+    """As `ResultWriter` leaves them: 256 thresholds; precision rises to `height`."""
+    steps = [height * i / 255 for i in range(256)]
+    curve = {"precision": steps, "recall": steps[::-1], "f": steps}
+    (folder / "curves.json").write_text(json.dumps({test_set: curve}))
 
 
 def _rows(tables: Mapping[str, Mapping[str, float]]) -> list[dict[str, Any]]:

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from src.tables import published
 from src.tables.door import main
 from src.tables.published import load, of
 from tests.tables.run_folders import write_run
@@ -63,13 +62,6 @@ def test_verify_does_not_believe_unfit_runs(tmp_path: Path, changes: dict[str, o
     assert verify(tmp_path) == 1
 
 
-def test_u2nets_max_f_is_never_compared_with_pysods() -> None:
-    for experiment in ("u2net/u2net", "u2net/u2netp"):
-        metrics = {row.compares_with for row in load() if row.experiment == experiment}
-        assert "max_f_dis" in metrics
-        assert "max_f" not in metrics
-
-
 def test_the_mean_of_the_four_test_sets(tmp_path: Path) -> None:
     write_matching(tmp_path / "runs")
     words = ["experiment=isnet/dis5k", f"runs={tmp_path}/runs", f"output={tmp_path}/out"]
@@ -111,21 +103,3 @@ def test_mistakes_are_one_line(
     assert message in error
     assert error.startswith("error: ")
     assert error.count("\n") == 1
-
-
-@pytest.mark.parametrize(
-    ("line", "message"),
-    [
-        ("a,,SOD,max_f,.9x,1,max_f,0.01,x,", r"published\.csv:2: .*'\.9x'"),
-        ("a,,SOD,max_f,.9,1,max_f,,x,", "both compares_with and tolerance"),
-    ],
-)
-def test_bad_printed_rows_are_named(tmp_path: Path, line: str, message: str) -> None:
-    (tmp_path / "paper").mkdir()
-    path = tmp_path / "paper" / "published.csv"
-    path.write_text(",".join(published.COLUMNS) + f"\n{line}\n")
-    with pytest.raises(ValueError, match=message):
-        load(tmp_path)
-    path.write_text("a,b\n1,2\n")
-    with pytest.raises(ValueError, match="its columns must be"):
-        load(tmp_path)

@@ -90,24 +90,3 @@ def test_means_over_sets_are_per_seed(tmp_path: Path) -> None:
     assert only.spread("A+B", "mae") is None
     assert only.test_sets() == ["A", "B", "A+B"]
     assert only.runs[0].images("A+B") == only.runs[0].expected_images("A+B") == 4
-
-
-def test_only_finished_runs_of_the_experiment_are_collected(tmp_path: Path) -> None:
-    write_run(tmp_path / "a", {"DIS-TE1": {"max_f": 0.1}})
-    write_run(tmp_path / "b", {"DIS-TE1": {"max_f": 0.2}}, name="other")
-    write_run(tmp_path / "c", {"DIS-TE1": {"max_f": 0.3}}, finished=False)
-    (tmp_path / "maps").mkdir()
-    (tmp_path / "maps" / "results.json").write_text("{}")  # of evaluate.py maps=
-    assert [run.folder.name for run in collect([tmp_path])] == ["a", "b"]
-    assert [run.folder.name for run in collect([tmp_path], "other")] == ["b"]
-    with pytest.raises(UserError, match="no finished run of third"):
-        collect([tmp_path], "third")
-
-
-def test_bad_folders_are_named(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"no folder .*absent"):
-        collect([tmp_path / "absent"])
-    folder = write_run(tmp_path / "a", {"DIS-TE1": {"max_f": 0.1}})
-    (folder / "results.json").write_text('{"DIS-')
-    with pytest.raises(UserError, match=r"a/results\.json is damaged"):
-        collect([tmp_path])
