@@ -13,7 +13,6 @@ from src.evaluation import folder
 from src.evaluation.folder import (
     RESIZED,
     SOFT,
-    cores,
     faults,
     headers_are_sound,
     score_files,
@@ -178,7 +177,3 @@ def test_a_pool_that_failed_is_thrown_away(
     with pytest.raises(told[0], match=told[1]):
         list(folder._outcomes(pairs, lambda one: [], 2))
     assert discarded == [2]
-
-
-def test_cores_are_at_least_one() -> None:
-    assert cores() >= 1
