@@ -21,12 +21,12 @@ Item = TypeVar("Item")
 _MUCH = 100
 
 
-def progress_bars() -> Progress:
+def progress_bars(shown: bool = True) -> Progress:
     """A bar for each task: how many are done, the time taken and the time left.
 
     On the standard error, so that what a command prints can be piped on.
     """
-    return _bars(Console(stderr=True))
+    return _bars(Console(stderr=True), disable=not shown)
 
 
 def tracked(items: Iterable[Item], description: str, total: int) -> Iterator[Item]:

@@ -2,7 +2,6 @@
 
 import ctypes
 import logging
-import os
 import sys
 from collections.abc import Iterator
 from typing import Any
@@ -11,6 +10,7 @@ import cv2
 import torch
 from torch.utils.data import BatchSampler, DataLoader, Dataset
 
+from src.cores import cores
 from src.errors import UserError
 
 from .batch import Batch, collate
@@ -141,8 +141,7 @@ def resolve_workers(num_workers: int | None, processes: int = 1) -> int:
     """The number of worker processes: as given, or one per core that this process may use."""
     if num_workers is not None:
         return num_workers
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return min(_MOST_WORKERS, (cores or 1) // processes)
+    return min(_MOST_WORKERS, cores() // processes)
 
 
 def _worker_options(num_workers: int, persistent: bool) -> dict[str, Any]:

@@ -1,6 +1,5 @@
 """Scores the pairs of two folders on all cores, skipping what an earlier run finished."""
 
-import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
@@ -12,6 +11,7 @@ from typing import Literal
 import cv2
 import numpy as np
 
+from src.cores import cores
 from src.datamodules.images import ImageError
 from src.errors import UserError
 from src.metrics._pair import Grey
@@ -145,13 +145,6 @@ def _outcomes(
     except BaseException:
         discard_pool(processes)  # Ctrl-C must not wait for thousands of images
         raise
-
-
-def cores() -> int:
-    """Cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def _header_is_sound(pair: Pair, resize: Resize) -> bool:

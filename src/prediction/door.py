@@ -1,16 +1,19 @@
 """What `predict.py` does with its composed config."""
 
 import logging
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 from omegaconf import DictConfig, ListConfig
 
 from src.errors import UserError, told, told_when_full
 
-from .folder import predict_files
-from .jobs import find_sources
+from .folder import Summary, predict_files
+from .jobs import Source, find_sources
 from .outputs import parse_outputs
 from .plan import Plan
+from .processes import devices_for, predict_in_processes
 from .segmenter import Segmenter
 
 log = logging.getLogger(__name__)
@@ -25,18 +28,34 @@ def predict(cfg: DictConfig) -> int:
         if cfg[key] is None:
             raise UserError(f"{key}= is missing; python predict.py --help shows an example")
     plan = _plan(cfg)
-    sources = [
+    sources = _sources(cfg, plan)
+    with told_when_full(plan.destination, "the same command with skip_existing=true goes on"):
+        if cfg.processes == 1:
+            segmenter = _segmenter(cfg, cfg.device)
+            log.info("%s; %d files", segmenter, len(sources))
+            summary = predict_files(segmenter, sources, plan)
+        else:
+            devices = devices_for(cfg.device, cfg.processes)
+            log.info("%d files on %s", len(sources), ", ".join(devices))
+            share = partial(_predict_share, cfg)
+            summary = predict_in_processes(share, devices, sources)
+    log.info("%s", summary)
+    return 1 if summary.failures else 0
+
+
+def _predict_share(
+    cfg: DictConfig, sources: Sequence[Source], device: str, finished: Callable[[], None]
+) -> Summary:
+    return predict_files(_segmenter(cfg, device), sources, _plan(cfg), finished)
+
+
+def _sources(cfg: DictConfig, plan: Plan) -> list[Source]:
+    return [
         source
         for source in find_sources(_list(cfg.input), recursive=cfg.recursive)
         # A destination inside the input would be read again the next time.
         if plan.destination.resolve() not in source.path.resolve().parents
     ]
-    segmenter = _segmenter(cfg)
-    log.info("%s; %d files", segmenter, len(sources))
-    with told_when_full(plan.destination, "the same command with skip_existing=true goes on"):
-        summary = predict_files(segmenter, sources, plan)
-    log.info("%s", summary)
-    return 1 if summary.failures else 0
 
 
 def _plan(cfg: DictConfig) -> Plan:
@@ -53,7 +72,7 @@ def _plan(cfg: DictConfig) -> Plan:
     )
 
 
-def _segmenter(cfg: DictConfig) -> Segmenter:
+def _segmenter(cfg: DictConfig, device: str) -> Segmenter:
     """The model on the engine that was asked for; what cannot go together is said first."""
     if cfg.engine not in ENGINES:
         raise UserError(f"engine={cfg.engine} is unknown; choose one of {', '.join(ENGINES)}")
@@ -62,7 +81,7 @@ def _segmenter(cfg: DictConfig) -> Segmenter:
     segmenter = Segmenter.from_checkpoint(
         cfg.weights,
         cfg.model,
-        cfg.device,
+        device,
         size=cfg.size,
         precision=cfg.precision,
         batch_size=cfg.batch_size,

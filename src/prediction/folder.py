@@ -3,9 +3,10 @@
 import logging
 import threading
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import nullcontext
+from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
 
@@ -51,8 +52,19 @@ class Summary(NamedTuple):
         return "\n".join(lines)
 
 
-def predict_files(segmenter: Segmenter, sources: Sequence[Source], plan: Plan) -> Summary:
+def predict_files(
+    segmenter: Segmenter,
+    sources: Sequence[Source],
+    plan: Plan,
+    finished: Callable[[], None] | None = None,
+) -> Summary:
     """Make the plan's outputs of every source; collects what fails.
+
+    Args:
+        segmenter: The model.
+        sources: The files.
+        plan: What to make of them.
+        finished: Called after each file, in place of the bars that are shown else.
 
     Raises:
         UserError: A result would overwrite its source.
@@ -63,15 +75,19 @@ def predict_files(segmenter: Segmenter, sources: Sequence[Source], plan: Plan) -
     pictures = [source for source in todo if not source.is_video]
     videos = [source for source in todo if source.is_video]
     failures: list[Failure] = []
-    with progress_bars() as progress:
+    skipped = len(sources) - len(todo)
+    with progress_bars(shown=finished is None) as progress:
         task = progress.add_task("pictures", total=len(pictures), visible=bool(pictures))
-        for outcome in _predict_pictures(segmenter, pictures, plan):
+        outcomes = chain(
+            _predict_pictures(segmenter, pictures, plan),
+            (_predict_video(segmenter, video, plan, progress) for video in videos),
+        )
+        for outcome in outcomes:
             failures += [outcome] if outcome else []
             progress.advance(task)
-        for source in videos:
-            outcome = _predict_video(segmenter, source, plan, progress)
-            failures += [outcome] if outcome else []
-    return Summary(len(todo) - len(failures), len(sources) - len(todo), failures)
+            if finished is not None:
+                finished()
+    return Summary(len(todo) - len(failures), skipped, failures)
 
 
 def _predict_pictures(
