@@ -32,4 +32,5 @@ def _own_hydra() -> Iterator[None]:
     try:
         yield
     finally:
-        instance.hydra = outer
+        # Not of `instance`: Hydra puts a copy in its place when composing is done.
+        GlobalHydra.instance().hydra = outer
