@@ -61,5 +61,7 @@ class RecentCheckpoints(BetweenSteps):
         self._saved_at, self._saved_step = time.monotonic(), trainer.global_step
         trainer.save_checkpoint(self.folder / f"recent-{trainer.global_step:07d}.ckpt")
         if trainer.is_global_zero:
-            for old in sorted(self.folder.glob("recent-*.ckpt"))[: -self.keep]:
+            # By length first: beyond seven digits names do not sort as numbers do.
+            kept = sorted(self.folder.glob("recent-*.ckpt"), key=lambda p: (len(p.name), p.name))
+            for old in kept[: -self.keep]:
                 old.unlink()

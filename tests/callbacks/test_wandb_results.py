@@ -1,0 +1,126 @@
+"""What Weights & Biases is sent: the digits of the run's own files, on the writing process only."""
+
+import math
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+
+from src.callbacks.wandb_results import WandbResults
+from src.runs.results import write_per_image, write_results
+from src.runs.wandb_logger import WandbLog
+
+
+class Page:
+    """Stands in for a run of W&B and notes what it is sent."""
+
+    group, project, id = "isnet/dis5k", "finecut", "abc"
+
+    def __init__(self) -> None:
+        self.logged: dict[str, Any] = {}
+        self.summary: dict[str, Any] = {}
+        self.artifacts: list[Any] = []
+
+    def log(self, values: dict[str, Any]) -> None:
+        self.logged |= values
+
+    def log_artifact(self, artifact: Any, aliases: list[str]) -> None:
+        self.artifacts.append((artifact, aliases))
+
+
+class Artifact(SimpleNamespace):
+    def __init__(self, name: str, type: str, metadata: dict[str, Any]) -> None:
+        super().__init__(name=name, type=type, metadata=metadata, files=[])
+
+    def add_file(self, path: str) -> None:
+        self.files.append(path)
+
+
+class Log(WandbLog):
+    """The logger of a run whose page is a stand-in."""
+
+    def __init__(self, page: Page, artifact: bool = False) -> None:
+        self.page, self.artifact = page, artifact
+
+    @property
+    def experiment(self) -> Any:
+        return self.page
+
+
+@pytest.fixture(autouse=True)
+def package(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Importing wandb takes a second; of it, only these two are asked for."""
+    stand_in = SimpleNamespace(Artifact=Artifact, Table=lambda **given: given)
+    monkeypatch.setitem(sys.modules, "wandb", stand_in)
+
+
+def trainer(*loggers: Any, first: bool = True) -> Any:
+    return SimpleNamespace(loggers=[object(), *loggers], is_global_zero=first, global_step=70)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A run that was tested on two sets."""
+    write_results(tmp_path, {"A": {"mae": 1 / 3, "max_f": 0.9}, "B": {"mae": 0.2}})
+    rows = [("A", "a", 0.1), ("B", "x", float("nan")), ("A", "b", 2 / 3)]
+    write_per_image(tmp_path, [{"set": s, "name": name, "mae": mae} for s, name, mae in rows])
+    return tmp_path
+
+
+def test_the_summary_has_every_digit_of_the_results(folder: Path) -> None:
+    page = Page()
+    page.summary = {"test/A/mae": 0.33333334, "other": 1}
+    WandbResults(str(folder)).on_test_end(trainer(Log(page)), None)  # type: ignore[arg-type]
+    assert page.summary == {
+        "test/A/mae": 1 / 3,
+        "test/A/max_f": 0.9,
+        "test/B/mae": 0.2,
+        "other": 1,
+    }
+
+
+def test_each_set_has_a_table_of_its_images(folder: Path) -> None:
+    page = Page()
+    WandbResults(str(folder)).on_test_end(trainer(Log(page)), None)  # type: ignore[arg-type]
+    assert page.logged.keys() == {"per_image/A", "per_image/B"}
+    table = page.logged["per_image/A"]
+    assert table == {"columns": ["name", "mae"], "data": [["a", 0.1], ["b", 2 / 3]]}
+    ((name, undefined),) = page.logged["per_image/B"]["data"]
+    assert name == "x"
+    assert math.isnan(undefined)
+
+
+@pytest.mark.parametrize("first", [True, False])
+def test_without_wandb_and_on_other_ranks_nothing_is_read(tmp_path: Path, first: bool) -> None:
+    callback, page = WandbResults(str(tmp_path)), Page()
+    at = trainer() if first else trainer(Log(page, artifact=True), first=False)
+    callback.on_test_end(at, None)  # type: ignore[arg-type]
+    callback.on_fit_end(at, None)  # type: ignore[arg-type]
+    assert (page.logged, page.summary, page.artifacts) == ({}, {}, [])
+
+
+def test_the_best_checkpoint_is_uploaded_where_it_was_asked_for(tmp_path: Path) -> None:
+    (tmp_path / "checkpoints").mkdir()
+    best = tmp_path / "checkpoints" / "best.ckpt"
+    torch.save({}, best)
+    for asked in (False, True):
+        page = Page()
+        at = trainer(Log(page, artifact=asked))
+        WandbResults(str(tmp_path)).on_fit_end(at, None)  # type: ignore[arg-type]
+        assert len(page.artifacts) == asked
+    ((artifact, aliases),) = page.artifacts
+    assert (artifact.name, artifact.type) == ("isnet-dis5k-abc", "model")
+    assert (artifact.metadata, artifact.files, aliases) == ({"step": 70}, [str(best)], ["best"])
+
+
+def test_a_run_without_a_group_is_named_after_its_project(tmp_path: Path) -> None:
+    (tmp_path / "checkpoints").mkdir()
+    torch.save({}, tmp_path / "checkpoints" / "recent-0000070.ckpt")
+    page = Page()
+    page.group = ""
+    at = trainer(Log(page, artifact=True))
+    WandbResults(str(tmp_path)).on_fit_end(at, None)  # type: ignore[arg-type]
+    assert page.artifacts[0][0].name == "finecut-abc"
