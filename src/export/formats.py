@@ -74,7 +74,11 @@ def open_file(path: Path, kind: str) -> Run:
 
 
 def read_metadata(path: Path) -> dict[str, str]:
-    """What an exported file says of itself."""
+    """What an exported file says of itself.
+
+    Raises:
+        UserError: Of another kind, or without a word of export.py in it.
+    """
     if path.suffix == SUFFIXES["onnx"]:
         from .onnx import onnx_metadata
 
@@ -88,6 +92,8 @@ def read_metadata(path: Path) -> dict[str, str]:
         else:
             raise UserError(f"{path}: not a file that export.py writes ({SUFFIXES})")
     text = files[METADATA]
+    if not text:
+        raise UserError(f"{path} says nothing of itself; export.py did not write it")
     return json.loads(text.decode() if isinstance(text, bytes) else text)
 
 

@@ -6,17 +6,24 @@ import cv2
 import numpy as np
 
 from src.datamodules.images import read_image
+from src.errors import UserError
 from src.prediction.jobs import find_sources
 
 _SIZES = ((480, 640), (333, 217), (768, 1024))
 
 
 def pictures(folder: Path | None, count: int = 8) -> dict[str, np.ndarray]:
-    """Up to `count` pictures `(H, W, 3)` of a folder by name, or built-in drawings without one."""
+    """Up to `count` pictures `(H, W, 3)` of a folder by their path in it; without one, drawings.
+
+    Raises:
+        UserError: The folder has none.
+    """
     if folder is None:
         return {f"drawing {h}×{w}": drawing(h, w, seed=i) for i, (h, w) in enumerate(_SIZES)}
     sources = [source for source in find_sources(folder) if not source.is_video][:count]
-    return {source.path.name: read_image(source.path) for source in sources}
+    if not sources:
+        raise UserError(f"pictures={folder} has no picture to compare on")
+    return {(s.name.parent / s.path.name).as_posix(): read_image(s.path) for s in sources}
 
 
 def drawing(height: int, width: int, seed: int) -> np.ndarray:
