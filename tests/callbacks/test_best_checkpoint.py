@@ -16,11 +16,13 @@ def test_a_moved_run_remembers_its_best(tmp_path: Path) -> None:
     path = str(tmp_path / "here" / "best.ckpt")
     before.best_model_path = before.kth_best_model_path = path
     before.best_model_score = before.kth_value = torch.tensor(0.9)
+    before.current_score = torch.tensor(0.7)
     before.best_k_models = {path: torch.tensor(0.9)}
 
     after.load_state_dict(before.state_dict())
 
     moved = str(tmp_path / "there" / "best.ckpt")
+    assert after.current_score == before.current_score
     assert after.best_k_models == {moved: torch.tensor(0.9)}
     assert after.best_model_path == after.kth_best_model_path == moved
     assert not after.check_monitor_top_k(_Trainer(), torch.tensor(0.5))  # type: ignore[arg-type]

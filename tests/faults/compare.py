@@ -1,5 +1,6 @@
 """Compares what a disturbed command left with what an undisturbed one leaves."""
 
+from collections.abc import Iterator
 from fnmatch import fnmatch
 from itertools import zip_longest
 from pathlib import Path
@@ -18,19 +19,38 @@ _OF_THE_OCCASION = (
     "*journal.jsonl",  # lines in the order in which processes finished; a cut one may be among them
 )
 _LOCKS = "*.lock"
+_LOG = "metrics.csv"
 
 
-def differences(whole: Path, other: Path) -> list[str]:
-    """Files that are missing, left over or different, one sentence each; an empty list is good."""
+def differences(whole: Path, other: Path, may_lack: int = 0) -> list[str]:
+    """Files that are missing, left over or different, one sentence each; an empty list is good.
+
+    Args:
+        whole: What the undisturbed command left.
+        other: What the disturbed one left.
+        may_lack: Rows of `metrics.csv`; a kill between a checkpoint and its step's row costs one.
+    """
     ours, theirs = _files(other), _files(whole)
     found = [f"{name} is missing" for name in sorted(theirs - ours)]
     found += [f"{name} is left over" for name in sorted(ours - theirs) if not _is_hidden(name)]
     for name in sorted(ours & theirs):
         if any(fnmatch(name, pattern) for pattern in _OF_THE_OCCASION):
             continue
+        if name == _LOG and 0 < rows_lost(whole, other) <= may_lack:
+            continue
         if not _equal(whole / name, other / name):
             found.append(f"{name} differs{_first_difference(whole / name, other / name)}")
     return found
+
+
+def rows_lost(whole: Path, other: Path) -> int:
+    """Rows that only `metrics.csv` of the undisturbed command has; -1 if they differ in more."""
+    paths = [folder / _LOG for folder in (whole, other)]
+    if not all(path.is_file() for path in paths):
+        return 0
+    theirs, ours = (path.read_text().splitlines() for path in paths)
+    left = iter(theirs)
+    return len(theirs) - len(ours) if all(line in left for line in ours) else -1
 
 
 def _files(folder: Path) -> set[str]:
@@ -44,6 +64,9 @@ def _is_hidden(name: str) -> bool:
 
 
 def _first_difference(one: Path, other: Path) -> str:
+    """Where two files part, as far as that can be said."""
+    if one.suffix == ".ckpt":
+        return ": " + next(_partings(_read(one), _read(other)), "")
     if one.suffix not in (".csv", ".json", ".md"):
         return ""
     lines = [path.read_text().splitlines() for path in (one, other)]
@@ -54,22 +77,30 @@ def _first_difference(one: Path, other: Path) -> str:
 def _equal(one: Path, other: Path) -> bool:
     if one.suffix != ".ckpt":
         return one.read_bytes() == other.read_bytes()
-    return _same(*(_located(torch.load(path, weights_only=True), path) for path in (one, other)))
+    return next(_partings(_read(one), _read(other)), None) is None
+
+
+def _read(checkpoint: Path) -> Any:
+    """A checkpoint whose callbacks name its files as if all runs were in one folder."""
+    return _located(torch.load(checkpoint, weights_only=True), checkpoint)
 
 
 def _located(value: Any, checkpoint: Path) -> Any:
-    """A checkpoint whose callbacks name its files as if all runs were in one folder."""
     if isinstance(value, dict):
         return {_located(k, checkpoint): _located(v, checkpoint) for k, v in value.items()}
     return value.replace(str(checkpoint.parent), "") if isinstance(value, str) else value
 
 
-def _same(one: Any, other: Any) -> bool:
-    """Equal to the bit, tensors and all."""
+def _partings(one: Any, other: Any, place: str = "") -> Iterator[str]:
+    """Where two checkpoints differ: a bit of a tensor, a counter, a name."""
     if isinstance(one, torch.Tensor) and isinstance(other, torch.Tensor):
-        return one.dtype == other.dtype and torch.equal(one, other)
-    if isinstance(one, dict) and isinstance(other, dict):
-        return one.keys() == other.keys() and all(_same(one[k], other[k]) for k in one)
-    if isinstance(one, list | tuple) and isinstance(other, list | tuple):
-        return len(one) == len(other) and all(map(_same, one, other))
-    return bool(one == other)
+        if one.dtype != other.dtype or not torch.equal(one, other):
+            yield f"{place}, a tensor"
+    elif isinstance(one, dict) and isinstance(other, dict):
+        for key in one.keys() | other.keys():
+            yield from _partings(one.get(key), other.get(key), f"{place}/{key}")
+    elif isinstance(one, list | tuple) and isinstance(other, list | tuple):
+        for i, (a, b) in enumerate(zip_longest(one, other)):
+            yield from _partings(a, b, f"{place}/{i}")
+    elif one != other:
+        yield f"{place}: {one!r}, now {other!r}"

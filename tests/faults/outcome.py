@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from .cases import Case
-from .compare import differences
+from .compare import differences, rows_lost
 from .processes import Command
 
 _SHOWN = 15  # last lines of what a command printed
@@ -23,10 +23,12 @@ class Outcome:
     times: int = 0
     seconds: float = 0.0
     faults: list[str] = field(default_factory=list)
+    lost_rows: int = 0
 
     def __str__(self) -> str:
         verdict = "FAILED" if self.faults else "passed"
-        return f"{self.times:>3} x  {verdict}  {self.seconds:5.0f} s"
+        lost = f"  rows of metrics.csv lost: {self.lost_rows}" if self.lost_rows else ""
+        return f"{self.times:>3} x  {verdict}  {self.seconds:5.0f} s{lost}"
 
     @contextmanager
     def timed(self) -> Iterator[None]:
@@ -52,7 +54,8 @@ class Outcome:
 
     def expect_same(self, whole: Path, case: Case) -> None:
         """The case's folder shall hold what an undisturbed run leaves."""
-        self.faults += differences(whole, case.folder)
+        self.faults += differences(whole, case.folder, may_lack=self.times)
+        self.lost_rows += max(0, rows_lost(whole, case.folder))
 
 
 def last_lines(printed: str) -> str:
