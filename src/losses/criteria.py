@@ -22,5 +22,6 @@ class ChannelKL(nn.Module):
     """
 
     def forward(self, student: Tensor, teacher: Tensor) -> Tensor:
-        divergence = F.kl_div(student.log_softmax(dim=1), teacher.softmax(dim=1), reduction="none")
+        log_student, of_teacher = student.float().log_softmax(1), teacher.float().softmax(1)
+        divergence = F.kl_div(log_student, of_teacher, reduction="none")
         return divergence.mean()

@@ -109,10 +109,3 @@ def test_the_teacher_stays_out_of_the_state_and_learns_nothing() -> None:
 def test_unknown_distance_names_the_choices() -> None:
     with pytest.raises(ValueError, match="smooth_l1"):
         FeatureSupervision(nn.Identity(), distance="huber")  # type: ignore[arg-type]
-
-
-def test_gradient_flows_where_a_probability_rounds_to_one() -> None:
-    logits = torch.full(SHAPE, 200.0, requires_grad=True)
-    BinaryCrossEntropy()(logits, torch.zeros(SHAPE)).backward()
-    assert logits.grad is not None
-    assert logits.grad.abs().min() > 0
