@@ -6,7 +6,8 @@
 - `opencv_cubic`: bicubic without antialiasing (DEXTR's crops).
 - `pillow`: bilinear with antialiasing when shrinking (InSPyReNet).
 - `opencv_nearest`: the pixel at or before the place (DEXTR's masks).
-- `nearest`: the pixel whose centre is nearest, as Pillow's (InSPyReNet's masks).
+- `nearest`: the pixel whose centre is nearest, as Pillow's (InSPyReNet's masks); a place half way
+  between two pixels may fall to the other one.
 - `area`: averages the covered pixels; nobody's paper, the least aliasing for one's own data.
 """
 
