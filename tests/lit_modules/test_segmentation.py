@@ -8,7 +8,6 @@ import torch
 from torch import Tensor, nn
 
 from src.geometry import Geometry
-from src.lit_modules.random_state import random_state, restore_random_state
 from src.lit_modules.segmentation import SegmentationModule
 from src.losses.criteria import BinaryCrossEntropy
 from src.losses.terms import DeepSupervision
@@ -106,10 +105,3 @@ def test_crops_are_pasted_back_where_they_were() -> None:
     assert mask.shape == (40, 60)
     assert mask[5:25, 10:30].min() == 255
     assert mask.sum() == 255 * 20 * 20
-
-
-def test_random_state_comes_back() -> None:
-    saved = random_state()
-    first = torch.rand(3)
-    restore_random_state(saved)
-    assert torch.equal(torch.rand(3), first)
