@@ -36,7 +36,7 @@ def differences(whole: Path, other: Path, may_lack: int = 0) -> list[str]:
     for name in sorted(ours & theirs):
         if any(fnmatch(name, pattern) for pattern in _OF_THE_OCCASION):
             continue
-        if name == _LOG and 0 < rows_lost(whole, other) <= may_lack:
+        if Path(name).name == _LOG and 0 < _rows_lost(whole / name, other / name) <= may_lack:
             continue
         if not _equal(whole / name, other / name):
             found.append(f"{name} differs{_first_difference(whole / name, other / name)}")
@@ -44,11 +44,15 @@ def differences(whole: Path, other: Path, may_lack: int = 0) -> list[str]:
 
 
 def rows_lost(whole: Path, other: Path) -> int:
-    """Rows that only `metrics.csv` of the undisturbed command has; -1 if they differ in more."""
-    paths = [folder / _LOG for folder in (whole, other)]
-    if not all(path.is_file() for path in paths):
-        return 0
-    theirs, ours = (path.read_text().splitlines() for path in paths)
+    """Rows that only the logs of the undisturbed command have."""
+    logs = (path.relative_to(whole) for path in whole.rglob(_LOG))
+    pairs = [(whole / log, other / log) for log in logs if (other / log).is_file()]
+    return sum(max(0, _rows_lost(*pair)) for pair in pairs)
+
+
+def _rows_lost(whole: Path, other: Path) -> int:
+    """Rows that only the undisturbed log has; -1 where the two differ in more."""
+    theirs, ours = (path.read_text().splitlines() for path in (whole, other))
     left = iter(theirs)
     return len(theirs) - len(ours) if all(line in left for line in ours) else -1
 
