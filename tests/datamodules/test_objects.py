@@ -10,6 +10,7 @@ from PIL import Image
 from src.datamodules.images import ImageError
 from src.datamodules.objects import (
     Record,
+    RecordedObjects,
     as_mask,
     label_areas,
     read_labels,
@@ -186,3 +187,25 @@ def test_areas_leave_out_background_and_void() -> None:
 def test_booleans_become_a_mask() -> None:
     mask = as_mask(np.array([[True, False]]))
     assert (mask.dtype, mask.tolist()) == (np.uint8, [[255, 0]])
+
+
+class Maps(RecordedObjects):
+    """Objects whose annotations are label maps with void at 255."""
+
+    def labels_and_void(self, annotation: Path) -> tuple[np.ndarray, np.ndarray]:
+        labels = read_labels(annotation)
+        return labels, labels == 255
+
+
+def test_a_record_becomes_an_object_with_what_does_not_count(tmp_path: Path) -> None:
+    labels = np.array([[1, 1, 255], [0, 2, 1]], np.uint8)
+    Image.fromarray(labels).save(tmp_path / "a.png")
+    Image.new("RGB", (3, 2), "red").save(tmp_path / "photo.png")
+    places = (str(tmp_path / "photo.png"), str(tmp_path / "a.png"))
+    source = Maps([Record("a_2", *places, 2, 5, 1), Record("a_1", *places, 1, 4, 3)], ("VOC",))
+    assert (len(source), source.names, source.sets) == (2, ["a_2", "a_1"], ("VOC",))
+    instance = source.sample(1)
+    assert (instance.name, instance.category) == ("a_1", 4)
+    assert instance.mask.tolist() == [[255, 255, 0], [0, 0, 255]]
+    assert instance.void.tolist() == [[0, 0, 255], [0, 0, 0]]
+    assert instance.image[0, 0].tolist() == [255, 0, 0]
