@@ -147,7 +147,7 @@ def read_labels(path: Path) -> np.ndarray:
     """Read a map of instances or classes `(H, W)`, the palette's indices where it has one.
 
     Raises:
-        ImageError: Missing, damaged, or in colour.
+        ImageError: Missing, damaged, in colour, or larger than Pillow opens.
     """
     try:
         with Image.open(path) as image:
@@ -156,7 +156,7 @@ def read_labels(path: Path) -> np.ndarray:
                     f"{path}: pixels of kind {image.mode!r} are no labels; save an 8- or 16-bit map"
                 )
             return np.asarray(image)
-    except (OSError, SyntaxError) as error:
+    except (OSError, SyntaxError, Image.DecompressionBombError) as error:
         raise ImageError(f"{path}: {error}") from None
 
 

@@ -177,6 +177,16 @@ def test_colours_and_damage_are_refused(tmp_path: Path) -> None:
         read_labels(path)
 
 
+def test_a_map_larger_than_pillow_opens_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "labels.png"
+    Image.new("L", (5, 5)).save(path)
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 10)
+    with pytest.raises(ImageError, match=rf"{path}: Image size \(25 pixels\) exceeds limit"):
+        read_labels(path)
+
+
 def test_areas_leave_out_background_and_void() -> None:
     labels = np.array([[0, 1, 1], [255, 3, 3], [3, 0, 255]], np.uint8)
     assert label_areas(labels) == {1: 2, 3: 3, 255: 2}
