@@ -9,7 +9,6 @@ import torch
 from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig
 
-from src.datamodules.base import SegmentationDataModule
 from src.errors import UserError
 from src.networks.catalogue import create
 from src.networks.weights import to_official
@@ -69,16 +68,6 @@ def test_the_untouched_weights_are_scored_once_whatever_is_resumed(
     assert "| last, step 6 | base | 3 |" in table or "| best, step 6 | base | 3 |" in table
     data = json.loads((folder / "provenance.json").read_text())["data"]
     assert {"train", "val", "base/train", "base/val"} <= set(data)
-
-
-def test_a_recipe_without_weights_is_refused_before_anything_is_read() -> None:
-    with pytest.raises(UserError, match="init_from=FILE"):
-        finetune.require_start(composed())
-
-
-def test_data_without_validation_images_is_refused() -> None:
-    with pytest.raises(UserError, match=r"set data\.val_share=0\.1, or data\.val"):
-        finetune.mix(composed("init_from=x"), SegmentationDataModule())
 
 
 def test_a_mistake_in_the_base_data_is_said_to_be_there() -> None:

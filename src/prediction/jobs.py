@@ -33,7 +33,7 @@ def find_sources(
     the other's result.
 
     Raises:
-        UserError: Nothing there.
+        UserError: Nothing there, or two files of one name whose results would be one.
     """
     words = [wanted] if isinstance(wanted, str | Path) else list(wanted)
     found: dict[Path, Path] = {}
@@ -43,11 +43,23 @@ def find_sources(
             raise UserError(f"input {word}: no picture or video there")
         for path in files:
             found.setdefault(path, path.relative_to(root))
+    _refuse_one_name(found)
     stems = Counter(name.with_suffix("") for name in found.values())
     return [
         Source(path, name if stems[name.with_suffix("")] > 1 else name.with_suffix(""))
         for path, name in found.items()
     ]
+
+
+def _refuse_one_name(found: dict[Path, Path]) -> None:
+    """Refuse `a/1.jpg` beside `b/1.jpg` where `a` and `b` are both given."""
+    first: dict[Path, Path] = {}
+    for path, name in found.items():
+        if (other := first.setdefault(name, path)) is not path:
+            raise UserError(
+                f"input: {other} and {path} would have the same result; give the folder above "
+                "both, or each a destination= of its own"
+            )
 
 
 def _expand(wanted: Path, recursive: bool) -> tuple[Path, list[Path]]:

@@ -33,7 +33,7 @@ def main(words: Sequence[str]) -> int:
 
 def _write(cfg: DictConfig) -> int:
     groups = _groups(cfg)
-    table = build(groups, published.load(), cfg.metrics, cfg.digits)
+    table = build(groups, published.load(), _metrics(cfg, groups), cfg.digits)
     folder = Path(cfg.output) / (cfg.experiment or "")
     write(table, groups, folder, cfg.experiment or "finecut", cfg.digits)
     print(markdown(table, cfg.digits))
@@ -78,6 +78,28 @@ def _printed_names(groups: Sequence[Group]) -> list[str]:
     return list(dict.fromkeys(group.printed_as for group in groups))
 
 
+def _metrics(cfg: DictConfig, groups: Sequence[Group]) -> list[str] | None:
+    """The columns asked for; None for all. What no run was measured by is a UserError."""
+    wanted = _several(cfg, "metrics") if cfg.metrics else None
+    known = list(dict.fromkeys(name for one in groups for name in one.metrics()))
+    if unknown := [name for name in wanted or () if name not in known]:
+        raise UserError(f"metrics: no run has {', '.join(unknown)}; they have {', '.join(known)}")
+    return wanted
+
+
+def _several(cfg: DictConfig, key: str) -> list[str]:
+    """The words under a key that takes one or a list."""
+    given = cfg[key]
+    words = [given] if isinstance(given, str) else given
+    if not isinstance(words, Sequence) or not all(isinstance(word, str) for word in words):
+        raise UserError(f"{key}={given}: give a name, or several as {key}=[one,two]")
+    return list(words)
+
+
 def _groups(cfg: DictConfig) -> list[Group]:
-    roots = [cfg.runs] if isinstance(cfg.runs, str) else list(cfg.runs)
+    if not isinstance(cfg.digits, int) or cfg.digits < 0:
+        raise UserError(f"digits={cfg.digits}: give a whole number, 3 or 4 as papers do")
+    if not isinstance(cfg.means, DictConfig):
+        raise UserError(f"means={cfg.means}: give names with lists of sets, as conf/tables.yaml")
+    roots = _several(cfg, "runs")
     return group(collect(roots, cfg.experiment, OmegaConf.to_container(cfg.means)))  # type: ignore[arg-type]

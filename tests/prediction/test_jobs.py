@@ -49,3 +49,11 @@ def test_files_that_differ_in_their_suffix_keep_it(tmp_path: Path) -> None:
 def test_nothing_there(tmp_path: Path, wanted: str) -> None:
     with pytest.raises(UserError, match="input"):
         find_sources(tmp_path / wanted)
+
+
+def test_one_name_in_two_folders_is_refused(tmp_path: Path) -> None:
+    for folder in ("a", "b"):
+        save_picture(tmp_path / folder / "1.jpg", 9, 12)
+    with pytest.raises(UserError, match=r"a/1\.jpg and .*b/1\.jpg would have the same result"):
+        find_sources([tmp_path / "a", tmp_path / "b"])
+    assert len(find_sources([tmp_path, tmp_path / "a" / "1.jpg"])) == 2

@@ -85,6 +85,27 @@ def test_a_command_line(tmp_path: Path) -> None:
     assert pages[0] == pages[1]
 
 
+def test_one_column_can_be_asked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_run(tmp_path / "logs" / "a", {"SOD": {"mae": 0.1, "max_f": 0.9}}, name="a")
+    assert main(["metrics=mae"]) == 0
+    head = (tmp_path / "tables" / "table.md").read_text().splitlines()[0]
+    assert "mae" in head
+    assert "max_f" not in head
+    for words, message in (
+        (["metrics=mse"], "no run has mse; they have mae, max_f"),
+        (["metrics=7"], "metrics=7: give a name, or several"),
+        (["digits=x"], "digits=x: give a whole number"),
+        (["means=7"], "means=7: give names"),
+        (["runs=null"], "runs=None: give a name"),
+    ):
+        capsys.readouterr()
+        assert main(words) == 1
+        assert message in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
