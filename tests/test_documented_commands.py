@@ -50,7 +50,7 @@ ELSEWHERE = {
     "make format": "changes files",
     "make bench": "ten minutes, by hand",
     "make docs": "installs its tools, by hand",
-    "python -m tests.faults": "fifteen minutes, by hand; faults/ does a part",
+    "python -m tests.faults": "eight minutes, by hand; faults/ does a part",
 }
 FOREIGN = ("git", "pip", "curl", "wandb", "source")  # not ours
 STARTERS = ("srun", "torchrun")

@@ -34,8 +34,10 @@ class Folder:
 
     @property
     def places(self) -> list[str]:
-        """Where the images are looked for."""
-        return [self.images] if isinstance(self.images, str) else list(self.images)
+        """Where images and masks are looked for first."""
+        return [
+            where if isinstance(where, str) else where[0] for where in (self.images, self.masks)
+        ]
 
 
 @dataclass(frozen=True)
@@ -58,7 +60,7 @@ class Table:
 
     @property
     def places(self) -> list[str]:
-        """Where the table is looked for."""
+        """Where the table is looked for first."""
         return [self.csv]
 
 
@@ -101,8 +103,8 @@ def require_root(root: str | None, sources: Iterable[Source] | None = None) -> N
     """
     if root is not None:
         return
-    places = ["the data"] if sources is None else [source.places[0] for source in sources]
-    for place in places:
+    found = (place for source in sources or () for place in source.places)
+    for place in ["the data"] if sources is None else found:
         if not Path(place).expanduser().is_absolute():
             raise UserError(
                 f"data.root is not set, so {place} starts nowhere; say where your data sets are:"

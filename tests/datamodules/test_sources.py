@@ -35,7 +35,7 @@ def test_what_hydra_composed_is_read_like_plain_values() -> None:
     node = OmegaConf.create({"X": {"images": ["a", "b"], "masks": "c", "exclude": ["bad"]}})
     (source,) = parse_sources(node, "test").values()
     assert isinstance(source, Folder)
-    assert source.places == ["a", "b"]
+    assert source.places == ["a", "c"]
     assert list(source.exclude) == ["bad"]
 
 
@@ -53,14 +53,16 @@ def test_mistakes_are_told_with_their_key(given: Any, words: str) -> None:
         parse_sources(given, "test")
 
 
-def test_places_are_where_images_are_looked_for() -> None:
-    assert Folder("a", "b").places == ["a"]
-    assert Folder(["a", "c"], "b").places == ["a", "c"]
+def test_places_are_where_files_are_looked_for_first() -> None:
+    assert Folder("a", "b").places == ["a", "b"]
+    assert Folder(["a", "c"], ["b", "d"]).places == ["a", "b"]
     assert Table("a.csv").places == ["a.csv"]
 
 
 def test_root_is_needed_for_relative_paths_only(tmp_path: Path) -> None:
-    require_root(None, [Folder(str(tmp_path), "masks"), Table(str(tmp_path / "a.csv"))])
+    require_root(None, [Folder(str(tmp_path), "~/masks"), Table(str(tmp_path / "a.csv"))])
+    with pytest.raises(UserError, match="so masks starts nowhere"):
+        require_root(None, [Folder(str(tmp_path), "masks")])
     with pytest.raises(UserError, match=r"data\.root is not set.*FINECUT_DATA"):
         require_root(None, [Folder("images", "masks")])
 

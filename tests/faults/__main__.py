@@ -1,7 +1,7 @@
 """The fault drill: `python -m tests.faults [--only WORD] [--kills N] [--seed N]`.
 
 Kills, fills disks, damages files, and looks whether anything is lost or silently wrong. It takes
-a quarter of an hour on two idle cores; the exit code is 1 where something failed.
+about eight minutes on two cores; the exit code is 1 where something failed.
 """
 
 import argparse
