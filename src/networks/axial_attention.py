@@ -58,7 +58,8 @@ class AxialAttention(nn.Module):
         )
         with without_autocast(x):
             attended = F.scaled_dot_product_attention(query, key, value, scale=1.0)
-        return self.gamma * attended.transpose(2, 3).reshape(x.shape) + x
+        attended = attended.transpose(2, 3).reshape(x.shape)
+        return torch.addcmul(x.to(attended), self.gamma.to(attended), attended)
 
 
 class AxialBranch(nn.Module):

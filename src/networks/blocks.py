@@ -1,4 +1,4 @@
-"""What DEXTR's and IOG's heads are made of."""
+"""What several networks are made of."""
 
 from collections.abc import Sequence
 
@@ -14,7 +14,21 @@ def conv_norm(
     return conv, nn.BatchNorm2d(out_channels)
 
 
+def resize(x: Tensor, like: Tensor | Sequence[int]) -> Tensor:
+    """Bilinear, half-pixel centres, to the height and width of `like`.
+
+    Where sizes agree there is nothing to do, and nothing is done: it would cost a pass over memory.
+    """
+    size = _size(like)
+    if tuple(x.shape[2:]) == size:
+        return x
+    return F.interpolate(x, size, mode="bilinear", align_corners=False)
+
+
 def resize_corners(x: Tensor, like: Tensor | Sequence[int]) -> Tensor:
     """Bilinear, corner pixels kept in place, to the height and width of `like`."""
-    size = like.shape[2:] if isinstance(like, Tensor) else list(like)
-    return F.interpolate(x, size, mode="bilinear", align_corners=True)
+    return F.interpolate(x, _size(like), mode="bilinear", align_corners=True)
+
+
+def _size(like: Tensor | Sequence[int]) -> tuple[int, ...]:
+    return tuple(like.shape[2:] if isinstance(like, Tensor) else like)

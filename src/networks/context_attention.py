@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .axial_attention import ConvBN
+from .blocks import resize
 from .precision import at_least_fp32, without_autocast
 
 
@@ -15,7 +16,7 @@ class ConvBNReLU(ConvBN):
     """`ConvBN` with a ReLU behind it."""
 
     def forward(self, x: Tensor) -> Tensor:
-        return F.relu(super().forward(x))
+        return F.relu(super().forward(x), inplace=True)
 
 
 class ScaleInvariantAttention(nn.Module):
@@ -72,10 +73,7 @@ class ScaleInvariantAttention(nn.Module):
         it; the weights were trained so. Sums over 147,456 pixels overflow fp16, hence fp32.
         """
         with without_autocast(x):
-            features, regions = (
-                F.interpolate(at_least_fp32(m), self.size, mode="bilinear", align_corners=False)
-                for m in (x, regions)
-            )
+            features, regions = (resize(at_least_fp32(m), self.size) for m in (x, regions))
             pixels = self.size[0] * self.size[1]
             rows = features.reshape(x.shape[0], pixels, -1)
             sums = regions.reshape(x.shape[0], -1, pixels) @ rows
@@ -101,10 +99,7 @@ def _two(in_channels: int, channels: int, size: int) -> nn.Sequential:
 
 
 def _probability(logits: Tensor, like: Tensor) -> Tensor:
-    logits = at_least_fp32(logits)
-    if logits.shape[2:] != like.shape[2:]:
-        logits = F.interpolate(logits, like.shape[2:], mode="bilinear", align_corners=False)
-    return logits.sigmoid()
+    return resize(at_least_fp32(logits), like).sigmoid()
 
 
 def _sides(excess: Tensor) -> list[Tensor]:

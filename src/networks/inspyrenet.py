@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from .axial_attention import AxialDecoder, AxialEncoder
 from .backbone import build_backbone
+from .blocks import resize
 from .context_attention import ScaleInvariantAttention
 from .output import Output
 from .precision import at_least_fp32
@@ -88,10 +89,10 @@ class InSPyReNet(nn.Module):
             raise ValueError(f"{len(image)} images but {len(image_lr)} small copies of them")
         coarse = _output(self._levels(image_lr), image_lr).masks[0]
         fine = self._levels(image)
-        mask = _resize(coarse, fine.masks[3].shape[2:])
+        mask = resize(coarse, fine.masks[3])
         masks, laplacians = [mask], list[Tensor]()
         for ellipse, laplacian in zip(reversed(_ELLIPSES), reversed(fine.laplacians), strict=True):
-            near_edges = _resize(transition_map(mask, ellipse), laplacian.shape[2:])
+            near_edges = resize(transition_map(mask, ellipse), laplacian)
             laplacians.insert(0, near_edges * laplacian)
             mask = self.pyramid.reconstruct(mask, laplacians[0])
             masks.insert(0, mask)
@@ -111,12 +112,12 @@ class InSPyReNet(nn.Module):
         )
         features, d3 = self._run(self.decoder, coarser)
         d3 = at_least_fp32(d3)  # as the pyramid's other maps
-        features = _resize(features, (height // 4, width // 4))
-        joined = torch.cat([_resize(x2, features.shape[2:]), features], dim=1)
+        features = resize(features, (height // 4, width // 4))
+        joined = torch.cat([resize(x2, features), features], dim=1)
         features, p2, d2 = self._refine(2, joined, d3, None)
-        features, x1 = (_resize(x, (height // 2, width // 2)) for x in (features, x1))
+        features, x1 = (resize(x, (height // 2, width // 2)) for x in (features, x1))
         features, p1, d1 = self._refine(1, torch.cat([x1, features], dim=1), d2, p2)
-        features = _resize(features, (height, width))
+        features = resize(features, (height, width))
         _, p0, d0 = self._refine(0, features, d1, p1)
         return Levels([d0, d1, d2, d3], [p0, p1, p2])
 
@@ -210,9 +211,3 @@ def _output(levels: Levels, image: Tensor) -> Output:
         for maps in levels
     )
     return Output(masks, {f"p{i}": laplacian for i, laplacian in enumerate(laplacians)})
-
-
-def _resize(x: Tensor, size: Sequence[int]) -> Tensor:
-    if x.shape[2:] == torch.Size(size):
-        return x
-    return F.interpolate(x, tuple(size), mode="bilinear", align_corners=False)

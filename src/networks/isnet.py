@@ -2,8 +2,9 @@
 
 from torch import Tensor, nn
 
+from .blocks import resize
 from .output import Output
-from .rsu import RSUNetwork, conv_bn_relu, official_block_name, resize_like, rsu
+from .rsu import RSUNetwork, conv_bn_relu, official_block_name, rsu
 
 
 class ISNet(RSUNetwork):
@@ -101,7 +102,7 @@ def side_heads(channels: list[int]) -> nn.ModuleList:
 
 def side_outputs(heads: nn.ModuleList, maps: list[Tensor], like: Tensor) -> list[Tensor]:
     """A logit map of the size of `like` from each stage, finest first."""
-    return [resize_like(head(x), like) for head, x in zip(heads, maps, strict=True)]
+    return [resize(head(x), like) for head, x in zip(heads, maps, strict=True)]
 
 
 def named_stages(maps: list[Tensor]) -> dict[str, Tensor]:

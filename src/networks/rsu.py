@@ -4,6 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from .blocks import resize
 from .recompute import recomputed
 
 
@@ -21,13 +22,6 @@ def conv_bn_relu(
 def pool(x: Tensor) -> Tensor:
     """Halve the size, rounding up, so that odd maps lose no border."""
     return F.max_pool2d(x, 2, stride=2, ceil_mode=True)
-
-
-def resize_like(x: Tensor, like: Tensor) -> Tensor:
-    """Bilinear to the size of `like`; nothing to do, nothing done, where sizes agree."""
-    if x.shape[2:] == like.shape[2:]:
-        return x
-    return F.interpolate(x, like.shape[2:], mode="bilinear", align_corners=False)
 
 
 class RSU(nn.Module):
@@ -60,7 +54,7 @@ class RSU(nn.Module):
         x = self.bottom(x)
         for unit in self.up:
             skip = skips.pop()
-            x = unit(torch.cat([resize_like(x, skip), skip], dim=1))
+            x = unit(torch.cat([resize(x, skip), skip], dim=1))
         return x + residual
 
 
@@ -131,7 +125,7 @@ class RSUNetwork(nn.Module):
         """
         decoded = encoded[-1:]
         for stage, skip in zip(reversed(stages), reversed(encoded[:-1]), strict=True):
-            joined = torch.cat([resize_like(decoded[0], skip), skip], dim=1)
+            joined = torch.cat([resize(decoded[0], skip), skip], dim=1)
             decoded.insert(0, self._run(stage, joined))
         return decoded
 
