@@ -14,12 +14,14 @@ from pathlib import Path
 from typing import Any
 
 import lightning
+import numpy as np
 import pytest
 import torch
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig, OmegaConf
+from PIL import Image
 from torch import nn
 
 from src.command_line import as_overrides
@@ -32,7 +34,7 @@ from src.runs.execute import build_module
 from .conftest import Door
 from .datamodules.miniatures import write_set
 from .datamodules.test_pascal_sbd import write_pascal
-from .documented import Command, commands, first
+from .documented import PAGES, Command, blocks, commands, first
 from .running import ROOT
 from .tables.run_folders import write_run
 from .test_objects import write_objects
@@ -104,7 +106,8 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
 
 @pytest.fixture
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A home folder that is also the one to work in, with photos and weights."""
+    """A home folder that is also the one to work in, with photos."""
+    monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("FINECUT_DATA", str(tmp_path / "sets"))
     write_set(tmp_path / "photos", tmp_path / "cutouts", 8)
@@ -136,6 +139,26 @@ def test_a_documented_command_works(
         assert list(home.glob("logs/**/checkpoints/*.ckpt"))
 
 
+@pytest.mark.parametrize("page", ["interactive", "metrics", "predict"])
+def test_the_python_of_a_page_works(page: str, home: Path, weights: Callable[[str], Path]) -> None:
+    """docs/extend.md, the only other page with Python, is carried out by test_extend.py."""
+    (home / "u2net.pth").symlink_to(weights("u2net.pth"))
+    write_checkpoint(home / "logs/<run>/checkpoints/best.ckpt", "dextr")
+    mask = np.zeros((320, 120), np.uint8)
+    mask[40:301, 31:93] = 255
+    for name in ("photo.jpg", "street.jpg"):
+        Image.fromarray(np.repeat(mask[..., None], 3, axis=2)).save(home / name)
+    known: dict[str, Any] = {"prediction": mask, "truth": mask}
+    (text,) = blocks(ROOT / "docs" / f"{page}.md", "python")
+    exec(compile(text, f"docs/{page}.md", "exec"), known)
+    assert known.get("mask", mask).shape == (320, 120)
+
+
+def test_all_pages_with_python_are_tested() -> None:
+    with_python = {page.stem for page in PAGES if blocks(page, "python")}
+    assert with_python == {"interactive", "metrics", "predict", "extend"}
+
+
 def plain(words: list[str]) -> list[str]:
     """The words behind `python`, of one process and one job."""
     if words[0] == "make":
@@ -162,9 +185,8 @@ def lay_out_files(words: list[str], home: Path, weights: Callable[[str], Path]) 
         if value.endswith(".pth"):
             (home / value).symlink_to(weights(value))
         if "/run/" in value:
-            write_checkpoint(
-                home / value, guided=words[0] == "annotate.py" or "data=objects" in words
-            )
+            guided = words[0] == "annotate.py" or "data=objects" in words
+            write_checkpoint(home / value, "iog" if guided else "u2netp")
     if words[0] == "annotate.py":
         write_boxes(home)
 
@@ -178,10 +200,10 @@ def finding(network: nn.Module) -> nn.Module:
     return network
 
 
-def write_checkpoint(path: Path, guided: bool) -> None:
-    """What a run leaves: U²-Net-p, or IOG on a small backbone."""
-    model = ["model=iog", *SMALL["iog"], "model.network.pretrained=false"]
-    cfg = composed("train", ["debug=miniature", *(model if guided else ["model=u2netp"])])
+def write_checkpoint(path: Path, model: str) -> None:
+    """What a run leaves, of a click-guided model on a small backbone."""
+    small = [f"model={model}", *SMALL.get(model, []), "debug=miniature"]
+    cfg = composed("train", [*small, "model.network.pretrained=false"] if model in SMALL else small)
     module = build_module(cfg)
     finding(module.network)
     checkpoint: dict[str, Any] = {
