@@ -180,6 +180,29 @@ def test_a_dropped_picture_is_cut_out_compared_and_saved(browser: Browser) -> No
         assert iou(cut[..., 3] >= 128, LABELS > 0) > 0.8
 
 
+def test_the_magnifier_shows_the_pixels_of_the_result(browser: Browser) -> None:
+    with opened(browser, finder()) as page:
+        drop(page, encoded(IMAGE), "two reds.png")
+        compare, lens = page.locator("#compare"), page.locator("#lens")
+        expect(compare).to_have_attribute("data-shown", "rgba")
+        page.get_by_text("White", exact=True).click()
+        page.keyboard.press("m")
+        expect(lens).to_have_attribute("data-ready", "true")
+        bounds = compare.bounding_box()
+        assert bounds is not None
+        zoom = bounds["width"] / IMAGE.shape[1]
+        edge = (bounds["x"] + 60 * zoom, bounds["y"] + 35 * zoom)  # the right edge of the left red
+        page.mouse.move(*edge)
+        expect(lens).to_be_visible()
+        red, white = colour_at(lens, 0.3, 0.5), colour_at(lens, 0.85, 0.5)
+        assert red[0] - red[2] > 120
+        assert white.min() > 240
+        page.get_by_role("button", name="Magnifier").click()
+        expect(lens).to_be_hidden()
+        page.mouse.move(*edge)
+        expect(lens).to_be_hidden()
+
+
 def test_a_bad_file_gets_a_message_and_the_picture_stays(browser: Browser) -> None:
     with opened(browser, finder()) as page:
         drop(page, encoded(IMAGE), "good.png")

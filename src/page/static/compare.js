@@ -1,6 +1,7 @@
 // Models without clicks: the picture and its result under a slider.
 
 import { get } from "./api.js";
+import * as lens from "./lens.js";
 import { all, busily, find, save, show, stem } from "./shell.js";
 
 const NAMES = { rgba: "cut-out", mask: "mask", overlay: "overlay" };
@@ -17,12 +18,14 @@ export function start() {
   for (const button of all("[data-download]")) {
     button.addEventListener("click", () => download(button.dataset.download));
   }
+  lens.start(() => result(chosen("output"), "Fetching every pixel …"));
   placeBackdrop();
 }
 
 export async function open(opened, preview) {
   picture = opened;
   results = new Map();
+  lens.open(opened);
   find("#compare").classList.add("waiting");
   find("#dimensions").textContent = `${opened.width} × ${opened.height} pixels, as in your file`;
   find("#compare").style.setProperty("--ratio", opened.width / opened.height);
