@@ -82,11 +82,14 @@ class ShapeObjects:
         picture_seed: int = 0,
     ) -> None:
         if split not in SPLITS:
-            raise UserError(f"data=shape_objects has no split {split!r}; it has {SPLITS}")
-        if min(pictures, objects) < 1 or size < LEAST_SIDE * objects:
             raise UserError(
-                f"data=shape_objects: {pictures} pictures of {objects} objects at size {size}; "
-                f"give at least one of each, and {LEAST_SIDE} pixels an object"
+                f"data=shape_objects has no split {split!r}; it has {', '.join(SPLITS)}"
+            )
+        if min(pictures, objects) < 1 or size < LEAST_SIDE * objects or picture_seed < 0:
+            raise UserError(
+                f"data=shape_objects: {pictures} pictures of {objects} objects at size {size} from "
+                f"seed {picture_seed}; give at least one of each, {LEAST_SIDE} pixels an object "
+                "and a seed of 0 or more"
             )
         self.split, self.pictures, self.objects = split, pictures, objects
         self.size, self.picture_seed = size, picture_seed

@@ -32,7 +32,8 @@ def test_an_item_is_the_same_at_every_call_and_in_no_other_split() -> None:
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"split": "tset"}, {"pictures": 0}, {"size": 64}, {"objects": 9}]
+    "wrong",
+    [{"split": "tset"}, {"pictures": 0}, {"size": 64}, {"objects": 9}, {"picture_seed": -1}],
 )
 def test_what_cannot_be_drawn_is_refused(wrong: dict[str, object]) -> None:
     arguments = {"split": "train", "pictures": 1, "size": 96} | wrong
