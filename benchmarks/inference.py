@@ -25,11 +25,9 @@ from PIL import Image
 from skimage import io
 from torch import nn
 
-from src.export.graph import BareNetwork
-from src.export.onnx import write_onnx
 from src.geometry import Geometry
 from src.prediction import Segmenter
-from src.prediction.onnx_network import OnnxNetwork
+from src.prediction.onnx_network import OnnxNetwork, write_network
 from src.prediction.recipe import named
 
 from .data import write_files
@@ -105,9 +103,7 @@ def recipe_copy(network: nn.Module, recipe: Any) -> nn.Module:
 def exported(
     network: nn.Module, geometry: Geometry, path: Path, threads: int
 ) -> onnxruntime.InferenceSession:
-    example = torch.rand(1, 3, *geometry.size)
-    bare = BareNetwork(network).eval().requires_grad_(False)
-    write_onnx(bare, example, path, {}, {"image": {}}, output="logits")
+    write_network(network, geometry.size, path)
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])

@@ -6,7 +6,6 @@ import logging
 import os
 import random
 import runpy
-import signal
 import sys
 import warnings
 from collections.abc import Callable, Iterator, Sequence
@@ -16,9 +15,10 @@ import numpy as np
 import pytest
 import torch
 
-from src.runs import execute, preemption
+from src.runs import execute
 
 from .running import ROOT
+from .signals import signals_given_back
 
 
 class _Replaced(SystemExit):
@@ -69,16 +69,13 @@ def _own_state() -> Iterator[None]:
     root = logging.getLogger()
     handlers, level = root.handlers[:], root.level
     root.handlers.clear()
-    answers = {number: signal.getsignal(number) for number in preemption.SIGNALS}
     environment, generators = dict(os.environ), (random.getstate(), np.random.get_state())
-    with torch.random.fork_rng(devices=[]), warnings.catch_warnings():
+    with signals_given_back(), torch.random.fork_rng(devices=[]), warnings.catch_warnings():
         warnings.filterwarnings("ignore", ".*found in sys.modules after import", RuntimeWarning)
         try:
             yield
         finally:
             root.handlers[:], root.level = handlers, level
-            for number, answer in answers.items():
-                signal.signal(number, answer)
             random.setstate(generators[0])
             np.random.set_state(generators[1])
             os.environ.clear()

@@ -3,6 +3,7 @@
 The one place that knows timm's layouts (NCHW or NHWC, four stages or five, a stem or none).
 """
 
+from abc import ABC, abstractmethod
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, NoReturn, cast
@@ -27,7 +28,7 @@ _ALIASES = {
 }
 
 
-class Backbone(nn.Module):
+class Backbone(nn.Module, ABC):
     """Turns images `(B, 3, H, W)` into five NCHW maps.
 
     channels: Of each map.
@@ -39,8 +40,9 @@ class Backbone(nn.Module):
     reductions: tuple[int, ...] = REDUCTIONS
     checkpointing: bool = False
 
+    @abstractmethod
     def forward(self, image: Tensor) -> list[Tensor]:
-        raise NotImplementedError
+        """The five maps, the finest first."""
 
     def set_grad_checkpointing(self, enable: bool = True) -> None:
         """Recompute the blocks' activations in the backward pass instead of keeping them."""

@@ -4,6 +4,7 @@ import logging
 from pathlib import Path
 
 import torch
+from filelock import FileLock
 from torch import Tensor, nn
 
 from src.networks.output import Output
@@ -44,18 +45,27 @@ def in_onnx_runtime(network: nn.Module, size: tuple[int, int], weights: Path) ->
     height, width = size
     path = cache_folder() / "onnx" / f"{file_hash(weights)[:16]}-{height}x{width}.onnx"
     if not path.is_file():
-        _write(network, size, path)
+        _write_once(network, size, path)
     return OnnxNetwork(path)
 
 
-def _write(network: nn.Module, size: tuple[int, int], path: Path) -> None:
+def _write_once(network: nn.Module, size: tuple[int, int], path: Path) -> None:
+    """Write it whole; of processes that start together one does, the others wait for it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(f"{path.parent}.lock"):
+        if path.is_file():
+            return
+        log.info("writing %s, once", path)
+        with written_whole(path) as unfinished:
+            write_network(network, size, unfinished)
+
+
+def write_network(network: nn.Module, size: tuple[int, int], path: Path) -> None:
+    """Write the file that `OnnxNetwork` reads."""
     from src.export.formats import dynamic_shapes
     from src.export.graph import BareNetwork
     from src.export.onnx import write_onnx
 
-    log.info("writing %s, once", path)
-    path.parent.mkdir(parents=True, exist_ok=True)
     bare = BareNetwork(network).eval().requires_grad_(False)
     shapes = dynamic_shapes(bare=True, dynamic=False)
-    with written_whole(path) as unfinished:
-        write_onnx(bare, torch.rand(1, 3, *size), unfinished, {}, shapes, output="logits")
+    write_onnx(bare, torch.rand(1, 3, *size), path, {}, shapes, output="logits")

@@ -11,16 +11,13 @@ import torch
 from src.callbacks.preemption import StopBetweenSteps
 from src.runs import preemption
 from src.runs.preemption import Preempted
+from tests.signals import signals_given_back
 
 
 @pytest.fixture(autouse=True)
 def as_before() -> Iterator[None]:
-    """Each test starts without a signal and leaves pytest's handlers as they were."""
-    before = {number: signal.getsignal(number) for number in preemption.SIGNALS}
-    yield
-    for number, handler in before.items():
-        signal.signal(number, handler)
-    preemption._Notice.received, preemption._Notice.deferred = 0, False
+    with signals_given_back():
+        yield
 
 
 def trainer(step: int = 0, world_size: int = 1) -> Any:

@@ -9,7 +9,7 @@ import torch
 from torch.utils.data import Dataset
 
 from src.datamodules.base import SegmentationDataModule
-from src.datamodules.batch import Draw
+from src.datamodules.batch import Draw, planes
 from src.errors import UserError
 from src.geometry import Geometry
 
@@ -87,7 +87,7 @@ class ShapesDataset(Dataset[dict[str, Any]]):
         batch = {
             "index": item,
             "name": f"{self.split}_{item:05d}_{picture.kind}",
-            "image": torch.from_numpy(np.ascontiguousarray(sample["image"].transpose(2, 0, 1))),
+            "image": planes(sample["image"]),
             "mask": torch.from_numpy(np.ascontiguousarray(sample["mask"])[None]),
         }
         if self.evaluation:
