@@ -5,7 +5,7 @@ import sys
 import hydra
 from omegaconf import DictConfig
 
-from src.command_line import as_overrides
+from src import cli
 
 
 @hydra.main(version_base=None, config_path="conf", config_name="annotate")
@@ -16,5 +16,4 @@ def main(cfg: DictConfig) -> None:
 
 
 if __name__ == "__main__":
-    sys.argv[1:] = as_overrides(sys.argv[1:])
-    main()
+    cli.run(main)

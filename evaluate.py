@@ -5,8 +5,10 @@ import sys
 import hydra
 from omegaconf import DictConfig
 
-from src.command_line import as_overrides
+from src import cli
 from src.runs import door
+from src.settings.commands import EvaluateCheckpointSettings, EvaluateSettings
+from src.settings.parse import parse_part
 
 door.register()
 
@@ -14,26 +16,27 @@ door.register()
 @hydra.main(version_base=None, config_path="conf", config_name="evaluate")
 def main(cfg: DictConfig) -> None:
     if cfg.maps is None:
+        parse_part(EvaluateCheckpointSettings, cfg)
         door.start_evaluation(cfg)
         return
+    settings = parse_part(EvaluateSettings, cfg)
     # Neither torch nor Lightning is imported on this path.
     from src.evaluation.maps import evaluate_maps
 
     sys.exit(
         evaluate_maps(
-            maps=cfg.maps,
-            truth=cfg.truth,
-            output=cfg.output,
-            metrics=list(cfg.metrics.test),
-            allow_missing=cfg.allow_missing,
-            resize=cfg.resize,
-            compare=cfg.compare,
-            workers=cfg.workers,
-            worst=cfg.worst,
+            maps=settings.maps,
+            truth=settings.truth,
+            output=settings.output,
+            metrics=settings.metrics.test,
+            allow_missing=settings.allow_missing,
+            resize=settings.resize,
+            compare=settings.compare,
+            workers=settings.workers,
+            worst=settings.worst,
         )
     )
 
 
 if __name__ == "__main__":
-    sys.argv[1:] = as_overrides(sys.argv[1:])
-    main()
+    cli.run(main)

@@ -1,11 +1,9 @@
 """Trains and tests a model: `python train.py model=isnet data=dis5k trainer.devices=4`."""
 
-import sys
-
 import hydra
 from omegaconf import DictConfig
 
-from src.command_line import as_overrides
+from src import cli
 from src.runs import door
 
 door.register()
@@ -17,5 +15,4 @@ def main(cfg: DictConfig) -> float | None:
 
 
 if __name__ == "__main__":
-    sys.argv[1:] = as_overrides(sys.argv[1:])
-    main()
+    cli.run(main)

@@ -13,11 +13,13 @@ from typing import Any
 
 import cv2
 import hydra
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
-from src.command_line import as_overrides
+from src import cli
 from src.errors import UserError
 from src.progress import tracked
+from src.settings.commands import CheckSettings
+from src.settings.parse import parse_part, plain
 
 from .check_objects import check_objects
 from .contact_sheet import contact_sheet
@@ -163,16 +165,16 @@ def show(report: dict[str, Any], output: Path) -> None:
 
 @hydra.main(version_base=None, config_path="../../conf", config_name="check")
 def main(cfg: DictConfig) -> None:
-    data = OmegaConf.to_container(cfg.data, resolve=True)
-    assert isinstance(data, dict)
+    settings = parse_part(CheckSettings, cfg)
+    data = plain(cfg.data)
     try:
         if "train" not in data:
             raise UserError(f"{data.get('_target_')} does not read image and mask files")
-        output = Path(cfg.output)
+        output = Path(settings.output)
         if str(data["_target_"]).endswith("InstanceDataModule"):
             report = check_objects_of(cfg, output)
         else:
-            report = check({str(key): value for key, value in data.items()}, output, cfg.workers)
+            report = check(data, output, settings.workers)
     except UserError as error:
         sys.exit(f"error: {error}")
     show(report, output)
@@ -180,5 +182,4 @@ def main(cfg: DictConfig) -> None:
 
 
 if __name__ == "__main__":
-    sys.argv[1:] = as_overrides(sys.argv[1:])
-    main()
+    cli.run(main)

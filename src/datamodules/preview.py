@@ -14,8 +14,10 @@ import hydra
 import numpy as np
 from omegaconf import DictConfig
 
-from src.command_line import as_overrides
+from src import cli
 from src.errors import UserError
+from src.settings.commands import PreviewSettings
+from src.settings.parse import parse_part
 
 from .contact_sheet import arrange, framed, with_outline
 
@@ -110,9 +112,10 @@ def _captioned(tile: np.ndarray, name: str) -> np.ndarray:
 def main(cfg: DictConfig) -> None:
     from src.build import build
 
-    output = Path(cfg.output)
+    settings = parse_part(PreviewSettings, cfg)
+    output = Path(settings.output)
     try:
-        sheet = preview(build(cfg.data), cfg.count, cfg.epoch, cfg.tile)
+        sheet = preview(build(cfg.data), settings.count, settings.epoch, settings.tile)
     except UserError as error:
         sys.exit(f"error: {error}")
     output.parent.mkdir(parents=True, exist_ok=True)
@@ -122,5 +125,4 @@ def main(cfg: DictConfig) -> None:
 
 
 if __name__ == "__main__":
-    sys.argv[1:] = as_overrides(sys.argv[1:])
-    main()
+    cli.run(main)

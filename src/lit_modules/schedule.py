@@ -1,7 +1,8 @@
 """Learning rate schedules that torch does not have."""
 
-from typing import Any
+from typing import Annotated, Any
 
+from annotated_types import Ge, Gt
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
@@ -25,9 +26,9 @@ class PolyLR(LRScheduler):
         self,
         optimizer: Optimizer,
         max_iteration: int,
-        gamma: float = 0.9,
-        minimum_lr: float = 1e-7,
-        warmup_iteration: int = 12_000,
+        gamma: Annotated[float, Gt(0)] = 0.9,
+        minimum_lr: Annotated[float, Ge(0)] = 1e-7,
+        warmup_iteration: Annotated[int, Ge(0)] = 12_000,
         last_epoch: int = -1,
         warmup_share: float | None = None,
     ) -> None:

@@ -15,6 +15,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
 from src.errors import UserError
+from src.settings.training import parse_training
 
 from . import freeze, preemption
 from .sweep import run_job
@@ -67,31 +68,22 @@ def run_folder(resume: str | None, parent: str) -> str:
     return f"{parent}/{time.strftime('%Y-%m-%d_%H-%M-%S')}-{os.getpid()}"
 
 
-def start(cfg: DictConfig) -> float | None:
-    """Freeze the config and carry the run out; in a sweep, return what it is judged by."""
-    try:
-        return _start(cfg)
-    except UserError as error:
-        sys.exit(f"error: {error}")
-
-
 def start_evaluation(cfg: DictConfig) -> None:
     """Score a checkpoint as a run that only tests."""
     from .scoring import as_test_run  # reads the checkpoint, hence needs torch
 
-    try:
-        _start(as_test_run(cfg))
-    except UserError as error:
-        sys.exit(f"error: {error}")
+    start(as_test_run(cfg))
 
 
-def _start(cfg: DictConfig) -> float | None:
+def start(cfg: DictConfig) -> float | None:
+    """Freeze the config and carry the run out; in a sweep, return what it is judged by."""
     hydra = HydraConfig.get()
     overrides = [o for o in hydra.overrides.task if not o.startswith("resume=")]
     if hydra.mode == RunMode.MULTIRUN:
         _wait_politely()
         settings = [o for o in overrides if not o.startswith(_OF_THE_SWEEP)]
         return run_job(cfg, Path(hydra.sweep.dir).absolute(), settings)
+    cfg = parse_training(cfg)
     folder = Path(cfg.resume or hydra.runtime.output_dir).absolute()
     if cfg.resume is not None:
         _amend(folder, overrides)

@@ -18,9 +18,11 @@ from omegaconf import DictConfig, OmegaConf
 from src.build import build
 from src.callbacks.preemption import StopBetweenSteps
 from src.datamodules.prompts import to_dict
-from src.errors import UserError, told_when_full
+from src.errors import CommandError, UserError, told_when_full
 from src.networks import registry
 from src.networks.weights import load_official
+from src.settings.nodes import check_nodes
+from src.settings.training import parse_training
 
 from . import checkpoints, finetune, preemption, provenance
 from .checkpoint_io import WholeCheckpointIO
@@ -37,7 +39,7 @@ _WORKER_DIED = "DataLoader worker (pid"  # torch has no class for it
 
 def execute(folder: Path) -> None:
     """Fit and test as the folder's config says; continues from its newest checkpoint if any."""
-    cfg = thaw(folder)
+    cfg = check_nodes(parse_training(thaw(folder)))
     finetune.require_start(cfg)
     if cfg.init_from is not None:
         cfg.init_from = str(registry.resolve(cfg.init_from))
@@ -210,7 +212,10 @@ def main() -> None:
         preemption.requeue()
         raise
     except UserError as error:
-        sys.exit(f"error: {error}")
+        if not isinstance(error, CommandError):
+            sys.exit(f"error: {error}")
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)
     except torch.OutOfMemoryError:
         sys.exit(
             "error: the batch does not fit into the accelerator's memory. Halve model.batch_size "

@@ -12,6 +12,8 @@ from typing import Any
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, open_dict, read_write
 
+from src.errors import CommandError
+from src.settings.training import parse_launcher
 from src.whole_file import write_whole
 
 from .jobs import objective
@@ -35,6 +37,11 @@ class SweepSummary(Callback):
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
         self._started = time.time()
+        try:  # before anything is launched; of other errors Hydra makes a warning here
+            parse_launcher(config)
+        except CommandError as error:
+            print(f"error: {error}", file=sys.stderr)
+            sys.exit(2)
         folder = sweep_folder(config)
         with open_dict(config), read_write(config):
             config.hydra.sweep.dir = folder

@@ -29,7 +29,4 @@ def settings(config: Path, words: Sequence[str]) -> DictConfig:
             raise UserError(f"{str(error).splitlines()[0]}; the keys are {keys}") from error
         except YAMLError as error:
             raise UserError(f"{word}: {str(error).splitlines()[0]}") from error
-    for key in map(str, cfg):
-        if OmegaConf.is_missing(cfg, key):
-            raise UserError(f"{key} is not set: give {key}=…; --help lists the keys")
     return cfg

@@ -61,13 +61,6 @@ def test_mistakes_are_told_in_a_line(config: Path, word: str, message: str) -> N
     assert "\n" not in str(caught.value)
 
 
-def test_a_key_that_must_be_given(config: Path) -> None:
-    config.write_text("run: ???\ndigits: 3\n")
-    with pytest.raises(UserError, match="run is not set: give run=…"):
-        settings(config, ["digits=1"])
-    assert settings(config, ["run=x"]).run == "x"
-
-
 def test_the_file_is_left_as_it_is(config: Path) -> None:
     settings(config, ["digits=9"])
     assert OmegaConf.load(config).digits == 3
