@@ -123,7 +123,7 @@ JUNK = st.recursive(
 
 
 @pytest.mark.parametrize("command", [*SCHEMAS, *EXTRA])
-@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=30, deadline=None, suppress_health_check=list(HealthCheck))
 @given(data=st.data())
 def test_no_value_whatever_gets_past_as_something_else(command: str, data: st.DataObject) -> None:
     schema = {**SCHEMAS, **EXTRA}[command][0]
