@@ -68,6 +68,14 @@ def parse_part(schema: type[Schema], config: DictConfig) -> Schema:
     )
 
 
+def require_data(config: DictConfig) -> None:
+    """Refuse a command about a data set that names none."""
+    if OmegaConf.select(config, "data._target_") is None:
+        raise CommandError(
+            "data= is missing: a data set, data=dis5k or data=folder; --help lists them"
+        )
+
+
 def _unwrapped(value: Any) -> Any:
     return OmegaConf.to_container(value) if isinstance(value, ListConfig) else value
 

@@ -214,7 +214,7 @@ class LauncherSettings(OpenSettings):
 class TrainSettings(OpenSettings):
     """Training and test of a model on a data set."""
 
-    seed: Seed = setting("of everything that is drawn", daily=True)
+    seed: Seed = setting("of everything that is drawn")
     name: Name = setting("of the run; its folder is logs/<name>/<time>")
     validate_every: Whole | None = setting("steps; null: every epoch", ge=1, le=_MOST)
     fit: Flag = setting("train; false: only test")

@@ -211,6 +211,8 @@ def test_a_bad_value_for_training_names_its_key(training: DictConfig, bad: Any) 
         (["-m", "src.datamodules.check", "data=dis5k", "data.root=x", "workers=0"], "workers"),
         (["-m", "src.datamodules.preview", "data=shapes", "count=0"], "count"),
         (["-m", "src.reproduce", "experiment=demo", "at_once=0"], "at_once"),
+        (["-m", "src.datamodules.check"], "data"),
+        (["-m", "src.datamodules.preview", "model=isnet"], "data"),
         (["-m", "src.reproduce"], "experiment"),
     ],
 )
