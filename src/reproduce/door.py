@@ -13,7 +13,9 @@ from typing import Any, NamedTuple
 
 from omegaconf import DictConfig, OmegaConf
 
+from src.command_line import as_overrides
 from src.errors import UserError, told
+from src.literals import literals
 from src.runs.sweep import JOB
 from src.tables import door as tables
 from src.tables.settings import settings
@@ -60,10 +62,10 @@ def planned(cfg: DictConfig) -> Plan:
         seeds = [int(seed) for seed in str(cfg.seeds).split(",")]
     except ValueError:
         raise UserError(f"seeds={cfg.seeds}: give whole numbers, seeds=0,1,2") from None
-    overrides = shlex.split(cfg.train)
+    overrides = shlex.split(cfg.train or "")
     if cfg.root is not None:
         overrides.insert(0, f"data.root={Path(cfg.root).expanduser().absolute()}")
-    plan = Plan(named(str(cfg.experiment)), seeds, overrides)
+    plan = Plan(named(str(cfg.experiment)), seeds, as_overrides(overrides))
     for recipe in plan.recipes:
         composed(recipe, plan.overrides)
     return plan
@@ -129,7 +131,7 @@ def _check_files(recipe: str, data: dict[str, Any]) -> None:
     if data["_target_"] == FILES:
         report = check.check(data, output, _READERS)
     else:
-        cfg = OmegaConf.create({"data": data, "workers": _READERS})
+        cfg = OmegaConf.create({"data": literals(data), "workers": _READERS})
         report = check.check_objects_of(cfg, output)
     check.show(report, output)
     if report["problems"]:

@@ -19,6 +19,7 @@ from src.build import build
 from src.callbacks.preemption import StopBetweenSteps
 from src.datamodules.prompts import to_dict
 from src.errors import UserError, told_when_full
+from src.literals import literal
 from src.networks import registry
 from src.networks.weights import load_official
 
@@ -40,7 +41,7 @@ def execute(folder: Path) -> None:
     cfg = thaw(folder)
     finetune.require_start(cfg)
     if cfg.init_from is not None:
-        cfg.init_from = str(registry.resolve(cfg.init_from))
+        cfg.init_from = literal(str(registry.resolve(cfg.init_from)))
     lightning.seed_everything(cfg.seed, workers=True, verbose=False)
     datamodule = build(cfg.data)
     datamodule.setup("fit" if cfg.fit else "test")  # every bad file is found here
@@ -132,7 +133,7 @@ def build_module(cfg: DictConfig) -> Any:
         skeleton_cache=cfg.metrics.get("skeletons"),
         identity={
             "model": model.name,
-            "network": OmegaConf.to_container(model.network),
+            "network": OmegaConf.to_container(model.network, resolve=True),
             "prompts": prompts and to_dict(prompts),
         },
     )

@@ -10,6 +10,7 @@ from filelock import FileLock
 from omegaconf import DictConfig
 
 from src.errors import UserError
+from src.literals import literal
 from src.networks import registry
 
 from . import checkpoints, preemption
@@ -32,10 +33,10 @@ def obtain_teacher(cfg: DictConfig, folder: Path) -> None:
         return
     if teacher.checkpoint is None:
         stage = stage_one(thaw(folder, located=False))
-        teacher.checkpoint = str(_train(stage, Path(teacher.folder)))
+        teacher.checkpoint = literal(str(_train(stage, Path(teacher.folder))))
     else:
-        teacher.checkpoint = str(registry.resolve(teacher.checkpoint))
-    _point_losses_at(cfg, teacher.checkpoint)
+        teacher.checkpoint = literal(str(registry.resolve(teacher.checkpoint)))
+    _point_losses_at(cfg, literal(teacher.checkpoint))
 
 
 def _train(stage: DictConfig, teachers: Path) -> Path:
