@@ -18,39 +18,12 @@ _QUOTED = re.compile(_IN_QUOTES, re.DOTALL)
 _QUOTED_ELEMENT = re.compile(rf"(?:{_IN_QUOTES})(?=\s*(?:,|$))", re.DOTALL)
 # Keys whose value is a path or a name: no grammar reads what is typed for them. By last part…
 _TEXT = frozenset(
-    [
-        "account",
-        "boxes",
-        "cache_dir",
-        "checkpoint",
-        "ckpt",
-        "compare",
-        "csv",
-        "destination",
-        "dir",
-        "dirpath",
-        "filename",
-        "folder",
-        "image_list",
-        "images",
-        "init_from",
-        "input",
-        "licence",
-        "maps",
-        "mask_suffix",
-        "masks",
-        "name",
-        "output",
-        "partition",
-        "project",
-        "published",
-        "resume",
-        "root",
-        "skeletons",
-        "storage",
-        "study",
-        "truth",
-    ]
+    (
+        *("account", "boxes", "cache_dir", "checkpoint", "ckpt", "compare", "csv", "destination"),
+        *("dir", "dirpath", "filename", "folder", "image_list", "images", "init_from", "input"),
+        *("licence", "maps", "mask_suffix", "masks", "name", "output", "partition", "project"),
+        *("published", "resume", "root", "skeletons", "storage", "study", "truth"),
+    )
 )
 # …and those that are text in one place only: elsewhere they are numbers, or shares by set.
 _TEXT_AT_THE_TOP = frozenset({"weights", "pictures", "runs"})
@@ -130,7 +103,8 @@ def _as_text(value: str) -> str:
 def _element(value: str) -> str:
     if value == "null" or (_is_quoted(value) and _parses(f"k={value}")):
         return value
-    return quoted(_at_home(value) if value.startswith("~/") else value)
+    value = _at_home(value) if value.startswith("~/") else value
+    return value if _is_plain(value) else quoted(value)
 
 
 def _one(value: str) -> str | None:
@@ -140,6 +114,15 @@ def _one(value: str) -> str | None:
         mark = value[0]
         return value[1:-1].replace(f"\\{mark}", mark)
     return _at_home(value) if value.startswith("~/") else value
+
+
+def _is_plain(value: str) -> bool:
+    """Whether Hydra reads a text as itself, in a list too: it may stay as it was typed."""
+    try:
+        read = OverridesParser.create().parse_override(f"k=[{value}]").value()
+    except HydraException:
+        return False
+    return read == [value] and "$" not in value and value.strip() == value
 
 
 def _is_quoted(value: str) -> bool:

@@ -69,11 +69,13 @@ def _read(path: Path) -> dict[Any, Any]:
         if path.stat().st_size > _LARGEST:
             raise UserError(f"{path} has {path.stat().st_size} bytes, which no run wrote; {advice}")
         text = path.read_text(encoding="utf-8")
-        if any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text, _EVENTS)):
+        kinds = [type(event) for event in yaml.parse(text, _EVENTS)]
+        if yaml.AliasEvent in kinds:  # ten lines of them can stand for gigabytes
             raise UserError(
                 f"{path} refers to its own values (*name), which no run wrote; {advice}"
             )
-        cfg = OmegaConf.create(text)
+        # OmegaConf would make a dictionary of a lone word.
+        cfg = OmegaConf.create(text) if kinds[2:3] == [yaml.MappingStartEvent] else None
     except (yaml.YAMLError, OmegaConfBaseException, ValueError, OSError, RecursionError) as error:
         if isinstance(error, UserError):
             raise
