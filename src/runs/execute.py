@@ -16,6 +16,7 @@ from lightning import LightningDataModule, Trainer
 from omegaconf import DictConfig, OmegaConf
 
 from src.build import build
+from src.cache_folder import cache_folder
 from src.callbacks.preemption import StopBetweenSteps
 from src.datamodules.prompts import to_dict
 from src.errors import UserError, told_when_full
@@ -130,13 +131,19 @@ def build_module(cfg: DictConfig) -> Any:
         val_metrics=list(cfg.metrics.val),
         test_metrics=list(cfg.metrics.test),
         metric_workers=cfg.metrics.workers,
-        skeleton_cache=cfg.metrics.get("skeletons"),
+        skeleton_cache=_skeleton_cache(cfg.metrics.get("skeletons")),
         identity={
             "model": model.name,
             "network": OmegaConf.to_container(model.network, resolve=True),
             "prompts": prompts and to_dict(prompts),
         },
     )
+
+
+def _skeleton_cache(given: str | bool | None) -> str | None:
+    if not given:
+        return None
+    return str(cache_folder() / "skeletons" if given is True else cache_folder(given))
 
 
 def _as_it_starts(cfg: DictConfig) -> dict[str, bool]:
