@@ -6,7 +6,7 @@ import hydra
 from omegaconf import DictConfig
 
 from src.command_line import as_overrides
-from src.runs import door
+from src.runs import door, resume
 
 door.register()
 
@@ -18,4 +18,7 @@ def main(cfg: DictConfig) -> float | None:
 
 if __name__ == "__main__":
     sys.argv[1:] = as_overrides(sys.argv[1:])
-    main()
+    if resume.asks(sys.argv[1:]):
+        door.continue_run(sys.argv[1:])  # nothing of it is composed anew
+    else:
+        main()

@@ -29,6 +29,12 @@ _TEXT = frozenset(
 _TEXT_AT_THE_TOP = frozenset({"weights", "pictures", "runs"})
 _TEXT_OR_SWITCH = frozenset({"pretrained"})
 
+_CONF = Path(__file__).resolve().parents[1] / "conf"
+# What `trainer.…` has; Hydra adds other arguments of Lightning's Trainer with `++` in front only.
+TRAINER = frozenset(
+    re.findall(r"^(\w+):", (_CONF / "trainer" / "default.yaml").read_text(encoding="utf-8"), re.M)
+)
+
 
 def as_overrides(words: Sequence[str]) -> list[str]:
     """The words of a command line, with those values quoted that Hydra's grammar would misread.
@@ -37,7 +43,8 @@ def as_overrides(words: Sequence[str]) -> list[str]:
     `#`, `=`, `\\` and `${x}` in it are text. Only `null`, a list in brackets and what stands in
     quotes itself are read otherwise; a sweep (`-m`) also divides it at commas. Values of all other
     keys are Hydra's, and text where Hydra cannot read them. `~/` is the home folder, which no
-    shell expands behind a `=`. `--skip-existing` is `skip_existing=true`.
+    shell expands behind a `=`. `--skip-existing` is `skip_existing=true`, and every argument of
+    Lightning's Trainer can be given as `trainer.KEY=`.
 
     Ends the program where a word is not UTF-8: no file of a run could hold it.
     """
@@ -78,6 +85,8 @@ def _readable(word: str, sweep: bool) -> str:
     if setting is None:
         return word
     key, value = setting["key"], setting["value"]
+    if key.startswith("trainer.") and key.split(".")[1] not in TRAINER:
+        key = f"++{key}"
     switch = key.rpartition(".")[2] in _TEXT_OR_SWITCH and value not in ("true", "false")
     if value and (is_text(key) or switch) and not (sweep and _reads_as_sweep(key, value)):
         return f"{key}={_as_text(value)}"

@@ -110,12 +110,22 @@ def _located(value: Any, folder: str) -> Any:
     return value
 
 
-def wait_for_config(folder: Path, seconds: float = 120) -> None:
-    """Let the processes of a job that did not freeze the config wait for the one that does."""
+def wait_for_config(folder: Path, cfg: DictConfig | None = None, seconds: float = 120) -> None:
+    """Let the processes of a job that did not freeze the config wait for the one that does.
+
+    Args:
+        folder: Of the run.
+        cfg: What the file has to hold, where there was one before; None: anything.
+        seconds: To wait.
+
+    Raises:
+        UserError: It was not written in that time.
+    """
     deadline = time.monotonic() + seconds
-    while not (folder / CONFIG).is_file():
+    path = folder / CONFIG
+    while not path.is_file() or (cfg is not None and thaw(folder, located=False) != cfg):
         if time.monotonic() > deadline:
-            raise UserError(f"rank 0 wrote no {folder / CONFIG} in {seconds:.0f} s; did it fail?")
+            raise UserError(f"rank 0 wrote no {path} in {seconds:.0f} s; did it fail?")
         time.sleep(0.2)
 
 
