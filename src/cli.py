@@ -22,7 +22,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from .command_line import as_overrides
+from .command_line import as_overrides, quoted
 from .errors import CommandError, UserError
 from .settings.describe import help_text
 
@@ -136,7 +136,7 @@ def _carry_out(name: str, words: list[str]) -> int:
         return code
     if name == "predict":
         words = _with_bare_paths(words)
-    from .runs import door  # resolvers of the configs; no torch
+    from .runs import door, resume  # resolvers of the configs; no torch
 
     door.register()
     OmegaConf.register_new_resolver("settings_help", help_text, replace=True)
@@ -147,7 +147,11 @@ def _carry_out(name: str, words: list[str]) -> int:
         except UserError as error:
             sys.exit(_say(str(error), _code_of(error)))
 
-    with _as_process(f"finecut {name}", as_overrides(words)):
+    words = as_overrides(words)
+    if name == "train" and resume.asks(words):  # a run goes on as it was frozen
+        door.continue_run(words)
+        return DONE
+    with _as_process(f"finecut {name}", words):
         entry: Callable[[], None] = hydra.main(
             version_base=None, config_path=str(CONF), config_name=command.config
         )(task)
@@ -179,13 +183,8 @@ def _with_bare_paths(words: Sequence[str]) -> list[str]:
     chosen = [f"{key}={value}" for key, value in _BARE_PREDICT.items() if key not in given]
     if chosen:
         print(f"chosen: {' '.join(chosen)}", file=sys.stderr)
-    listed = bare[0] if len(bare) == 1 else f"[{','.join(map(_in_list, bare))}]"
+    listed = bare[0] if len(bare) == 1 else f"[{','.join(map(quoted, bare))}]"
     return [*settings, f"input={listed}", *chosen]
-
-
-def _in_list(path: str) -> str:
-    escaped = path.replace("\\", "\\\\").replace("'", "\\'")
-    return f"'{escaped}'"
 
 
 @contextmanager

@@ -43,6 +43,15 @@ class PolyLR(LRScheduler):
         self.gamma, self.minimum_lr = gamma, minimum_lr
         super().__init__(optimizer, last_epoch)
 
+    def stretch(self, max_iteration: int) -> None:
+        """Let the decay end elsewhere; from here on the rates are those of that length."""
+        if max_iteration == self.max_iteration:
+            return
+        self.max_iteration = max_iteration
+        for group, rate in zip(self.optimizer.param_groups, self.get_lr(), strict=True):
+            group["lr"] = rate
+        self._last_lr = [group["lr"] for group in self.optimizer.param_groups]
+
     def get_lr(self) -> list[Any]:  # torch's own annotation differs between versions
         return [self._rate(float(base)) for base in self.base_lrs]
 

@@ -13,7 +13,9 @@ from typing import Any, NamedTuple
 
 from omegaconf import OmegaConf
 
+from src.command_line import as_overrides
 from src.errors import CommandError, UserError, told
+from src.literals import literals
 from src.runs.sweep import JOB
 from src.settings.commands import ReproduceSettings
 from src.settings.describe import help_text
@@ -71,7 +73,7 @@ def planned(cfg: ReproduceSettings) -> Plan:
         raise CommandError(f"train={cfg.train}: {error}") from None
     if cfg.root is not None:
         overrides.insert(0, f"data.root={Path(cfg.root).expanduser().absolute()}")
-    plan = Plan(named(cfg.experiment), cfg.seeds, overrides)
+    plan = Plan(named(cfg.experiment), cfg.seeds, as_overrides(overrides))
     for recipe in plan.recipes:
         composed(recipe, plan.overrides)
     return plan
@@ -137,7 +139,7 @@ def _check_files(recipe: str, data: dict[str, Any]) -> None:
     if data["_target_"] == FILES:
         report = check.check(data, output, _READERS)
     else:
-        cfg = OmegaConf.create({"data": data, "workers": _READERS})
+        cfg = OmegaConf.create({"data": literals(data), "workers": _READERS})
         report = check.check_objects_of(cfg, output)
     check.show(report, output)
     if report["problems"]:

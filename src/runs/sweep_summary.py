@@ -12,7 +12,9 @@ from typing import Any
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, open_dict, read_write
 
+from src.command_line import quoted
 from src.errors import CommandError
+from src.literals import literal
 from src.settings.training import parse_launcher
 from src.whole_file import write_whole
 
@@ -44,9 +46,9 @@ class SweepSummary(Callback):
             sys.exit(2)
         folder = sweep_folder(config)
         with open_dict(config), read_write(config):
-            config.hydra.sweep.dir = folder
+            config.hydra.sweep.dir = literal(folder)
             # Jobs are composed anew, each with a name of its own; this they all share.
-            config.hydra.overrides.hydra.append(f"hydra.sweep.dir='{folder}'")
+            config.hydra.overrides.hydra.append(f"hydra.sweep.dir={quoted(folder)}")
 
     def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
         sweep = Path(config.hydra.sweep.dir)

@@ -6,6 +6,7 @@ from omegaconf import DictConfig, OmegaConf
 from pydantic import BeforeValidator, model_validator
 
 from src.errors import CommandError
+from src.literals import literals
 
 from .parse import in_lines, parse, parse_part, plain
 from .schema import (
@@ -302,4 +303,4 @@ def _put(config: DictConfig, before: Any, typed: Any, path: str) -> None:
         if isinstance(value, dict) and isinstance(before.get(key), dict):
             _put(config, before[key], value, place)
         elif value != before.get(key) or type(value) is not type(before.get(key)):
-            OmegaConf.update(config, place, value, merge=False)
+            OmegaConf.update(config, place, literals(value), merge=False)
