@@ -16,9 +16,10 @@ from src.command_line import quoted
 from src.literals import literal
 from src.whole_file import write_whole
 
-from .jobs import objective
-from .results import RESULTS, Row, markdown
-from .sweep import JOB
+from . import provenance
+from .jobs import objective, read_results
+from .results import Row, markdown
+from .sweep import JOB, read_job
 
 log = logging.getLogger(__name__)
 
@@ -79,7 +80,7 @@ def sweep_folder(config: DictConfig) -> str:
 def summarise(sweep: Path) -> Jobs:
     """Write `manifest.json`, `summary.md` and `parallel.png` of what the jobs recorded."""
     jobs = {
-        path.parent.name: {**json.loads(path.read_text()), "objective": objective(path.parent)}
+        path.parent.name: {**read_job(path), "objective": objective(path.parent)}
         for path in sorted(sweep.glob(f"*/{JOB}"))
     }
     write_whole(sweep / MANIFEST, json.dumps(jobs, indent=2) + "\n")
@@ -96,8 +97,7 @@ def _rows(sweep: Path, jobs: Jobs) -> list[tuple[str, str, int, Row]]:
         if job["state"] != "finished":
             rows.append((f"{title} ({job['state']})", "–", 0, {}))
             continue
-        path = sweep / name / RESULTS
-        results = json.loads(path.read_text()) if path.is_file() else {}
+        results = read_results(sweep / name)
         rows += [(title, test, _count(sweep / name, test), row) for test, row in results.items()]
         if not results:
             rows.append((f"{title} (not tested)", "–", 0, {}))
@@ -132,5 +132,4 @@ def _common(jobs: Jobs) -> set[str]:
 
 
 def _count(folder: Path, test: str) -> int:
-    provenance = json.loads((folder / "provenance.json").read_text())
-    return provenance["images"][test]
+    return int(provenance.read(folder).get("images", {}).get(test, 0))
