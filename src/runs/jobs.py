@@ -61,7 +61,7 @@ def objective(folder: Path) -> float | None:
 
 
 def read_results(folder: Path) -> dict[str, dict[str, float]]:
-    """The measures of a job by test set; none where it left none or a damaged file, which is said."""
+    """The measures of a job by test set; none where it left none or a damaged file."""
     path = folder / RESULTS
     if not path.is_file():
         return {}
