@@ -22,7 +22,7 @@ class ResumableStopping(EarlyStopping):
         reached = self.stopping_threshold is not None and bool(
             self.monitor_op(self.best_score, self.stopping_threshold)
         )
-        if self.wait_count >= self.patience or reached:
+        if self.wait_count >= max(1, self.patience) or reached:
             trainer.should_stop = True
 
 

@@ -39,7 +39,7 @@ def require_random_state(states: Any) -> None:
         ValueError: It is missing or damaged; the message says which part.
     """
     if not isinstance(states, dict) or not states:
-        raise ValueError("missing")
+        raise ValueError("its random state is missing")
     for rank, state in states.items():
         part = "damaged"
         try:
@@ -54,7 +54,7 @@ def require_random_state(states: Any) -> None:
             if not all(isinstance(one, torch.Tensor) for one in state["cuda"]):
                 raise TypeError
         except (KeyError, TypeError, ValueError, RuntimeError, OverflowError, IndexError):
-            raise ValueError(f"{part}, process {rank}") from None
+            raise ValueError(f"its random state is {part}, process {rank}") from None
 
 
 def _local_state() -> dict[str, Any]:

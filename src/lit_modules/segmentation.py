@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 from lightning import LightningModule
+from lightning.pytorch.trainer.states import TrainerFn
 from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
@@ -19,7 +20,7 @@ from src.networks.folding import fold
 from src.networks.output import Output
 
 from .finetuning import FineTuning
-from .random_state import random_state, restore_random_state
+from .random_state import random_state, require_random_state, restore_random_state
 from .schedule import PolyLR
 
 Groups = Callable[[nn.Module], Iterable[Any]]
@@ -221,6 +222,8 @@ class SegmentationModule(LightningModule):
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         self._random_state = checkpoint.get("random_state")
+        if self._trainer is not None and self.trainer.state.fn == TrainerFn.FITTING:
+            require_random_state(self._random_state)
 
     def on_train_start(self) -> None:
         for config in self.trainer.lr_scheduler_configs:

@@ -28,23 +28,22 @@ class DataState:
         contents: A digest of each file, by set and name.
     """
 
-    def __init__(self, datamodule: SegmentationDataModule, cache: Path, replay: bool) -> None:
+    def __init__(
+        self, datamodule: SegmentationDataModule, cache: Path, base: Mapping[str, Any]
+    ) -> None:
         """
         Args:
             datamodule: Set up.
             cache: Folder that keeps the digests of files that nobody touched.
-            replay: Whether the base data is also trained on, or only scored.
+            base: The fingerprint of the data that is mixed in or scored beside it, if any.
         """
-        self.fingerprint = datamodule.fingerprint()
-        self.contents = {use: contents(f, cache) for use, f in datamodule.files().items()}
+        files = datamodule.files()
         if datamodule.base is not None:
-            base, files = datamodule.base.fingerprint(), datamodule.base.files()
-            for use in base:
-                if use == "train" and not replay:
-                    continue
-                self.fingerprint[f"base/{use}"] = base[use]
-                if use in files:
-                    self.contents[f"base/{use}"] = contents(files[use], cache)
+            files |= {f"base/{use}": found for use, found in datamodule.base.files().items()}
+        self.fingerprint = {**datamodule.fingerprint(), **base}
+        self.contents = {
+            use: contents(found, cache) for use, found in files.items() if use in self.fingerprint
+        }
         for use, digests in self.contents.items():
             self.fingerprint[use] = {**self.fingerprint[use], "contents": _digest(digests)}
 

@@ -56,14 +56,15 @@ def execute(folder: Path) -> None:
     lightning.seed_everything(cfg.seed, workers=True, verbose=False)
     datamodule: SegmentationDataModule = build(cfg.data)
     datamodule.setup("fit" if cfg.fit else "test")  # every bad file is found here
-    finetune.mix(cfg, datamodule)
+    base = finetune.mix(cfg, datamodule)
     if "prompt" in cfg.model.inputs and cfg.data.get("prompts") is None:
         raise UserError(
             f"model={cfg.model.name} is guided by clicks and needs objects to click on: "
             "data=pascal_sbd, coco_instances or objects"
         )
     training = cfg.fit and not cfg.dry_run
-    data = _data(cfg, datamodule) if training else None
+    cache = cache_folder(cfg.data.get("cache_dir"))
+    data = DataState(datamodule, cache, base) if training else None
     newest = checkpoints.latest(folder) if training else None
     changed: dict[str, Any] = {}
     if data is not None:
@@ -194,11 +195,6 @@ def build_trainer(cfg: DictConfig, folder: Path) -> Trainer:
         val_check_interval=every or 1.0,
         check_val_every_n_epoch=None if every else 1,
     )
-
-
-def _data(cfg: DictConfig, datamodule: SegmentationDataModule) -> DataState:
-    replay = cfg.get("finetune") is not None and bool(cfg.finetune.replay)
-    return DataState(datamodule, cache_folder(cfg.data.get("cache_dir")), replay)
 
 
 def _note(cfg: DictConfig, folder: Path, data: dict[str, Any], changed: dict[str, Any]) -> None:

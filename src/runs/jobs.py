@@ -9,6 +9,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from src.errors import UserError
+
 from . import preemption
 from .freeze import thaw
 from .results import RESULTS
@@ -44,14 +46,36 @@ def run_child(command: list[str], output: Path) -> int:
 
 def objective(folder: Path) -> float | None:
     """What a sweep maximises: the mean over test sets of the metric that `objective` names."""
+    results = read_results(folder)
+    if not results:
+        return None
+    try:
+        name = thaw(folder).get("objective")
+    except UserError as error:
+        log.warning("%s", error)
+        return None
+    values = [row[name] for row in results.values() if name in row]
+    if not values:
+        log.warning("objective=%s is no measure of %s; see metrics.test", name, folder / RESULTS)
+    return sum(values) / len(values) if values else None
+
+
+def read_results(folder: Path) -> dict[str, dict[str, float]]:
+    """The measures of a job by test set; none where it left none or a damaged file."""
     path = folder / RESULTS
     if not path.is_file():
-        return None
-    name = thaw(folder).objective
-    values = [row[name] for row in json.loads(path.read_text()).values() if name in row]
-    if not values:
-        log.warning("objective=%s is no measure of %s; see metrics.test", name, path)
-    return sum(values) / len(values) if values else None
+        return {}
+    try:
+        results = json.loads(path.read_text(encoding="utf-8"))
+        if not all(isinstance(row, dict) for row in results.values()):
+            raise ValueError("not measures by test set")
+    except (ValueError, AttributeError, OSError, RecursionError) as error:
+        reason = f"{type(error).__name__}: {error}".splitlines()[0]
+        log.warning(
+            "%s is damaged (%s); remove it and job.json: the job is then done again", path, reason
+        )
+        return {}
+    return dict(results)
 
 
 def die_with_parent() -> None:

@@ -66,12 +66,12 @@ def _tasks() -> tuple[int, int | None, str, str] | None:
     world = _number("WORLD_SIZE")
     if world and "RANK" in os.environ:
         local = _number("LOCAL_WORLD_SIZE")
-        nodes = world // local if local else None
+        machines = world // local if local else None
         return (
             world,
-            nodes,
+            machines,
             "torchrun (or whoever set WORLD_SIZE)",
-            f"Set trainer.devices={local or world} trainer.num_nodes={nodes or 1}, or torchrun's"
+            f"Set trainer.devices={local or world} trainer.num_nodes={machines or 1}, or torchrun's"
             " --nproc-per-node and --nnodes",
         )
     return None

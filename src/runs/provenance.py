@@ -59,6 +59,9 @@ def read(folder: Path) -> dict[str, Any]:
         known = json.loads(path.read_text(encoding="utf-8"))
         if not isinstance(known, dict):
             raise ValueError("not an object")
+        resumes = known.get("resumes", [])
+        if not isinstance(resumes, list) or not all(isinstance(one, dict) for one in resumes):
+            raise ValueError("resumes are no list of objects")
     except FileNotFoundError:
         return {}
     except (ValueError, OSError, RecursionError) as error:

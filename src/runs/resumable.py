@@ -9,7 +9,6 @@ import torch
 from lightning import Callback, LightningModule, Trainer
 
 from src.errors import UserError
-from src.lit_modules.random_state import require_random_state
 
 _SHOWN = 3
 
@@ -105,10 +104,6 @@ def _require_states(path: Path, held: Mapping[str, Any]) -> None:
         raise UserError(f"{path} holds no state of an optimizer; {_other(path)}")
     if not isinstance(held.get("loops"), dict) or not isinstance(held.get("lr_schedulers"), list):
         raise UserError(f"{path} does not hold how far training was; {_other(path)}")
-    try:
-        require_random_state(held.get("random_state"))
-    except ValueError as error:
-        raise UserError(f"{path}: its random state is {error}; {_other(path)}") from None
 
 
 def _require_length(path: Path, held: Mapping[str, Any], trainer: Trainer) -> None:

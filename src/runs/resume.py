@@ -182,7 +182,7 @@ def _require_known(key: str, cfg: DictConfig) -> None:
     if "/" in key or "@" in key:
         raise UserError(f"resume continues a run as it was: {key} would change a whole group")
     if _has(cfg, key) or key.startswith(("logger.", "hydra.")) or key in MAY_CHANGE:
-        if OmegaConf.is_config(OmegaConf.select(cfg, key)) and kind_of(key) is None:
+        if OmegaConf.is_config(OmegaConf.select(cfg, key)) and kind_of(SAME.get(key, key)) is None:
             inside = [name for name, _ in _flat(_plain(cfg)) if name.startswith(f"{key}.")]
             example = f", such as {inside[0]}" if inside else ""
             raise UserError(

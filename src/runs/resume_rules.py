@@ -63,7 +63,7 @@ MAY_CHANGE: Mapping[str, Kind] = {
     "trainer.max_steps": STEPS,
     "trainer.max_time": TEXT.or_null(),
     "validate_every": COUNT.or_null(),
-    "callbacks.early_stopping.patience": COUNT.or_null(),
+    "callbacks.early_stopping.patience": NATURAL.or_null(),
     "callbacks.early_stopping.threshold": NUMBER.or_null(),
     "trainer.accelerator": TEXT,
     "trainer.strategy": TEXT,

@@ -6,6 +6,7 @@ dead worker's locks; whoever comes next carries its trials out, with the paramet
 
 import math
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -19,8 +20,11 @@ from optuna.distributions import (
     IntDistribution,
 )
 from optuna.trial import TrialState
+from sqlalchemy.engine import URL
 
 from src.errors import UserError
+
+from .storage import open_storage, said_without_password
 
 Space = Mapping[str, BaseDistribution]
 
@@ -45,7 +49,7 @@ class Search:
         seed: Of the sampler; workers that share a study need different ones, or none.
 
     Raises:
-        UserError: The study searched another space before.
+        UserError: The study searched another space before, or its storage cannot be used.
     """
 
     def __init__(
@@ -59,11 +63,15 @@ class Search:
     ) -> None:
         self.folder, self.space, self.trials = folder, space, trials
         self._held: dict[int, FileLock] = {}
+        self._url: URL | None = None
         folder.mkdir(parents=True, exist_ok=True)
         optuna.logging.set_verbosity(optuna.logging.WARNING)
-        with FileLock(folder / ".study.lock"):  # two workers would both make the tables
+        # Two workers would both make the tables.
+        with FileLock(folder / ".study.lock"), self._told():
+            opened = open_storage(storage, folder)
+            self._url = opened.engine.url
             self._study = optuna.create_study(
-                storage=storage or f"sqlite:///{folder / 'study.db'}",
+                storage=opened,
                 study_name=study or folder.name,
                 sampler=optuna.samplers.TPESampler(seed=seed),
                 direction="maximize",
@@ -73,7 +81,7 @@ class Search:
 
     def take(self, count: int) -> list[Trial]:
         """Up to `count` trials for this worker: those a dead worker left first, then new ones."""
-        with FileLock(self.folder / ".study.lock"):
+        with FileLock(self.folder / ".study.lock"), self._told():
             taken = self._abandoned(count)
             while len(taken) < count and len(self._whole()) < self.trials:
                 trial = self._study.ask(dict(self.space))
@@ -83,18 +91,24 @@ class Search:
 
     def tell(self, number: int, value: float | None) -> None:
         """Record a trial's objective; None or NaN: it failed."""
-        if value is None or math.isnan(value):
-            self._study.tell(number, state=TrialState.FAIL)
-        else:
-            self._study.tell(number, value)
+        with self._told():
+            if value is None or math.isnan(value):
+                self._study.tell(number, state=TrialState.FAIL)
+            else:
+                self._study.tell(number, value)
         self._held.pop(number).release()
 
     def report(self) -> str:
         """How many trials there are, in one line."""
-        states = [trial.state for trial in self._study.get_trials(deepcopy=False)]
+        with self._told():
+            states = [trial.state for trial in self._study.get_trials(deepcopy=False)]
         counts = {state.name.lower(): states.count(state) for state in dict.fromkeys(states)}
         parts = ", ".join(f"{count} {name}" for name, count in counts.items())
         return f"study {self._study.study_name}: {parts} of {self.trials} trials"
+
+    def _told(self) -> AbstractContextManager[None]:
+        """What a database says in the way of its work becomes one line."""
+        return said_without_password(self._url)
 
     def _abandoned(self, count: int) -> list[Trial]:
         left: list[Trial] = []

@@ -61,7 +61,7 @@ def _requeued(sweep: Path, overrides: Sequence[str]) -> Path | None:
     if not preemption.restarted():
         return None
     for path in sweep.glob(f"*/{JOB}"):
-        job = json.loads(path.read_text())
+        job = read_job(path)
         if job["state"] == "interrupted" and job["overrides"] == list(overrides):
             return path.parent
     return None
@@ -102,7 +102,27 @@ def _refuse(sweep: Path, overrides: Sequence[str], error: UserError) -> None:
 
 def _state(folder: Path) -> str | None:
     path = folder / JOB
-    return json.loads(path.read_text())["state"] if path.is_file() else None
+    return read_job(path)["state"] if path.is_file() else None
+
+
+def read_job(path: Path) -> dict[str, Any]:
+    """What a job recorded of itself; a damaged record is said, and counts as interrupted.
+
+    The same sweep's command then carries the job out again, from its newest checkpoint.
+    """
+    try:
+        job = json.loads(path.read_text(encoding="utf-8"))
+        if not isinstance(job["state"], str) or not _are_words(job["overrides"]):
+            raise ValueError("no state or no settings")
+    except (ValueError, KeyError, TypeError, OSError, RecursionError) as error:
+        reason = f"{type(error).__name__}: {error}".splitlines()[0]
+        log.warning("%s is damaged (%s): the sweep's command does the job again", path, reason)
+        return {"state": "interrupted", "overrides": [], "error": f"{path.name} is damaged"}
+    return dict(job)
+
+
+def _are_words(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(word, str) for word in value)
 
 
 def _record(folder: Path, **entry: Any) -> None:

@@ -18,9 +18,10 @@ from src.literals import literal
 from src.settings.training import parse_launcher
 from src.whole_file import write_whole
 
-from .jobs import objective
-from .results import RESULTS, Row, markdown
-from .sweep import JOB
+from . import provenance
+from .jobs import objective, read_results
+from .results import Row, markdown
+from .sweep import JOB, read_job
 
 log = logging.getLogger(__name__)
 
@@ -86,7 +87,7 @@ def sweep_folder(config: DictConfig) -> str:
 def summarise(sweep: Path) -> Jobs:
     """Write `manifest.json`, `summary.md` and `parallel.png` of what the jobs recorded."""
     jobs = {
-        path.parent.name: {**json.loads(path.read_text()), "objective": objective(path.parent)}
+        path.parent.name: {**read_job(path), "objective": objective(path.parent)}
         for path in sorted(sweep.glob(f"*/{JOB}"))
     }
     write_whole(sweep / MANIFEST, json.dumps(jobs, indent=2) + "\n")
@@ -103,8 +104,7 @@ def _rows(sweep: Path, jobs: Jobs) -> list[tuple[str, str, int, Row]]:
         if job["state"] != "finished":
             rows.append((f"{title} ({job['state']})", "–", 0, {}))
             continue
-        path = sweep / name / RESULTS
-        results = json.loads(path.read_text()) if path.is_file() else {}
+        results = read_results(sweep / name)
         rows += [(title, test, _count(sweep / name, test), row) for test, row in results.items()]
         if not results:
             rows.append((f"{title} (not tested)", "–", 0, {}))
@@ -139,5 +139,4 @@ def _common(jobs: Jobs) -> set[str]:
 
 
 def _count(folder: Path, test: str) -> int:
-    provenance = json.loads((folder / "provenance.json").read_text())
-    return provenance["images"][test]
+    return int(provenance.read(folder).get("images", {}).get(test, 0))

@@ -24,7 +24,7 @@ log = logging.getLogger(__name__)
 FINISHED = "finished"  # an empty file beside the checkpoints of a teacher that is trained
 
 
-def obtain_teacher(cfg: DictConfig, folder: Path, data: DataState) -> None:
+def obtain_teacher(cfg: DictConfig, folder: Path, data: DataState | None = None) -> None:
     """Set `cfg.model.teacher.checkpoint`, training the teacher's own run first where needed.
 
     The teacher is a run like any other, in `cfg.model.teacher.folder/<hash of its config>`: jobs
@@ -36,7 +36,8 @@ def obtain_teacher(cfg: DictConfig, folder: Path, data: DataState) -> None:
     if teacher.checkpoint is None:
         stage = stage_one(thaw(folder, located=False))
         checkpoint = _train(stage, Path(teacher.folder))
-        require_taught_by(data, checkpoint.parents[1], stage.get("resume_data") == ACCEPT)
+        if data is not None:
+            require_taught_by(data, checkpoint.parents[1], stage.get("resume_data") == ACCEPT)
         teacher.checkpoint = literal(str(checkpoint))
     else:
         teacher.checkpoint = literal(str(registry.resolve(teacher.checkpoint)))

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from src.lit_modules import random_state as module
-from src.lit_modules.random_state import random_state, restore_random_state
+from src.lit_modules.random_state import random_state, require_random_state, restore_random_state
 
 
 @pytest.fixture(autouse=True)
@@ -84,3 +84,33 @@ def test_each_rank_gets_its_own_back() -> None:
     first = drawn()
     restore_random_state(saved)
     assert drawn() == first
+
+
+@pytest.mark.parametrize(
+    ("part", "value", "message"),
+    [
+        (None, None, "its random state is missing"),
+        ("python", (3, [1, 2], None), r"damaged \(Python's\), process 0"),
+        ("numpy", ("MT19937", [1, 2], 0, 0, 0.0), r"damaged \(NumPy's\)"),
+        ("torch", torch.zeros(3), r"damaged \(torch's\)"),
+        ("cuda", 3, "damaged"),
+    ],
+)
+def test_a_damaged_state_is_found_before_anything_is_set(
+    part: str | None, value: Any, message: str
+) -> None:
+    states: Any = random_state() if part else None
+    if part:
+        states[0][part] = value
+    before = drawn_after_reset()
+    with pytest.raises(ValueError, match=message):
+        require_random_state(states)
+    require_random_state(random_state())
+    assert drawn_after_reset() == before
+
+
+def drawn_after_reset() -> list[float]:
+    states = random_state()
+    numbers = drawn()
+    restore_random_state(states)
+    return numbers

@@ -1,6 +1,7 @@
 """The training module: bytes become floats, losses stay in fp32, boxes are pasted back."""
 
 from collections.abc import Iterable
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -105,3 +106,19 @@ def test_crops_are_pasted_back_where_they_were() -> None:
     assert mask.shape == (40, 60)
     assert mask[5:25, 10:30].min() == 255
     assert mask.sum() == 255 * 20 * 20
+
+
+def test_a_test_leaves_the_module_as_it_was() -> None:
+    lit = module()
+    lit.eval()
+    trained, names = lit.network, list(lit.state_dict())
+    datamodule = SimpleNamespace(test_sets={"one": [0]})
+    lit._trainer = SimpleNamespace(datamodule=datamodule, limit_test_batches=1.0)  # type: ignore[assignment]
+    for _ in range(2):
+        lit.on_test_start()
+        assert lit.network is not trained
+        assert [name for name in lit.state_dict() if "_trained" in name] == []
+        assert len(list(lit.network.parameters())) == len(list(lit.parameters()))
+        lit.on_test_end()
+        assert lit.network is trained
+    assert [name for name in lit.state_dict() if name.startswith("network")] == names

@@ -6,8 +6,8 @@ import pytest
 from omegaconf import DictConfig, OmegaConf
 
 from src.errors import UserError
-from src.runs.door import _amend, freeze_or_continue, run_folder
-from src.runs.freeze import freeze, thaw
+from src.runs.door import freeze_or_continue, run_folder
+from src.runs.freeze import thaw
 
 FROM_OUTSIDE = (
     *("SLURM_JOB_ID", "SLURM_PROCID", "SLURM_ARRAY_TASK_ID", "SLURM_RESTART_COUNT"),
@@ -19,10 +19,6 @@ FROM_OUTSIDE = (
 def nobody_started_us(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in FROM_OUTSIDE:
         monkeypatch.delenv(name, raising=False)
-
-
-def frozen(folder: Path) -> None:
-    freeze(OmegaConf.create({"folder": "<run>", "trainer": {"max_epochs": 2}}), folder)
 
 
 def test_resuming_goes_back_to_the_folder() -> None:
@@ -92,16 +88,3 @@ def test_an_evaluation_may_be_made_again_in_its_folder(trained: Path) -> None:
     freeze_or_continue(settings(fit=False), trained)
     freeze_or_continue(settings(fit=False, lr=0), trained)
     assert thaw(trained).lr == 0
-
-
-def test_a_value_may_change_on_resume(tmp_path: Path) -> None:
-    frozen(tmp_path)
-    _amend(tmp_path, ["trainer.max_epochs=5"])
-    assert thaw(tmp_path).trainer.max_epochs == 5
-
-
-@pytest.mark.parametrize("override", ["trainer=default", "trainer.typo=1"])
-def test_groups_and_unknown_keys_may_not(tmp_path: Path, override: str) -> None:
-    frozen(tmp_path)
-    with pytest.raises(UserError, match="resume"):
-        _amend(tmp_path, [override])
