@@ -24,6 +24,16 @@ class UserError(ValueError):
         super().__init__(message)
 
 
+def missing_extra(need: str, extra: str) -> UserError:
+    """The error for a package of an optional part of the installation.
+
+    Args:
+        need: What needs which package.
+        extra: Its name in pyproject.toml. finecut is in no registry: it installs from its folder.
+    """
+    return UserError(f"{need}; in the folder of finecut: pip install -e '.[{extra}]'")
+
+
 def told(run: Callable[Arguments, int]) -> Callable[Arguments, int]:
     """Make a door of a function that answers an exit code: a UserError is printed, and code 1."""
 
