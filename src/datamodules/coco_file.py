@@ -77,14 +77,21 @@ def find_image(folder: Path, name: Any) -> Path:
     """
     if not isinstance(name, str) or not name.strip() or "\0" in name:
         raise EntryError(f"file_name is {shortened(name)}, not the name of a file")
-    base = os.path.abspath(folder)
+    base = folder.absolute()
     for spelling in dict.fromkeys((name, name.replace("\\", "/"))):
-        place = os.path.normpath(os.path.join(base, spelling))
-        if not Path(place).is_relative_to(base):
+        place = Path(os.path.normpath(base / spelling))
+        if not place.is_relative_to(os.path.normpath(base)):
             raise EntryError(f"file_name {shortened(name)} lies outside of {folder}")
-        if os.path.isfile(place):
-            return folder / os.path.relpath(place, base)
+        if _is_file(place):
+            return place
     raise EntryError(f"no file {shortened(name)} in {folder}")
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except (OSError, ValueError):  # a name that no file system takes
+        return False
 
 
 def shortened(value: Any) -> str:

@@ -1,7 +1,6 @@
 """Where a COCO file and its images lie: as COCO, Roboflow and CVAT write them, or by path."""
 
 import logging
-import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -73,7 +72,7 @@ def find_layout(
             folder = root / Path(images).expanduser()
             known = [layout._replace(folders=(folder,)) for layout in known]
     for layout in known:
-        if os.path.isfile(layout.annotations):
+        if layout.annotations.is_file():
             if layout is not known[0]:
                 log.info("%s is read from %s", split, layout.annotations)
             return layout
