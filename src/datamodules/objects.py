@@ -155,8 +155,8 @@ def read_labels(path: Path) -> np.ndarray:
             require_lossless(image, path)
             if image.mode not in _LABEL_MODES:
                 raise ImageError(
-                    f"{path}: pixels of kind {image.mode!r} are no labels; save an 8- or 16-bit map "
-                    "with a number for each object (PNG)"
+                    f"{path}: pixels of kind {image.mode!r} are no labels; save an 8- or 16-bit "
+                    "map with a number for each object (PNG)"
                 )
             return np.asarray(image)
     except (OSError, SyntaxError, Image.DecompressionBombError) as error:

@@ -1,4 +1,4 @@
-"""Malformed COCO files: named by the annotation's id or left out with a count, never drawn wrong."""
+"""Malformed COCO files: named by the annotation's id or counted, never drawn wrong."""
 
 import json
 import math
@@ -241,7 +241,7 @@ def test_codes_decode_to_pycocotools_pixels(seed: int) -> None:
 
 
 def test_damaged_codes_are_refused_or_sum_to_the_image() -> None:
-    """Whatever is in a code, it never becomes a mask of another size, and nothing else is raised."""
+    """Whatever is in a code, it is refused or of the size of the image."""
     rng = np.random.default_rng(0)
     refused = 0
     for _ in range(500):
