@@ -58,8 +58,9 @@ def read_size(image: dict[str, Any], measure: Callable[[], tuple[int, int]]) -> 
     sides = []
     for key in ("height", "width"):
         value = image.get(key)
-        whole = isinstance(value, int | float) and not isinstance(value, bool)
-        if not whole or not 1 <= value <= _MOST_PIXELS or value != int(value):
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            raise EntryError(f"{key} is {shortened(value)}, not a number of pixels")
+        if not 1 <= value <= _MOST_PIXELS or value != int(value):
             raise EntryError(f"{key} is {shortened(value)}, not a number of pixels")
         sides.append(int(value))
     if sides[0] * sides[1] > _MOST_PIXELS:
