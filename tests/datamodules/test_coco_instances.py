@@ -82,9 +82,7 @@ def test_small_objects_can_be_left_out(root: Path) -> None:
 
 
 def test_what_is_missing_is_named(root: Path) -> None:
-    with pytest.raises(
-        DataError, match=r"looked for .*instances_val2017.json(.|\n)*data.train.annotations"
-    ):
+    with pytest.raises(DataError, match=r"looked for .*instances_val2017.json(.|\n)*annotations"):
         CocoInstances(root, "val2017")
 
 

@@ -13,6 +13,7 @@ from PIL import Image
 from src.annotation.boxes import read_boxes
 from src.datamodules.coco_instances import CocoInstances
 from src.datamodules.coco_masks import read_outline
+from src.datamodules.objects import read_labels
 from src.datamodules.pairs import DataError
 from src.errors import UserError
 from tests.datamodules.test_coco_instances import HEIGHT, WIDTH, annotation
@@ -306,3 +307,10 @@ def test_boxes_of_images_outside_of_the_folder_are_refused(tmp_path: Path) -> No
     path.write_text(path.read_text().replace('"iscrowd"', '"bbox": [1, 2, 3, 4], "iscrowd"'))
     with pytest.raises(UserError, match="lies outside of"):
         read_boxes(path).pictures(tmp_path / "train2017")
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "WEBP"])
+def test_lossy_label_maps_are_refused_whatever_they_are_called(kind: str, tmp_path: Path) -> None:
+    Image.fromarray(some_mask().astype(np.uint8)).save(tmp_path / "x.png", kind)
+    with pytest.raises(UserError, match=rf"object numbers in {kind}, .*PNG"):
+        read_labels(tmp_path / "x.png")
