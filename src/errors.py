@@ -28,6 +28,16 @@ class CommandError(UserError):
     """The command itself is wrong: a key, a value, or two that contradict each other."""
 
 
+def missing_extra(need: str, extra: str) -> UserError:
+    """The error for a package of an optional part of the installation.
+
+    Args:
+        need: What needs which package.
+        extra: Its name in pyproject.toml. finecut is in no registry: it installs from its folder.
+    """
+    return UserError(f"{need}; in the folder of finecut: pip install -e '.[{extra}]'")
+
+
 def told(run: Callable[Arguments, int]) -> Callable[Arguments, int]:
     """Make a door of a function that answers an exit code: a UserError is printed, and code 1.
 

@@ -1,10 +1,10 @@
 """The boxes of a COCO file, by image, checked before anything is computed."""
 
-import json
 from collections import Counter
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from src.datamodules.coco_file import EntryError, find_image, read_entries, read_id, read_json
 from src.errors import UserError
 
 Annotation = dict[str, Any]
@@ -41,12 +41,20 @@ class Boxes(NamedTuple):
             if not annotation.get("iscrowd"):
                 by_image.setdefault(annotation["image_id"], []).append(annotation)
         images = [image for image in self.content["images"] if image["id"] in by_image]
-        missing = [name for i in images if not (folder / (name := i["file_name"])).is_file()]
+        paths: list[Path] = []
+        missing = []
+        for image in images:
+            try:
+                paths.append(find_image(folder, image["file_name"]))
+            except EntryError as error:
+                if "outside" in str(error):
+                    raise
+                missing.append(image["file_name"])
         if missing:
             raise UserError(f"images={folder} lacks {len(missing)} files: {_some(missing)}")
         return [
-            Picture(image["id"], folder / image["file_name"], _size(image), by_image[image["id"]])
-            for image in images
+            Picture(image["id"], path, _size(image), by_image[image["id"]])
+            for image, path in zip(images, paths, strict=True)
         ]
 
 
@@ -62,7 +70,7 @@ def read_boxes(path: Path, image_list: Path | None = None, min_score: float = 0.
         UserError: Not such a file, annotations of unknown images or without an id, or two
             annotations or images of one id.
     """
-    content = _json(path)
+    content = read_json(path)
     if isinstance(content, list):
         if image_list is None:
             raise UserError(
@@ -71,15 +79,18 @@ def read_boxes(path: Path, image_list: Path | None = None, min_score: float = 0.
             )
         # Detectors do not number what they find; COCO's annotations are numbered.
         annotations = [{"id": i, **_object(entry, path)} for i, entry in enumerate(content, 1)]
-        content = _json(image_list)
+        content = read_json(image_list)
         path_of_images = image_list
     else:
         path_of_images = path
-        annotations = [_object(entry, path) for entry in _entries(content, "annotations", path)]
+        annotations = [_object(entry, path) for entry in read_entries(content, "annotations", path)]
         if nameless := [entry for entry in annotations if "id" not in entry]:
             raise UserError(f"{path}: an annotation without id: {str(nameless[0])[:100]}")
-    _check_images(_entries(content, "images", path_of_images), path_of_images)
-    kept = [entry for entry in annotations if entry.get("score", min_score) >= min_score]
+    _check_images(read_entries(content, "images", path_of_images), path_of_images)
+    for entry in annotations:
+        _require_id(entry, "id", "annotation", path)
+        _require_id(entry, "image_id", "annotation", path)
+    kept = [entry for entry in annotations if _score(entry, min_score, path) >= min_score]
     _check(kept, content["images"], path)
     return Boxes({key: value for key, value in content.items() if key != "annotations"}, kept)
 
@@ -88,7 +99,24 @@ def _check_images(images: list[Any], path: Path) -> None:
     for image in images:
         if not isinstance(image, dict) or not {"id", "file_name"} <= image.keys():
             raise UserError(f"{path}: an image without id or file_name: {str(image)[:100]}")
+        _require_id(image, "id", "image", path)
     _refuse_twice(images, "images", path)
+
+
+def _require_id(entry: dict[str, Any], key: str, kind: str, path: Path) -> None:
+    try:
+        read_id(entry, key)
+    except EntryError as error:
+        raise UserError(f"{path}: {kind} {str(entry)[:100]}: {error}") from None
+
+
+def _score(entry: Annotation, otherwise: float, path: Path) -> float:
+    score = entry.get("score")
+    if score is None:
+        return otherwise
+    if isinstance(score, bool) or not isinstance(score, int | float):
+        raise UserError(f"{path}: annotation {entry['id']}: score is {score!r}, not a number")
+    return score
 
 
 def _check(annotations: list[Annotation], images: list[dict[str, Any]], path: Path) -> None:
@@ -107,22 +135,6 @@ def _refuse_twice(entries: list[dict[str, Any]], kind: str, path: Path) -> None:
     counts = Counter(entry["id"] for entry in entries)
     if twice := [identity for identity, count in counts.items() if count > 1]:
         raise UserError(f"{path}: several {kind} have the same id: {_some(twice)}")
-
-
-def _json(path: Path) -> Any:
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read ({error.strerror})") from error
-    except ValueError as error:
-        raise UserError(f"{path}: not a JSON file ({error})") from error
-
-
-def _entries(content: Any, key: str, path: Path) -> list[Any]:
-    entries = content.get(key) if isinstance(content, dict) else None
-    if not isinstance(entries, list):
-        raise UserError(f"{path}: has no list of {key}; is it a COCO file?")
-    return entries
 
 
 def _object(entry: Any, path: Path) -> Annotation:

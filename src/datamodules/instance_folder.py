@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
+from PIL import Image
 
 from src.cache_folder import cache_folder
 
@@ -14,6 +15,7 @@ from .objects import (
     label_areas,
     read_labels,
     remembered_records,
+    require_lossless,
     without_small,
 )
 from .pairs import Pair, hold_out, index_pairs
@@ -99,6 +101,9 @@ class InstanceFolder(RecordedObjects):
         if self.kind == "ids":
             return read_labels(path)
         mask = read_mask(path)
+        if self.void_value is not None:
+            with Image.open(path) as image:  # one value of 256 has a meaning of its own
+                require_lossless(image, path)
         labels = (mask >= 128).astype(np.uint8)
         if self.void_value is not None:
             labels[mask == self.void_value] = 2

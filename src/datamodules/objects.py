@@ -18,9 +18,10 @@ from .remembered import remembered
 log = logging.getLogger(__name__)
 
 # Changes with what a record holds, so that lists of older versions are made anew.
-_FORMAT = 1
+_FORMAT = 2
 _READERS = 8
-_LABEL_MODES = ("P", "L", "1", "I", "I;16")
+_LABEL_MODES = ("P", "L", "1", "I", "I;16", "I;16B")
+_LOSSY = ("JPEG", "MPO", "JPEG2000", "WEBP", "AVIF")  # formats that change the numbers they keep
 
 
 class Instance(NamedTuple):
@@ -159,13 +160,30 @@ def read_labels(path: Path) -> np.ndarray:
     """
     try:
         with Image.open(path) as image:
+            require_lossless(image, path)
             if image.mode not in _LABEL_MODES:
                 raise ImageError(
-                    f"{path}: pixels of kind {image.mode!r} are no labels; save an 8- or 16-bit map"
+                    f"{path}: pixels of kind {image.mode!r} are no labels; save an 8- or 16-bit "
+                    "map with a number for each object (PNG)"
                 )
             return np.asarray(image)
     except (OSError, SyntaxError, Image.DecompressionBombError) as error:
         raise ImageError(f"{path}: {error}") from None
+
+
+def require_lossless(image: Image.Image, path: Path) -> None:
+    """Refuse files whose format changes the numbers of pixels: around every object lie others.
+
+    Raises:
+        ImageError: JPEG and its like, by what the file is and not by its name.
+    """
+    compression = str(image.info.get("compression", "")) if image.format == "TIFF" else ""
+    if image.format in _LOSSY or "jpeg" in compression or "webp" in compression:
+        kind = f"TIFF with {compression}" if compression else image.format
+        raise ImageError(
+            f"{path}: a map of object numbers in {kind}, which does not keep numbers exactly; "
+            "export it again as PNG (a converted copy keeps the wrong numbers)"
+        )
 
 
 def label_areas(labels: np.ndarray, void: int | None = None) -> dict[int, int]:

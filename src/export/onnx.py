@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from src.errors import UserError
+from src.errors import UserError, missing_extra
 
 from .formats import Run, Shapes, exported
 
@@ -21,7 +21,7 @@ try:
     import onnxruntime
     import onnxscript  # noqa: F401  torch.onnx needs it
 except ImportError as error:
-    raise UserError("ONNX needs an extra: pip install 'finecut[export]'") from error
+    raise missing_extra("ONNX needs an extra", "export") from error
 
 OPSET = 18  # the first whose Resize can antialias
 _LARGEST_PROTOBUF = 1 << 31

@@ -28,7 +28,7 @@ class RefinementModule(SegmentationModule):
 
     Args:
         training_clicks: Simulated in each training step; the paper's is 1.
-        test_clicks: After which the IoU is reported.
+        test_clicks: After which the IoU is reported; NoC's cap is one more, the prompt's click.
         authors_transposed: Look the click's side up as the authors' code does, see `next_click`.
     """
 

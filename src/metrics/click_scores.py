@@ -15,7 +15,8 @@ class ClickScores(PerImageMetric):
     """Mean IoU after 0, 1, 2 … further clicks, and the number of clicks to reach an IoU.
 
     The prompt that starts an object counts as the first click of NoC. An object that does not
-    reach the IoU counts as the most clicks that were given, plus one.
+    reach the IoU counts as the most clicks that were given, the prompt's and `clicks`: that cap is
+    part of the measure's protocol. The literature's cap of 20 is `clicks=19`.
 
     Args:
         clicks: Further clicks of each object.
@@ -36,14 +37,19 @@ class ClickScores(PerImageMetric):
         self.add_rows([int(i) for i in index], rows.view(np.int64))
 
     @property
+    def cap(self) -> int:
+        """The clicks after which an object is given up, the prompt being the first."""
+        return self.clicks + 1
+
+    @property
     def protocols(self) -> dict[str, str]:
         """What each value of `compute` is."""
         rule = "simulated clicks into the middle of the largest error; IoU at > 0.5, void removed"
-        cap = self.clicks + 2
         after = {f"iou_after_{k}": f"IoU after {k} clicks; {rule}" for k in range(self.clicks + 1)}
         return after | {
-            f"noc{target}": f"clicks to reach IoU .{target}, the prompt being the first, {cap} if "
-            f"never; {rule}"
+            # Version 2: version 1 counted one click more than were given where none was enough.
+            f"noc{target}": f"noc{target}/2: clicks to reach IoU 0.{target}, the prompt being the "
+            f"first, at most {self.cap}; mean over objects; {rule}"
             for target in TARGETS
         }
 
@@ -53,7 +59,7 @@ class ClickScores(PerImageMetric):
         curve = {f"iou_after_{k}": float(column.mean()) for k, column in enumerate(ious.T)}
         return curve | {
             f"noc{target}": float(
-                np.mean([clicks_to_reach(row, target / 100, self.clicks + 2) for row in ious])
+                np.mean([clicks_to_reach(row, target / 100, self.cap) for row in ious])
             )
             for target in TARGETS
         }

@@ -7,7 +7,7 @@ from contextlib import suppress
 import numpy as np
 from omegaconf import DictConfig
 
-from src.errors import UserError, told
+from src.errors import UserError, missing_extra, told
 from src.settings.commands import AppSettings
 from src.settings.parse import parse
 
@@ -23,7 +23,7 @@ def serve(config: DictConfig) -> int:
 
         from .server import create_app
     except ModuleNotFoundError as error:
-        raise UserError(f"the page needs {error.name}: pip install -e '.[page]'") from None
+        raise missing_extra(f"the page needs {error.name}", "page") from None
     from src.prediction import Segmenter
 
     from .desk import Desk

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from src.errors import UserError
+from src.errors import UserError, missing_extra
 
 from .jobs import Source
 from .outputs import Cut, Output
@@ -20,7 +20,7 @@ from .smoothing import Smoother
 try:
     import av
 except ImportError as error:
-    raise UserError("videos need PyAV: pip install 'finecut[video]'") from error
+    raise missing_extra("videos need PyAV", "video") from error
 
 # Sound that an .mp4 or .mov takes as it is; any other is encoded anew.
 _COPIED_SOUND = {"aac", "mp3", "ac3", "eac3", "alac"}

@@ -82,7 +82,7 @@ def test_small_objects_can_be_left_out(root: Path) -> None:
 
 
 def test_what_is_missing_is_named(root: Path) -> None:
-    with pytest.raises(DataError, match=r"2 problems(.|\n)*instances_val2017.json"):
+    with pytest.raises(DataError, match=r"looked for .*instances_val2017.json(.|\n)*annotations"):
         CocoInstances(root, "val2017")
 
 
@@ -105,10 +105,11 @@ def test_objects_without_a_pixel_are_left_out(root: Path, caplog: pytest.LogCapt
     )
     with caplog.at_level("WARNING"):
         assert CocoInstances(root).names == ["000000000001_20"]
-    assert "3 small objects left out" in caplog.text
+    assert "2 small objects left out" in caplog.text
+    assert "1 annotations without an outline left out" in caplog.text
 
 
 def test_an_object_without_its_image_is_named(root: Path) -> None:
     write(root, [annotation(30), annotation(31, image_id=7)])
-    with pytest.raises(DataError, match="object 31 is on image 7, not listed"):
+    with pytest.raises(DataError, match="annotation 31: is on image 7, which is not listed"):
         CocoInstances(root)

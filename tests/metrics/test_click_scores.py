@@ -13,8 +13,8 @@ def test_curve_and_number_of_clicks() -> None:
     values = scores.compute()
     assert values["iou_after_0"] == pytest.approx((0.86 + 0.5 + 0.1) / 3)
     assert values["iou_after_2"] == pytest.approx((0.95 + 0.87 + 0.3) / 3)
-    assert values["noc85"] == pytest.approx((1 + 3 + 4) / 3)
-    assert values["noc90"] == pytest.approx((2 + 4 + 4) / 3)
+    assert values["noc85"] == pytest.approx((1 + 3 + 3) / 3)
+    assert values["noc90"] == pytest.approx((2 + 3 + 3) / 3)
     assert values.keys() == scores.protocols.keys()
 
 
