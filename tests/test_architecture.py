@@ -18,7 +18,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "evaluation": {"metrics", "datamodules", "runs"},
     "lit_modules": {"networks", "losses", "geometry", "metrics", "datamodules"},
     "callbacks": {"geometry", "metrics", "datamodules", "runs"},
-    "runs": {"networks", "datamodules", "callbacks"},
+    "runs": {"networks", "geometry", "datamodules", "callbacks"},
     "tables": {"runs", "networks", "metrics"},
     "reproduce": {"runs", "tables", "datamodules"},
     "prediction": {"networks", "geometry", "datamodules", "runs", "export"},

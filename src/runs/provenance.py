@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from omegaconf import DictConfig, OmegaConf
 
+from src.file_hash import file_hash
 from src.whole_file import write_whole
 
 from .freeze import config_hash
@@ -21,6 +22,7 @@ from .freeze import config_hash
 PROVENANCE = "provenance.json"
 _PACKAGES = ("torch", "lightning", "timm", "torchmetrics", "albumentations", "numpy", "numba")
 _ROOT = Path(__file__).resolve().parents[2]
+__all__ = ["collect", "file_hash", "git_state", "hardware", "state_hash", "write"]
 
 
 def collect(cfg: DictConfig, data: dict[str, Any]) -> dict[str, Any]:
@@ -43,15 +45,6 @@ def write(folder: Path, **entries: Any) -> None:
     path = folder / PROVENANCE
     known = json.loads(path.read_text()) if path.is_file() else {}
     write_whole(path, json.dumps({**known, **entries}, indent=2, default=str) + "\n")
-
-
-def file_hash(path: str | Path) -> str:
-    """SHA-256 of a file."""
-    digest = hashlib.sha256()
-    with Path(path).open("rb") as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()
 
 
 def state_hash(state: Mapping[str, torch.Tensor]) -> str:

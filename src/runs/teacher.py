@@ -34,7 +34,7 @@ def obtain_teacher(cfg: DictConfig, folder: Path) -> None:
         stage = stage_one(thaw(folder, located=False))
         teacher.checkpoint = str(_train(stage, Path(teacher.folder)))
     else:
-        teacher.checkpoint = str(registry.resolve(teacher.checkpoint))
+        teacher.checkpoint = str(registry.locate(teacher.checkpoint))
     _point_losses_at(cfg, teacher.checkpoint)
 
 
