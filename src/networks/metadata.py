@@ -75,7 +75,7 @@ class Metadata:
         try:
             with torch.device("meta"):
                 return self._made(made).eval()
-        except (NotImplementedError, RuntimeError):  # it computes with values while it is built
+        except NotImplementedError:  # it computes with values while it is built
             return None
 
     def network_class(self) -> type[nn.Module]:
@@ -97,7 +97,9 @@ class Metadata:
         _check_arguments(made, self.arguments)
         try:
             return made(**self.arguments)
-        except (TypeError, ValueError) as error:
+        except NotImplementedError:
+            raise
+        except (TypeError, ValueError, ArithmeticError, RuntimeError) as error:
             raise MetadataError(f"cannot build {self.target}: {_line(error)}") from error
 
 
