@@ -8,17 +8,31 @@ from omegaconf import OmegaConf
 
 from src.errors import UserError
 from src.literals import literals
+from src.targets import check_targets
 
 
 def build(node: Any, **arguments: Any) -> Any:
-    """Instantiate a config node; a value it refuses is the user's to mend, so it says which."""
+    """Instantiate a config node; a value it refuses is the user's to mend, so it says which.
+
+    Raises:
+        UserError: A value that is refused, or a `_target_` that is not on the list of
+            `src/targets.py`.
+    """
     if node is None:
         return None
     given = {
         key: literals(literals(v)) if isinstance(v, str) else v for key, v in arguments.items()
     }
+    if OmegaConf.is_config(node):
+        # Hydra resolves what it is given, and what came of that once more when it reads it: what
+        # is left of `${x}` after the first time is text, and stays so.
+        plain = OmegaConf.to_container(node, resolve=True)
+        checked: Any = literals(literals(plain))
+    else:
+        plain = checked = node
+    check_targets(plain)
     try:
-        return instantiate(_as_text(node), **given, _convert_="all")
+        return instantiate(checked, **given, _convert_="all")
     except InstantiationException as error:
         cause = error.__cause__
         if isinstance(cause, UserError):
@@ -26,13 +40,3 @@ def build(node: Any, **arguments: Any) -> Any:
         if isinstance(cause, ValueError | TypeError):
             raise UserError(f"{node.get('_target_', 'config')}: {cause}") from error
         raise
-
-
-def _as_text(node: Any) -> Any:
-    """The node with everything resolved; what is left of `${x}` in it is text and stays so.
-
-    Hydra resolves what it is given, and what came of that once more when it reads it.
-    """
-    if not OmegaConf.is_config(node):
-        return node
-    return literals(literals(OmegaConf.to_container(node, resolve=True)))

@@ -20,7 +20,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "evaluation": {"metrics", "datamodules", "runs"},
     "lit_modules": {"networks", "losses", "geometry", "metrics", "datamodules"},
     "callbacks": {"geometry", "metrics", "datamodules", "runs"},
-    "runs": {"settings", "networks", "datamodules", "callbacks"},
+    "runs": {"settings", "networks", "geometry", "datamodules", "callbacks"},
     "tables": {"settings", "runs", "networks", "metrics"},
     "reproduce": {"settings", "runs", "tables", "datamodules"},
     "prediction": {"settings", "networks", "geometry", "datamodules", "runs", "export"},

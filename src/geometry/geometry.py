@@ -1,5 +1,6 @@
 """How an image becomes a network's input, and how its logits become a mask of the image's size."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
@@ -8,11 +9,18 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from src.errors import UserError
+
 from .crop import Box, paste_back
 from .resize import KERNELS, Kernel, resize
 from .steps import STEPS
 
 Scale = Literal["255", "own_maximum", "none"]
+LARGEST_SIDE = 8192  # of a network's input; a larger one takes more memory than there is
+
+
+class NonFiniteError(UserError):
+    """The network's answer holds NaN or infinity."""
 
 
 @dataclass(frozen=True)
@@ -43,14 +51,27 @@ class Geometry:
     def __post_init__(self) -> None:
         size: Any = self.size
         pair = (size, size) if isinstance(size, int) else tuple(size)
-        if len(pair) != 2 or not all(isinstance(side, int) and side > 0 for side in pair):
+        if len(pair) != 2 or not all(_is_count(side) and side > 0 for side in pair):
             raise ValueError(
                 f"model.size is {size!r}; give one side, or [height, width], as positive integers"
             )
+        if max(pair) > LARGEST_SIDE:
+            raise ValueError(f"model.size is {size!r}; a side has up to {LARGEST_SIDE} pixels")
         # Configs bring lists; a value object holds tuples.
         object.__setattr__(self, "size", pair)
         for field in ("mean", "std", "restore_steps"):
-            object.__setattr__(self, field, tuple(getattr(self, field)))
+            given: Any = getattr(self, field)
+            if not isinstance(given, Sequence) or isinstance(given, str):
+                raise ValueError(f"geometry.{field} is {given!r}, not a list")
+            object.__setattr__(self, field, tuple(given))
+        for field in ("mean", "std"):
+            values = getattr(self, field)
+            if len(values) not in (1, 3) or not all(_is_finite(value) for value in values):
+                raise ValueError(f"geometry.{field} is {values!r}; give three numbers")
+        if min(self.std) <= 0:
+            raise ValueError(f"geometry.std is {self.std!r}; it divides, so it is above 0")
+        if not _is_count(self.paste_relax) or not 0 <= self.paste_relax <= LARGEST_SIDE:
+            raise ValueError(f"geometry.paste_relax is {self.paste_relax!r}, not a count of pixels")
         for field, known in (
             ("image_kernel", KERNELS),
             ("mask_kernel", KERNELS),
@@ -58,7 +79,7 @@ class Geometry:
         ):
             if getattr(self, field) not in known:
                 raise ValueError(f"geometry.{field} is {getattr(self, field)!r}; choose of {known}")
-        if unknown := [name for name in self.restore_steps if name not in STEPS]:
+        if unknown := [name for name in self.restore_steps if name not in list(STEPS)]:
             raise ValueError(f"geometry.restore_steps has unknown {unknown}; known: {list(STEPS)}")
 
     def resize_image(self, image: np.ndarray) -> np.ndarray:
@@ -82,21 +103,47 @@ class Geometry:
         return (values - mean) / std
 
     def restore(self, logits: Tensor, size: Sequence[int]) -> Tensor:
-        """Turn one map of logits, `(h, w)`, into a uint8 mask of the original `size` (H, W)."""
-        values, target = logits.float(), (int(size[0]), int(size[1]))
+        """Turn one map of logits, `(h, w)`, into a uint8 mask of the original `size` (H, W).
+
+        Raises:
+            NonFiniteError: The network answered NaN or infinity.
+        """
+        values, target = _finite(logits.float()), (int(size[0]), int(size[1]))
         for name in self.restore_steps:
             values = STEPS[name](values, target)
         return _quantised(values)
 
     def restore_crop(self, logits: Tensor, box: Box, size: Sequence[int]) -> Tensor:
-        """Turn the logits `(h, w)` of a crop into a uint8 mask of the whole image's `size`."""
-        crop = logits.float().sigmoid().cpu().numpy()
+        """Turn the logits `(h, w)` of a crop into a uint8 mask of the whole image's `size`.
+
+        Raises:
+            NonFiniteError: The network answered NaN or infinity.
+        """
+        crop = _finite(logits.float()).sigmoid().cpu().numpy()
         whole = paste_back(crop, box, (int(size[0]), int(size[1])), self.paste_relax)
         return _quantised(torch.from_numpy(whole))
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, for checkpoints and exports; `Geometry(**values)` reads them."""
         return asdict(self)
+
+
+def _finite(logits: Tensor) -> Tensor:
+    """Logits as they are: 8 bits know no NaN and would make black of it."""
+    if not bool(torch.isfinite(logits).all()):
+        raise NonFiniteError(
+            "the network's answer is not finite (NaN or infinity), so that there is no mask; try "
+            "precision=fp32 (of a run trainer.precision=32-true), or another checkpoint"
+        )
+    return logits
+
+
+def _is_count(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _is_finite(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def _quantised(values: Tensor) -> Tensor:

@@ -12,7 +12,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from src.datamodules.batch import Batch, InputKey
-from src.geometry import Geometry
+from src.geometry import Geometry, NonFiniteError
 from src.geometry.crop import Box
 from src.metrics.protocol import describe
 from src.metrics.scores import Scores
@@ -182,15 +182,16 @@ class SegmentationModule(LightningModule):
 
     def restored(self, logits: Tensor, batch: Batch) -> list[Tensor]:
         """Logits `(B, 1, h, w)` as 8-bit masks at the original sizes, pasted back from crops."""
-        sizes = [truth.shape for truth in batch["original"]]
-        if "box" not in batch:
-            return [
-                self.geometry.restore(one[0], size) for one, size in zip(logits, sizes, strict=True)
-            ]
-        return [
-            self.geometry.restore_crop(one[0], Box(*box.tolist()), size)
-            for one, box, size in zip(logits, batch["box"], sizes, strict=True)
-        ]
+        return [self._one_restored(one[0], i, batch) for i, one in enumerate(logits)]
+
+    def _one_restored(self, logits: Tensor, i: int, batch: Batch) -> Tensor:
+        size = batch["original"][i].shape
+        try:
+            if "box" not in batch:
+                return self.geometry.restore(logits, size)
+            return self.geometry.restore_crop(logits, Box(*batch["box"][i].tolist()), size)
+        except NonFiniteError as error:
+            raise NonFiniteError(f"{batch['name'][i]}: {error}") from None
 
     def make_optimizer(self) -> Optimizer:
         """The optimiser of what learns, in the recipe's groups."""

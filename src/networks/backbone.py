@@ -13,9 +13,9 @@ from timm.models.resnet import ResNet
 from timm.models.swin_transformer import SwinTransformer, checkpoint_filter_fn
 from torch import Tensor, nn
 
+from .checkpoint import WeightsError, check_tensors, read_checkpoint
 from .recompute import recomputed
 from .swin_windows import shifted_window_mask, swin_block
-from .weights import read_state, strip_wrappers
 
 REDUCTIONS = (4, 4, 8, 16, 32)
 
@@ -245,10 +245,20 @@ def _load_file(network: nn.Module, name: str, path: Path) -> None:
 
 def _read(path: Path) -> dict[str, Tensor]:
     if path.suffix == ".safetensors" and path.is_file():
-        from safetensors.torch import load_file
+        return _read_safetensors(path)
+    return dict(read_checkpoint(path).state)
 
-        return load_file(path)
-    return strip_wrappers(read_state(path))
+
+def _read_safetensors(path: Path) -> dict[str, Tensor]:
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    try:
+        state = load_file(path)
+        check_tensors(state)
+    except (SafetensorError, WeightsError, OSError) as error:
+        raise WeightsError(f"{path}: {str(error).splitlines()[0]}") from error
+    return state
 
 
 def _classifiers(network: Any) -> tuple[str, ...]:

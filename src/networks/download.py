@@ -1,6 +1,5 @@
 """Downloads a file so that an interruption costs nothing and a wrong file is never kept."""
 
-import hashlib
 import logging
 import urllib.error
 import urllib.request
@@ -20,6 +19,7 @@ from rich.progress import (
 )
 
 from src.errors import UserError
+from src.file_hash import file_hash
 
 log = logging.getLogger(__name__)
 
@@ -40,11 +40,7 @@ class Checksum(NamedTuple):
     digest: str
 
     def matches(self, path: Path) -> bool:
-        digest = hashlib.new(self.algorithm, usedforsecurity=False)
-        with path.open("rb") as file:
-            for block in _blocks(file):
-                digest.update(block)
-        return digest.hexdigest() == self.digest
+        return file_hash(path, self.algorithm) == self.digest
 
 
 def download(url: str, target: Path, checksum: Checksum | None = None) -> Path:

@@ -66,6 +66,9 @@ class CoarseNet(nn.Module):
 class CoarseHead(nn.Module):
     """Features of one level to logits of the finest level's size; the BatchNorm comes last."""
 
+    # Resizing stands between them, which a scale and a shift may pass: its weights sum to one.
+    commuting_norms = (("predict", "norm"),)
+
     def __init__(self) -> None:
         super().__init__()
         self.squeeze = nn.Sequential(*conv_norm(WIDTH, WIDTH), nn.ReLU())

@@ -45,6 +45,14 @@ class Released(NamedTuple):
             return Checksum("sha256", self.sha256)
         return Checksum("md5", self.md5) if self.md5 else None
 
+    def damaged(self, path: Path) -> str:
+        """The message for a file of this name that is not the released one."""
+        algorithm, digest = self.checksum or ("checksum", "known")
+        return (
+            f"{path} is damaged or another file: its {algorithm} is not {digest}. Remove it to "
+            "get it anew, or give its path elsewhere"
+        )
+
 
 @cache
 def released() -> dict[str, Released]:
@@ -67,14 +75,35 @@ def resolve(name_or_path: str | Path) -> Path:
     them. Raises RegistryError for what is neither, and for what cannot be downloaded: it says
     where to get the file and where to put it.
     """
+    path = locate(name_or_path)
+    entry = released_at(path)
+    if entry is not None and entry.checksum and not entry.checksum.matches(path):
+        raise RegistryError(entry.damaged(path))
+    return path
+
+
+def locate(name_or_path: str | Path) -> Path:
+    """As `resolve`, but a file that is there already is not read."""
     path = Path(name_or_path).expanduser()
-    if path.is_file():
-        return path
+    try:
+        if path.is_file():
+            return path
+        folder = path.is_dir()
+    except (OSError, ValueError) as error:  # a name that cannot be one
+        raise RegistryError(f"{str(path)[:200]!r}: no such checkpoint file ({error})") from error
     entry = find(str(name_or_path))
+    if entry is None and folder:
+        raise RegistryError(f"{path} is a folder; give the file of the weights{_inside(path)}")
     if entry is None:
         raise RegistryError(f"{path}: no such checkpoint file{_hint(str(name_or_path))}")
     target = cache_folder() / entry.file
-    return _cached(target, entry) if target.is_file() else _fetched(target, entry)
+    return target if target.is_file() else _fetched(target, entry)
+
+
+def released_at(path: Path) -> Released | None:
+    """What a file in the folder of downloads has to be; None for files elsewhere."""
+    entry = find(path.name)
+    return entry if entry and path == cache_folder() / entry.file else None
 
 
 def trained_on(name_or_path: str | Path, sha256: str | None = None) -> tuple[str, ...] | None:
@@ -122,15 +151,6 @@ def _by_name() -> dict[str, Released]:
     }
 
 
-def _cached(path: Path, entry: Released) -> Path:
-    if entry.checksum and not entry.checksum.matches(path):
-        raise RegistryError(
-            f"{path} is damaged or another file: its {entry.checksum.algorithm} is not "
-            f"{entry.checksum.digest}. Remove it to get it anew, or give its path elsewhere"
-        )
-    return path
-
-
 def _fetched(target: Path, entry: Released) -> Path:
     if os.environ.get("FINECUT_OFFLINE", "0") not in ("", "0"):
         raise RegistryError(_by_hand(entry, target, "FINECUT_OFFLINE is set"))
@@ -153,6 +173,14 @@ def _by_hand(entry: Released, target: Path, reason: str) -> str:
         + "".join(f"    {place}\n" for place in places)
         + f"  and put it at {target}, or give its path instead of the name."
     )
+
+
+def _inside(folder: Path) -> str:
+    """Which file of a folder may be meant."""
+    for pattern in ("checkpoints/best.ckpt", "best.ckpt", "checkpoints/*.ckpt", "*.ckpt", "*.pth"):
+        if found := sorted(folder.glob(pattern)):
+            return f", such as {found[-1]}"
+    return " in it"
 
 
 def _hint(name: str) -> str:

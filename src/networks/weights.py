@@ -5,31 +5,21 @@ Each network answers `official_name(ours) -> theirs` for every entry of its stat
 """
 
 import logging
-import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import torch
 from torch import Tensor, nn
 
-from src.errors import UserError
-
 from .catalogue import create
-from .registry import RegistryError, resolve
+from .checkpoint import Checkpoint, WeightsError, bare_state, check_tensors, read_checkpoint
+from .metadata import MetadataError
 
 log = logging.getLogger(__name__)
 
 StateDict = Mapping[str, Tensor]
 
-# Wrappers that training code leaves in front of the network's own names.
-_PREFIX = re.compile(r"^(?:module\.|model\.|network\.|_orig_mod\.)+")
-_NESTS = ("state_dict", "model_state_dict", "model", "net")
-_SHOWN = 5
-
-
-class WeightsError(UserError):
-    """A checkpoint that does not fit the network, or cannot be read."""
+_SHOWN, _LONGEST = 5, 160
 
 
 class Report(NamedTuple):
@@ -60,36 +50,71 @@ def build(name: str, checkpoint: str | Path | None = None, **arguments: Any) -> 
 
 
 def load_official(
-    network: nn.Module, weights: StateDict | str | Path, *, allow_partial: bool = False
+    network: nn.Module,
+    weights: StateDict | Checkpoint | str | Path,
+    *,
+    allow_partial: bool = False,
 ) -> Report:
     """Copy weights under official (or our own) names into `network`.
 
     Raises WeightsError that lists the first missing, unexpected and misshapen entries, unless
     `allow_partial`, which loads what fits and says what did not.
     """
-    source = "the given state dict" if isinstance(weights, Mapping) else str(weights)
-    state = strip_wrappers(weights if isinstance(weights, Mapping) else read_state(weights))
+    if isinstance(weights, str | Path):
+        weights = read_checkpoint(weights)
+    if isinstance(weights, Checkpoint):
+        source, state = str(weights.path), weights.state
+    else:
+        source, state = "the given state dict", bare_state(weights)
+        check_tensors(state)
+    found = _compare(network, state)
+    if found.refused and not allow_partial:
+        raise WeightsError(found.message(network, source))
     ours = network.state_dict()
-    theirs = _translate(network, ours, state)
-    misshapen = [
-        f"{key}: checkpoint {tuple(state[theirs[key]].shape)}, network {tuple(value.shape)}"
-        for key, value in ours.items()
-        if theirs[key] in state and state[theirs[key]].shape != value.shape
-    ]
-    # Releases older than PyTorch 0.4.1 have no batch counters; nothing is computed from them.
-    missing = [
-        key for key in ours if theirs[key] not in state and not key.endswith("num_batches_tracked")
-    ]
-    known = set(theirs.values()) | set(official_constants(network))
-    unexpected = [key for key in state if key not in known]
-    if (missing or unexpected or misshapen) and not allow_partial:
-        raise WeightsError(_mismatch(network, source, missing, unexpected, misshapen))
-    wrong = {entry.split(":", 1)[0] for entry in misshapen}
-    fitting = {key: state[theirs[key]] for key in ours if theirs[key] in state and key not in wrong}
+    wrong = {entry.split(":", 1)[0] for entry in found.misshapen}
+    fitting = {
+        key: state[theirs]
+        for key, theirs in found.keys.items()
+        if theirs in state and key not in wrong
+    }
     network.load_state_dict({**ours, **fitting})
-    report = Report(source, len(fitting), len(ours), missing, unexpected)
+    report = Report(source, len(fitting), len(ours), found.missing, found.unexpected)
     log.info("%s", report)
     return report
+
+
+def check_fits(network: nn.Module, checkpoint: Checkpoint) -> None:
+    """Raise WeightsError unless a checkpoint's weights are the network's, by name and shape."""
+    found = _compare(network, checkpoint.state)
+    if found.refused:
+        raise WeightsError(found.message(network, str(checkpoint.path)))
+
+
+def network_of(checkpoint: Checkpoint) -> nn.Module:
+    """The network that a checkpoint of ours names, with random weights.
+
+    Before memory is taken for it, its weights' names and shapes are compared with the file's.
+
+    Raises:
+        WeightsError: No network of ours, or not the one of these weights.
+    """
+    assert checkpoint.metadata is not None
+    check_outline(checkpoint)
+    try:
+        return checkpoint.metadata.build()
+    except MetadataError as error:
+        raise WeightsError(f"{checkpoint.path} {error}") from None
+
+
+def check_outline(checkpoint: Checkpoint) -> None:
+    """Raise WeightsError unless the network that a checkpoint names is that of its weights."""
+    assert checkpoint.metadata is not None
+    try:
+        outline = checkpoint.metadata.outline()
+    except MetadataError as error:
+        raise WeightsError(f"{checkpoint.path} {error}") from None
+    if outline is not None:
+        check_fits(outline, checkpoint)
 
 
 def to_official(network: nn.Module) -> dict[str, Tensor]:
@@ -99,32 +124,8 @@ def to_official(network: nn.Module) -> dict[str, Tensor]:
 
 
 def read_state(path: str | Path) -> StateDict:
-    """Read a checkpoint, given its path or its name in the registry, which downloads it.
-
-    Only tensors and plain values: nothing in it can execute code.
-    """
-    try:
-        path = resolve(path)
-    except RegistryError as error:
-        raise WeightsError(str(error)) from error
-    try:
-        return torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # zip, pickle and torch raise a dozen kinds
-        raise WeightsError(
-            f"{path}: not a readable checkpoint ({str(error).splitlines()[0]}); "
-            "download it again, or save it with torch.save(state_dict)"
-        ) from error
-
-
-def strip_wrappers(checkpoint: Mapping[str, Any]) -> dict[str, Tensor]:
-    """The bare state dict inside `state_dict`-like nests and `module.`-like prefixes."""
-    for nest in _NESTS:
-        if isinstance(inner := checkpoint.get(nest), Mapping):
-            return strip_wrappers(inner)
-    tensors = {key: value for key, value in checkpoint.items() if isinstance(value, Tensor)}
-    if not tensors:
-        raise WeightsError("the checkpoint holds no tensors; is it a state dict?")
-    return {_PREFIX.sub("", key): value for key, value in tensors.items()}
+    """The bare state dict of a checkpoint, given its path or its name in the registry."""
+    return read_checkpoint(path).state
 
 
 def official_name(network: nn.Module, name: str) -> str:
@@ -146,21 +147,57 @@ def _translate(network: nn.Module, ours: StateDict, state: StateDict) -> dict[st
     return theirs
 
 
-def _mismatch(
-    network: nn.Module,
-    source: str,
-    missing: list[str],
-    unexpected: list[str],
-    misshapen: list[str],
-) -> str:
-    lines = [f"{source} does not fit {type(network).__name__}:"]
-    for title, entries in (
-        ("missing in the file", missing),
-        ("unexpected in the file", unexpected),
-        ("of another shape", misshapen),
-    ):
-        if entries:
-            rest = f", … {len(entries) - _SHOWN} more" if len(entries) > _SHOWN else ""
-            lines.append(f"  {len(entries)} {title}: {', '.join(entries[:_SHOWN])}{rest}")
-    lines.append("  Is it the checkpoint of this model and variant?")
-    return "\n".join(lines)
+class _Comparison(NamedTuple):
+    """A state dict beside a network: `keys` are the names in it of each of the network's own."""
+
+    keys: dict[str, str]
+    missing: list[str]
+    unexpected: list[str]
+    misshapen: list[str]
+
+    @property
+    def refused(self) -> bool:
+        return bool(self.missing or self.unexpected or self.misshapen)
+
+    def message(self, network: nn.Module, source: str) -> str:
+        """What does not fit, on one line."""
+        parts = []
+        for title, entries in (
+            ("missing in the file", self.missing),
+            ("unexpected in the file", self.unexpected),
+            ("of another shape or kind", self.misshapen),
+        ):
+            if entries:
+                rest = f", … {len(entries) - _SHOWN} more" if len(entries) > _SHOWN else ""
+                shown = ", ".join(entry[:_LONGEST] for entry in entries[:_SHOWN])
+                parts.append(f"{len(entries)} {title} ({shown}{rest})")
+        return (
+            f"{source} does not fit {type(network).__name__}: {'; '.join(parts)}. Is it the "
+            "checkpoint of this model and variant?"
+        )
+
+
+def _compare(network: nn.Module, state: StateDict) -> _Comparison:
+    ours = network.state_dict()
+    theirs = _translate(network, ours, state)
+    misshapen = [
+        told
+        for key, value in ours.items()
+        if theirs[key] in state and (told := _difference(key, state[theirs[key]], value))
+    ]
+    # Releases older than PyTorch 0.4.1 have no batch counters; nothing is computed from them.
+    missing = [
+        key for key in ours if theirs[key] not in state and not key.endswith("num_batches_tracked")
+    ]
+    known = set(theirs.values()) | set(official_constants(network))
+    return _Comparison(theirs, missing, [key for key in state if key not in known], misshapen)
+
+
+def _difference(key: str, given: Tensor, wanted: Tensor) -> str | None:
+    if given.shape != wanted.shape:
+        return f"{key}: checkpoint {tuple(given.shape)}, network {tuple(wanted.shape)}"
+    if given.is_floating_point() == wanted.is_floating_point():
+        return None
+    if key.endswith("num_batches_tracked"):
+        return None
+    return f"{key}: checkpoint {given.dtype}, network {wanted.dtype}"

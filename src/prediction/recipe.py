@@ -4,20 +4,20 @@ Nothing here downloads the ImageNet weights that training starts from.
 """
 
 from collections.abc import Mapping
-from importlib import import_module
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 from torch import nn
 
-from src.datamodules.prompts import Prompts, prompts_of
+from src.build import build
+from src.datamodules.prompts import Prompts
 from src.errors import UserError
 from src.geometry import Geometry
-from src.networks.registry import find, resolve
-from src.networks.weights import load_official
-from src.runs.checkpoints import OUR_NETWORK, identity
+from src.networks.checkpoint import Checkpoint, read_checkpoint, read_outline
+from src.networks.registry import find
+from src.networks.weights import load_official, network_of
+from src.runs.checkpoints import geometry_of, prompts_in
 from src.runs.models import composed, names
 
 
@@ -32,10 +32,9 @@ class Recipe(NamedTuple):
 
     def build(self) -> nn.Module:
         """The network with random weights, in evaluation mode."""
-        arguments = {key: value for key, value in self.network.items() if key != "_target_"}
-        if "pretrained" in arguments:
-            arguments["pretrained"] = False
-        return _network_class(str(self.network["_target_"]))(**arguments).eval()
+        without = {"pretrained": False} if "pretrained" in self.network else {}
+        network: nn.Module = build(self.network, **without)
+        return network.eval()
 
 
 def named(model: str) -> Recipe:
@@ -49,22 +48,27 @@ def of_config(model: DictConfig) -> Recipe:
     """The recipe of a composed `model` group."""
     network: Any = OmegaConf.to_container(model.network, resolve=True)
     geometry: Any = OmegaConf.to_container(model.geometry, resolve=True)
-    prompts: Prompts | None = instantiate(model.get("prompts"), _convert_="all")
+    prompts: Prompts | None = build(model.get("prompts"))
     return _recipe(model.name, network, geometry, model.inputs, prompts)
 
 
-def of_checkpoint(path: Path, model: str | DictConfig | None = None) -> Recipe:
-    """The recipe of a checkpoint file: ours say it themselves, released ones are known by name.
+def of_checkpoint(source: Path | Checkpoint, model: str | DictConfig | None = None) -> Recipe:
+    """The recipe of a checkpoint: ours say it themselves, released ones are known by name.
 
     Args:
-        path: The file.
+        source: The file, or what was read of it.
         model: A name or a composed group, for files that neither say it nor are known.
     """
-    known = identity(path)
-    if known is not None:
-        _must_agree(path, known["model"], model)
-        network, geometry, inputs = (known[key] for key in ("network", "geometry", "inputs"))
-        return _recipe(known["model"], network, geometry, inputs, _own_prompts(path, known))
+    checkpoint = source if isinstance(source, Checkpoint) else read_outline(source)
+    path, said = checkpoint.path, checkpoint.metadata
+    if said is not None:
+        _must_agree(path, said.model, model)
+        prompts = prompts_in(checkpoint)
+        if "prompt" not in said.inputs:
+            prompts = None
+        elif prompts is None:  # of before they were written down: the model's
+            prompts = named(said.model).prompts
+        return Recipe(said.model, said.network, geometry_of(checkpoint), said.inputs, prompts)
     if isinstance(model, DictConfig):
         return of_config(model)
     if model is None and (released := find(path.name)):
@@ -80,11 +84,11 @@ def load(
     weights: str | Path, model: str | DictConfig | None = None
 ) -> tuple[nn.Module, Recipe, Path]:
     """A network with the weights of a file, or of a name of the registry."""
-    path = resolve(weights)
-    recipe = of_checkpoint(path, model)
-    network = recipe.build()
-    load_official(network, path)
-    return network, recipe, path
+    checkpoint = read_checkpoint(weights)
+    recipe = of_checkpoint(checkpoint, model)
+    network = recipe.build() if checkpoint.metadata is None else network_of(checkpoint)
+    load_official(network, checkpoint)
+    return network, recipe, checkpoint.path
 
 
 def _recipe(
@@ -98,28 +102,7 @@ def _recipe(
     return Recipe(name, dict(network), Geometry(**values), tuple(inputs), prompts)
 
 
-def _own_prompts(path: Path, known: Mapping[str, Any]) -> Prompts | None:
-    """What a checkpoint of ours says of its clicks; those of before it did were the model's."""
-    if "prompt" not in known["inputs"]:
-        return None
-    if known.get("prompts") is None:
-        return named(known["model"]).prompts
-    try:
-        return prompts_of(**known["prompts"])
-    except (TypeError, ValueError) as error:
-        raise UserError(f"{path}: {error}; it was made by another version of finecut") from None
-
-
 def _must_agree(path: Path, name: str, model: str | DictConfig | None) -> None:
     asked = model.name if isinstance(model, DictConfig) else model
     if asked is not None and asked != name:
         raise UserError(f"{path} is a checkpoint of {name}, not of {asked}; leave model= out")
-
-
-def _network_class(target: str) -> type[nn.Module]:
-    """The class that a `_target_` names. A checkpoint may name ours only: it could run any code."""
-    match = OUR_NETWORK.fullmatch(target)
-    found = getattr(import_module(match[1]), match[2], None) if match else None
-    if not (isinstance(found, type) and issubclass(found, nn.Module)):
-        raise UserError(f"{target!r} is no network of src.networks; is the checkpoint one of ours?")
-    return found

@@ -1,4 +1,4 @@
-"""Writes a checkpoint whole or not at all, without a detour."""
+"""Writes a checkpoint whole or not at all, without a detour, and reads it checked."""
 
 import os
 import sys
@@ -7,6 +7,8 @@ from typing import Any
 
 import torch
 from lightning.fabric.plugins import TorchCheckpointIO
+
+from src.networks.checkpoint import read_checkpoint
 
 # One name for all, so that a kill leaves one such file at most and the next checkpoint takes it.
 _UNFINISHED = ".unfinished.ckpt"
@@ -39,6 +41,16 @@ class WholeCheckpointIO(TorchCheckpointIO):
             unfinished.replace(path)
         finally:
             unfinished.unlink(missing_ok=True)
+
+    def load_checkpoint(
+        self, path: str | Path, map_location: Any = None, weights_only: bool | None = None
+    ) -> dict[str, Any]:
+        """All of a checkpoint, read as every command reads one; once, where it was verified.
+
+        Raises:
+            WeightsError: It is damaged, or no checkpoint.
+        """
+        return dict(read_checkpoint(path, contents=True).content)
 
 
 def save(checkpoint: dict[str, Any], file: Any) -> None:

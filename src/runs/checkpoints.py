@@ -1,22 +1,21 @@
-"""Finds, checks and reads the checkpoints of a run folder."""
+"""Finds and checks the checkpoints of a run folder, and reads what they say of themselves."""
 
 import logging
 import re
-import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import torch
-
+from src.datamodules.prompts import Prompts, prompts_of
 from src.errors import UserError
-from src.networks.weights import read_state
+from src.geometry import Geometry
+from src.networks.checkpoint import Checkpoint, WeightsError, verify
 
 log = logging.getLogger(__name__)
 
 FOLDER = "checkpoints"
-OUR_NETWORK = re.compile(r"(src\.networks\.\w+)\.([A-Z]\w*)")  # module and class
 _RECENT = re.compile(r"recent-(\d+)\.ckpt$")
+_FARTHEST = 10_000  # pixels around an object
 
 
 def step(path: Path) -> int:
@@ -28,13 +27,14 @@ def step(path: Path) -> int:
 
 
 def latest(folder: Path) -> Path | None:
-    """The newest readable `recent-<step>.ckpt` of a run; damaged ones are passed over, and said."""
+    """The newest usable `recent-<step>.ckpt` of a run; damaged ones are passed over, and said."""
     named = (folder / FOLDER).glob("recent-*.ckpt")
     found = [path for path in named if _RECENT.search(path.name)]
     for path in sorted(found, key=step, reverse=True):
-        if is_whole(path):
+        reason = _damage(path)
+        if reason is None:
             return path
-        log.warning("%s is damaged; falling back to the checkpoint before it", path)
+        log.warning("%s is damaged; falling back to the checkpoint before it (%s)", path, reason)
     if found:
         raise UserError(f"none of the checkpoints in {folder / FOLDER} can be read")
     return None
@@ -44,9 +44,10 @@ def best(folder: Path) -> Path:
     """The checkpoint a run tests: the best of its validations, else the newest."""
     path = folder / FOLDER / "best.ckpt"
     if path.is_file():
-        if not is_whole(path):
+        if reason := _damage(path):
             raise UserError(
-                f"{path} is damaged; remove it to test the newest recent-*.ckpt in its place"
+                f"{path} is damaged; remove it to test the newest recent-*.ckpt in its place "
+                f"({reason})"
             )
         return path
     if newest := latest(folder):
@@ -54,37 +55,54 @@ def best(folder: Path) -> Path:
     raise UserError(f"{folder} has no checkpoint to test; did its training start?")
 
 
-def identity(path: Path) -> dict[str, Any] | None:
-    """What a checkpoint of ours says of itself: model, network, geometry, inputs, prompts; else
-    None.
+def geometry_of(checkpoint: Checkpoint) -> Geometry:
+    """The pre- and post-processing that a checkpoint of ours states.
 
-    Raises UserError where it names anything but a network of ours: built, it could run any code.
+    Raises:
+        UserError: Values that are none.
     """
-    checkpoint: Mapping[str, Any] = read_state(path)
-    said = checkpoint.get("finecut")
+    assert checkpoint.metadata is not None
+    try:
+        return Geometry(**checkpoint.metadata.geometry)
+    except (TypeError, ValueError) as error:
+        raise _of_another_version(checkpoint, "geometry", error) from None
+
+
+def prompts_in(checkpoint: Checkpoint) -> Prompts | None:
+    """How clicks become a prompt, where a checkpoint of ours states it.
+
+    Raises:
+        UserError: Values that are none.
+    """
+    assert checkpoint.metadata is not None
+    said = checkpoint.metadata.prompts
     if said is None:
         return None
-    network = dict(said["network"])
-    target = str(network.pop("_target_", ""))
-    if not OUR_NETWORK.fullmatch(target) or _names_code(
-        [network, said["geometry"], said.get("prompts")]
-    ):
-        raise UserError(f"{path} wants to build {target or 'nothing'}: only src.networks.… may be")
-    return said
-
-
-def _names_code(value: Any) -> bool:
-    """Whether a config would make Hydra call something."""
-    if isinstance(value, Mapping):
-        return "_target_" in value or any(_names_code(inner) for inner in value.values())
-    return isinstance(value, list | tuple) and any(_names_code(inner) for inner in value)
-
-
-def is_whole(path: Path) -> bool:
-    """Whether a checkpoint is whole: torch alone does not see a flipped bit in a tensor."""
     try:
-        torch.load(path, map_location="cpu", weights_only=True, mmap=True)
-        with zipfile.ZipFile(path) as archive:
-            return archive.testzip() is None  # reads the whole file
-    except Exception:  # zip, pickle and torch raise a dozen kinds
-        return False
+        _check_pixels(said)
+        return prompts_of(**said)
+    except (TypeError, ValueError) as error:
+        raise _of_another_version(checkpoint, "prompts", error) from None
+
+
+def _check_pixels(said: Mapping[str, Any]) -> None:
+    for name, value in said.items():
+        number = isinstance(value, int) and not isinstance(value, bool)
+        if name != "kind" and not (number and 0 <= value <= _FARTHEST):
+            raise ValueError(f"{name} is {value!r}, not a number of pixels")
+
+
+def _of_another_version(checkpoint: Checkpoint, part: str, error: Exception) -> UserError:
+    told = (str(error).splitlines() or [type(error).__name__])[0]
+    return UserError(
+        f"{checkpoint.path}: its {part}: {told}; it was made by another version of finecut"
+    )
+
+
+def _damage(path: Path) -> str | None:
+    """Why a checkpoint cannot be used; else it is kept for whoever reads it next."""
+    try:
+        verify(path)
+    except WeightsError as error:
+        return str(error).removeprefix(str(path)).lstrip(": ")
+    return None

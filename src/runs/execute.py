@@ -23,6 +23,7 @@ from src.datamodules.prompts import to_dict
 from src.errors import CommandError, UserError, told_when_full
 from src.literals import literal
 from src.networks import registry
+from src.networks.single_values import allow_single_values
 from src.networks.weights import load_official
 from src.settings.nodes import check_nodes
 from src.settings.training import parse_training
@@ -52,7 +53,7 @@ def execute(folder: Path) -> None:
     cfg = check_nodes(parse_training(cfg))
     finetune.require_start(cfg)
     if cfg.init_from is not None:
-        cfg.init_from = literal(str(registry.resolve(cfg.init_from)))
+        cfg.init_from = literal(str(registry.locate(cfg.init_from)))  # reading it checks it
     lightning.seed_everything(cfg.seed, workers=True, verbose=False)
     datamodule: SegmentationDataModule = build(cfg.data)
     datamodule.setup("fit" if cfg.fit else "test")  # every bad file is found here
@@ -73,10 +74,10 @@ def execute(folder: Path) -> None:
             read_rows(folder / METRICS)  # damage is found here, and not after hours
         obtain_teacher(cfg, folder, data)  # for a dry run an untrained one costs as much
     module = build_module(cfg)
-    if cfg.init_from is not None:
-        load_official(module.network, cfg.init_from)
+    if weights := _given_weights(cfg):
+        load_official(module.network, weights)
     if cfg.checkpointing:
-        module.network.set_grad_checkpointing()
+        _compute_twice(module.network)
     if cfg.get("compile"):
         module.network.compile()  # in place: the names in checkpoints stay as they are
     if cfg.dry_run:
@@ -117,7 +118,8 @@ def _fit_and_test(
     checkpoint = _tested_checkpoint(cfg, folder)
     trainer.test(module, datamodule, ckpt_path=checkpoint, weights_only=True, verbose=False)
     if trainer.is_global_zero:
-        weights = checkpoint or Path(cfg.init_from)
+        weights = checkpoint or _given_weights(cfg)
+        assert weights is not None  # one of the two was tested
         entry = {
             "path": str(weights),
             "sha256": provenance.file_hash(weights),
@@ -128,16 +130,35 @@ def _fit_and_test(
 
 
 def _tested_checkpoint(cfg: DictConfig, folder: Path) -> Path | None:
-    """The checkpoint to test; None where the weights of `init_from` are tested as they are."""
-    if cfg.checkpoint:
+    """The checkpoint to test; None where weights that were given are tested as they are."""
+    if cfg.checkpoint and cfg.fit:
         return Path(cfg.checkpoint)
-    return None if cfg.init_from and not cfg.fit else checkpoints.best(folder)
+    return None if _given_weights(cfg) and not cfg.fit else checkpoints.best(folder)
+
+
+def _given_weights(cfg: DictConfig) -> str | None:
+    """The file that the network starts from: to train on, or to be tested as it is."""
+    return cfg.init_from if cfg.fit else cfg.checkpoint or cfg.init_from
+
+
+def _compute_twice(network: Any) -> None:
+    """Let the network recompute its activations, where it can; memory presets ask all for it."""
+    if hasattr(network, "set_grad_checkpointing"):
+        network.set_grad_checkpointing()
+        return
+    log.warning(
+        "checkpointing=true: %s has no set_grad_checkpointing() (docs/extend.md), so that all its "
+        "activations are kept; if memory runs out, halve data.batch_size and double "
+        "trainer.accumulate_grad_batches",
+        type(network).__name__,
+    )
 
 
 def build_module(cfg: DictConfig) -> Any:
     """The LightningModule of a model's config."""
     model = cfg.model
     network = build(model.network, **_as_it_starts(cfg))
+    allow_single_values(network)
     # Convolutions read maps fastest with their channels together.
     network.train().to(memory_format=torch.channels_last)
     prompts = build(model.get("prompts"))

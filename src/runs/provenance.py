@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from omegaconf import DictConfig, OmegaConf
 
 from src.errors import UserError
+from src.file_hash import file_hash
 from src.whole_file import write_whole
 
 from .freeze import config_hash
@@ -24,6 +25,7 @@ if TYPE_CHECKING:  # it takes seconds to import, and doors only read what was no
 PROVENANCE = "provenance.json"
 _PACKAGES = ("torch", "lightning", "timm", "torchmetrics", "albumentations", "numpy", "numba")
 _ROOT = Path(__file__).resolve().parents[2]
+__all__ = ["collect", "file_hash", "git_state", "hardware", "state_hash", "write"]
 
 
 def collect(cfg: DictConfig, data: dict[str, Any]) -> dict[str, Any]:
@@ -71,15 +73,6 @@ def read(folder: Path) -> dict[str, Any]:
             " the run then notes anew where it comes from, but not what it was resumed with"
         ) from None
     return known
-
-
-def file_hash(path: str | Path) -> str:
-    """SHA-256 of a file."""
-    digest = hashlib.sha256()
-    with Path(path).open("rb") as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()
 
 
 def state_hash(state: "Mapping[str, torch.Tensor]") -> str:

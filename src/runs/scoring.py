@@ -1,15 +1,17 @@
 """Turns `evaluate.py ckpt=…` into a run that only tests."""
 
-from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
+from src.datamodules.prompts import to_dict
 from src.errors import UserError
-from src.literals import literal
+from src.literals import literal, literals
 from src.networks import registry
+from src.networks.checkpoint import Checkpoint, read_outline
+from src.networks.metadata import Metadata
+from src.networks.weights import check_outline
 
 from . import checkpoints, models
 
@@ -24,32 +26,39 @@ def as_test_run(cfg: DictConfig) -> DictConfig:
         raise UserError("give maps=FOLDER truth=FOLDER, or ckpt=FILE data=NAME")
     if not (_chosen("data") or _chosen("experiment")):
         raise UserError("ckpt= needs a data set to be scored on, for example data=dis5k")
-    path = registry.resolve(cfg.ckpt).absolute()
+    checkpoint = read_outline(registry.locate(cfg.ckpt).absolute())
     cfg = cfg.copy()
     OmegaConf.set_struct(cfg, False)
-    identity = checkpoints.identity(path)
-    if identity is None:
-        cfg.init_from = literal(str(path))
+    if checkpoint.metadata is None:
+        cfg.init_from = literal(str(checkpoint.path))
     else:
-        _become(cfg, identity, path)
+        _become(cfg, checkpoint, checkpoint.metadata)
     if "prompt" in cfg.model.inputs and not _chosen("metrics"):
         cfg.metrics.test = cfg.model.test_metrics
     cfg.fit = False
     return cfg
 
 
-def _become(cfg: DictConfig, identity: Mapping[str, Any], path: Path) -> None:
-    """Put the model that a checkpoint names, and what it says of itself, into the config."""
-    name = identity["model"]
-    if name != cfg.model.name and name in models.names():
-        cfg.model = models.composed(name)
-    cfg.checkpoint, cfg.model.name = literal(str(path)), literal(str(name))
-    for key in ("network", "geometry", "inputs"):
-        OmegaConf.update(cfg, f"model.{key}", identity[key], merge=False)
-    cfg.model.geometry._target_ = "src.geometry.Geometry"
-    if identity.get("prompts") is not None:
-        known = {"_target_": "src.datamodules.prompts.prompts_of", **identity["prompts"]}
-        OmegaConf.update(cfg, "model.prompts", known, merge=False)
+def _become(cfg: DictConfig, checkpoint: Checkpoint, said: Metadata) -> None:
+    """Put the model that a checkpoint names, and what it says of itself, into the config.
+
+    All of it is plain values by now: no reference that the config would resolve, and no class but
+    a network of ours, whose weights are those in the file.
+    """
+    check_outline(checkpoint)
+    geometry, prompts = checkpoints.geometry_of(checkpoint), checkpoints.prompts_in(checkpoint)
+    if said.model != cfg.model.name and said.model in models.names():
+        cfg.model = models.composed(said.model)
+    cfg.checkpoint, cfg.model.name = literal(str(checkpoint.path)), literal(said.model)
+    values: dict[str, Any] = {
+        "network": said.network,
+        "geometry": {**geometry.to_dict(), "_target_": "src.geometry.Geometry"},
+        "inputs": list(said.inputs),
+    }
+    if prompts is not None:
+        values["prompts"] = {"_target_": "src.datamodules.prompts.prompts_of", **to_dict(prompts)}
+    for key, value in values.items():
+        OmegaConf.update(cfg, f"model.{key}", literals(value), merge=False)
     cfg.model.losses = {}
     cfg.model.teacher = None
 

@@ -40,7 +40,7 @@ def obtain_teacher(cfg: DictConfig, folder: Path, data: DataState | None = None)
             require_taught_by(data, checkpoint.parents[1], stage.get("resume_data") == ACCEPT)
         teacher.checkpoint = literal(str(checkpoint))
     else:
-        teacher.checkpoint = literal(str(registry.resolve(teacher.checkpoint)))
+        teacher.checkpoint = literal(str(registry.locate(teacher.checkpoint)))
     _point_losses_at(cfg, literal(teacher.checkpoint))
 
 

@@ -17,8 +17,9 @@ from omegaconf import DictConfig, ListConfig
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from src.errors import CommandError
+from src.targets import check_targets
 
-from .parse import in_lines, shown
+from .parse import in_lines, plain, shown
 from .schema import in_words, parse_flag
 
 _PLAIN = (bool, int, float, str, type(None))
@@ -35,6 +36,7 @@ def check_nodes(config: DictConfig) -> DictConfig:
     Raises:
         CommandError: A line for each argument that the target does not take, or not this value of.
     """
+    check_targets(plain(config))  # before any of them is imported
     config = config.copy()
     said: dict[str, str] = {}
     for path, line in _faults(config, ""):

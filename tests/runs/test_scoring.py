@@ -1,5 +1,6 @@
 """A checkpoint's own model takes the place of the command's, and nothing is trained."""
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,8 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 
 from src.datamodules.prompts import InsideOutsidePoints, to_dict
 from src.errors import UserError
+from src.geometry import Geometry
+from src.networks.catalogue import create
 from src.runs.door import register
 from src.runs.scoring import as_test_run
 from tests.running import ROOT
@@ -45,7 +48,7 @@ def checkpoint(folder: Path, **said: Any) -> Path:
         **said,
     }
     path = folder / "best.ckpt"
-    torch.save({"state_dict": {}, "finecut": identity}, path)
+    torch.save({"state_dict": create("u2netp").state_dict(), "finecut": identity}, path)
     return path
 
 
@@ -76,8 +79,7 @@ def test_a_checkpoint_of_ours_brings_its_model(tmp_path: Path) -> None:
     assert cfg.model.name == "u2netp"
     assert plain(cfg.model.network) == {"_target_": "src.networks.u2net.U2Net", "small": True}
     assert plain(cfg.model.geometry) == {
-        "size": [48, 48],
-        "scale": "own_maximum",
+        **json.loads(json.dumps(Geometry((48, 48), scale="own_maximum").to_dict())),
         "_target_": "src.geometry.Geometry",
     }
     assert plain(cfg.model.losses) == {}
