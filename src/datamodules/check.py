@@ -16,7 +16,7 @@ import hydra
 from omegaconf import DictConfig, OmegaConf
 
 from src.command_line import as_overrides
-from src.errors import UserError
+from src.errors import UserError, told_of_files
 from src.progress import tracked
 
 from .check_objects import check_objects
@@ -165,14 +165,15 @@ def show(report: dict[str, Any], output: Path) -> None:
 def main(cfg: DictConfig) -> None:
     data = OmegaConf.to_container(cfg.data, resolve=True)
     assert isinstance(data, dict)
+    output = Path(cfg.output)
     try:
         if "train" not in data:
             raise UserError(f"{data.get('_target_')} does not read image and mask files")
-        output = Path(cfg.output)
-        if str(data["_target_"]).endswith("InstanceDataModule"):
-            report = check_objects_of(cfg, output)
-        else:
-            report = check({str(key): value for key, value in data.items()}, output, cfg.workers)
+        with told_of_files(output):
+            if str(data["_target_"]).endswith("InstanceDataModule"):
+                report = check_objects_of(cfg, output)
+            else:
+                report = check({str(k): value for k, value in data.items()}, output, cfg.workers)
     except UserError as error:
         sys.exit(f"error: {error}")
     show(report, output)

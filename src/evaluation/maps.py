@@ -10,7 +10,7 @@ from typing import cast
 
 from filelock import FileLock, Timeout
 
-from src.errors import UserError, told_when_full
+from src.errors import UserError, told_of_files, told_when_full
 from src.metrics.protocol import protocol
 from src.whole_file import write_whole
 
@@ -57,9 +57,10 @@ def evaluate_maps(
         The exit code: 0, 1 if files are faulty, 2 if the command is or there is no room to write.
     """
     try:
-        request = _request(maps, truth, output, metrics, allow_missing, resize, workers)
-        with told_when_full(request.output, "the same command goes on where it stopped"):
-            return _carry_out(request, compare, worst)
+        with told_of_files():
+            request = _request(maps, truth, output, metrics, allow_missing, resize, workers)
+            with told_when_full(request.output, "the same command goes on where it stopped"):
+                return _carry_out(request, compare, worst)
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return WRONG_COMMAND

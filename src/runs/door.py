@@ -14,7 +14,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
-from src.errors import UserError
+from src.errors import UserError, told_of_files
 
 from . import freeze, preemption
 from .sweep import run_job
@@ -70,7 +70,8 @@ def run_folder(resume: str | None, parent: str) -> str:
 def start(cfg: DictConfig) -> float | None:
     """Freeze the config and carry the run out; in a sweep, return what it is judged by."""
     try:
-        return _start(cfg)
+        with told_of_files():
+            return _start(cfg)
     except UserError as error:
         sys.exit(f"error: {error}")
 
@@ -80,7 +81,8 @@ def start_evaluation(cfg: DictConfig) -> None:
     from .scoring import as_test_run  # reads the checkpoint, hence needs torch
 
     try:
-        _start(as_test_run(cfg))
+        with told_of_files():
+            _start(as_test_run(cfg))
     except UserError as error:
         sys.exit(f"error: {error}")
 

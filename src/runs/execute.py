@@ -18,7 +18,7 @@ from omegaconf import DictConfig, OmegaConf
 from src.build import build
 from src.callbacks.preemption import StopBetweenSteps
 from src.datamodules.prompts import to_dict
-from src.errors import UserError, told_when_full
+from src.errors import UserError, told_of_files, told_when_full
 from src.networks import registry
 from src.networks.weights import load_official
 
@@ -203,7 +203,7 @@ def main() -> None:
     folder = Path(sys.argv[1])
     again = f"python train.py resume={folder} (or the sweep's command) continues"
     try:
-        with held(folder), told_when_full(folder, again):
+        with told_of_files(folder), held(folder), told_when_full(folder, again):
             execute(folder)
     except preemption.Preempted:
         log.info("stopped by a signal; the scheduler, or resume=%s, continues", sys.argv[1])
