@@ -4,7 +4,6 @@ Each stage is what its own command does; training and test are the jobs of a swe
 same call continues where it stopped.
 """
 
-import json
 import os
 import shlex
 from collections.abc import Sequence
@@ -14,6 +13,7 @@ from typing import Any, NamedTuple
 from omegaconf import DictConfig, OmegaConf
 
 from src.errors import UserError, told
+from src.plain_data import read_json
 from src.runs.sweep import JOB
 from src.tables import door as tables
 from src.tables.settings import settings
@@ -81,7 +81,7 @@ def unfinished(plan: Plan) -> list[str]:
         done = [
             {_plain(word) for word in job["overrides"]}
             for job in jobs_of(recipe)
-            if job["state"] == "finished"
+            if job.get("state") == "finished"
         ]
         for seed in plan.seeds:
             words = [f"experiment={recipe}", f"seed={seed}", *plan.overrides]
@@ -92,7 +92,14 @@ def unfinished(plan: Plan) -> list[str]:
 
 def jobs_of(recipe: str) -> list[dict[str, Any]]:
     """What the jobs of a recipe's sweep recorded of themselves."""
-    return [json.loads(path.read_text()) for path in sorted((SWEEPS / recipe).glob(f"*/{JOB}"))]
+    jobs = []
+    for path in sorted((SWEEPS / recipe).glob(f"*/{JOB}")):
+        job = read_json(path, "remove it to have the job run again")
+        overrides = job.get("overrides")
+        if not isinstance(overrides, list) or not all(isinstance(o, str) for o in overrides):
+            raise UserError(f"{path} names no overrides; remove it to have the job run again")
+        jobs.append(job)
+    return jobs
 
 
 def _plain(override: str) -> str:

@@ -1,13 +1,15 @@
 """One job of a sweep: a child process that dies with its parent."""
 
 import ctypes
-import json
 import logging
 import os
 import signal
 import subprocess
 import sys
 from pathlib import Path
+
+from src.errors import UserError
+from src.plain_data import read_json
 
 from . import preemption
 from .freeze import thaw
@@ -48,7 +50,10 @@ def objective(folder: Path) -> float | None:
     if not path.is_file():
         return None
     name = thaw(folder).objective
-    values = [row[name] for row in json.loads(path.read_text()).values() if name in row]
+    rows = read_json(path, "remove it to have the job run again").values()
+    values = [row[name] for row in rows if isinstance(row, dict) and row.get(name) is not None]
+    if not all(isinstance(value, int | float) for value in values):
+        raise UserError(f"{path}: {name} is no number; remove it to have the job run again")
     if not values:
         log.warning("objective=%s is no measure of %s; see metrics.test", name, path)
     return sum(values) / len(values) if values else None

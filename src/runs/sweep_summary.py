@@ -12,6 +12,8 @@ from typing import Any
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, open_dict, read_write
 
+from src.errors import UserError
+from src.plain_data import read_json
 from src.whole_file import write_whole
 
 from .jobs import objective
@@ -24,6 +26,7 @@ MANIFEST = "manifest.json"
 SUMMARY = "summary.md"
 PLOT = "parallel.png"
 
+_AGAIN = "remove it to have the job run again"
 Jobs = dict[str, dict[str, Any]]
 
 
@@ -48,7 +51,7 @@ class SweepSummary(Callback):
         failed = [
             name
             for name, job in jobs.items()
-            if job["state"] in ("failed", "interrupted")
+            if job["state"] in ("failed", "interrupted", "damaged")
             and (sweep / name / JOB).stat().st_mtime >= self._started - 1
         ]
         if failed:
@@ -76,14 +79,26 @@ def sweep_folder(config: DictConfig) -> str:
 
 def summarise(sweep: Path) -> Jobs:
     """Write `manifest.json`, `summary.md` and `parallel.png` of what the jobs recorded."""
-    jobs = {
-        path.parent.name: {**json.loads(path.read_text()), "objective": objective(path.parent)}
-        for path in sorted(sweep.glob(f"*/{JOB}"))
-    }
+    jobs = {path.parent.name: _job(path) for path in sorted(sweep.glob(f"*/{JOB}"))}
     write_whole(sweep / MANIFEST, json.dumps(jobs, indent=2) + "\n")
     write_whole(sweep / SUMMARY, markdown(_rows(sweep, jobs), note=_best(jobs)))
     _plot(sweep, jobs)
     return jobs
+
+
+def _job(path: Path) -> dict[str, Any]:
+    """What a job recorded; of a damaged record or result, that it failed and why."""
+    try:
+        job = read_json(path, _AGAIN)
+        overrides = job.get("overrides")
+        if not isinstance(job.get("state"), str) or not (
+            isinstance(overrides, list) and all(isinstance(word, str) for word in overrides)
+        ):
+            raise UserError(f"{path} is damaged (it names no state or overrides); {_AGAIN}")
+        return {**job, "objective": objective(path.parent)}
+    except UserError as error:
+        log.warning("%s", error)
+        return {"state": "damaged", "overrides": [], "error": str(error), "objective": None}
 
 
 def _rows(sweep: Path, jobs: Jobs) -> list[tuple[str, str, int, Row]]:
@@ -95,7 +110,7 @@ def _rows(sweep: Path, jobs: Jobs) -> list[tuple[str, str, int, Row]]:
             rows.append((f"{title} ({job['state']})", "–", 0, {}))
             continue
         path = sweep / name / RESULTS
-        results = json.loads(path.read_text()) if path.is_file() else {}
+        results = read_json(path, _AGAIN) if path.is_file() else {}
         rows += [(title, test, _count(sweep / name, test), row) for test, row in results.items()]
         if not results:
             rows.append((f"{title} (not tested)", "–", 0, {}))
@@ -126,9 +141,11 @@ def _plot(sweep: Path, jobs: Jobs) -> None:
 
 def _common(jobs: Jobs) -> set[str]:
     """The overrides that all jobs share."""
-    return set.intersection(*(set(job["overrides"]) for job in jobs.values())) if jobs else set()
+    known = [set(job["overrides"]) for job in jobs.values() if job["state"] != "damaged"]
+    return set.intersection(*known) if known else set()
 
 
 def _count(folder: Path, test: str) -> int:
-    provenance = json.loads((folder / "provenance.json").read_text())
-    return provenance["images"][test]
+    images = read_json(folder / "provenance.json", _AGAIN).get("images")
+    count = images.get(test) if isinstance(images, dict) else None
+    return count if isinstance(count, int) else 0
