@@ -30,6 +30,8 @@ def main(cfg: DictConfig) -> None:
             compare=cfg.compare,
             workers=cfg.workers,
             worst=cfg.worst,
+            map_suffix=cfg.map_suffix,
+            mask_suffix=cfg.mask_suffix,
         )
     )
 
