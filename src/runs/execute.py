@@ -87,6 +87,11 @@ def _fit_and_test(
     if not cfg.test:
         return
     if not datamodule.test_names:  # type: ignore[attr-defined]
+        if not cfg.fit:
+            raise UserError(
+                "there is nothing to test: the data names no test set; give one, such as "
+                "data.test.images=DIR data.test.masks=DIR, or data=folder data.root=DIR"
+            )
         log.info("no test set: nothing is tested; weights are in %s", folder / checkpoints.FOLDER)
         return
     checkpoint = _tested_checkpoint(cfg, folder)
