@@ -32,7 +32,14 @@ def _below(folder: Path, hidden: bool, above: frozenset[tuple[int, int]]) -> Ite
     for entry in entries:
         if not hidden and (entry.name.startswith(".") or entry.name == _ARCHIVER):
             continue
-        if entry.is_dir():
+        if _is_folder(entry):
             yield from _below(Path(entry.path), hidden, above | {(state.st_dev, state.st_ino)})
         else:
             yield Path(entry.path)
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link to itself
+        return False
