@@ -144,8 +144,8 @@ class _Listing:
             there = f"; there are {_counted(unread)}" if unread else ""
             named = f" whose name ends with {suffix_option}={suffix}" if suffix else ""
             raise UserError(f"{option}: no image in {folder}{named} (looked for {known}{there})")
+        self.unread.update(_key(path, folder, suffix) for path in unread)
         self._take(images, folder, suffix)
-        self.unread = {_key(path, folder, suffix) for path in unread}
         self.problems += _unread(unread, folder)
 
     def _take(self, images: Iterable[Path], folder: Path, suffix: str) -> None:

@@ -118,8 +118,8 @@ def test_suffixes_pair_and_are_hinted_at(tmp_path: Path) -> None:
     truth = touch(tmp_path / "SET", "a_mask.png", "b_mask.png", "a.jpg", "b.jpg")
     pairing = find_pairs(maps, truth, "_pred", "_mask")
     assert [pair.name for pair in pairing.pairs] == ["a", "b"]
-    assert pairing.remarks == ["truth: 2 images without mask_suffix=_mask are left out"]
-    with pytest.raises(UserError, match="no image in .* whose name ends with map_suffix=_out"):
+    assert pairing.remarks == ["truth: 2 images without mask_suffix=_mask left out"]
+    with pytest.raises(UserError, match=r"no image in .* whose name ends with map_suffix=_out"):
         find_pairs(maps, truth, "_out", "_mask")
     plain = touch(tmp_path / "plain", "a.png", "b.png")
     assert find_pairs(maps, plain).remarks == [
