@@ -23,7 +23,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from .command_line import as_overrides, quoted
-from .errors import CommandError, UserError
+from .errors import CommandError, UserError, told_of_files
 from .settings.describe import help_text
 
 DONE, NOT_DONE, WRONG_COMMAND = 0, 1, 2
@@ -107,7 +107,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         near = f"; did you mean {close[0]}?" if close else ""
         return _say(f"finecut has no command {words[0]!r}{near}; `finecut --help` lists them")
     try:
-        return _carry_out(name, words[1:])
+        with told_of_files():
+            return _carry_out(name, words[1:])
     except (HydraException, OmegaConfBaseException) as error:
         return _say(_in_one_line(error))
     except UserError as error:
@@ -143,7 +144,8 @@ def _carry_out(name: str, words: list[str]) -> int:
 
     def task(cfg: DictConfig) -> Any:
         try:  # here, because Hydra would add a line of its own to an error that leaves the task
-            return _finish(pkgutil.resolve_name(command.target)(cfg))
+            with told_of_files():
+                return _finish(pkgutil.resolve_name(command.target)(cfg))
         except UserError as error:
             sys.exit(_say(str(error), _code_of(error)))
 

@@ -2,6 +2,7 @@
 
 import errno
 import functools
+import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -12,6 +13,28 @@ Arguments = ParamSpec("Arguments")
 
 # No space, no quota, and the largest file that the system or `ulimit -f` allows.
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_FORBIDDEN = "change its permissions, or choose another place"
+_GONE = "the disk or the network drive does not answer; try again once it does"
+# What a user can mend of the others, and how.
+_ADVICE = {
+    errno.EACCES: _FORBIDDEN,
+    errno.EPERM: _FORBIDDEN,
+    errno.EROFS: "choose a place that can be written to",
+    errno.ENOTDIR: "a part of this path is a file; choose another place",
+    errno.EEXIST: "a file has the name that a folder needs; move it, or choose another place",
+    errno.EISDIR: "a folder has the name that a file needs; move it, or choose another name",
+    errno.ENOTEMPTY: "a folder has the name that is needed; move it, or choose another name",
+    errno.ENOENT: "it is not there; see whether its path is right",
+    errno.ELOOP: "its links lead in a circle; choose another place",
+    errno.ENAMETOOLONG: "choose a shorter name",
+    errno.EBUSY: "another program holds it",
+    errno.ETXTBSY: "another program holds it",
+    errno.EMFILE: "too many files are open; raise the limit with ulimit -n",
+    errno.ENFILE: "too many files are open; close other programs",
+    errno.EIO: _GONE,
+    errno.ESTALE: _GONE,
+    errno.ENOTCONN: _GONE,
+}
 
 
 class UserError(ValueError):
@@ -39,15 +62,17 @@ def missing_extra(need: str, extra: str) -> UserError:
 
 
 def told(run: Callable[Arguments, int]) -> Callable[Arguments, int]:
-    """Make a door of a function that answers an exit code: a UserError is printed, and code 1.
+    """Make an entry point of a function that returns an exit code.
 
-    Where the command itself is wrong, the code is 2.
+    A UserError, and a file that cannot be read or written (`told_of_files`), are printed as one
+    line, and the code is 1; where the command itself is wrong, 2.
     """
 
     @functools.wraps(run)
     def telling(*args: Arguments.args, **kwargs: Arguments.kwargs) -> int:
         try:
-            return run(*args, **kwargs)
+            with told_of_files():
+                return run(*args, **kwargs)
         except UserError as error:
             print(f"error: {error}", file=sys.stderr)
             return 2 if isinstance(error, CommandError) else 1
@@ -60,9 +85,46 @@ def is_full(error: BaseException | None) -> bool:
     return isinstance(error, OSError) and error.errno in _FULL
 
 
+def file_fault(error: BaseException | None, place: str | Path | None = None) -> str | None:
+    """One line on an OSError of the file system: which file, what is wrong, what to do.
+
+    None where the error is none of these: a connection that broke, or a bug.
+
+    Args:
+        error: What was raised.
+        place: What was being written to, for errors that name no file.
+    """
+    if not isinstance(error, OSError) or error.errno is None:
+        return None
+    # `filename2` is the name that a whole file was to get.
+    path = error.filename2 or error.filename or place
+    where = "" if path is None else f"{os.fsdecode(path)}: "
+    if is_full(error):
+        return f"{where}{error.strerror}. Make room, then run the same command again"
+    if path is None or error.errno not in _ADVICE:
+        return None
+    return f"{where}{error.strerror}: {_ADVICE[error.errno]}"
+
+
+@contextmanager
+def told_of_files(place: str | Path | None = None) -> Iterator[None]:
+    """Turn a file or folder that cannot be read or written into a UserError.
+
+    Args:
+        place: What is being written to, for errors that name no file.
+    """
+    try:
+        yield
+    except OSError as error:
+        fault = file_fault(error, place)
+        if fault is None:
+            raise
+        raise UserError(fault) from error
+
+
 @contextmanager
 def told_when_full(folder: str | Path, advice: str) -> Iterator[None]:
-    """Turn a full disk into a UserError.
+    """Turn a full disk into a UserError with advice of its own; see `told_of_files` for the rest.
 
     Args:
         folder: What was being written to.

@@ -5,22 +5,43 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+_LONGEST_NAME = 200  # bytes of the unfinished file's; file systems take 255 or less
+
 
 @contextmanager
 def written_whole(path: Path) -> Iterator[Path]:
     """A place beside `path` to write to; what is there takes the place of `path` at the end.
 
-    The name holds this process's number, so that two writers of one file do not meet.
+    The name holds this process's number, so that two writers of one file do not meet. A device or
+    a pipe (`/dev/stdout`) is written to directly: nothing may take its place.
+
+    Raises:
+        OSError: It cannot be written; the error names `path`.
     """
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
+    if path.exists() and not path.is_file() and not path.is_dir():
+        yield path
+        return
+    unfinished = path.with_name(f".{_shortened(path.name)}.{os.getpid()}")
     try:
         yield unfinished
         unfinished.replace(path)
+    except OSError as error:
+        # A reader knows the file's name; a write to a full disk names none at all.
+        if error.errno is None or error.filename not in (None, str(unfinished), unfinished):
+            raise
+        raise OSError(error.errno, error.strerror, str(path)) from error
     finally:
-        unfinished.unlink(missing_ok=True)
+        # What cannot be made, below a file for example, cannot be removed either.
+        if os.path.lexists(unfinished):
+            unfinished.unlink()
 
 
-def write_whole(path: Path, text: str) -> None:
-    """Write a text file whole or not at all."""
+def write_whole(path: Path, content: str | bytes) -> None:
+    """Write a file whole or not at all; text as UTF-8, with what that cannot hold escaped."""
+    data = content if isinstance(content, bytes) else content.encode("utf-8", "backslashreplace")
     with written_whole(path) as unfinished:
-        unfinished.write_text(text)
+        unfinished.write_bytes(data)
+
+
+def _shortened(name: str) -> str:
+    return os.fsdecode(os.fsencode(name)[:_LONGEST_NAME])

@@ -64,7 +64,8 @@ class ResultWriter(Callback):
         protocol = {metric: module.protocol(metric) for metric in next(iter(tables.values()))}
         note = "\n".join(f"- {metric}: {text}" for metric, text in protocol.items())
         write_whole(self.folder / results.TABLE, results.markdown(table, note))
-        provenance.write(self.folder, protocol=protocol, images=counts)
+        files = results.digests(self.folder)
+        provenance.write(self.folder, protocol=protocol, images=counts, files=files)
         print(f"\n{results.markdown(table)}")
 
     def _per_image(self, module: Any) -> list[dict[str, Any]]:

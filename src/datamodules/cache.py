@@ -2,7 +2,8 @@
 
 The files hold the very bytes that decoding and resizing give, so that a cached run equals an
 uncached one. They are keyed by the files' names, sizes and times of change and by every setting
-that decides the bytes; anything else makes another cache.
+that decides the bytes; anything else makes another cache. Each sample carries a checksum: what a
+disk has damaged is decoded again, never trained on.
 """
 
 import atexit
@@ -10,6 +11,7 @@ import logging
 import math
 import os
 import shutil
+import zlib
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Literal, Protocol
@@ -27,7 +29,7 @@ log = logging.getLogger(__name__)
 
 Maps = tuple[np.ndarray, np.ndarray]
 _SHARED_MEMORY = Path("/dev/shm")
-_FORMAT = 1
+_FORMAT = 2
 _MISSING, _CACHED, _UNREADABLE = 0, 1, 2
 
 
@@ -43,7 +45,8 @@ class SampleCache:
     """An open cache: `cache[item]` is image (h, w, 3) and mask (h, w), uint8.
 
     The arrays are copy-on-write views of the files: changing them changes no file. A sample that
-    could not be read when the cache was made is an `ImageError`.
+    could not be read when the cache was made is an `ImageError`; one that is not what was written
+    is None, with a warning. Each process checks a sample once, when it first reads it.
 
     Args:
         folder: A finished cache.
@@ -55,11 +58,32 @@ class SampleCache:
         self.folder, self.count, self.size = folder, count, size
         self.images, self.masks = _map(folder, count, size, "c")
         self.state = _open(folder / "done", (count,), "c")
+        self.checksums = _open(folder / "checksums", (count, 4), "c")
+        self._checked = np.zeros(count, np.bool_)
+        self._warned = False
 
-    def __getitem__(self, item: int) -> Maps:
+    def __getitem__(self, item: int) -> Maps | None:
         if self.state[item] == _UNREADABLE:
             raise ImageError(f"{self.folder}: sample {item} could not be read to be cached")
-        return np.asarray(self.images[item]), np.asarray(self.masks[item])
+        image, mask = np.asarray(self.images[item]), np.asarray(self.masks[item])
+        if not self._checked[item]:
+            if self.state[item] != _CACHED or self.checksums[item].tobytes() != _checksum(
+                item, image, mask
+            ):
+                self._warn(item)
+                return None
+            self._checked[item] = True
+        return image, mask
+
+    def _warn(self, item: int) -> None:
+        if not self._warned:
+            log.warning(
+                "%s: sample %d is damaged; it, and others like it, are decoded each time. Remove "
+                "the folder to have the cache made again",
+                self.folder,
+                item,
+            )
+        self._warned = True
 
     def __reduce__(self) -> tuple[type["SampleCache"], tuple[Path, int, tuple[int, int]]]:
         # A process that is spawned opens the files; pickling the arrays would copy them all.
@@ -98,6 +122,9 @@ def open_cache(
     count = len(samples)
     finished = parent / f"samples-{key}-v{_FORMAT}"
     with FileLock(f"{finished}.lock"):
+        if finished.is_dir() and not _is_whole(finished, count, size):
+            log.warning("%s: files are missing or cut short; it is made again", finished)
+            shutil.rmtree(finished)
         if not finished.is_dir():
             _build(samples, size, finished, workers, on_error)
             if kind == "ram":
@@ -110,7 +137,12 @@ def _shared_memory_folder() -> Path:
         raise UserError(
             "data.cache=ram needs /dev/shm, which this system lacks; use data.cache=disk"
         )
-    return _SHARED_MEMORY / f"finecut-{os.getuid()}"
+    folder = _SHARED_MEMORY / f"finecut-{os.getuid()}"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    if folder.is_symlink() or folder.stat().st_uid != os.getuid():
+        # Everyone may make folders there; samples of someone else's are none of this data set.
+        raise UserError(f"data.cache=ram: {folder} belongs to someone else; use data.cache=disk")
+    return folder
 
 
 def _build(
@@ -122,6 +154,7 @@ def _build(
     _require_room(partial, count, size)
     images, masks = _map(partial, count, size, "r+")
     done = _open(partial / "done", (count,), "r+")
+    checksums = _open(partial / "checksums", (count, 4), "r+")
 
     def store(item: int) -> str | None:
         try:
@@ -129,6 +162,7 @@ def _build(
         except ImageError as error:
             done[item] = _UNREADABLE if on_error == "skip" else _MISSING
             return str(error)
+        checksums[item] = np.frombuffer(_checksum(item, images[item], masks[item]), np.uint8)
         done[item] = _CACHED
         return None
 
@@ -140,14 +174,14 @@ def _build(
         raise DataError("cache", faults)
     for fault in faults:
         log.warning("not cached: %s", fault)
-    for array in (images, masks, done):
+    for array in (images, masks, checksums, done):
         array.flush()
     # The name appears only when all is there: nobody ever opens a half-made cache.
     partial.rename(finished)
 
 
 def _require_room(folder: Path, count: int, size: tuple[int, int]) -> None:
-    needed = count * (size[0] * size[1] * 4 + 1)
+    needed = count * (size[0] * size[1] * 4 + 5)
     there = sum(file.stat().st_blocks * 512 for file in folder.iterdir())
     free = shutil.disk_usage(folder).free + there
     message = f"{count} samples of {size[0]}×{size[1]} take {needed / 2**30:.2f} GiB in {folder}"
@@ -157,6 +191,22 @@ def _require_room(folder: Path, count: int, size: tuple[int, int]) -> None:
             " data.cache_dir on another disk"
         )
     log.info("making the cache: %s", message)
+
+
+def _is_whole(folder: Path, count: int, size: tuple[int, int]) -> bool:
+    """Whether a finished cache has all its files at their length: a shorter one has no map."""
+    pixels = size[0] * size[1]
+    sizes = {"images": 3 * pixels, "masks": pixels, "done": 1, "checksums": 4}
+    files = [(folder / name, count * of_one) for name, of_one in sizes.items()]
+    return all(path.is_file() and path.stat().st_size == length for path, length in files)
+
+
+def _checksum(item: int, image: np.ndarray, mask: np.ndarray) -> bytes:
+    """Four bytes that say which sample this is, and that it is what was written."""
+    checksum = zlib.crc32(item.to_bytes(8, "little"))
+    for pixels in (image, mask):
+        checksum = zlib.crc32(np.ascontiguousarray(pixels).data, checksum)
+    return checksum.to_bytes(4, "little")
 
 
 def _map(

@@ -88,8 +88,8 @@ class ImageMaskDataset(Dataset[dict[str, Any]]):
 
     def resized(self, item: int) -> tuple[np.ndarray, np.ndarray]:
         """Image (h, w, 3) and mask (h, w), uint8, at the network's size, before augmentation."""
-        if self.cache is not None:
-            return self.cache[item]
+        if self.cache is not None and (cached := self.cache[item]) is not None:
+            return cached
         mask = read_mask(self.pairs[item].mask)
         return self._image(item), self.geometry.resize_mask(mask)
 

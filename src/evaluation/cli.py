@@ -28,4 +28,6 @@ def main(cfg: DictConfig) -> int | None:
         compare=settings.compare,
         workers=settings.workers,
         worst=settings.worst,
+        map_suffix=settings.map_suffix,
+        mask_suffix=settings.mask_suffix,
     )

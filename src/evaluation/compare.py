@@ -4,23 +4,30 @@ Compared are the values of single images, as `per_image.csv` holds them. For mea
 set value comes from averaged curves (`max_f`) the mean of those is not the printed value.
 """
 
-import csv
-import json
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from src import escape
 from src.errors import UserError
+from src.escape import one_line
 from src.metrics.protocol import PROTOCOLS, higher_is_better, require_same
-from src.runs.results import PER_IMAGE
+from src.plain_data import read_csv, read_json
+from src.runs.results import PER_IMAGE, digest
+
+from .notices import RESIZED
 
 RESAMPLES = 10_000
 CONFIDENCE = 0.95
 SHOWN = 20
+_ADVICE = "score the maps again"
+_MAY_BE_UNDEFINED = frozenset({"mba"})  # without a boundary in the truth
 
 Table = dict[tuple[str, str], dict[str, float]]
 
@@ -61,6 +68,36 @@ class Comparison:
         return "better" if (self.low > 0) == higher_is_better(self.metric) else "worse"
 
 
+@dataclass(frozen=True)
+class Evaluation:
+    """What an evaluation or a run wrote of single images, and what its numbers mean.
+
+    Attributes:
+        folder: Where it lies.
+        table: Values by data set and name.
+        protocol: `describe(name)` by measure, as stored beside the numbers.
+    """
+
+    folder: Path
+    table: Table
+    protocol: Mapping[str, str]
+
+
+def read_evaluation(folder: Path) -> Evaluation:
+    """Read an evaluation of all images at their own size, and refuse any other.
+
+    Raises:
+        UserError: A file is missing or damaged, was changed since it was written, holds fewer
+            images than there are truths, or values of resized maps.
+    """
+    table, said = read_table(folder / PER_IMAGE), _said(folder)
+    _require_complete(folder, table, said)
+    protocol = _texts(said, "protocol")
+    if protocol is None:
+        raise UserError(f"compare: {folder} does not say how its numbers were made; {_ADVICE}")
+    return Evaluation(folder, table, protocol)
+
+
 def compare_folders(ours: Path, theirs: Path, seed: int = 0) -> list[Comparison]:
     """Compare two evaluations or runs, image by image.
 
@@ -70,21 +107,30 @@ def compare_folders(ours: Path, theirs: Path, seed: int = 0) -> list[Comparison]
         seed: Of the bootstrap.
 
     Raises:
-        UserError: a file is missing, the images are not the same, or a protocol differs.
+        UserError: see `read_evaluation` and `compare_evaluations`.
     """
-    left, right = read_table(ours / PER_IMAGE), read_table(theirs / PER_IMAGE)
+    return compare_evaluations(read_evaluation(ours), read_evaluation(theirs), seed)
+
+
+def compare_evaluations(ours: Evaluation, theirs: Evaluation, seed: int = 0) -> list[Comparison]:
+    """Compare two evaluations, image by image.
+
+    Raises:
+        UserError: the images are not the same, or a protocol differs.
+    """
+    left, right = ours.table, theirs.table
     unshared = sorted(left.keys() ^ right.keys())
     if unshared:
-        listed = "\n".join("  " + "/".join(key) for key in unshared[:SHOWN])
+        listed = "\n".join(f"  {one_line('/'.join(key))}" for key in unshared[:SHOWN])
         raise UserError(
-            f"{ours} and {theirs} do not hold the same images; {len(unshared)} are in one only:\n"
-            f"{listed}"
+            f"{ours.folder} and {theirs.folder} do not hold the same images ({len(left)} and "
+            f"{len(right)}); {len(unshared)} are in one only:\n{listed}"
         )
     first = next(iter(left))
     shared = [m for m in left[first] if m in right[first] and m in PROTOCOLS]
     if not shared:
-        raise UserError(f"{ours} and {theirs} have no measure in common")
-    require_same(_protocol(ours), _protocol(theirs), shared)
+        raise UserError(f"{ours.folder} and {theirs.folder} have no measure in common")
+    require_same(ours.protocol, theirs.protocol, shared)
     return compare(left, right, shared, seed)
 
 
@@ -118,15 +164,25 @@ def bootstrap_interval(
 def markdown(comparisons: Sequence[Comparison], theirs: str) -> str:
     """A table with a line per data set and measure."""
     lines = [
-        ["data", "metric", "N", "ours", theirs, "difference", "95 % interval", "won", "verdict"],
+        [
+            "data",
+            "metric",
+            "N",
+            "ours",
+            escape.markdown(theirs),
+            "difference",
+            "95 % interval",
+            "won",
+            "verdict",
+        ],
         ["---", "---", *["---:"] * 6, "---"],
     ]
     for one in comparisons:
         numbers = [f"{one.ours:.4f}", f"{one.theirs:.4f}", f"{one.difference:+.4f}"]
         interval = f"[{one.low:+.4f}, {one.high:+.4f}]"
-        head = [one.data, one.metric, str(one.images)]
+        head = [escape.markdown(one.data), one.metric, str(one.images)]
         lines.append([*head, *numbers, interval, f"{one.won:.0%}", one.verdict])
-    table = "".join(f"| {' | '.join(line)} |\n" for line in lines)
+    table = "".join(map(escape.markdown_row, lines))
     return table + (
         "\nMeans of single images' values, ours minus theirs; paired bootstrap over images, "
         f"{RESAMPLES} resamples.\n"
@@ -137,16 +193,27 @@ def read_table(path: Path) -> Table:
     """Values by data set and name; raises UserError where there is no such table."""
     if not path.is_file():
         raise UserError(f"compare: no {path}; give a folder that evaluate.py or a run wrote")
-    with path.open(newline="") as file:
-        rows = list(csv.DictReader(file))
+    rows = read_csv(path, _ADVICE)
     if not rows or not {"set", "name"} <= rows[0].keys():
         raise UserError(f"{path}: no images, or no columns 'set' and 'name'")
-    return {
-        (row["set"], row["name"]): {
-            key: float(value or "nan") for key, value in row.items() if key not in ("set", "name")
-        }
-        for row in rows
-    }
+    table: Table = {}
+    for number, row in enumerate(rows, 2):
+        key = (row.pop("set"), row.pop("name"))
+        if key in table:
+            raise UserError(f"{path}:{number}: {one_line('/'.join(key))} is there twice; {_ADVICE}")
+        table[key] = {name: _value(name, text, f"{path}:{number}") for name, text in row.items()}
+    return table
+
+
+def _value(name: str, text: str, place: str) -> float:
+    """A number; undefined where the measure may be, on an image without a boundary."""
+    try:
+        value = float(text or "nan")
+    except ValueError:
+        raise UserError(f"{place}: {name} is {text[:40]!r}, no number; {_ADVICE}") from None
+    if not math.isfinite(value) and not (math.isnan(value) and name in _MAY_BE_UNDEFINED):
+        raise UserError(f"{place}: {name} is {text or 'empty'}, no finite number; {_ADVICE}")
+    return value
 
 
 def _compare_one(data: str, metric: str, pairs: npt.NDArray[np.float64], seed: int) -> Comparison:
@@ -161,13 +228,51 @@ def _compare_one(data: str, metric: str, pairs: npt.NDArray[np.float64], seed: i
     return Comparison(data, metric, len(pairs), ours, theirs, low, high, won)
 
 
-def _protocol(folder: Path) -> Mapping[str, str]:
-    """The protocols stored beside an evaluation's numbers (`protocol.json`) or a run's."""
+def _said(folder: Path) -> dict[str, Any]:
+    """What an evaluation (`protocol.json`) or a run says of its numbers."""
     for name in ("protocol.json", "provenance.json"):
-        path = folder / name
-        if path.is_file():
-            return dict(json.loads(path.read_text()).get("protocol", {}))
+        if (folder / name).is_file():
+            return read_json(folder / name, _ADVICE)
     raise UserError(
         f"{folder}: neither protocol.json nor provenance.json, so nothing says how its "
         "numbers were made"
     )
+
+
+def _require_complete(folder: Path, table: Table, said: Mapping[str, Any]) -> None:
+    files, partial, notices = (_mapping(said, key) for key in ("files", "partial", "notices"))
+    if (stated := files.get(PER_IMAGE)) not in (None, digest(folder / PER_IMAGE)):
+        raise UserError(
+            f"compare: {folder / PER_IMAGE} was changed since it was written, by its checksum "
+            f"{str(stated)[:12]}; {_ADVICE}"
+        )
+    if partial:
+        shares = ", ".join(f"{one_line(name)} {share}" for name, share in partial.items())
+        raise UserError(
+            f"compare: {folder} is incomplete ({shares} images, allow_missing=true): the images "
+            "that are missing may be the hard ones; score all of them"
+        )
+    if resized := [text for text in notices if text.startswith(RESIZED)]:
+        raise UserError(
+            f"compare: {folder} holds {notices[resized[0]]} maps that were brought to the truth's "
+            "size (resize=prediction), which changes their values; compare maps of that size"
+        )
+    counts = Counter(name for name, _ in table)
+    for name, count in _mapping(said, "images").items():
+        if counts.get(name, 0) != count:
+            raise UserError(
+                f"compare: {folder / PER_IMAGE} holds {counts.get(name, 0)} images of "
+                f"{one_line(name)}, and was written with {count}; {_ADVICE}"
+            )
+
+
+def _mapping(said: Mapping[str, Any], key: str) -> dict[str, Any]:
+    found = said.get(key)
+    return found if isinstance(found, dict) else {}
+
+
+def _texts(said: Mapping[str, Any], key: str) -> dict[str, str] | None:
+    found = said.get(key)
+    if not isinstance(found, dict) or not all(isinstance(text, str) for text in found.values()):
+        return None
+    return found

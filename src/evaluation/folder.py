@@ -20,14 +20,13 @@ from src.metrics.pool import discard_pool, pool
 from src.progress import progress_bars
 
 from .journal import Journal, key_of
+from .notices import RESIZED, SOFT
 from .pairs import Pair, Problem
 from .read_map import is_soft, map_size, read_map
 
 Resize = Literal["prediction"] | None
 IN_PLACE = 8  # so few images are scored before a second process has started
 READERS = 8
-SOFT = "truth has grey values; foreground is where it is > 128"
-RESIZED = "map resized to the truth's size (bilinear, 8 bit)"
 
 Outcome = tuple[ImageScore, list[str]]
 

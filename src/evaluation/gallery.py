@@ -11,6 +11,7 @@ import numpy.typing as npt
 from src.metrics._pair import FOREGROUND_ABOVE, Grey
 from src.metrics.image_score import ImageScore
 from src.metrics.protocol import higher_is_better
+from src.whole_file import write_whole
 
 from .pairs import Pair
 from .read_map import read_map
@@ -54,7 +55,7 @@ def write_gallery(
         for row in rows
     ]
     _, encoded = cv2.imencode(".png", np.concatenate(padded))
-    path.write_bytes(encoded.tobytes())
+    write_whole(path, encoded.tobytes())
 
 
 def draw_row(pair: Pair, caption: str) -> Picture:

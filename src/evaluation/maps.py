@@ -1,5 +1,7 @@
 """`evaluate.py maps=DIR truth=DIR`: from two folders to tables, with an exit code."""
 
+import errno
+import os
 import sys
 from collections import Counter
 from collections.abc import Sequence
@@ -10,7 +12,7 @@ from typing import cast
 from filelock import FileLock, Timeout
 
 from src.cache_folder import cache_folder
-from src.errors import UserError, told_when_full
+from src.errors import UserError, file_fault, is_full, told_of_files, told_when_full
 from src.metrics.protocol import protocol
 from src.whole_file import write_whole
 
@@ -18,11 +20,10 @@ from . import compare as comparing
 from .folder import Resize, Scored, faults, headers_are_sound, score_pairs
 from .gallery import write_gallery
 from .journal import Journal
-from .pairs import Pairing, Problem, find_pairs, incomplete
+from .pairs import JOURNAL, WORST, Pairing, Problem, find_pairs, image_folders, incomplete
 from .report import Report
 
 OK, FAULTY_FILES, WRONG_COMMAND = 0, 1, 2
-JOURNAL = "journal.jsonl"
 
 
 def evaluate_maps(
@@ -35,6 +36,8 @@ def evaluate_maps(
     compare: str | Path | None = None,
     workers: int | None = None,
     worst: int = 12,
+    map_suffix: str | None = None,
+    mask_suffix: str | None = None,
 ) -> int:
     """Score all maps below a folder and write `summary.json`, `per_image.csv` and tables.
 
@@ -52,14 +55,22 @@ def evaluate_maps(
         compare: Folder of another evaluation or run, for a paired comparison.
         workers: Processes; None for one per core.
         worst: Images in the gallery of the worst.
+        map_suffix: What maps carry after the name (`cat_pred.png`).
+        mask_suffix: What masks carry after the name (`cat_mask.png`).
 
     Returns:
         The exit code: 0, 1 if files are faulty, 2 if the command is or there is no room to write.
     """
     try:
-        request = _request(maps, truth, output, metrics, allow_missing, resize, workers)
-        with told_when_full(request.output, "the same command goes on where it stopped"):
-            return _carry_out(request, compare, worst)
+        with told_of_files():
+            suffixes = (map_suffix or "", mask_suffix or "")
+            request = _request(
+                maps, truth, output, metrics, allow_missing, resize, workers, suffixes
+            )
+            for remark in request.pairing.remarks:
+                print(remark, file=sys.stderr)
+            with told_when_full(request.output, "the same command goes on where it stopped"):
+                return _carry_out(request, compare, worst)
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return WRONG_COMMAND
@@ -90,6 +101,7 @@ def _request(
     allow_missing: bool,
     resize: str | None,
     workers: int | None,
+    suffixes: tuple[str, str] = ("", ""),
 ) -> _Request:
     if truth is None:
         raise UserError("maps= needs truth=FOLDER, the true masks")
@@ -101,23 +113,29 @@ def _request(
         protocol(name)
     maps = Path(maps).resolve()
     folder = maps.with_name(f"{maps.name}_scores") if output is None else Path(output)
-    pairing = find_pairs(maps, Path(truth))
+    pairing = find_pairs(maps, Path(truth), *suffixes)
+    if folder.resolve() in image_folders(pairing):
+        raise UserError(
+            f"output={folder} holds maps or truths, which the numbers would lie among; choose "
+            "another folder"
+        )
     kernel = cast(Resize, resize)
     return _Request(pairing, maps.name, folder, list(metrics), allow_missing, kernel, workers)
 
 
 def _carry_out(request: _Request, compare: str | Path | None, worst: int) -> int:
+    other = None if compare is None else comparing.read_evaluation(Path(compare))
     scored = _score(request)
     if isinstance(scored, list):
         return _refuse(scored)
     report = _report(request, scored)
     report.write(request.output)
     ranking = _ranking(request.metrics)
-    write_gallery(request.output / "worst.png", report.scores, ranking, worst)
+    write_gallery(request.output / WORST, report.scores, ranking, worst)
     print(report.markdown())
     _list(report.problems)
-    if compare is not None:
-        _write_comparison(request.output, Path(compare))
+    if other is not None:
+        _write_comparison(request.output, other)
     return OK
 
 
@@ -144,9 +162,22 @@ def _score(request: _Request) -> Scored | list[Problem]:
     return scored
 
 
-def _skeletons() -> Path:
-    """Where skeletons of truths are kept, for all evaluations: they depend on the truth alone."""
-    return cache_folder() / "skeletons"
+def _skeletons() -> Path | None:
+    """Where skeletons of truths are kept, for all evaluations: they depend on the truth alone.
+
+    None, which keeps none, where that folder cannot be written to.
+    """
+    folder = cache_folder() / "skeletons"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        if not os.access(folder, os.W_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(folder))
+    except OSError as error:
+        if is_full(error):
+            raise
+        print(f"skeletons are not kept: {file_fault(error) or error}", file=sys.stderr)
+        return None
+    return folder
 
 
 def _report(request: _Request, scored: Scored) -> Report:
@@ -188,7 +219,9 @@ def _ranking(metrics: Sequence[str]) -> str:
     return next((m for m in ("s_measure", "max_f", "mae") if m in metrics), metrics[0])
 
 
-def _write_comparison(output: Path, other: Path) -> None:
-    table = comparing.markdown(comparing.compare_folders(output, other), other.resolve().name)
+def _write_comparison(output: Path, other: comparing.Evaluation) -> None:
+    ours = comparing.read_evaluation(output)
+    name = other.folder.resolve().name
+    table = comparing.markdown(comparing.compare_evaluations(ours, other), name)
     write_whole(output / "compare.md", table)
     print(table)

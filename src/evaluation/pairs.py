@@ -1,16 +1,33 @@
 """Which map belongs to which truth: by path below the two folders, without extension."""
 
-from collections.abc import Iterator, Mapping
+import unicodedata
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
 from src.errors import UserError
+from src.folders import files_below
 
 from .read_map import MAP_EXTENSIONS
 
 # Folders that data sets put truths in; they are no part of a name.
 TRUTH_FOLDERS = frozenset({"gt", "gts", "mask", "masks", "truth", "truths", "groundtruth"})
+# What an evaluation leaves in its output folder; the picture is none of the images.
+WORST, JOURNAL = "worst.png", "journal.jsonl"
+# Images that are not read; one that is passed over unsaid would be a missing image.
+UNREAD = frozenset(
+    {
+        *(".apng", ".arw", ".avif", ".bpg", ".cr2", ".cr3", ".cur", ".dcm", ".dds", ".dib"),
+        *(".dng", ".emf", ".eps", ".exr", ".fits", ".gif", ".hdr", ".heic", ".heics", ".heif"),
+        *(".hif", ".icns", ".ico", ".j2k", ".jfif", ".jif", ".jp2", ".jpe", ".jpf", ".jpx"),
+        *(".jxl", ".jxr", ".mat", ".mng", ".nef", ".nii", ".npz", ".nrrd", ".orf", ".pam"),
+        *(".pbm", ".pcx", ".pfm", ".pgm", ".pic", ".pict", ".pnm", ".ppm", ".psb", ".psd"),
+        *(".qoi", ".raf", ".raw", ".rgb", ".rw2", ".sgi", ".svg", ".svgz", ".tga", ".wbmp"),
+        *(".wdp", ".wmf", ".xbm", ".xcf", ".xpm"),
+    }
+)
 
 
 class Pair(NamedTuple):
@@ -23,7 +40,7 @@ class Pair(NamedTuple):
 
 
 class Problem(NamedTuple):
-    """A fault of the input. `kind` is missing, extra, twice, unreadable or size."""
+    """A fault of the input. `kind` is missing, extra, twice, unread, unreadable or size."""
 
     kind: str
     text: str
@@ -38,80 +55,168 @@ class Pairing:
 
     Attributes:
         pairs: Sorted by data set and name.
-        problems: Each file without a partner, and each name given twice.
+        problems: Each file without a partner, each name given twice, each kind that is not read.
         truths: How many truths each data set has, with or without a map.
+        remarks: What was left out as asked, and what may explain many missing names.
     """
 
     pairs: list[Pair]
     problems: list[Problem]
     truths: dict[str, int] = field(default_factory=dict)
+    remarks: list[str] = field(default_factory=list)
 
 
-def find_pairs(maps: Path, truth: Path) -> Pairing:
+def find_pairs(maps: Path, truth: Path, map_suffix: str = "", mask_suffix: str = "") -> Pairing:
     """Pair all images below `maps` with those below `truth`.
 
     A folder directly below both is a data set of its own; images beside such folders, or without
     any, belong to the data set named after the folder `truth`. Folders named `gt`, `masks` and the
     like are no part of a name (`ECSSD/masks` is ECSSD); where `truth` has such folders, only what
-    is in them are truths.
+    is in them are truths. Linked folders are followed. Names that differ only in how their accents
+    are encoded (NFC, NFD) are one.
+
+    Args:
+        maps: Folder of maps.
+        truth: Folder of truths.
+        map_suffix: What maps carry after the name (`cat_pred.png`); files without it are left out.
+        mask_suffix: The same of truths (`cat_mask.png`).
 
     Raises:
         UserError: a folder is not there or has no image.
     """
-    found_maps, problems = _by_name(maps, "maps")
-    found_truths, more = _by_name(truth, "truth")
-    problems += more
+    ours = _Listing(maps, "maps", map_suffix, "map_suffix")
+    theirs = _Listing(truth, "truth", mask_suffix, "mask_suffix")
+    problems = [*ours.problems, *theirs.problems]
     default = _named_after(truth)
-    missing = sorted(found_truths.keys() - found_maps.keys())
-    extra = sorted(found_maps.keys() - found_truths.keys())
-    problems += [Problem("missing", f"no map of {found_truths[key]}") for key in missing]
-    problems += [Problem("extra", f"no truth of {found_maps[key]}") for key in extra]
+    missing = sorted(theirs.found.keys() - ours.found.keys())
+    extra = sorted(ours.found.keys() - theirs.found.keys())
+    problems += [Problem("missing", f"no map of {theirs.found[key]}") for key in missing]
+    problems += [Problem("extra", f"no truth of {ours.found[key]}") for key in extra]
     pairs = [
-        Pair(*_set_and_name(key, default), found_maps[key], found_truths[key])
-        for key in sorted(found_maps.keys() & found_truths.keys())
+        Pair(*_set_and_name(key, default), ours.found[key], theirs.found[key])
+        for key in sorted(ours.found.keys() & theirs.found.keys())
     ]
-    truths: dict[str, int] = {}
-    for key in found_truths:
-        set_name, _ = _set_and_name(key, default)
-        truths[set_name] = truths.get(set_name, 0) + 1
-    return Pairing(sorted(pairs), problems, truths)
+    truths = Counter(_set_and_name(key, default)[0] for key in {*theirs.found, *theirs.unread})
+    remarks = [*ours.remarks, *theirs.remarks]
+    if not (map_suffix or mask_suffix):
+        remarks += _suffix_hints(missing, extra)
+    return Pairing(sorted(pairs), problems, dict(truths), remarks)
+
+
+def image_folders(pairing: Pairing) -> set[Path]:
+    """The folders that hold a map or a truth, links resolved."""
+    return {path.parent.resolve() for pair in pairing.pairs for path in (pair.map, pair.truth)}
 
 
 Key = tuple[str, ...]
 
 
-def _by_name(folder: Path, option: str) -> tuple[dict[Key, Path], list[Problem]]:
-    if not folder.is_dir():
-        raise UserError(f"{option}: no folder {folder}")
-    files = list(_images(folder))
-    if not files:
-        known = ", ".join(sorted(MAP_EXTENSIONS))
-        raise UserError(f"{option}: no image in {folder} (looked for {known})")
-    inner = [path for path in files if _is_inner(path, folder)]
-    found: dict[Key, Path] = {}
-    problems = []
-    for path in inner or files:
-        key = _key(path, folder)
-        if key in found:
-            problems.append(Problem("twice", f"{found[key]} and {path} have one name; remove one"))
-        found.setdefault(key, path)
-    return found, problems
+class _Listing:
+    """The images below a folder by their keys, the names of those that are not read, and why."""
+
+    def __init__(self, folder: Path, option: str, suffix: str, suffix_option: str) -> None:
+        if not folder.is_dir():
+            raise UserError(f"{option}: no folder {folder}")
+        self.found: dict[Key, Path] = {}
+        self.unread: set[Key] = set()
+        self.problems: list[Problem] = []
+        self.remarks: list[str] = []
+        images: list[Path] = []
+        unread: list[Path] = []
+        bare = 0
+        for path in files_below(folder):
+            kind = path.suffix.lower()
+            if kind not in MAP_EXTENSIONS | UNREAD or _is_our_picture(path):
+                continue
+            if not path.stem.endswith(suffix):
+                bare += 1
+                continue
+            (images if kind in MAP_EXTENSIONS else unread).append(path)
+        inner = any(_is_inner(path, folder) for path in [*images, *unread])
+        images, unread = (
+            [path for path in paths if _is_inner(path, folder) or not inner]
+            for paths in (images, unread)
+        )
+        if bare:
+            self.remarks.append(
+                f"{option}: {bare} images without {suffix_option}={suffix} left out"
+            )
+        if not images:
+            known = ", ".join(sorted(MAP_EXTENSIONS))
+            there = f"; there are {_counted(unread)}" if unread else ""
+            named = f" whose name ends with {suffix_option}={suffix}" if suffix else ""
+            raise UserError(f"{option}: no image in {folder}{named} (looked for {known}{there})")
+        self.unread.update(_key(path, folder, suffix) for path in unread)
+        self._take(images, folder, suffix)
+        self.problems += _unread(unread, folder)
+
+    def _take(self, images: Iterable[Path], folder: Path, suffix: str) -> None:
+        for path in images:
+            key = _key(path, folder, suffix)
+            if not path.is_file():
+                text = f"{path}: no file (a link to nothing, or a device)"
+                self.problems.append(Problem("unreadable", text))
+                self.unread.add(key)
+                continue
+            if key in self.found:
+                text = f"{self.found[key]} and {path} have one name; remove one"
+                self.problems.append(Problem("twice", text))
+            self.found.setdefault(key, path)
 
 
-def _images(folder: Path) -> Iterator[Path]:
-    for path in sorted(folder.rglob("*")):
-        hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
-        if path.suffix.lower() in MAP_EXTENSIONS and not hidden and path.is_file():
-            yield path
+def _is_our_picture(path: Path) -> bool:
+    return path.name == WORST and path.with_name(JOURNAL).is_file()
+
+
+def _unread(paths: Iterable[Path], folder: Path) -> list[Problem]:
+    """A problem for each kind of file that is left out."""
+    kinds: dict[str, list[Path]] = {}
+    for path in paths:
+        kinds.setdefault(path.suffix.lower(), []).append(path)
+    return [
+        Problem(
+            "unread",
+            f"{len(of)} {kind} files in {folder} ({of[0].relative_to(folder)}): this kind is not "
+            "read; save them as PNG",
+        )
+        for kind, of in sorted(kinds.items())
+    ]
+
+
+def _counted(paths: Iterable[Path]) -> str:
+    kinds = Counter(path.suffix.lower() for path in paths)
+    listed = ", ".join(f"{count} {kind}" for kind, count in sorted(kinds.items()))
+    return f"{listed}, which are not read: save them as PNG"
+
+
+def _suffix_hints(missing: list[Key], extra: list[Key]) -> list[str]:
+    """What explains at least half of the names without a partner, and more than one."""
+    hints = []
+    for option, longer, shorter in (
+        ("map_suffix", extra, missing),
+        ("mask_suffix", missing, extra),
+    ):
+        names = {*shorter}
+        endings = Counter(
+            key[-1][cut:]
+            for key in longer
+            for cut in range(1, len(key[-1]))
+            if (*key[:-1], key[-1][:cut]) in names
+        )
+        for ending, count in endings.most_common(1):
+            if count > 1 and 2 * count >= len(longer):
+                hints.append(f"{count} names without a partner end with it: {option}={ending}")
+    return hints
 
 
 def _is_inner(path: Path, folder: Path) -> bool:
     return any(_is_generic(part) for part in path.relative_to(folder).parts[:-1])
 
 
-def _key(path: Path, folder: Path) -> Key:
+def _key(path: Path, folder: Path, suffix: str) -> Key:
     *folders, name = path.relative_to(folder).with_suffix("").parts
-    return (*(part for part in folders if not _is_generic(part)), name)
+    parts = (*(part for part in folders if not _is_generic(part)), name.removesuffix(suffix))
+    return tuple(unicodedata.normalize("NFC", part) for part in parts)
 
 
 def _named_after(folder: Path) -> str:

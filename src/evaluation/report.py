@@ -9,10 +9,11 @@ from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+from src import escape
 from src.metrics.image_score import ImageScore
 from src.metrics.protocol import describe, higher_is_better
 from src.metrics.summary import degenerate, summarise, undefined
-from src.runs.results import write_per_image
+from src.runs.results import PER_IMAGE, digest, write_per_image
 from src.whole_file import write_whole
 
 from .pairs import Pair, Problem
@@ -26,11 +27,6 @@ HEADINGS = {
     "max_f_dis": "max_f_dis (F of mean P, R)",
     "max_f_dis_255": "max_f_dis_255 (F of mean P, R)",
 }
-
-_LATEX = str.maketrans(
-    {character: f"\\{character}" for character in "&%_#${}"}
-    | {"~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "\\": r"\textbackslash{}"}
-)
 
 
 @dataclass
@@ -66,7 +62,8 @@ class Report:
             for name, row in self.values.items()
         }
         write_per_image(folder, self.per_image())
-        write_whole(folder / PROTOCOL, json.dumps(self.protocol(), indent=2) + "\n")
+        protocol = self.protocol() | {"files": {PER_IMAGE: digest(folder / PER_IMAGE)}}
+        write_whole(folder / PROTOCOL, json.dumps(protocol, indent=2) + "\n")
         write_whole(folder / "summary.md", self.markdown())
         write_whole(folder / "summary.csv", self.csv())
         write_whole(folder / "summary.tex", self.latex())
@@ -104,10 +101,13 @@ class Report:
         """The table, and under it what its numbers mean."""
         head = ["method", "data", "N", *(_heading(metric) for metric in self.metrics)]
         lines = [head, ["---", "---", "---:", *["---:"] * len(self.metrics)]]
-        lines += [self._cells(name) for name in self.by_set]
-        table = "".join(f"| {' | '.join(line)} |\n" for line in lines)
-        notes = [f"**INCOMPLETE**: {name}, {share} images" for name, share in self.partial.items()]
-        notes += self._remarks()
+        lines += [[escape.markdown(cell) for cell in self._cells(name)] for name in self.by_set]
+        table = "".join(map(escape.markdown_row, lines))
+        notes = [
+            f"**INCOMPLETE**: {escape.markdown(name)}, {share} images"
+            for name, share in self.partial.items()
+        ]
+        notes += map(escape.markdown, self._remarks())
         notes += [f"{metric}: {describe(metric)}" for metric in self.metrics]
         return table + "\n" + "".join(f"- {note}\n" for note in notes)
 
@@ -119,22 +119,24 @@ class Report:
         for name, row in self.values.items():
             complete = self.partial.get(name, "yes")
             for metric, value in row.items():
-                count = len(self.by_set[name])
-                writer.writerow(
-                    [self.method, name, count, complete, metric, repr(value), describe(metric)]
-                )
+                method, data = escape.csv_cell(self.method), escape.csv_cell(name)
+                count, meaning = len(self.by_set[name]), describe(metric)
+                writer.writerow([method, data, count, complete, metric, repr(value), meaning])
         return text.getvalue()
 
     def latex(self) -> str:
         """A `tabular` for a paper; its comments say what the numbers mean."""
         columns = "ll" + "r" * (len(self.metrics) + 1)
         arrows = {True: r"$\uparrow$", False: r"$\downarrow$"}
-        head = [f"{_tex(_heading(m))} {arrows[higher_is_better(m)]}" for m in self.metrics]
+        head = [f"{escape.latex(_heading(m))} {arrows[higher_is_better(m)]}" for m in self.metrics]
         lines = [f"% {metric}: {describe(metric)}" for metric in self.metrics]
-        lines += [f"% INCOMPLETE: {name}, {share}" for name, share in self.partial.items()]
+        lines += [
+            f"% INCOMPLETE: {escape.one_line(name)}, {share}"
+            for name, share in self.partial.items()
+        ]
         lines += [f"\\begin{{tabular}}{{{columns}}}", r"\toprule"]
         lines += [" & ".join(["method", "data", "N", *head]) + r" \\", r"\midrule"]
-        lines += [" & ".join(_tex(c) for c in self._cells(s)) + r" \\" for s in self.by_set]
+        lines += [" & ".join(escape.latex(c) for c in self._cells(s)) + r" \\" for s in self.by_set]
         return "\n".join([*lines, r"\bottomrule", r"\end{tabular}", ""])
 
     def _cells(self, name: str) -> list[str]:
@@ -164,10 +166,6 @@ def _number(value: float) -> str:
 
 def _or_none(value: float) -> float | None:
     return None if math.isnan(value) else value
-
-
-def _tex(text: str) -> str:
-    return text.translate(_LATEX)
 
 
 def _version() -> str:

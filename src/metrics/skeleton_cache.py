@@ -10,13 +10,16 @@ from ._pair import FOREGROUND_ABOVE, Grey, Mask, require_map
 from .skeleton import skeletonize
 
 _RULE = b"finecut skeleton 1"  # a new number if `skeletonize` ever gives other skeletons
+_SUFFIX = ".skeleton"
+_CHECKSUM = 16  # bytes
 
 
 class SkeletonCache:
     """Calls `skeletonize` once per truth and folder.
 
     Any number of processes may share the folder: a file appears under its name only when whole, and
-    one that cannot be read is made anew. Truths that differ in their pixels > 128 never share one.
+    one that cannot be read, or is not what was written, is made anew. Truths that differ in their
+    pixels > 128 never share one. A file holds a checksum, then the skeleton's rows as bits.
 
     Args:
         folder: Where to keep the skeletons, made if it is not there; nothing is kept without one.
@@ -30,7 +33,7 @@ class SkeletonCache:
         require_map("truth", truth)
         if self.folder is None:
             return skeletonize(truth)
-        path = self.folder / f"{_digest(truth)}.npy"
+        path = self.folder / f"{_digest(truth)}{_SUFFIX}"
         skeleton = _read(path, truth.shape)
         if skeleton is None:
             skeleton = skeletonize(truth)
@@ -46,23 +49,31 @@ def _digest(truth: Grey) -> str:
 def _read(path: Path, shape: tuple[int, ...]) -> Mask | None:
     height, width = shape
     try:
-        bits = np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError):
+        content = path.read_bytes()
+    except OSError:
         return None
-    if bits.dtype != np.uint8 or bits.shape != (height, -(-width // 8)):
+    checksum, bits = content[:_CHECKSUM], content[_CHECKSUM:]
+    if checksum != _checksum(path, bits) or len(bits) != height * -(-width // 8):
         return None
-    return np.unpackbits(bits, axis=1, count=width).view(np.bool_)
+    rows = np.frombuffer(bits, np.uint8).reshape(height, -1)
+    return np.unpackbits(rows, axis=1, count=width).view(np.bool_)
 
 
 def _write(path: Path, skeleton: Mask) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
+    bits = np.packbits(skeleton, axis=1).tobytes()
     with tempfile.NamedTemporaryFile(dir=path.parent, suffix=".part", delete=False) as part:
         whole = Path(part.name)
         try:
-            np.save(part, np.packbits(skeleton, axis=1))
+            part.write(_checksum(path, bits) + bits)
             part.flush()
         except OSError:  # a full disk gets its room back
             whole.unlink()
             raise
     whole.chmod(0o644)  # a temporary file is its owner's alone; the folder may be a team's
     whole.replace(path)
+
+
+def _checksum(path: Path, bits: bytes) -> bytes:
+    """Of the skeleton and its name: neither another's file nor a damaged one is taken for it."""
+    return hashlib.blake2b(path.name.encode() + bits, digest_size=_CHECKSUM).digest()

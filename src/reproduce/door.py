@@ -4,7 +4,6 @@ Each stage is what its own command does; training and test are the jobs of a swe
 same call continues where it stopped.
 """
 
-import json
 import os
 import shlex
 from collections.abc import Sequence
@@ -16,6 +15,7 @@ from omegaconf import OmegaConf
 from src.command_line import as_overrides
 from src.errors import CommandError, UserError, told
 from src.literals import literals
+from src.plain_data import read_json
 from src.runs.sweep import JOB
 from src.settings.commands import ReproduceSettings
 from src.settings.describe import help_text
@@ -91,7 +91,7 @@ def unfinished(plan: Plan) -> list[str]:
         done = [
             {_plain(word) for word in job["overrides"]}
             for job in jobs_of(recipe)
-            if job["state"] == "finished"
+            if job.get("state") == "finished"
         ]
         for seed in plan.seeds:
             words = [f"experiment={recipe}", f"seed={seed}", *plan.overrides]
@@ -102,7 +102,14 @@ def unfinished(plan: Plan) -> list[str]:
 
 def jobs_of(recipe: str) -> list[dict[str, Any]]:
     """What the jobs of a recipe's sweep recorded of themselves."""
-    return [json.loads(path.read_text()) for path in sorted((SWEEPS / recipe).glob(f"*/{JOB}"))]
+    jobs = []
+    for path in sorted((SWEEPS / recipe).glob(f"*/{JOB}")):
+        job = read_json(path, "remove it to have the job run again")
+        overrides = job.get("overrides")
+        if not isinstance(overrides, list) or not all(isinstance(o, str) for o in overrides):
+            raise UserError(f"{path} names no overrides; remove it to have the job run again")
+        jobs.append(job)
+    return jobs
 
 
 def _plain(override: str) -> str:

@@ -20,7 +20,7 @@ from src.cache_folder import cache_folder
 from src.callbacks.preemption import StopBetweenSteps
 from src.datamodules.base import SegmentationDataModule
 from src.datamodules.prompts import to_dict
-from src.errors import CommandError, UserError, told_when_full
+from src.errors import CommandError, UserError, told_of_files, told_when_full
 from src.literals import literal
 from src.networks import registry
 from src.networks.single_values import allow_single_values
@@ -113,6 +113,11 @@ def _fit_and_test(
     if not cfg.test:
         return
     if not datamodule.test_names:  # type: ignore[attr-defined]
+        if not cfg.fit:
+            raise UserError(
+                "there is nothing to test: the data names no test set; give one, such as "
+                "data.test.images=DIR data.test.masks=DIR, or data=folder data.root=DIR"
+            )
         log.info("no test set: nothing is tested; weights are in %s", folder / checkpoints.FOLDER)
         return
     checkpoint = _tested_checkpoint(cfg, folder)
@@ -268,7 +273,7 @@ def main() -> None:
     folder = Path(sys.argv[1])
     again = f"python train.py resume={folder} (or the sweep's command) continues"
     try:
-        with held(folder), told_when_full(folder, again):
+        with told_of_files(folder), held(folder), told_when_full(folder, again):
             execute(folder)
     except preemption.Preempted:
         log.info("stopped by a signal; the scheduler, or resume=%s, continues", sys.argv[1])

@@ -1,7 +1,6 @@
 """One job of a sweep: a child process that dies with its parent."""
 
 import ctypes
-import json
 import logging
 import os
 import signal
@@ -10,6 +9,7 @@ import sys
 from pathlib import Path
 
 from src.errors import UserError
+from src.plain_data import read_json
 
 from . import preemption
 from .freeze import thaw
@@ -65,17 +65,15 @@ def read_results(folder: Path) -> dict[str, dict[str, float]]:
     path = folder / RESULTS
     if not path.is_file():
         return {}
+    advice = "remove it and job.json: the job is then done again"
     try:
-        results = json.loads(path.read_text(encoding="utf-8"))
+        results = read_json(path, advice)
         if not all(isinstance(row, dict) for row in results.values()):
-            raise ValueError("not measures by test set")
-    except (ValueError, AttributeError, OSError, RecursionError) as error:
-        reason = f"{type(error).__name__}: {error}".splitlines()[0]
-        log.warning(
-            "%s is damaged (%s); remove it and job.json: the job is then done again", path, reason
-        )
+            raise UserError(f"{path} is damaged (not measures by test set); {advice}")
+    except UserError as error:
+        log.warning("%s", error)
         return {}
-    return dict(results)
+    return results
 
 
 def die_with_parent() -> None:

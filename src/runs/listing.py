@@ -3,22 +3,20 @@
 What a folder says is read as plain text and numbers; nothing in it is resolved or built.
 """
 
-import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import yaml
 from filelock import FileLock, Timeout
 
-from src.errors import CommandError
+from src.errors import CommandError, UserError
+from src.plain_data import read_json, read_yaml
 
 from .freeze import CONFIG
 from .provenance import PROVENANCE
 from .results import RESULTS, TABLE
 
 LOGS = "logs"
-_LARGEST = 4 << 20  # bytes of a file that is read; a run's own are a hundredth of it
 
 
 class Listed(NamedTuple):
@@ -129,22 +127,16 @@ def _text(config: dict[str, Any], *keys: str) -> str:
 
 
 def _json(path: Path) -> dict[str, Any]:
-    try:
-        value = json.loads(_small_text(path))
-    except (OSError, ValueError):
-        return {}
-    return value if isinstance(value, dict) else {}
+    return _read(read_json, path)
 
 
 def _yaml(path: Path) -> dict[str, Any]:
+    return _read(read_yaml, path)
+
+
+def _read(read: Callable[[Path, str], dict[str, Any]], path: Path) -> dict[str, Any]:
+    """What a file says, nothing where it is not there or damaged."""
     try:
-        value = yaml.safe_load(_small_text(path))
-    except (OSError, ValueError, yaml.YAMLError, RecursionError):
+        return read(path, "")
+    except (UserError, OSError):
         return {}
-    return value if isinstance(value, dict) else {}
-
-
-def _small_text(path: Path) -> str:
-    if path.stat().st_size > _LARGEST:
-        raise ValueError(f"{path} is larger than a run's file can be")
-    return path.read_text(encoding="utf-8")

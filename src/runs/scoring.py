@@ -1,5 +1,6 @@
 """Turns `evaluate.py ckpt=…` into a run that only tests."""
 
+from pathlib import Path
 from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
@@ -33,10 +34,41 @@ def as_test_run(cfg: DictConfig) -> DictConfig:
         cfg.init_from = literal(str(checkpoint.path))
     else:
         _become(cfg, checkpoint, checkpoint.metadata)
+    _test_all_of_it(cfg)
     if "prompt" in cfg.model.inputs and not _chosen("metrics"):
         cfg.metrics.test = cfg.model.test_metrics
     cfg.fit = False
     return cfg
+
+
+def _test_all_of_it(cfg: DictConfig) -> None:
+    """Where a data config names files but no test set, test all that it names.
+
+    It was written for training: a folder of images and masks, or a table of them. A command that
+    scores a checkpoint can mean nothing else.
+    """
+    named = {part: _files_of(cfg.data, part) for part in ("train", "val", "test")}
+    if named["test"] or not (named["train"] or named["val"]):
+        return
+    name = Path(cfg.data.root or "").expanduser().resolve().name or "test"
+    sets: dict[str, Any] = {}
+    for part in ("train", "val"):
+        for inner, source in named[part].items():
+            key = inner or (name if name not in sets else f"{name}-{part}")
+            sets[key if key not in sets else f"{key}-{part}"] = source
+    cfg.data.test = sets
+    cfg.data.train = cfg.data.val = None
+
+
+def _files_of(data: DictConfig, part: str) -> dict[str, Any]:
+    """The sources of image and mask files under a part: several by name, or one without."""
+    node = data.get(part)
+    if not isinstance(node, DictConfig) or "_target_" in node:
+        return {}  # objects are made by classes of their own, which say what is tested
+    given = {str(key): node[key] for key in node if node[key] is not None}
+    if {"images", "masks", "csv", "count", "mask_suffix"} & given.keys():
+        return {"": node} if {"images", "csv"} & given.keys() else {}
+    return {key: value for key, value in given.items() if isinstance(value, DictConfig)}
 
 
 def _become(cfg: DictConfig, checkpoint: Checkpoint, said: Metadata) -> None:

@@ -17,6 +17,7 @@ from filelock import FileLock, Timeout
 from omegaconf import DictConfig
 
 from src.errors import UserError
+from src.plain_data import read_json
 from src.whole_file import write_whole
 
 from . import preemption
@@ -110,15 +111,15 @@ def read_job(path: Path) -> dict[str, Any]:
 
     The same sweep's command then carries the job out again, from its newest checkpoint.
     """
+    advice = "the sweep's command does the job again"
     try:
-        job = json.loads(path.read_text(encoding="utf-8"))
-        if not isinstance(job["state"], str) or not _are_words(job["overrides"]):
-            raise ValueError("no state or no settings")
-    except (ValueError, KeyError, TypeError, OSError, RecursionError) as error:
-        reason = f"{type(error).__name__}: {error}".splitlines()[0]
-        log.warning("%s is damaged (%s): the sweep's command does the job again", path, reason)
+        job = read_json(path, advice)
+        if not isinstance(job.get("state"), str) or not _are_words(job.get("overrides")):
+            raise UserError(f"{path} is damaged (no state or no settings); {advice}")
+    except UserError as error:
+        log.warning("%s", error)
         return {"state": "interrupted", "overrides": [], "error": f"{path.name} is damaged"}
-    return dict(job)
+    return job
 
 
 def _are_words(value: Any) -> bool:

@@ -58,7 +58,7 @@ class SweepSummary(Callback):
         failed = [
             name
             for name, job in jobs.items()
-            if job["state"] in ("failed", "interrupted")
+            if job["state"] in ("failed", "interrupted", "damaged")
             and (sweep / name / JOB).stat().st_mtime >= self._started - 1
         ]
         if failed:
@@ -135,7 +135,8 @@ def _plot(sweep: Path, jobs: Jobs) -> None:
 
 def _common(jobs: Jobs) -> set[str]:
     """The overrides that all jobs share."""
-    return set.intersection(*(set(job["overrides"]) for job in jobs.values())) if jobs else set()
+    known = [set(job["overrides"]) for job in jobs.values() if job["state"] != "damaged"]
+    return set.intersection(*known) if known else set()
 
 
 def _count(folder: Path, test: str) -> int:

@@ -98,6 +98,12 @@ class EvaluateSettings(Settings):
 
     maps: FilePath = setting("folder of predicted maps")
     truth: FilePath = setting("folder of ground-truth masks, under the same names")
+    map_suffix: Text | None = setting(
+        "what maps carry after the name: _pred pairs cat_pred.png with cat.png"
+    )
+    mask_suffix: Text | None = setting(
+        "what ground-truth masks carry after the name: _mask pairs cat.png with cat_mask.png"
+    )
     output: FilePath | None = setting("where the numbers go; null: a folder beside the maps")
     allow_missing: Flag = setting("score what is there and mark the table")
     resize: Literal["prediction"] | None = setting(

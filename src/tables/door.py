@@ -1,12 +1,15 @@
 """What `tables.py` does: collects runs into tables, or verifies them against the papers."""
 
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from src.errors import UserError, told
+from src.escape import file_name
 from src.settings.commands import TablesSettings
 from src.settings.describe import help_text
 from src.settings.parse import parse
+from src.whole_file import write_whole
 
 from . import published
 from .curves import plot
@@ -40,30 +43,49 @@ def main(words: Sequence[str]) -> int:
 
 
 def _write(cfg: TablesSettings) -> int:
-    groups = _groups(cfg)
+    problems: list[str] = []
+    groups = _groups(cfg, problems)
     table = build(groups, published.load(), _metrics(cfg, groups), cfg.digits)
     folder = Path(cfg.output) / (cfg.experiment or "")
-    write(table, groups, folder, cfg.experiment or "finecut", cfg.digits)
+    write(table, groups, folder, cfg.experiment or "finecut", cfg.digits, problems)
     print(markdown(table, cfg.digits))
     print(f"in {folder}: table.md table.tex table.csv table.html")
-    return 0
+    return _report_left_out(problems)
 
 
-def write(table: Table, groups: Sequence[Group], folder: Path, title: str, digits: int) -> None:
-    """All formats of a table into a folder; the same runs give the same bytes."""
-    drawn = {name: plot(groups, name) for name in table.test_sets()}
+def write(
+    table: Table,
+    groups: Sequence[Group],
+    folder: Path,
+    title: str,
+    digits: int,
+    problems: list[str] | None = None,
+) -> None:
+    """All formats of a table into a folder; the same runs give the same bytes.
+
+    `problems` gains a line for each run whose curves or images are damaged and left out; without
+    it, that is a UserError.
+    """
+    drawn = {name: plot(groups, name, problems) for name in table.test_sets()}
     curves = {name: png for name, png in drawn.items() if png is not None}
     folder.mkdir(parents=True, exist_ok=True)
     texts = {
         "table.md": markdown(table, digits),
         "table.tex": latex(table, digits),
         "table.csv": comma_separated(table),
-        "table.html": html(table, groups, curves, title, digits),
+        "table.html": html(table, groups, curves, title, digits, problems),
     }
     for name, text in texts.items():
-        (folder / name).write_text(text, encoding="utf-8")
+        write_whole(folder / name, text)
     for name, png in curves.items():
-        (folder / f"curves_{name}.png").write_bytes(png)
+        write_whole(folder / f"curves_{file_name(name)}.png", png)
+
+
+def _report_left_out(problems: Sequence[str]) -> int:
+    """Say which runs, curves and images are left out; the exit code is 1 if any are."""
+    for problem in dict.fromkeys(problems):
+        print(f"warning: left out: {problem}", file=sys.stderr)
+    return 1 if problems else 0
 
 
 def _verify(cfg: TablesSettings) -> int:
@@ -73,13 +95,15 @@ def _verify(cfg: TablesSettings) -> int:
     recipe = published.EXPERIMENTS / f"{cfg.experiment}.yaml"  # may name another's printed row
     if not recipe.is_file() and not any(belongs(r.experiment, cfg.experiment) for r in printed):
         raise UserError(f"no printed number to compare {cfg.experiment} with; see experiments/")
-    groups = _groups(cfg)
+    problems: list[str] = []
+    groups = _groups(cfg, problems)
     rows = [row for name in _printed_names(groups) for row in published.of(name, printed)]
     if not rows:
         raise UserError(f"no printed number to compare {cfg.experiment} with; see experiments/")
     checks = verify(groups, rows)
     print(report(checks, cfg.digits), end="")
-    return 0 if all(check.passed for check in checks) else 1
+    left_out = _report_left_out(problems)
+    return left_out if all(check.passed for check in checks) else 1
 
 
 def _printed_names(groups: Sequence[Group]) -> list[str]:
@@ -95,5 +119,5 @@ def _metrics(cfg: TablesSettings, groups: Sequence[Group]) -> list[str] | None:
     return wanted
 
 
-def _groups(cfg: TablesSettings) -> list[Group]:
-    return group(collect(cfg.runs, cfg.experiment, cfg.means))
+def _groups(cfg: TablesSettings, problems: list[str]) -> list[Group]:
+    return group(collect(cfg.runs, cfg.experiment, cfg.means, problems))

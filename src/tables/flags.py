@@ -3,11 +3,13 @@
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from src.errors import UserError
 from src.networks import registry
 
 from .groups import Group
 from .published import Published
-from .runs import PROVENANCE, Run, read_json
+from .run_files import PROVENANCE, read_provenance
+from .runs import Run
 
 
 class Flags:
@@ -105,8 +107,11 @@ def _sets_of_our_run(checkpoint: Path) -> tuple[str, ...] | None:
     path = checkpoint.parent.parent / PROVENANCE
     if checkpoint.suffix != ".ckpt" or not path.is_file():
         return None
-    train = read_json(path).get("data", {}).get("train") or {}
-    return tuple(train.get("sets", ())) or None
+    try:
+        found = read_provenance(path.parent)
+    except UserError:
+        return None
+    return tuple((found["data"].get("train") or {}).get("sets") or ()) or None
 
 
 def _selection(group: Group, test_set: str) -> Iterator[str]:

@@ -3,12 +3,10 @@
 import csv
 import io
 
+from src import escape
+
 from .table import BEST, DIFFERENCE, SECOND, Cell, Row, Table, show
 
-_LATEX = {"&": r"\&", "%": r"\%", "_": r"\_", "#": r"\#", "$": r"\$", "{": r"\{", "}": r"\}"}
-_LATEX |= {"~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "\\": r"\textbackslash{}"}
-_LATEX |= {"±": r"$\pm$", "−": r"$-$", "β": r"$\beta$", "²": r"$^2$", "≥": r"$\geq$"}
-_LATEX |= {"≤": r"$\leq$", "·": r"$\cdot$", "×": r"$\times$", "…": r"\dots{}", "–": "--"}
 _HEAD = ("data", "images", "method", "seeds")
 _ORIGIN = ("trained_on", "commit", "config", "weights")
 _MARKDOWN_MARKS = {BEST: "**", SECOND: "_"}
@@ -33,24 +31,27 @@ def origin_lines(table: Table) -> list[str]:
 
 def markdown(table: Table, digits: int) -> str:
     """The table, its notes, where its rows come from and the protocol of each metric."""
-    lines = [[*_HEAD, *table.metrics], ["---"] * 4 + ["---:"] * len(table.metrics)]
+    head = [*_HEAD, *map(escape.markdown, table.metrics)]
+    lines = [head, ["---"] * 4 + ["---:"] * len(table.metrics)]
     for row in table.rows:
         notes = "".join(f" [{note}]" for note in row.notes)
         cells = [_markdown_cell(metric, row, digits) for metric in table.metrics]
-        method = row.method.replace("|", r"\|") + notes
-        lines.append([row.test_set, str(row.images or ""), method, seeds(row), *cells])
-    body = "".join(f"| {' | '.join(line)} |\n" for line in lines)
-    notes = "".join(f"[{i}] {note}  \n" for i, note in enumerate(table.notes, 1))
-    protocol = "".join(f"- {metric}: {text}\n" for metric, text in table.protocol.items())
+        method, test_set = escape.markdown(row.method) + notes, escape.markdown(row.test_set)
+        lines.append([test_set, str(row.images or ""), method, seeds(row), *cells])
+    body = "".join(map(escape.markdown_row, lines))
+    notes = "".join(f"[{i}] {escape.markdown(note)}  \n" for i, note in enumerate(table.notes, 1))
+    protocol = "".join(
+        f"- {escape.markdown(f'{metric}: {text}')}\n" for metric, text in table.protocol.items()
+    )
     legend = "**best**, _second_; mean ± sample standard deviation over seeds\n"
-    origins = "".join(f"- {line}\n" for line in origin_lines(table))
+    origins = "".join(f"- {escape.markdown(line)}\n" for line in origin_lines(table))
     return "\n".join(part for part in (body, legend, notes, origins, protocol) if part)
 
 
 def latex(table: Table, digits: int) -> str:
     """A `tabular` with booktabs' rules; a set's rows stand between two of them."""
     columns = "lrl" + "r" * (1 + len(table.metrics))
-    head = " & ".join(_escape(name) for name in (*_HEAD, *table.metrics))
+    head = " & ".join(escape.latex(name) for name in (*_HEAD, *table.metrics))
     lines = [r"% needs \usepackage{booktabs}", rf"\begin{{tabular}}{{{columns}}}", r"\toprule"]
     lines += [rf"{head} \\"]
     for test_set in table.test_sets():
@@ -58,9 +59,10 @@ def latex(table: Table, digits: int) -> str:
         rows = [row for row in table.rows if row.test_set == test_set]
         lines += [_latex_row(row, table, digits, first=row is rows[0]) for row in rows]
     lines += [r"\bottomrule", r"\end{tabular}"]
-    lines += [f"% [{i}] {note}" for i, note in enumerate(table.notes, 1)]
-    lines += [f"% {line}" for line in origin_lines(table)]
-    lines += [f"% {metric}: {text}" for metric, text in table.protocol.items()]
+    remarks = [f"[{i}] {note}" for i, note in enumerate(table.notes, 1)]
+    remarks += origin_lines(table)
+    remarks += [f"{metric}: {text}" for metric, text in table.protocol.items()]
+    lines += [f"% {escape.one_line(remark)}" for remark in remarks]
     return "\n".join(lines) + "\n"
 
 
@@ -68,14 +70,19 @@ def comma_separated(table: Table) -> str:
     """A line for each number, in full precision."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
+    # Names and remarks are text of others; numbers and what this code writes are none.
     writer.writerow([*_HEAD, "kind", "metric", "value", "std", "mark", "notes", *_ORIGIN])
     for row in table.rows:
         notes = " | ".join(table.notes[note - 1] for note in row.notes)
         listed = " ".join(map(str, row.seeds))
         for metric, cell in row.cells.items():
-            line = [row.test_set, row.images or "", row.method, listed, row.kind, metric]
+            test_set, method, name, said = map(
+                escape.csv_cell, (row.test_set, row.method, metric, notes)
+            )
+            line = [test_set, row.images or "", method, listed, row.kind, name]
             std = "" if cell.std is None else repr(cell.std)
-            writer.writerow([*line, repr(cell.value), std, cell.mark, notes, *_origin_cells(row)])
+            origin = map(escape.csv_cell, _origin_cells(row))
+            writer.writerow([*line, repr(cell.value), std, cell.mark, said, *origin])
     return text.getvalue()
 
 
@@ -96,9 +103,9 @@ def _markdown_cell(metric: str, row: Row, digits: int) -> str:
 
 def _latex_row(row: Row, table: Table, digits: int, first: bool) -> str:
     notes = ",".join(map(str, row.notes))
-    method = _escape(row.method) + (f"$^{{{notes}}}$" if notes else "")
+    method = escape.latex(row.method) + (f"$^{{{notes}}}$" if notes else "")
     cells = [_latex_cell(metric, row, digits) for metric in table.metrics]
-    start = _escape(row.test_set) if first else ""
+    start = escape.latex(row.test_set) if first else ""
     images = str(row.images or "")
     return " & ".join([start, images, method, seeds(row), *cells]) + r" \\"
 
@@ -106,10 +113,6 @@ def _latex_row(row: Row, table: Table, digits: int, first: bool) -> str:
 def _latex_cell(metric: str, row: Row, digits: int) -> str:
     if (cell := row.cells.get(metric)) is None:
         return "--"
-    text = _escape(number(metric, cell, row, digits))
+    text = escape.latex(number(metric, cell, row, digits))
     mark = _LATEX_MARKS.get(cell.mark)
     return f"{mark}{{{text}}}" if mark else text
-
-
-def _escape(text: str) -> str:
-    return "".join(_LATEX.get(character, character) for character in text)

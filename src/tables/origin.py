@@ -49,5 +49,5 @@ def origin(group: Group) -> Origin:
 
 def _weights(run: Run) -> str:
     """Of the values where the run wrote it, else of the file, which holds times and paths too."""
-    tested = run.provenance.get("checkpoint", {})
+    tested = run.provenance.get("checkpoint") or {}
     return str(tested.get("weights") or tested.get("sha256") or "unknown")[:_SHOWN]

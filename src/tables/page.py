@@ -2,7 +2,9 @@
 
 from base64 import b64encode
 from collections.abc import Mapping, Sequence
-from html import escape
+
+from src.errors import UserError
+from src.escape import html as escape
 
 from .formats import number, origin_lines, seeds
 from .groups import Group
@@ -48,16 +50,25 @@ document.querySelectorAll("th").forEach((head, column) => head.addEventListener(
 
 
 def html(
-    table: Table, groups: Sequence[Group], curves: Mapping[str, bytes], title: str, digits: int
+    table: Table,
+    groups: Sequence[Group],
+    curves: Mapping[str, bytes],
+    title: str,
+    digits: int,
+    problems: list[str] | None = None,
 ) -> str:
-    """The page: table, notes, protocol, curves by test set, best and worst images of the runs."""
+    """The page: table, notes, protocol, curves by test set, best and worst images of the runs.
+
+    `problems` gains a line for each run whose images are damaged and left out; without it, that is
+    a UserError.
+    """
     parts = [
         _table(table, digits),
         _list("Notes", table.notes, ordered=True),
         _list("Where the rows come from", origin_lines(table)),
         _list("Protocol", [f"{metric}: {text}" for metric, text in table.protocol.items()]),
         *(_figure(png, "png", f"Curves on {name}") for name, png in curves.items()),
-        _pictures(groups, digits),
+        _pictures(groups, digits, problems),
     ]
     body = "\n".join(part for part in parts if part)
     return (
@@ -106,11 +117,17 @@ def _list(title: str, items: Sequence[str], ordered: bool = False) -> str:
     return f"<h2>{title}</h2>\n<{kind}>\n{lines}</{kind}>"
 
 
-def _pictures(groups: Sequence[Group], digits: int) -> str:
+def _pictures(groups: Sequence[Group], digits: int, problems: list[str] | None) -> str:
     parts = []
     for group in groups:
         for test_set in group.test_sets():
-            best, worst = best_and_worst(group.runs[0], test_set)
+            try:
+                best, worst = best_and_worst(group.runs[0], test_set)
+            except UserError as error:
+                if problems is None:
+                    raise
+                problems.append(str(error))
+                continue
             if best:
                 seed = group.runs[0].seed
                 parts.append(f"<h3>{escape(group.label)}, {escape(test_set)}, seed {seed}</h3>")

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Sequence
 
 from src.errors import UserError, told
+from src.escape import markdown_row
 
 from .published import Published, load
 from .runs import belongs
@@ -57,7 +58,7 @@ def _table(rows: Sequence[Published], notes: dict[str, str]) -> str:
             here = [row for row in column if row.test_set == test_set]
             line.append(", ".join(_labelled(r.printed, _notes(r, shared), notes) for r in here))
     table = [head, ["---", *["---:"] * len(columns)], *lines.values()]
-    body = "".join(f"| {' | '.join(line)} |\n" for line in table)
+    body = "".join(map(markdown_row, table))
     return f"`{rows[0].experiment}`, trained on {' + '.join(rows[0].trained_on)}:\n\n{body}"
 
 

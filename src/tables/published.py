@@ -1,11 +1,12 @@
 """What the papers printed: the rows of `experiments/<paper>/published.csv`."""
 
-import csv
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from src.errors import UserError
+from src.plain_data import read_csv
 
 EXPERIMENTS = Path(__file__).resolve().parents[2] / "experiments"
 COLUMNS = (
@@ -53,20 +54,16 @@ def of(experiment: str, rows: Sequence[Published]) -> list[Published]:
 
 
 def _read(path: Path) -> list[Published]:
-    with path.open(newline="", encoding="utf-8") as file:
-        reader = csv.DictReader(file)
-        if tuple(reader.fieldnames or ()) != COLUMNS:
-            raise UserError(f"{path}: its columns must be {','.join(COLUMNS)}")
-        return [_parse(row, f"{path}:{number}") for number, row in enumerate(reader, 2)]
+    rows = read_csv(path, "see docs/tables.md", COLUMNS)
+    return [_parse(row, f"{path}:{number}") for number, row in enumerate(rows, 2)]
 
 
 def _parse(row: dict[str, str], place: str) -> Published:
-    if len(row) > len(COLUMNS):  # a comma that is not quoted
-        cells = len(COLUMNS) + len(row[None])  # type: ignore[index]
-        raise UserError(f"{place}: {cells} cells for {len(COLUMNS)} columns")
     try:
         value = round(float(row["printed"]) * float(row["scale"]), 10)
         tolerance = float(row["tolerance"]) if row["tolerance"] else None
+        if not all(map(math.isfinite, (value, tolerance or 0))):
+            raise ValueError("its number or tolerance is not finite")
     except (TypeError, ValueError) as error:
         raise UserError(f"{place}: {error}") from error
     if bool(row["compares_with"]) != (tolerance is not None):

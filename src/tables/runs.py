@@ -1,23 +1,30 @@
 """Reads finished runs from their folders: config, results and provenance, never a checkpoint."""
 
-import csv
-import json
 import logging
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from omegaconf import OmegaConf
-
 from src.errors import UserError
+from src.folders import files_below
 from src.networks import registry
-from src.runs.freeze import CONFIG, config_hash, thaw
+from src.plain_data import read_csv
+from src.runs.freeze import config_hash
 from src.runs.results import PER_IMAGE, RESULTS
+
+from .run_files import (
+    ADVICE,
+    CONFIG,
+    PROVENANCE,
+    read_config,
+    read_provenance,
+    read_results,
+    require_unchanged,
+)
 
 log = logging.getLogger(__name__)
 
-PROVENANCE = "provenance.json"
 # What may differ between the seeds of one recipe: machines, and what is measured afterwards.
 _NOT_RECIPE = ("seed", "name", "checkpoint", "objective", "metrics")
 _NOT_RECIPE_DATA = ("seed", "root", "test")
@@ -31,14 +38,18 @@ class Run:
         config: As it was frozen.
         provenance: Code, data, weights and protocol.
         results: `{test set: {metric: value}}`, means over several sets included.
+
+    Raises:
+        UserError: A file is damaged, holds other values than a run writes, or is not what the
+            run's test wrote.
     """
 
     def __init__(self, folder: Path, means: Mapping[str, Sequence[str]]) -> None:
         self.folder = folder
-        frozen = thaw(folder, located=False)
-        self.config: dict[str, Any] = OmegaConf.to_container(frozen, resolve=True)  # type: ignore[assignment]
-        self.provenance: dict[str, Any] = read_json(folder / PROVENANCE)
-        self.results: dict[str, dict[str, float]] = read_json(folder / RESULTS)
+        self.config = read_config(folder)
+        self.provenance = read_provenance(folder)
+        self.results = read_results(folder)
+        require_unchanged(folder, self.provenance)
         self.members = {
             name: tuple(sets)
             for name, sets in means.items()
@@ -83,7 +94,7 @@ class Run:
             return None
         entry = registry.find(Path(self.weights).name)
         path = Path(self.weights)
-        parent = f"{path.parents[1].name}/" if path.suffix == ".ckpt" else ""
+        parent = f"{path.parent.parent.name}/" if path.suffix == ".ckpt" else ""
         return entry.name if entry else f"{parent}{path.name}"
 
     @cached_property
@@ -140,11 +151,10 @@ class Run:
         path = self.folder / PER_IMAGE
         if not path.is_file():
             return []
-        with path.open(newline="") as file:
-            return [row for row in csv.DictReader(file) if row["set"] == test_set]
+        return [row for row in read_csv(path, ADVICE) if row.get("set") == test_set]
 
     def _expected(self, test_set: str) -> int | None:
-        node = (self.config.get("data", {}).get("test") or {}).get(test_set)
+        node = ((self.config.get("data") or {}).get("test") or {}).get(test_set)
         count = node.get("count") if isinstance(node, dict) else None
         count = count or self.fingerprint(f"test/{test_set}").get("count")
         return int(count) if count is not None else None
@@ -154,26 +164,47 @@ def collect(
     roots: Iterable[str | Path],
     experiment: str | None = None,
     means: Mapping[str, Sequence[str]] | None = None,
+    problems: list[str] | None = None,
 ) -> list[Run]:
     """The finished runs under the folders, of a recipe or paper if `experiment` is given, sorted.
 
-    Raises UserError if a folder is not there or holds no such run.
+    Args:
+        roots: Folders that hold runs, followed through links.
+        experiment: A recipe, a paper or the name of runs; None for all.
+        means: Names of means, each with the sets that it is over.
+        problems: Gains a line for each run that cannot be read, which is then left out; without
+            it, such a run is an error.
+
+    Raises:
+        UserError: A folder is not there or holds no such run.
     """
+    complaints: list[str] = []
     folders = sorted({path.parent for root in roots for path in _result_files(Path(root))})
     runs = []
     for folder in folders:
         if not (folder / CONFIG).is_file() or not (folder / PROVENANCE).is_file():
             log.info("passed over %s: no run of train.py or evaluate.py ckpt=", folder)
             continue
-        run = Run(folder, means or {})
+        try:
+            run = Run(folder, means or {})
+        except UserError as error:
+            if problems is None:
+                raise
+            complaints.append(str(error))
+            continue
         if not run.provenance.get("finished"):
             log.warning("passed over %s: it is not finished", folder)
         elif experiment is None or belongs(run.name, experiment):
             runs.append(run)
+    if problems is not None:
+        problems += complaints
     if not runs:
         wanted = f" of {experiment}" if experiment else ""
         named = ", ".join(map(str, roots))
-        raise UserError(f"no finished run{wanted} in {named}; train one first, or set runs=FOLDER")
+        damaged = "".join(f"\n  {complaint}" for complaint in complaints)
+        raise UserError(
+            f"no finished run{wanted} in {named}; train one first, or set runs=FOLDER{damaged}"
+        )
     return runs
 
 
@@ -185,18 +216,7 @@ def belongs(name: str, experiment: str) -> bool:
 def _result_files(root: Path) -> list[Path]:
     if not root.is_dir():
         raise UserError(f"runs: no folder {root}")
-    return list(root.rglob(RESULTS))
-
-
-def read_json(path: Path) -> dict[str, Any]:
-    """A JSON object. Raises UserError that names a damaged file."""
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise UserError(f"{path} is damaged ({error}); test the run again") from error
-    if not isinstance(content, dict):
-        raise UserError(f"{path} is no JSON object; test the run again")
-    return content
+    return [path for path in files_below(root, hidden=True) if path.name == RESULTS]
 
 
 def _mean(results: Sequence[Mapping[str, float]]) -> dict[str, float]:

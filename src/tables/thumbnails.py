@@ -1,6 +1,7 @@
 """Reads the pictures that a run kept of its best and worst images."""
 
 import json
+import math
 from pathlib import Path
 from typing import NamedTuple
 
@@ -10,6 +11,7 @@ from .runs import Run
 
 FOLDER = "extremes"
 _SHOWN = 3
+_LARGEST = 1 << 24  # bytes of a picture or an index
 
 
 class Thumbnail(NamedTuple):
@@ -25,7 +27,10 @@ def best_and_worst(run: Run, test_set: str) -> tuple[list[Thumbnail], list[Thumb
 
     None where the run kept none.
     """
-    kept = sorted(_kept(run.folder / FOLDER / test_set), key=lambda entry: entry[:2])
+    folder = run.folder / FOLDER / test_set
+    if folder.parent.resolve() not in folder.resolve().parents:
+        return [], []  # a set's name that leads elsewhere
+    kept = sorted(_kept(folder), key=lambda entry: entry[:2])
     half = min(_SHOWN, len(kept) // 2)
     shown = [Thumbnail(name, error, path.read_bytes()) for error, name, path in kept]
     return shown[:half], shown[::-1][:half]
@@ -36,10 +41,24 @@ def _kept(folder: Path) -> list[tuple[float, str, Path]]:
     found = []
     for index in sorted(folder.glob("*.json")):
         try:
+            if index.stat().st_size > _LARGEST:
+                raise ValueError(f"{index.stat().st_size >> 20} MB")
             for entry in json.loads(index.read_text(encoding="utf-8")):
-                path = folder / entry["file"]
+                path, error = _picture(folder, entry["file"]), float(entry["error"])
+                if not math.isfinite(error):
+                    raise ValueError(f"an error of {error}")
                 if path.is_file():
-                    found.append((float(entry["error"]), str(entry["name"]), path))
-        except (ValueError, TypeError, KeyError) as error:
+                    found.append((error, str(entry["name"]), path))
+        except (ValueError, TypeError, KeyError, RecursionError) as error:
             raise UserError(f"{index} is damaged ({error}); test the run again") from error
     return found
+
+
+def _picture(folder: Path, name: str) -> Path:
+    """A picture beside its index; anything else is no picture of the run."""
+    path = folder / name
+    if path.parent != folder or path.suffix != ".jpg" or path.resolve().parent != folder.resolve():
+        raise ValueError(f"{name!r} is no picture in this folder")
+    if path.is_file() and path.stat().st_size > _LARGEST:
+        raise ValueError(f"{name} has {path.stat().st_size >> 20} MB")
+    return path

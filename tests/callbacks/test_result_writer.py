@@ -11,6 +11,7 @@ import torch
 
 from src.callbacks import result_writer
 from src.callbacks.result_writer import ResultWriter
+from src.runs.results import digest
 
 
 class Scores:
@@ -78,7 +79,12 @@ def test_all_files_of_a_test(tmp_path: Path, capsys: pytest.CaptureFixture[str])
     assert "| mine | SOD | 3 | 0.3000 |" in table
     assert "- mae: how mae was computed" in table
     said = read(tmp_path / "provenance.json")
-    assert said == {"protocol": {"mae": "how mae was computed"}, "images": {"SOD": 3, "ECSSD": 1}}
+    files = {name: digest(tmp_path / name) for name in ("results.json", "per_image.csv")}
+    assert said == {
+        "protocol": {"mae": "how mae was computed"},
+        "images": {"SOD": 3, "ECSSD": 1},
+        "files": files,
+    }
     shown = capsys.readouterr().out
     assert "| mine | ECSSD | 1 | 0.5000 |" in shown
     assert "how mae" not in shown

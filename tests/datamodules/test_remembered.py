@@ -72,3 +72,24 @@ def test_those_who_ask_at_once_share_one_finding(tmp_path: Path) -> None:
         answers = [pool.submit(ask) for _ in range(2)]
         assert [answer.result() for answer in answers] == ["one", "one"]
     assert find.asked == 1
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b'{"a": 1}',
+        b"[" * 100_000,
+        b"\0" * 100,
+        b'{"checksum": "0123456789abcdef", "entry": 7}',
+    ],
+)
+def test_a_damaged_or_older_file_is_found_again(
+    tmp_path: Path, content: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    find = Finder({"a": 2}, "never")
+    (tmp_path / "x.json").write_bytes(content)
+    assert remembered(tmp_path, "x", find) == {"a": 2}
+    assert "x.json is damaged or of an older version" in caplog.text
+    assert remembered(tmp_path, "x", find) == {"a": 2}
+    assert find.asked == 1

@@ -1,13 +1,16 @@
 """Scores are known again to the last digit, under all that they depend on."""
 
+import base64
 import json
 import math
+import zlib
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from src.evaluation.journal import Journal, key_of
+from src.line_file import append_line
 from src.metrics.image_score import ImageScore, score_pair
 from tests.metrics.numbered_pairs import make_pair
 
@@ -47,12 +50,32 @@ def test_large_images_fit(tmp_path: Path) -> None:
 def test_lines_of_another_kind_are_passed_over(tmp_path: Path) -> None:
     path = tmp_path / "journal.jsonl"
     Journal(path).add("k", score_pair(*make_pair(1), ["mae"]), [])
-    entry = json.loads(path.read_text())
-    del entry["notices"]
-    path.write_text(path.read_text() + "\n" + json.dumps({**entry, "key": "old"}))
+    entry = json.loads(path.read_text())["entry"]
+    others = {
+        "notices": [None, 7, [7], {}],
+        "values": [None, [], {"mae": "0.1"}, {"mae": None}, {"mae": 1}],
+        "histogram": [None, "", "?", 7, [], _packed(b""), _packed(b"\0" * 2047), _bomb()],
+    }
+    count = 0
+    for name, values in others.items():
+        for value in values:
+            append_line(path, {**entry, "key": f"other {count}", name: value})
+            count += 1
+        append_line(path, {k: v for k, v in entry.items() if k != name} | {"key": f"no {name}"})
+    append_line(path, {**entry, "key": ["k"]})
     journal = Journal(path)
     assert journal.get("k") is not None
-    assert journal.get("old") is None
+    assert [journal.get(f"other {i}") for i in range(count)] == [None] * count
+    assert [journal.get(f"no {name}") for name in others] == [None] * 3
+
+
+def _packed(content: bytes) -> str:
+    return base64.b64encode(zlib.compress(content)).decode()
+
+
+def _bomb() -> str:
+    """A kilobyte that unpacks to a megabyte."""
+    return _packed(b"\0" * (1 << 20))
 
 
 def test_the_last_of_several_lines_counts(tmp_path: Path) -> None:

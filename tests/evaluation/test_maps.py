@@ -203,7 +203,7 @@ def test_finished_images_are_not_scored_again(
 def test_skeletons_of_truths_are_kept(tmp_path: Path, cache: Path) -> None:
     maps, truth = write_maps(tmp_path, 3)
     assert evaluate_maps(maps, truth, tmp_path / "a", ["hce"]) == OK
-    kept = {path: path.stat().st_mtime_ns for path in (cache / "skeletons").glob("*.npy")}
+    kept = {path: path.stat().st_mtime_ns for path in (cache / "skeletons").glob("*.skeleton")}
     assert len(kept) == 3
     assert evaluate_maps(maps, truth, tmp_path / "b", ["hce"]) == OK
     assert {path: path.stat().st_mtime_ns for path in (cache / "skeletons").glob("*")} == kept
@@ -300,3 +300,56 @@ def test_start_is_light(tmp_path: Path) -> None:
     )
     subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True, capture_output=True)
     assert (tmp_path / "out" / "summary.json").exists()
+
+
+def test_numbers_among_the_images_are_never_read_as_images(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    maps, truth = write_maps(tmp_path, 2)
+    for output in (truth / "scores", maps / "scores"):
+        for _ in range(2):
+            assert evaluate_maps(maps, truth, output, ["mae"]) == OK
+        assert (output / "worst.png").is_file()
+        assert read(output) == {"SET": expected(2, ["mae"])}
+    for output in (truth, maps):
+        assert evaluate_maps(maps, truth, output, ["mae"]) == WRONG_COMMAND
+        assert "holds maps or truths" in capsys.readouterr().err
+
+
+def test_resized_and_incomplete_results_are_not_compared(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    maps, truth = write_maps(tmp_path, 3)
+    assert evaluate_maps(maps, truth, tmp_path / "whole", ["mae"]) == OK
+    cv2.imwrite(str(maps / "i001.png"), make_pair(1)[0][:20, :30])
+    assert evaluate_maps(maps, truth, tmp_path / "resized", ["mae"], resize="prediction") == OK
+    (maps / "i001.png").unlink()
+    assert evaluate_maps(maps, truth, tmp_path / "part", ["mae"], allow_missing=True) == OK
+    cv2.imwrite(str(maps / "i001.png"), make_pair(1)[0])
+    for name, said in (("resized", "holds 1 maps that were brought"), ("part", "is incomplete")):
+        again = tmp_path / f"against {name}"
+        assert evaluate_maps(maps, truth, again, ["mae"], compare=tmp_path / name) == WRONG_COMMAND
+        assert said in capsys.readouterr().err
+        assert not again.exists(), "that is said before anything is scored"
+
+
+def test_a_cache_that_cannot_be_written_stops_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    maps, truth = write_maps(tmp_path, 1)
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("FINECUT_CACHE", str(tmp_path / "file"))
+    assert evaluate_maps(maps, truth, tmp_path / "out", ["hce"]) == OK
+    assert "skeletons are not kept" in capsys.readouterr().err
+    assert read(tmp_path / "out") == {"SET": expected(1, ["hce"])}
+
+
+@pytest.mark.parametrize("name", ["journal.jsonl", "worst.png", "summary.json", "per_image.csv"])
+def test_a_file_that_cannot_be_written_is_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    maps, truth = write_maps(tmp_path, 1)
+    (tmp_path / "out" / name).mkdir(parents=True)
+    assert evaluate_maps(maps, truth, tmp_path / "out", ["mae"]) == WRONG_COMMAND
+    last = capsys.readouterr().err.splitlines()[-1]
+    assert last.startswith(f"error: {tmp_path / 'out' / name}: Is a directory")

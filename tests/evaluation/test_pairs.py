@@ -70,3 +70,61 @@ def test_folder_without_images(tmp_path: Path) -> None:
         find_pairs(tmp_path / "nowhere", truth)
     with pytest.raises(UserError, match="maps: no image in"):
         find_pairs(touch(tmp_path / "empty", "a.txt"), truth)
+
+
+def test_linked_folders_are_read(tmp_path: Path) -> None:
+    touch(tmp_path / "far maps", "a.png")
+    touch(tmp_path / "far truths", "a.png")
+    maps, truth = touch(tmp_path / "maps", "x.txt"), touch(tmp_path / "data", "x.txt")
+    (maps / "SET").symlink_to(tmp_path / "far maps")
+    (truth / "SET").symlink_to(tmp_path / "far truths")
+    (truth / "SET" / "again").symlink_to(truth)
+    assert found(maps, truth) == [("SET", "a")]
+
+
+def test_kinds_that_are_not_read_are_faults_with_a_count(tmp_path: Path) -> None:
+    maps = touch(tmp_path / "maps", "a.png", "b.gif", "c.GIF", "d.avif")
+    truth = touch(tmp_path / "SET", "a.png", "b.gif", "c.gif", "notes.txt")
+    pairing = find_pairs(maps, truth)
+    texts = [problem.text for problem in pairing.problems if problem.kind == "unread"]
+    assert texts == [
+        f"1 .avif files in {maps} (d.avif): this kind is not read; save them as PNG",
+        f"2 .gif files in {maps} (b.gif): this kind is not read; save them as PNG",
+        f"2 .gif files in {truth} (b.gif): this kind is not read; save them as PNG",
+    ]
+    assert pairing.truths == {"SET": 3}
+    with pytest.raises(UserError, match=r"no image in .*there are 2 \.gif, which are not read"):
+        find_pairs(touch(tmp_path / "gifs", "a.gif", "b.gif"), truth)
+
+
+def test_a_link_to_nothing_is_a_missing_image(tmp_path: Path) -> None:
+    maps, truth = touch(tmp_path / "maps", "a.png"), touch(tmp_path / "SET", "a.png")
+    (truth / "b.png").symlink_to("nowhere")
+    pairing = find_pairs(maps, truth)
+    assert [problem.kind for problem in pairing.problems] == ["unreadable"]
+    assert pairing.truths == {"SET": 2}
+
+
+def test_names_that_differ_in_how_accents_are_encoded_are_one(tmp_path: Path) -> None:
+    maps = touch(tmp_path / "maps", "cafe\u0301.png")
+    truth = touch(tmp_path / "SET", "caf\u00e9.png")
+    assert found(maps, truth) == [("SET", "caf\u00e9")]
+    touch(maps, "caf\u00e9.png")
+    assert [problem.kind for problem in find_pairs(maps, truth).problems] == ["twice"]
+
+
+def test_suffixes_pair_and_are_hinted_at(tmp_path: Path) -> None:
+    maps = touch(tmp_path / "maps", "a_pred.png", "b_pred.png")
+    truth = touch(tmp_path / "SET", "a_mask.png", "b_mask.png", "a.jpg", "b.jpg")
+    pairing = find_pairs(maps, truth, "_pred", "_mask")
+    assert [pair.name for pair in pairing.pairs] == ["a", "b"]
+    assert pairing.remarks == ["truth: 2 images without mask_suffix=_mask left out"]
+    with pytest.raises(UserError, match=r"no image in .* whose name ends with map_suffix=_out"):
+        find_pairs(maps, truth, "_out", "_mask")
+    plain = touch(tmp_path / "plain", "a.png", "b.png")
+    assert find_pairs(maps, plain).remarks == [
+        "2 names without a partner end with it: map_suffix=_pred"
+    ]
+    assert find_pairs(plain, touch(tmp_path / "m", "a_mask.png", "b_mask.png")).remarks == [
+        "2 names without a partner end with it: mask_suffix=_mask"
+    ]

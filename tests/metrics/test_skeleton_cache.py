@@ -1,4 +1,5 @@
 import multiprocessing
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -49,16 +50,42 @@ def test_other_pixels_or_another_shape_have_their_own_file(
     assert len(list(tmp_path.iterdir())) == 4
 
 
-@pytest.mark.parametrize("damage", [b"", b"not a skeleton", None])
+def _flipped(content: bytes) -> bytes:
+    return content[:60] + bytes([content[60] ^ 8]) + content[61:]
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda _: b"",
+        lambda _: b"not a skeleton",
+        lambda content: content[:-40],
+        lambda content: bytes(len(content)),
+        lambda content: content + b"\0",
+        _flipped,
+    ],
+)
 def test_a_damaged_file_is_made_anew(
-    truth: np.ndarray, tmp_path: Path, damage: bytes | None
+    truth: np.ndarray, tmp_path: Path, damage: Callable[[bytes], bytes]
 ) -> None:
     cache = SkeletonCache(tmp_path)
     whole = cache(truth)
     (path,) = tmp_path.iterdir()
-    path.write_bytes(path.read_bytes()[:-40] if damage is None else damage)
+    content = path.read_bytes()
+    path.write_bytes(damage(content))
     np.testing.assert_array_equal(cache(truth), whole)
-    np.testing.assert_array_equal(np.load(path), np.packbits(whole, axis=1))
+    assert path.read_bytes() == content
+
+
+def test_the_file_of_another_truth_is_made_anew(truth: np.ndarray, tmp_path: Path) -> None:
+    cache = SkeletonCache(tmp_path)
+    cache(truth)
+    (path,) = tmp_path.iterdir()
+    other = np.roll(truth, 5, 0)
+    cache(other)
+    (of_other,) = set(tmp_path.iterdir()) - {path}
+    of_other.write_bytes(path.read_bytes())
+    np.testing.assert_array_equal(cache(other), skeletonize(other))
 
 
 def test_processes_share_a_folder(truth: np.ndarray, tmp_path: Path) -> None:

@@ -127,3 +127,43 @@ def test_measures_that_were_chosen_stay(tmp_path: Path) -> None:
     words = [f"ckpt={checkpoint(tmp_path, **GUIDED)}", "data=shape_objects"]
     cfg = as_test_run(command(*words, "metrics.test=[mae]"))
     assert plain(cfg.metrics.test) == ["mae"]
+
+
+def test_a_folder_without_a_test_set_is_tested_whole(tmp_path: Path) -> None:
+    root = tmp_path / "my photos"
+    cfg = as_test_run(command(f"ckpt={checkpoint(tmp_path)}", "data=folder", f"data.root='{root}'"))
+    assert plain(cfg.data.test)["my photos"] | {"count": 3} == {
+        "images": "images",
+        "masks": "masks",
+        "mask_suffix": None,
+        "count": 3,
+    }
+    assert cfg.data.train is None
+    assert cfg.data.val is None
+
+
+def test_validation_images_of_a_folder_are_tested_too(tmp_path: Path) -> None:
+    words = ["data.val.images=v", "data.val.masks=w", f"data.root={tmp_path}/SET"]
+    cfg = as_test_run(command(f"ckpt={checkpoint(tmp_path)}", "data=folder", *words))
+    assert {name: node["images"] for name, node in plain(cfg.data.test).items()} == {
+        "SET": "images",
+        "SET-val": "v",
+    }
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["data=folder", "data.test.images=i", "data.test.masks=m"],
+        ["data=dis5k"],
+        ["data=objects"],
+        ["data=shapes"],
+    ],
+)
+def test_what_names_its_test_sets_keeps_them(tmp_path: Path, words: list[str]) -> None:
+    given = command(f"ckpt={checkpoint(tmp_path)}", *words)
+    found = as_test_run(given).data
+    for key in found:
+        assert OmegaConf.to_yaml({"x": found._get_node(key)}) == OmegaConf.to_yaml(
+            {"x": given.data._get_node(key)}
+        )

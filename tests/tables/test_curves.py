@@ -55,7 +55,7 @@ def test_curves_that_are_none_are_told(
     tmp_path: Path, groups: list[Group], stored: dict[str, Any]
 ) -> None:
     (tmp_path / "u0" / "curves.json").write_text(json.dumps({"SOD": stored}))
-    with pytest.raises(UserError, match=r"u0/curves\.json: SOD needs precision, recall, f of one"):
+    with pytest.raises(UserError, match=r"u0/curves\.json: SOD needs precision, recall, f of 256"):
         plot(groups, "SOD")
 
 

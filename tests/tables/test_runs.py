@@ -8,7 +8,8 @@ import pytest
 
 from src.errors import UserError
 from src.networks.registry import released
-from src.tables.runs import Run, belongs, collect, read_json
+from src.plain_data import read_json
+from src.tables.runs import Run, belongs, collect
 from tests.tables.run_folders import write_run
 
 SCORES = {"SOD": {"mae": 0.1, "max_f": 0.8}}
@@ -71,7 +72,7 @@ def test_json_that_is_no_object(tmp_path: Path, text: str) -> None:
     path = tmp_path / "results.json"
     path.write_text(text)
     with pytest.raises(UserError, match=r"results\.json is no JSON object; test the run again"):
-        read_json(path)
+        read_json(path, "test the run again")
 
 
 def test_what_a_run_says_of_itself(tmp_path: Path) -> None:

@@ -4,10 +4,11 @@ from pathlib import Path
 
 import pytest
 
+from src.plain_data import read_json
 from src.tables.door import write
 from src.tables.groups import Group, group
 from src.tables.published import Published
-from src.tables.runs import collect, read_json
+from src.tables.runs import collect
 from src.tables.table import DIFFERENCE, PUBLISHED, RUN, Table, build, show
 from tests.tables.run_folders import keep_curves, keep_pictures, write_run
 
@@ -77,4 +78,4 @@ def test_writing_twice_gives_the_same_bytes(
     )
     assert first == second
     assert first.keys() == {"table.md", "table.tex", "table.csv", "table.html", "curves_SOD.png"}
-    assert read_json(tmp_path / "u0" / "results.json")["SOD"]["mae"] == 0.10
+    assert read_json(tmp_path / "u0" / "results.json", "")["SOD"]["mae"] == 0.10
