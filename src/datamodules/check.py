@@ -11,13 +11,14 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import cv2
 import hydra
 from omegaconf import DictConfig, OmegaConf
 
 from src.command_line import as_overrides
 from src.errors import UserError, told_of_files
 from src.progress import tracked
+from src.whole_file import write_whole
+from src.whole_image import write_image
 
 from .check_objects import check_objects
 from .contact_sheet import contact_sheet
@@ -95,7 +96,7 @@ def _check_set(
     report["sets"][label] = {"expected": source.count, **summarise(facts)}
     if facts:
         sheet = output / f"{label.replace('/', '-')}.png"
-        cv2.imwrite(str(sheet), cv2.cvtColor(contact_sheet(facts), cv2.COLOR_RGB2BGR))
+        write_image(sheet, contact_sheet(facts))
     return facts
 
 
@@ -134,7 +135,7 @@ def check_objects_of(cfg: DictConfig, output: Path) -> dict[str, Any]:
 
 
 def _write(report: dict[str, Any], output: Path) -> None:
-    (output / "report.json").write_text(json.dumps(report, indent=2, ensure_ascii=False))
+    write_whole(output / "report.json", json.dumps(report, indent=2, ensure_ascii=False))
 
 
 def show(report: dict[str, Any], output: Path) -> None:

@@ -15,7 +15,8 @@ import numpy as np
 from omegaconf import DictConfig
 
 from src.command_line import as_overrides
-from src.errors import UserError
+from src.errors import UserError, told_of_files
+from src.whole_image import encode_image, write_image
 
 from .contact_sheet import arrange, framed, with_outline
 
@@ -112,12 +113,13 @@ def main(cfg: DictConfig) -> None:
 
     output = Path(cfg.output)
     try:
+        encode_image(output.suffix, np.zeros((1, 1, 3), np.uint8))  # a suffix that cannot be, now
         sheet = preview(build(cfg.data), cfg.count, cfg.epoch, cfg.tile)
+        with told_of_files(output):
+            output.parent.mkdir(parents=True, exist_ok=True)
+            write_image(output, sheet)
     except UserError as error:
         sys.exit(f"error: {error}")
-    output.parent.mkdir(parents=True, exist_ok=True)
-    if not cv2.imwrite(str(output), cv2.cvtColor(sheet, cv2.COLOR_RGB2BGR)):
-        sys.exit(f"error: {output} could not be written")
     print(f"{output}: masks outlined in pink, clicks in green (outside: orange), void in blue")
 
 

@@ -1,16 +1,17 @@
 """What `predict.py` does with its composed config."""
 
 import logging
+import tempfile
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
 from omegaconf import DictConfig, ListConfig
 
-from src.errors import UserError, told, told_when_full
+from src.errors import UserError, told, told_of_files, told_when_full
 
 from .folder import Summary, predict_files
-from .jobs import Source, find_sources
+from .jobs import Source, find_inputs
 from .outputs import parse_outputs
 from .plan import Plan
 from .processes import devices_for, predict_in_processes
@@ -28,8 +29,11 @@ def predict(cfg: DictConfig) -> int:
         if cfg[key] is None:
             raise UserError(f"{key}= is missing; python predict.py --help shows an example")
     plan = _plan(cfg)
-    sources = _sources(cfg, plan)
+    inputs = find_inputs(_list(cfg.input), recursive=cfg.recursive, destination=plan.destination)
+    sources = inputs.sources
+    plan.protect(sources)
     with told_when_full(plan.destination, "the same command with skip_existing=true goes on"):
+        _see_whether_writable(plan.destination)
         if cfg.processes == 1:
             segmenter = _segmenter(cfg, cfg.device)
             log.info("%s; %d files", segmenter, len(sources))
@@ -39,23 +43,25 @@ def predict(cfg: DictConfig) -> int:
             log.info("%d files on %s", len(sources), ", ".join(devices))
             share = partial(_predict_share, cfg)
             summary = predict_in_processes(share, devices, sources)
-    log.info("%s", summary)
-    return 1 if summary.failures else 0
+    log.info("%s", summary._replace(left_out=inputs.left_out))
+    return 1 if summary.failures or inputs.missed else 0
+
+
+def _see_whether_writable(folder: Path) -> None:
+    """Say once, and before anything is computed, that a folder cannot be written to."""
+    with told_of_files(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        try:
+            with tempfile.TemporaryFile(dir=folder):
+                pass
+        except OSError as error:
+            raise OSError(error.errno, error.strerror, str(folder)) from error
 
 
 def _predict_share(
     cfg: DictConfig, sources: Sequence[Source], device: str, finished: Callable[[], None]
 ) -> Summary:
     return predict_files(_segmenter(cfg, device), sources, _plan(cfg), finished)
-
-
-def _sources(cfg: DictConfig, plan: Plan) -> list[Source]:
-    return [
-        source
-        for source in find_sources(_list(cfg.input), recursive=cfg.recursive)
-        # A destination inside the input would be read again the next time.
-        if plan.destination.resolve() not in source.path.resolve().parents
-    ]
 
 
 def _plan(cfg: DictConfig) -> Plan:
