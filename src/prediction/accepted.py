@@ -12,6 +12,7 @@ from torch import Tensor
 
 from src.errors import UserError
 
+from .photo import Photo
 from .pictures import Picture
 
 Answer = TypeVar("Answer")
@@ -42,8 +43,8 @@ def read_any(image: AnyImage, read: Callable[[Picture], Answer]) -> Answer:
             return read(image)
         except (OSError, SyntaxError) as error:  # Pillow decodes only now, and finds it cut short
             raise UserError(f"the Pillow image cannot be decoded: {error}") from error
-    if isinstance(image, np.ndarray | Path) or (isinstance(image, str) and image):
-        return read(image)
+    if isinstance(image, np.ndarray | Path | Photo) or (isinstance(image, str) and image):
+        return read(image)  # type: ignore[arg-type]
     data = image
     if not isinstance(image, str) and callable(getattr(image, "read", None)):
         data = image.read()  # type: ignore[union-attr]

@@ -14,7 +14,7 @@ import numpy as np
 from rich.markup import escape
 from rich.progress import Progress
 
-from src.errors import UserError, is_full
+from src.errors import UserError, file_fault, is_full
 from src.progress import progress_bars
 
 from .jobs import Source
@@ -188,5 +188,12 @@ def _failure(source: Source, error: Exception) -> Failure:
     if is_full(error):  # of the others too
         raise error
     log.debug("%s", source.path, exc_info=error)
+    return Failure(source.path, reason_of(error))
+
+
+def reason_of(error: Exception) -> str:
+    """An error in words for a list of failures."""
+    if (fault := file_fault(error)) is not None:
+        return fault
     told = isinstance(error, UserError | OSError)
-    return Failure(source.path, str(error) if told else f"{type(error).__name__}: {error}")
+    return str(error) if told else f"{type(error).__name__}: {error}"

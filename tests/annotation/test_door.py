@@ -112,3 +112,14 @@ def test_other_weights_settings_or_boxes_start_anew(tmp_path: Path) -> None:
     segmenter.name = "another"
     changes.append(key())
     assert len({first, *changes}) == 6
+
+
+def test_a_folder_as_output_and_no_box_at_all_are_said_first(
+    tmp_path: Path, loader: type[Loader], capsys: pytest.CaptureFixture[str]
+) -> None:
+    boxes = write_coco(tmp_path)
+    images = f"images={tmp_path / 'images'}"
+    words = [f"boxes={boxes}", images, "weights=x"]
+    assert door.run(composed(*words, f"output={tmp_path}")) == 1
+    assert "is a folder; name a file" in capsys.readouterr().err
+    assert loader.asked is None
