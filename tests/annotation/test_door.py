@@ -117,9 +117,10 @@ def test_other_weights_settings_or_boxes_start_anew(tmp_path: Path) -> None:
 def test_a_folder_as_output_and_no_box_at_all_are_said_first(
     tmp_path: Path, loader: type[Loader], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    boxes = write_coco(tmp_path)
-    images = f"images={tmp_path / 'images'}"
-    words = [f"boxes={boxes}", images, "weights=x"]
-    assert door.run(composed(*words, f"output={tmp_path}")) == 1
+    write_coco(tmp_path, [])
+    assert door.run(composed(*command(tmp_path))) == 1
+    assert "no box to cut out" in capsys.readouterr().err
+    (tmp_path / "out.json").mkdir()
+    assert door.run(composed(*command(tmp_path))) == 1
     assert "is a folder; name a file" in capsys.readouterr().err
     assert loader.asked is None
