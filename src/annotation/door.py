@@ -38,8 +38,6 @@ def run(cfg: DictConfig) -> int:
     boxes = read_boxes(source, image_list, cfg.min_score)
     pictures = boxes.pictures(folder)  # missing ones are named before the network is built
     count = sum(len(picture.annotations) for picture in pictures)
-    if not count:
-        raise UserError(f"{source}: no box to cut out (min_score={cfg.min_score})")
     segmenter = Segmenter.from_checkpoint(
         cfg.weights, cfg.model, cfg.device, size=cfg.size, precision=cfg.precision
     )
