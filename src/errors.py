@@ -2,6 +2,7 @@
 
 import errno
 import functools
+import io
 import os
 import sys
 from collections.abc import Callable, Iterator
@@ -70,6 +71,7 @@ def told(run: Callable[Arguments, int]) -> Callable[Arguments, int]:
 
     @functools.wraps(run)
     def telling(*args: Arguments.args, **kwargs: Arguments.kwargs) -> int:
+        _print_any_name()
         try:
             with told_of_files():
                 return run(*args, **kwargs)
@@ -78,6 +80,13 @@ def told(run: Callable[Arguments, int]) -> Callable[Arguments, int]:
             return 2 if isinstance(error, CommandError) else 1
 
     return telling
+
+
+def _print_any_name() -> None:
+    """Let names of files be printed that are no text in the terminal's encoding."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def is_full(error: BaseException | None) -> bool:

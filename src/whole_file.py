@@ -1,6 +1,7 @@
 """Files that are there whole or not at all, whatever stops the writer."""
 
 import os
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -44,4 +45,8 @@ def write_whole(path: Path, content: str | bytes) -> None:
 
 
 def _shortened(name: str) -> str:
-    return os.fsdecode(os.fsencode(name)[:_LONGEST_NAME])
+    """A name that has room for what is put around it, and is still no other file's."""
+    if len(data := os.fsencode(name)) <= _LONGEST_NAME:
+        return name
+    # No half of a letter, which some file systems refuse.
+    return f"{data[:_LONGEST_NAME].decode(errors='ignore')}.{zlib.crc32(data):08x}"

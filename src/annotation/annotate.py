@@ -8,7 +8,7 @@ from typing import Any
 
 from src.datamodules.images import read_image
 from src.errors import UserError
-from src.prediction.folder import Failure, Summary
+from src.prediction.folder import Failure, Summary, reason_of
 from src.progress import progress_bars
 from src.whole_file import write_whole
 
@@ -74,11 +74,10 @@ def _annotated(cutter: Cutter, picture: Picture) -> tuple[list[Annotation], list
 
 def _failure(picture: Picture, annotations: list[Annotation], error: Exception) -> Failure:
     log.debug("%s", picture.path, exc_info=error)
-    told = (
-        str(error) if isinstance(error, UserError | OSError) else f"{type(error).__name__}: {error}"
-    )
     which = ", ".join(str(annotation["id"]) for annotation in annotations)
-    return Failure(picture.path, f"annotation {which}: {told.removeprefix(f'{picture.path}: ')}")
+    return Failure(
+        picture.path, f"annotation {which}: {reason_of(error).removeprefix(f'{picture.path}: ')}"
+    )
 
 
 def _write(output: Path, boxes: Boxes, found: dict[Any, Annotation]) -> None:

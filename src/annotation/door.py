@@ -31,14 +31,16 @@ def run(config: DictConfig) -> int:
     )
     if output.resolve() == source.resolve():
         raise UserError(f"output={output} would replace the boxes; choose another file")
+    if output.is_dir():
+        raise UserError(f"output={output} is a folder; name a file, such as {output / source.name}")
     image_list = Path(cfg.image_list).expanduser() if cfg.image_list else None
     boxes = read_boxes(source, image_list, cfg.min_score)
     pictures = boxes.pictures(folder)  # missing ones are named before the network is built
+    count = sum(len(picture.annotations) for picture in pictures)
     segmenter = Segmenter.from_checkpoint(
         cfg.weights, cfg.model, cfg.device, size=cfg.size, precision=cfg.precision
     )
     cutter = Cutter(segmenter, cfg.format, cfg.threshold)
-    count = sum(len(picture.annotations) for picture in pictures)
     log.info("%s; %d boxes in %d images", segmenter, count, len(pictures))
     summary = annotate(cutter, boxes, folder, output, _key(cfg, boxes.annotations, segmenter))
     log.info("%s\n%s", summary, output)

@@ -12,6 +12,7 @@ from lightning import Callback, LightningModule, Trainer
 
 from src.datamodules.batch import Batch
 from src.whole_file import write_whole
+from src.whole_image import write_image
 
 from .evaluated import evaluated
 from .mask_gallery import error_row
@@ -71,7 +72,7 @@ class Extremes(Callback):
             for rank, shown in enumerate(kept):
                 file = f"{trainer.global_rank}_{rank}.jpg"
                 quality = [cv2.IMWRITE_JPEG_QUALITY, 85]
-                cv2.imwrite(str(folder / file), shown.row[..., ::-1], quality)
+                write_image(folder / file, shown.row, quality)
                 entries.append({"name": shown.name, "error": shown.error, "file": file})
             text = json.dumps(entries, indent=2) + "\n"
             write_whole(folder / f"{trainer.global_rank}.json", text)

@@ -10,6 +10,7 @@ from lightning import Callback, LightningModule, Trainer
 from lightning.pytorch.loggers import WandbLogger
 
 from src.datamodules.batch import Batch
+from src.whole_image import write_image
 
 from .evaluated import evaluated
 
@@ -72,7 +73,7 @@ class MaskGallery(Callback):
         for name, rows in self._rows.items():
             self.folder.mkdir(parents=True, exist_ok=True)
             sheet = stack_rows(rows)
-            cv2.imwrite(str(self.folder / f"{name}.png"), sheet[..., ::-1])
+            write_image(self.folder / f"{name}.png", sheet)
             for logger in trainer.loggers:
                 if isinstance(logger, WandbLogger):
                     logger.log_image(f"gallery/{name.split('_')[0]}", [sheet])

@@ -11,7 +11,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import cv2
 from omegaconf import DictConfig
 
 from src import cli
@@ -19,6 +18,8 @@ from src.errors import UserError
 from src.progress import tracked
 from src.settings.commands import CheckSettings
 from src.settings.parse import parse_part, plain, require_data
+from src.whole_file import write_whole
+from src.whole_image import write_image
 
 from .check_objects import check_objects
 from .contact_sheet import contact_sheet
@@ -96,7 +97,7 @@ def _check_set(
     report["sets"][label] = {"expected": source.count, **summarise(facts)}
     if facts:
         sheet = output / f"{label.replace('/', '-')}.png"
-        cv2.imwrite(str(sheet), cv2.cvtColor(contact_sheet(facts), cv2.COLOR_RGB2BGR))
+        write_image(sheet, contact_sheet(facts))
     return facts
 
 
@@ -135,7 +136,7 @@ def check_objects_of(cfg: DictConfig, output: Path) -> dict[str, Any]:
 
 
 def _write(report: dict[str, Any], output: Path) -> None:
-    (output / "report.json").write_text(json.dumps(report, indent=2, ensure_ascii=False))
+    write_whole(output / "report.json", json.dumps(report, indent=2, ensure_ascii=False))
 
 
 def show(report: dict[str, Any], output: Path) -> None:

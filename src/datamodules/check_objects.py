@@ -5,11 +5,11 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import cv2
 import numpy as np
 
 from src.errors import UserError
 from src.progress import tracked
+from src.whole_image import write_image
 
 from .contact_sheet import arrange, tile_of
 from .inspection import spread
@@ -54,7 +54,7 @@ def check_objects(
         if facts:
             sheet = _contact_sheet(source, facts)
             path = output / f"{label.replace('/', '-')}.png"
-            cv2.imwrite(str(path), cv2.cvtColor(sheet, cv2.COLOR_RGB2BGR))
+            write_image(path, sheet)
     return report
 
 

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple
+from unicodedata import normalize
 
 from src.errors import UserError
 
@@ -225,7 +226,8 @@ def _by_stem(folder: Path, suffix: str) -> tuple[dict[str, Path], list[Fault]]:
     found: dict[str, Path] = {}
     faults = []
     for path in _image_files(folder):
-        stem = path.relative_to(folder).with_suffix("").as_posix()
+        # An accent is one sign or two, which look the same.
+        stem = normalize("NFC", path.relative_to(folder).with_suffix("").as_posix())
         if not stem.endswith(suffix):
             continue
         stem = stem.removesuffix(suffix)

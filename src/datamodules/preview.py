@@ -17,6 +17,7 @@ from src import cli
 from src.errors import UserError
 from src.settings.commands import PreviewSettings
 from src.settings.parse import parse_part, require_data
+from src.whole_image import encode_image, write_image
 
 from .contact_sheet import arrange, framed, with_outline
 
@@ -114,10 +115,10 @@ def run(cfg: DictConfig) -> int:
     settings = parse_part(PreviewSettings, cfg)
     require_data(cfg)
     output = Path(settings.output)
+    encode_image(output.suffix, np.zeros((1, 1, 3), np.uint8))  # a suffix that cannot be, now
     sheet = preview(build(cfg.data), settings.count, settings.epoch, settings.tile)
     output.parent.mkdir(parents=True, exist_ok=True)
-    if not cv2.imwrite(str(output), cv2.cvtColor(sheet, cv2.COLOR_RGB2BGR)):
-        raise UserError(f"{output} could not be written")
+    write_image(output, sheet)
     print(f"{output}: masks outlined in pink, clicks in green (outside: orange), void in blue")
     return 0
 

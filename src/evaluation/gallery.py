@@ -11,7 +11,7 @@ import numpy.typing as npt
 from src.metrics._pair import FOREGROUND_ABOVE, Grey
 from src.metrics.image_score import ImageScore
 from src.metrics.protocol import higher_is_better
-from src.whole_file import write_whole
+from src.whole_image import write_image
 
 from .pairs import Pair
 from .read_map import read_map
@@ -54,8 +54,7 @@ def write_gallery(
         cv2.copyMakeBorder(row, 0, 6, 0, width - row.shape[1], cv2.BORDER_CONSTANT, value=(90,) * 3)
         for row in rows
     ]
-    _, encoded = cv2.imencode(".png", np.concatenate(padded))
-    write_whole(path, encoded.tobytes())
+    write_image(path, np.concatenate(padded)[..., ::-1])  # the rows are BGR
 
 
 def draw_row(pair: Pair, caption: str) -> Picture:

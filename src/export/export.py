@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from src.errors import UserError
 from src.prediction import Segmenter
+from src.whole_file import write_whole
 
 from .formats import (
     SUFFIXES,
@@ -94,16 +95,22 @@ def export(segmenter: Segmenter, request: Request) -> Exported:
     _write(segmenter, request, path, metadata, list(inputs.values()))
     parity = _compare(segmenter, request, path, inputs)
     report = path.with_name(f"{path.name}.parity.md")
-    report.write_text(markdown(parity, metadata, path.name), encoding="utf-8")
+    write_whole(report, markdown(parity, metadata, path.name))
     values = {"file": path.name, "metadata": metadata, **parity.to_dict()}
-    report.with_suffix(".json").write_text(json.dumps(values, indent=2) + "\n", encoding="utf-8")
+    write_whole(report.with_suffix(".json"), json.dumps(values, indent=2) + "\n")
     return Exported(path, report, parity)
 
 
 def _file(segmenter: Segmenter, request: Request) -> Path:
     suffix = SUFFIXES[request.format]
-    if request.destination.suffix == suffix:
-        return request.destination
+    given = request.destination
+    if given.suffix == suffix and not given.is_dir():
+        return given
+    if given.suffix in SUFFIXES.values() and not given.is_dir():
+        raise UserError(
+            f"destination={given} ends in {given.suffix}, but format={request.format} writes "
+            f"{suffix} files"
+        )
     return request.destination / f"{segmenter.name}{suffix}"
 
 

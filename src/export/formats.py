@@ -1,5 +1,6 @@
 """Writes a module as TorchScript, torch.export or ONNX, and runs such files."""
 
+import io
 import json
 import warnings
 from collections.abc import Callable, Iterator, Mapping
@@ -12,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from src.errors import UserError
+from src.whole_file import write_whole
 
 Format = Literal["onnx", "torchscript", "torch_export"]
 SUFFIXES: dict[str, str] = {"onnx": ".onnx", "torchscript": ".pt", "torch_export": ".pt2"}
@@ -35,19 +37,24 @@ def dynamic_shapes(*, bare: bool, dynamic: bool) -> Shapes:
 def write_torchscript(
     module: nn.Module, example: Tensor, path: Path, metadata: Mapping[str, str]
 ) -> None:
-    """Trace a module; sizes that its shapes depend on stay free."""
+    """Trace a module; sizes that its shapes depend on stay free. Written whole or not at all."""
+    # Into memory first: torch's own writer ends the process where the disk is full.
+    buffer = io.BytesIO()
     with _without_advice(), torch.no_grad():
         traced = torch.jit.trace(module, (example,), check_trace=False)
-        torch.jit.save(traced, str(path), _extra_files={METADATA: json.dumps(dict(metadata))})
+        torch.jit.save(traced, buffer, _extra_files={METADATA: json.dumps(dict(metadata))})
+    write_whole(path, buffer.getvalue())
 
 
 def write_torch_export(
     module: nn.Module, example: Tensor, path: Path, metadata: Mapping[str, str], shapes: Shapes
 ) -> None:
-    """Save the module as an ExportedProgram."""
+    """Save the module as an ExportedProgram, whole or not at all."""
+    buffer = io.BytesIO()
     program = exported(module, example, shapes)
     with _without_advice():
-        torch.export.save(program, path, extra_files={METADATA: json.dumps(dict(metadata))})
+        torch.export.save(program, buffer, extra_files={METADATA: json.dumps(dict(metadata))})
+    write_whole(path, buffer.getvalue())
 
 
 def exported(module: nn.Module, example: Tensor, shapes: Shapes) -> torch.export.ExportedProgram:

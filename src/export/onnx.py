@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from src.errors import UserError, missing_extra
+from src.whole_file import write_whole
 
 from .formats import Run, Shapes, exported
 
@@ -38,7 +39,7 @@ def write_onnx(
     precision: str = "full",
     calibration: Iterable[np.ndarray] = (),
 ) -> None:
-    """Write one `.onnx` file with metadata.
+    """Write one `.onnx` file with metadata, whole or not at all.
 
     Args:
         shapes: Free dimensions, as torch.export takes them.
@@ -55,7 +56,7 @@ def write_onnx(
     if model.ByteSize() >= _LARGEST_PROTOBUF:
         raise UserError("the network is larger than 2 GB, which one ONNX file cannot hold")
     onnx.helper.set_model_props(model, dict(metadata))
-    onnx.save(model, str(path))
+    write_whole(path, model.SerializeToString())
 
 
 def open_onnx(path: Path) -> Run:

@@ -1,18 +1,19 @@
 """What `predict.py` does with its composed config."""
 
 import logging
+import tempfile
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
 from omegaconf import DictConfig
 
-from src.errors import told, told_when_full
+from src.errors import told, told_of_files, told_when_full
 from src.settings.commands import PredictSettings
 from src.settings.parse import parse
 
 from .folder import Summary, predict_files
-from .jobs import Source, find_sources
+from .jobs import Source, find_inputs
 from .outputs import parse_outputs
 from .plan import Plan
 from .processes import devices_for, predict_in_processes
@@ -26,8 +27,11 @@ def predict(config: DictConfig) -> int:
     """Predict as the config says; the exit code is 1 if a file failed or nothing could be done."""
     cfg = parse(PredictSettings, config)
     plan = _plan(cfg)
-    sources = _sources(cfg, plan)
+    inputs = find_inputs(cfg.input, recursive=cfg.recursive, destination=plan.destination)
+    sources = inputs.sources
+    plan.protect(sources)
     with told_when_full(plan.destination, "the same command with skip_existing=true goes on"):
+        _see_whether_writable(plan.destination)
         if cfg.processes == 1:
             segmenter = _segmenter(cfg, cfg.device)
             log.info("%s; %d files", segmenter, len(sources))
@@ -37,23 +41,25 @@ def predict(config: DictConfig) -> int:
             log.info("%d files on %s", len(sources), ", ".join(devices))
             share = partial(_predict_share, cfg)
             summary = predict_in_processes(share, devices, sources)
-    log.info("%s", summary)
-    return 1 if summary.failures else 0
+    log.info("%s", summary._replace(left_out=inputs.left_out))
+    return 1 if summary.failures or inputs.missed else 0
+
+
+def _see_whether_writable(folder: Path) -> None:
+    """Say once, and before anything is computed, that a folder cannot be written to."""
+    with told_of_files(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        try:
+            with tempfile.TemporaryFile(dir=folder):
+                pass
+        except OSError as error:
+            raise OSError(error.errno, error.strerror, str(folder)) from error
 
 
 def _predict_share(
     cfg: PredictSettings, sources: Sequence[Source], device: str, finished: Callable[[], None]
 ) -> Summary:
     return predict_files(_segmenter(cfg, device), sources, _plan(cfg), finished)
-
-
-def _sources(cfg: PredictSettings, plan: Plan) -> list[Source]:
-    return [
-        source
-        for source in find_sources(cfg.input, recursive=cfg.recursive)
-        # A destination inside the input would be read again the next time.
-        if plan.destination.resolve() not in source.path.resolve().parents
-    ]
 
 
 def _plan(cfg: PredictSettings) -> Plan:

@@ -11,12 +11,14 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+from rich.markup import escape
 from rich.progress import Progress
 
-from src.errors import UserError, is_full
+from src.errors import UserError, file_fault, is_full
 from src.progress import progress_bars
 
 from .jobs import Source
+from .kinds import advice_on
 from .outputs import Cut
 from .photo import Photo, read_photo, write_picture
 from .plan import Plan
@@ -44,9 +46,12 @@ class Summary(NamedTuple):
     done: int
     skipped: int
     failures: list[Failure]
+    left_out: str = ""  # files that were not asked for by name and are of kinds that are not read
 
     def __str__(self) -> str:
         lines = [f"{self.done} done, {self.skipped} skipped, {len(self.failures)} failed"]
+        if self.left_out:
+            lines[0] += f"; left out, of kinds that are not read: {self.left_out}"
         for path, reason in self.failures:
             lines.append(f"  {reason}" if reason.startswith(str(path)) else f"  {path}: {reason}")
         return "\n".join(lines)
@@ -120,7 +125,12 @@ def _predict_pictures(
 
 
 def _read(source: Source, plan: Plan) -> Photo:
-    photo = read_photo(source.path)
+    try:
+        photo = read_photo(source.path)
+    except UserError as error:
+        if (advice := advice_on(source.path)) is None:
+            raise
+        raise UserError(f"{source.path}: {advice}") from error
     return crop_to_face(photo) if plan.crop == "face" else photo
 
 
@@ -156,7 +166,7 @@ def _predict_video(
 ) -> Failure | None:
     from .video import predict_video  # PyAV is an extra
 
-    task = progress.add_task(source.path.name, total=None)
+    task = progress.add_task(escape(source.path.name), total=None)
     try:
         predict_video(
             segmenter,
@@ -178,5 +188,12 @@ def _failure(source: Source, error: Exception) -> Failure:
     if is_full(error):  # of the others too
         raise error
     log.debug("%s", source.path, exc_info=error)
+    return Failure(source.path, reason_of(error))
+
+
+def reason_of(error: Exception) -> str:
+    """An error in words for a list of failures."""
+    if (fault := file_fault(error)) is not None:
+        return fault
     told = isinstance(error, UserError | OSError)
-    return Failure(source.path, str(error) if told else f"{type(error).__name__}: {error}")
+    return str(error) if told else f"{type(error).__name__}: {error}"

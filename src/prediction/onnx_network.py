@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from src.networks.output import Output
 from src.networks.registry import cache_folder
 from src.runs.provenance import file_hash
-from src.whole_file import written_whole
+from src.whole_file import write_whole
 
 log = logging.getLogger(__name__)
 
@@ -44,7 +44,7 @@ def in_onnx_runtime(network: nn.Module, size: tuple[int, int], weights: Path) ->
     """
     height, width = size
     path = cache_folder() / "onnx" / f"{file_hash(weights)[:16]}-{height}x{width}.onnx"
-    if not path.is_file():
+    if not _is_sound(path):
         _write_once(network, size, path)
     return OnnxNetwork(path)
 
@@ -53,15 +53,29 @@ def _write_once(network: nn.Module, size: tuple[int, int], path: Path) -> None:
     """Write it whole; of processes that start together one does, the others wait for it."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(f"{path.parent}.lock"):
-        if path.is_file():
+        if _is_sound(path):
             return
         log.info("writing %s, once", path)
-        with written_whole(path) as unfinished:
-            write_network(network, size, unfinished)
+        write_network(network, size, path)
+        write_whole(_checksum_file(path), file_hash(path))
+
+
+def _is_sound(path: Path) -> bool:
+    """Whether the file is there, as it was written."""
+    checksum = _checksum_file(path)
+    return (
+        path.is_file()
+        and checksum.is_file()
+        and checksum.read_text(errors="replace") == file_hash(path)
+    )
+
+
+def _checksum_file(path: Path) -> Path:
+    return path.with_name(f"{path.name}.sha256")
 
 
 def write_network(network: nn.Module, size: tuple[int, int], path: Path) -> None:
-    """Write the file that `OnnxNetwork` reads."""
+    """Write the file that `OnnxNetwork` reads, whole or not at all."""
     from src.export.formats import dynamic_shapes
     from src.export.graph import BareNetwork
     from src.export.onnx import write_onnx

@@ -83,7 +83,7 @@ def parse_outputs(
     if not words:
         raise UserError(f"output is empty; choose one or several of {_WORDS}")
     outputs = [_parse(word, sigma, opacity) for word in words]
-    if len({output.name for output in outputs}) < len(outputs):
+    if len({output.name.casefold() for output in outputs}) < len(outputs):
         raise UserError(f"output names one kind twice: {', '.join(o.name for o in outputs)}")
     return outputs
 

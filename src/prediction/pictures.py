@@ -45,10 +45,14 @@ def _converted(upright: Image.Image) -> np.ndarray:
 def _checked(array: np.ndarray) -> np.ndarray:
     if array.dtype != np.uint8 or array.size == 0 or array.ndim not in (2, 3):
         raise UserError(
-            f"a picture is a uint8 array (H, W, 3) in RGB, not {array.dtype} {array.shape}"
+            f"a picture is a uint8 array (H, W, 3) in RGB, not {array.dtype} {array.shape}; "
+            "multiply values from 0 to 1 by 255, and convert with .astype('uint8')"
         )
     if array.ndim == 2:
         return cv2.cvtColor(array, cv2.COLOR_GRAY2RGB)
     if array.shape[2] != 3:
-        raise UserError(f"a picture has 3 channels (RGB), not {array.shape[2]}: {array.shape}")
+        raise UserError(
+            f"a picture has 3 channels (RGB), not {array.shape[2]}: {array.shape}; "
+            "PIL.Image.fromarray(array) makes an image of it that says what its channels are"
+        )
     return np.ascontiguousarray(array)

@@ -1,5 +1,6 @@
 """What a command asks to be made of its sources, and under which names."""
 
+import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -7,12 +8,13 @@ from typing import Literal
 
 from src.errors import UserError
 
-from .jobs import Source
+from .jobs import Source, folded
 from .outputs import Output
 from .photo import Photo
 from .segmenter import Detail
 
-_POSSIBLE_SUFFIXES = (".png", ".jpg", ".webp", ".tif", ".bmp", ".mp4", ".mov")
+_POSSIBLE_SUFFIXES = (".png", ".jpg", ".webp", ".tif", ".bmp")
+_ALPHA_SUFFIXES = (".png", ".webp", ".tif", ".tiff")
 
 
 @dataclass(frozen=True)
@@ -57,18 +59,60 @@ class Plan:
 
     def is_done(self, source: Source) -> bool:
         """Whether every output of a source is there."""
-        suffixes = {*_POSSIBLE_SUFFIXES, source.path.suffix.lower()}
         return all(
-            any(self.target(source, output, suffix).is_file() for suffix in suffixes)
+            any(self.target(source, output, end).is_file() for end in _suffixes(source, output))
             for output in self.outputs
         )
 
     def protect(self, sources: Sequence[Source]) -> None:
-        """Refuse a destination in which a result could replace its own source."""
+        """Refuse a destination in which a result could replace an original, or another result.
+
+        Beside its source a result replaces nothing: what is there may not be ours.
+        """
+        originals = {source.path.resolve() for source in sources}
+        folders: dict[Path, Path] = {}
         for source in sources:
             for output in self.outputs:
-                target = self.target(source, output, source.path.suffix)
-                if target.resolve() == source.path.resolve():
-                    raise UserError(
-                        f"{source.path} would be overwritten; choose another destination"
-                    )
+                for suffix in _suffixes(source, output):
+                    target = self.target(source, output, suffix)
+                    folder = folders.setdefault(target.parent, target.parent.resolve())
+                    if (original := folder / target.name) in originals:
+                        raise UserError(
+                            f"{original} would be overwritten; choose another destination"
+                        )
+                    beside = folder == source.path.parent.resolve()
+                    if beside and original.exists() and not self.skip_existing:
+                        raise UserError(
+                            f"{original} is there already and may be an original; choose another "
+                            "destination"
+                        )
+        self._refuse_twins(sources)
+
+    def _refuse_twins(self, sources: Sequence[Source]) -> None:
+        first: dict[str, Source] = {}
+        for source in sources:
+            other = first.setdefault(folded(source.name), source)
+            if other is not source and ignores_case(self.destination):
+                raise UserError(
+                    f"{other.path} and {source.path} would have one result in {self.destination}, "
+                    "where their names are the same; rename one of them"
+                )
+
+
+def _suffixes(source: Source, output: Output) -> tuple[str, ...]:
+    """What the name of an output can end in; which it is depends on what is in the file."""
+    if source.is_video:
+        return (".mov",) if output.alpha else (".mp4",)
+    if output.name == "mask":
+        return (".png",)
+    own = source.path.suffix.lower()
+    return _ALPHA_SUFFIXES if output.alpha else tuple({*_POSSIBLE_SUFFIXES, own})
+
+
+def ignores_case(folder: Path) -> bool:
+    """Whether a folder, or the first above it that is there, takes `A` and `a` for one name."""
+    while not folder.is_dir():
+        folder = folder.parent
+    with tempfile.NamedTemporaryFile(dir=folder, prefix=".finecut-Case-") as probe:
+        path = Path(probe.name)
+        return path.with_name(path.name.swapcase()).exists()

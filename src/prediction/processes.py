@@ -56,6 +56,7 @@ def predict_in_processes(
     Raises:
         UserError: A process was killed, or failed altogether; the others finish their shares.
     """
+    devices = devices[: len(sources)]  # a process without a file would read the weights for nothing
     context = get_context("spawn")  # a forked process cannot use a GPU that its parent has used
     counter = context.Value("L", 0)
     with (

@@ -1,7 +1,7 @@
 """One class that turns pictures into masks, with the pre- and post-processing of its model."""
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Literal, TypeVar
@@ -17,11 +17,12 @@ from src.errors import UserError
 from src.geometry import Geometry
 from src.networks.folding import fold
 
+from .accepted import AnyImage, as_list, read_any
 from .blended import blended_logits
 from .clicks import Corners, Labels, Points
 from .device import autocast, choose_device
 from .onnx_network import in_onnx_runtime
-from .pictures import Picture, as_rgb
+from .pictures import as_rgb
 from .recipe import load
 from .session import ClickSession
 from .tiles import tiled_logits
@@ -135,7 +136,7 @@ class Segmenter:
 
     def mask(
         self,
-        image: Picture,
+        image: AnyImage,
         *,
         detail: Detail = "whole",
         flip: bool = False,
@@ -144,7 +145,8 @@ class Segmenter:
         """The mask of one picture, uint8 `(H, W)` of its own size, 255 = foreground.
 
         Args:
-            image: A path, a Pillow image, or a uint8 array `(H, W, 3)` in RGB.
+            image: A path, the bytes of an image file, a binary file object, a Pillow image, a uint8
+                array `(H, W, 3)` in RGB, or a uint8 tensor `(3, H, W)`.
             detail: `whole` shrinks the picture to the model's size, as in the papers. `blended`
                 (InSPyReNet) adds details seen at high resolution. `tiles` reads overlapping parts
                 at full resolution, without a view of the whole.
@@ -155,15 +157,15 @@ class Segmenter:
 
     def masks(
         self,
-        images: Sequence[Picture],
+        images: Iterable[AnyImage],
         *,
         detail: Detail = "whole",
         flip: bool = False,
         overlap: float = 0.25,
     ) -> list[np.ndarray]:
-        """As `mask`, for several pictures, `batch_size` at a time."""
+        """As `mask`, for several pictures, `batch_size` at a time; nothing for an empty list."""
         self._check(detail, overlap)
-        pixels = [as_rgb(image) for image in images]
+        pixels = [read_any(image, as_rgb) for image in as_list(images)]
 
         def read(pictures: list[np.ndarray]) -> list[Tensor]:
             return self._read(pictures, detail, overlap)
@@ -184,7 +186,7 @@ class Segmenter:
             return None
         return "refine" if self._session.refines else self._session.prompts.kind
 
-    def set_image(self, picture: Picture) -> None:
+    def set_image(self, picture: AnyImage) -> None:
         """Read the picture, as `mask` takes it, whose objects are pointed at from now on."""
         self._guided().set_image(picture)
 

@@ -14,6 +14,7 @@ from src.errors import UserError
 from src.geometry import Geometry
 from src.geometry.crop import Box, box_in_crop, crop, points_in_crop
 
+from .accepted import AnyImage, read_any
 from .clicks import (
     Corners,
     Correction,
@@ -23,7 +24,7 @@ from .clicks import (
     read_extremes,
     read_inside_outside,
 )
-from .pictures import Picture, as_rgb
+from .pictures import as_rgb
 
 
 class ClickSession:
@@ -63,9 +64,9 @@ class ClickSession:
         self._prompt = np.empty(0)
         self._features: Any = None
 
-    def set_image(self, picture: Picture) -> None:
+    def set_image(self, picture: AnyImage) -> None:
         """Read the picture that clicks are about from now on."""
-        self._picture = as_rgb(picture)
+        self._picture = read_any(picture, as_rgb)
         self._target = None
 
     @torch.inference_mode()

@@ -8,6 +8,8 @@ import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from src.whole_file import written_whole
+
 Line = tuple[Mapping[str, str], float | None]
 
 _DECADES = 2  # values that span more stand on a logarithmic axis
@@ -41,7 +43,8 @@ def parallel_plot(path: Path, lines: Sequence[Line]) -> None:
         last.draw(plot, len(axes), "left")
     plot.set_axis_off()
     plot.set_ylim(-0.12, 1.12)
-    figure.savefig(path, dpi=150, metadata={"Software": None})
+    with written_whole(path) as unfinished:
+        figure.savefig(unfinished, format="png", dpi=150, metadata={"Software": None})
 
 
 class _Axis:

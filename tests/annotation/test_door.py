@@ -112,3 +112,13 @@ def test_other_weights_settings_or_boxes_start_anew(tmp_path: Path) -> None:
     segmenter.name = "another"
     changes.append(key())
     assert len({first, *changes}) == 6
+
+
+def test_a_folder_as_output_is_said_before_the_network_is_built(
+    tmp_path: Path, loader: type[Loader], capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_coco(tmp_path, [[10, 20, 30, 40]])
+    (tmp_path / "out.json").mkdir()
+    assert door.run(composed(*command(tmp_path))) == 1
+    assert "is a folder; name a file" in capsys.readouterr().err
+    assert loader.asked is None

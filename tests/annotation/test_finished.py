@@ -63,3 +63,14 @@ def test_removing_twice_is_no_mistake(tmp_path: Path) -> None:
     finished.remove()
     finished.remove()
     assert not path(tmp_path).exists()
+
+
+def test_an_image_that_a_disk_has_damaged_is_done_again(tmp_path: Path) -> None:
+    finished = Finished(path(tmp_path), "a")
+    finished.add(1, [MASK])
+    finished.add(2, [MASK])
+    content = path(tmp_path).read_bytes()
+    at = content.index(b'"bbox": [1, 2')
+    path(tmp_path).write_bytes(content[:at] + b'"bbox": [7' + content[at + 10 :])
+    again = Finished(path(tmp_path), "a")
+    assert (again.get(1), again.get(2)) == (None, [MASK])

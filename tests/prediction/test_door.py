@@ -94,3 +94,27 @@ def test_a_failed_file_is_an_exit_code(weights: Path, tmp_path: Path) -> None:
         f"destination={tmp_path / 'out'}", "device=cpu",
     )  # fmt: skip
     assert predict(cfg) == 1
+
+
+def test_where_nothing_can_be_written_is_said_once_and_first(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    save_picture(tmp_path / "in/a.jpg")
+    (tmp_path / "file").touch()
+    cfg = composed("weights=x", f"input={tmp_path / 'in'}", f"destination={tmp_path / 'file/out'}")
+    assert predict(cfg) == 1
+    assert "file/out: Not a directory: a part of this path is a file" in capsys.readouterr().err
+
+
+def test_images_that_were_left_out_are_an_exit_code(weights: Path, tmp_path: Path) -> None:
+    save_picture(tmp_path / "in/bad\udcff.jpg")
+    (tmp_path / "in/b.HEIC").touch()
+    cfg = composed(
+        "model=u2netp", "size=32", f"weights={weights}", f"input={tmp_path / 'in'}",
+        f"destination={tmp_path / 'out'}", "device=cpu",
+    )  # fmt: skip
+    assert predict(cfg) == 1
+    assert [p.name for p in (tmp_path / "out").iterdir()] == ["bad\udcff.png"]
+    (tmp_path / "in/b.HEIC").unlink()
+    (tmp_path / "in/notes.txt").touch()
+    assert predict(cfg) == 0

@@ -99,3 +99,16 @@ def test_large_pictures_are_cut_one_at_a_time(
     monkeypatch.setattr(folder, "_LARGE", 100)
     run(photos, Plan([Output("mask", render)], tmp_path / "out"))
     assert at_once == [1] * 7
+
+
+def test_a_kind_that_is_not_read_is_named_with_what_to_do(photos: Path, tmp_path: Path) -> None:
+    (photos / "phone.jpg").write_bytes(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic")
+    (photos / "gone.jpg").symlink_to("nowhere")
+    summary = run(photos, Plan(parse_outputs("mask"), tmp_path / "out"))
+    assert summary.done == 7
+    said = str(summary)
+    assert "phone.jpg: is a HEIC image, whatever .jpg says" in said
+    assert "No such file or directory" in said
+    assert "2 failed; left out, of kinds that are not read: 1 .cr2" in str(
+        summary._replace(left_out="1 .cr2")
+    )

@@ -61,7 +61,7 @@ def test_pictures_keep_their_format_where_it_can_hold_them(
     assert target.name == f"a{suffix}"
 
 
-@pytest.mark.parametrize("suffix", [".png", ".jpeg", ".mp4"])
+@pytest.mark.parametrize("suffix", [".png", ".jpeg"])
 def test_a_source_is_done_when_every_output_is_there(tmp_path: Path, suffix: str) -> None:
     made, cat = plan(tmp_path, "mask", "white"), source("in/cat.jpeg", "cat")
     assert not made.is_done(cat)
@@ -100,3 +100,31 @@ def test_plans_that_cannot_be(values: dict[str, object], tmp_path: Path) -> None
 
 def test_the_ends_of_smoothing(tmp_path: Path) -> None:
     assert [plan(tmp_path, smoothing=share).smoothing for share in (0, 0.99)] == [0, 0.99]
+
+
+def test_beside_its_source_a_result_replaces_nothing(tmp_path: Path) -> None:
+    for name in ("cat.jpg", "cat.png"):
+        (tmp_path / name).touch()
+    sources = find_sources(tmp_path / "cat.jpg")
+    with pytest.raises(UserError, match=r"cat\.png is there already and may be an original"):
+        plan(tmp_path).protect(sources)
+    plan(tmp_path, skip_existing=True).protect(sources)
+    plan(tmp_path / "out").protect(sources)
+
+
+def test_names_that_differ_in_case_need_a_folder_that_keeps_them_apart(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sources = [source("in/A.jpg", "A"), source("in/a.jpg", "a")]
+    monkeypatch.setattr("src.prediction.plan.ignores_case", lambda folder: False)
+    plan(tmp_path).protect(sources)
+    monkeypatch.setattr("src.prediction.plan.ignores_case", lambda folder: True)
+    with pytest.raises(UserError, match=r"in/A\.jpg and in/a\.jpg would have one result"):
+        plan(tmp_path).protect(sources)
+
+
+def test_another_outputs_file_does_not_count_as_done(tmp_path: Path) -> None:
+    (tmp_path / "cat.jpg").touch()
+    assert not plan(tmp_path, "mask").is_done(source("in/cat.jpg", "cat"))
+    assert not plan(tmp_path, "rgba").is_done(source("in/cat.jpg", "cat"))
+    assert plan(tmp_path, "white").is_done(source("in/cat.jpg", "cat"))
