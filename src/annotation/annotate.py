@@ -61,7 +61,7 @@ def _annotated(cutter: Cutter, picture: Picture) -> tuple[list[Annotation], list
         image = photo.pixels
         if picture.size is not None and picture.size != image.shape[:2]:
             raise UserError(f"is {image.shape[:2]}, but {picture.size} in the file of the boxes")
-        cutter.open(photo)
+        cutter.open(image, photo.opacity)
     except Exception as error:  # whatever an image does, the others are done
         return [], [_failure(picture, picture.annotations, error)]
     done, failures = [], []

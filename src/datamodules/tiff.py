@@ -13,8 +13,7 @@ from io import BytesIO
 from typing import Any, BinaryIO
 
 import numpy as np
-from PIL import Image
-from PIL.TiffImagePlugin import ImageFileDirectory_v2
+from PIL.TiffImagePlugin import ImageFileDirectory_v2, TiffImageFile
 
 from .raster import KindError, Raster, raster, raster_of, turned
 
@@ -119,7 +118,7 @@ def read_tiff(data: bytes, layout: Layout) -> Raster:
     """
     if layout.common:
         try:
-            with Image.open(BytesIO(data)) as image:
+            with TiffImageFile(BytesIO(data)) as image:
                 image.load()  # turns it as well
         except _DAMAGED as error:
             raise KindError(f"damaged ({error})") from None
@@ -199,7 +198,7 @@ def _decompressed(data: bytes, layout: Layout, plane: int, wide: int) -> np.ndar
         end = len(data) + len(data) % 2
         header = data[:2] + struct.pack(f"{order}HI", 42, end)
         file = BytesIO(header + data[8:] + bytes(end - len(data)) + _directory(new, end, order))
-        with Image.open(file) as image:
+        with TiffImageFile(file) as image:  # not Image.open, which counts samples as pixels
             image.load()
         samples = np.array(image)
     except _DAMAGED as error:
@@ -236,9 +235,7 @@ def _interpreted(samples: np.ndarray, layout: Layout) -> Raster:
                 "certain 8-bit form; save it as RGB"
             )
         if layout.photometric == _NEGATIVE:
-            raise KindError(
-                "a negative (0 is white) whose full scale is not known; save it in 8 bit"
-            )
+            raise KindError("a negative whose full scale is not known; save it in 8 bit")
         return raster(values)
     top = np.iinfo(values.dtype).max
     if layout.photometric == _NEGATIVE:

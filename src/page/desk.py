@@ -15,6 +15,7 @@ import cv2
 import numpy as np
 from PIL import Image
 
+from src.datamodules.raster import within
 from src.errors import UserError
 from src.prediction import Segmenter
 from src.prediction.outputs import Cut, parse_outputs
@@ -122,7 +123,8 @@ class Desk:
         picture = self._find(key)
         mask = picture.folder / "mask.png"
         if not mask.is_file():
-            write_picture(mask, self.segmenter.mask(picture.photo, detail=self.detail))
+            found = self.segmenter.mask(picture.photo.pixels, detail=self.detail)
+            write_picture(mask, within(found, picture.photo.opacity))
         return _rendered(picture, picture.folder, output, view)
 
     def put_object(self, key: str, number: int, clicks: Clicks) -> bytes:
@@ -133,7 +135,7 @@ class Desk:
         """
         picture = self._find(key)
         if self._pointed_at is not picture:
-            self.segmenter.set_image(picture.photo)
+            self.segmenter.set_image(picture.photo.pixels)
             self._pointed_at = picture
         mask = self.segmenter.predict(
             points=list(clicks.points),
@@ -141,6 +143,7 @@ class Desk:
             box=clicks.box,
         )
         self._drop(picture, number)
+        mask = within(mask, picture.photo.opacity)
         write_picture(picture.folder / str(number) / "mask.png", mask)
         picture.objects.add(number)
         return self.object_result(key, number, "mask", view=True)

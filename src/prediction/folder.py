@@ -129,8 +129,9 @@ def _segmented(
 ) -> Iterator[tuple[Source, Photo, np.ndarray | Exception]]:
     """The masks of a batch; if the batch fails, of its pictures one by one."""
     options = {"detail": plan.detail, "flip": plan.flip, "overlap": plan.overlap}
+    pixels = [photo.pixels for _, photo in photos]
     try:
-        masks = segmenter.masks([photo for _, photo in photos], **options)  # type: ignore[arg-type]
+        masks = segmenter.masks(pixels, **options)  # type: ignore[arg-type]
     except Exception as error:
         if len(photos) == 1:
             yield (*photos[0], error)

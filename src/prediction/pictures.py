@@ -11,11 +11,9 @@ from src.datamodules.images import decode, from_pillow
 from src.datamodules.raster import KindError, colors_of, seen
 from src.errors import UserError
 
-from .photo import Photo
-
 _UNCERTAIN = ("I", "F", "LAB")  # Pillow's modes; it would clip them, or take them for another
 
-Picture = np.ndarray | Image.Image | str | Path | Photo
+Picture = np.ndarray | Image.Image | str | Path
 
 
 class Seen(NamedTuple):
@@ -31,8 +29,6 @@ def as_seen(picture: Picture) -> Seen:
     Raises:
         UserError: An array or a Pillow image of another kind, or a file that cannot be read.
     """
-    if isinstance(picture, Photo):
-        return Seen(picture.pixels, picture.opacity)
     if isinstance(picture, np.ndarray):
         return Seen(_checked(picture))
     if isinstance(picture, Image.Image):

@@ -144,10 +144,10 @@ class Segmenter:
     ) -> np.ndarray:
         """The mask of one picture, uint8 `(H, W)` of its own size, 255 = foreground.
 
-        Where a file, a Pillow image or a `Photo` is transparent, so is the mask.
+        Where a file or a Pillow image is transparent, so is the mask.
 
         Args:
-            image: A path, a Pillow image, a `Photo`, or a uint8 array `(H, W, 3)` in RGB.
+            image: A path, a Pillow image, or a uint8 array `(H, W, 3)` in RGB.
             detail: `whole` shrinks the picture to the model's size, as in the papers. `blended`
                 (InSPyReNet) adds details seen at high resolution. `tiles` reads overlapping parts
                 at full resolution, without a view of the whole.
