@@ -131,7 +131,7 @@ def within(mask: np.ndarray, opacity: np.ndarray | None) -> np.ndarray:
     if opacity is None:
         return mask
     # Rounded down, so that it holds in 16 bit as well.
-    alpha = (opacity >> 8).astype(np.uint8) if opacity.dtype == np.uint16 else opacity
+    alpha = (opacity // 257).astype(np.uint8) if opacity.dtype == np.uint16 else opacity
     return np.minimum(mask, alpha)
 
 

@@ -6,7 +6,7 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
-from PIL import Image, ImageFile, ImageOps
+from PIL import Image, ImageFile, ImageOps, TiffImagePlugin
 
 from src.datamodules.images import (
     ImageError,
@@ -178,6 +178,7 @@ def test_every_file_is_decoded_once(
     Image.fromarray(DISC).save(tmp_path / "mask.png")
     decoded: list[str] = []
     imdecode, load = cv2.imdecode, ImageFile.ImageFile.load
+    load_tiff = TiffImagePlugin.TiffImageFile._load_libtiff
 
     def counted_imdecode(*args: Any) -> Any:
         decoded.append("OpenCV")
@@ -188,7 +189,12 @@ def test_every_file_is_decoded_once(
             decoded.append("Pillow")
         return load(image)
 
+    def counted_tiff(image: TiffImagePlugin.TiffImageFile) -> Any:
+        decoded.append("libtiff")
+        return load_tiff(image)
+
     monkeypatch.setattr(cv2, "imdecode", counted_imdecode)
+    monkeypatch.setattr(TiffImagePlugin.TiffImageFile, "_load_libtiff", counted_tiff)
     monkeypatch.setattr(ImageFile.ImageFile, "load", counted_load)
     read_photo(tmp_path / name)
     assert len(decoded) == 1
