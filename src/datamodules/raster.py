@@ -103,7 +103,8 @@ def seen(colors: np.ndarray, opacity: np.ndarray | None) -> np.ndarray:
 
     Transparency is composed over white, black or middle gray: the one from which the fewest
     visible pixels differ by less than a quarter of the range, so that white goods cut out on
-    nothing are not judged on white. What is hidden has no say in it.
+    nothing are not judged on white. What is hidden has no say in it. What is most opaque counts as
+    opaque: a picture that is evenly sheer is judged by its colors.
 
     Args:
         colors: uint8 or uint16 `(H, W, 3)`.
@@ -112,7 +113,8 @@ def seen(colors: np.ndarray, opacity: np.ndarray | None) -> np.ndarray:
     pixels = eight_bits(colors)
     if opacity is None:
         return pixels
-    alpha = eight_bits(opacity)
+    alpha = eight_bits(opacity).astype(np.uint16)
+    alpha = (alpha * 255 // max(1, int(alpha.max()))).astype(np.uint8)
     brightness = cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY)
     visible = np.bincount(brightness.reshape(-1), weights=alpha.reshape(-1), minlength=256)
     near = [visible[max(0, shade - _NEAR) : shade + _NEAR].sum() for shade in _BACKDROPS]

@@ -119,6 +119,11 @@ def test_transparency_of_every_kind(tmp_path: Path) -> None:
         np.testing.assert_array_equal(opacity, DISC, str(path))
 
 
+def test_what_is_evenly_sheer_is_seen_in_its_own_colours(tmp_path: Path) -> None:
+    path = save(tmp_path / "a.png", Image.fromarray(layered(np.full_like(DISC, 128), 0)))
+    np.testing.assert_array_equal(read_image(path), PHOTO)
+
+
 def test_a_file_that_is_opaque_all_over_is_as_one_without_alpha(tmp_path: Path) -> None:
     path = save(tmp_path / "a.png", Image.fromarray(layered(np.full_like(DISC, 255), 0)))
     assert decode(path)[0].opacity is None
