@@ -198,4 +198,7 @@ def turn(pixels: np.ndarray, tag: int) -> np.ndarray:
 
 def turned(image: Raster, tag: int) -> Raster:
     """A raster brought upright."""
-    return image if tag == 1 else Raster(*(p if p is None else turn(p, tag) for p in image))
+    if tag == 1:
+        return image
+    opacity, labels = (p if p is None else turn(p, tag) for p in (image.opacity, image.labels))
+    return Raster(turn(image.values, tag), opacity, labels)

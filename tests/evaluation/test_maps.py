@@ -300,3 +300,21 @@ def test_start_is_light(tmp_path: Path) -> None:
     )
     subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True, capture_output=True)
     assert (tmp_path / "out" / "summary.json").exists()
+
+
+def test_maps_of_zeros_and_ones_are_read_alike_and_said(tmp_path: Path) -> None:
+    """One map of a set alone does not say whether 1 is white or nearly black."""
+    maps, truth = write_maps(tmp_path, 2)
+    for path in sorted(maps.iterdir()):
+        mask = cv2.imread(str(truth / path.name), cv2.IMREAD_GRAYSCALE)
+        cv2.imwrite(str(path), mask // 255 * (path.stem == "i000"))
+    assert evaluate_maps(maps, truth, tmp_path / "out", ["iou"]) == OK
+    table = (tmp_path / "out/summary.md").read_text()
+    assert "2 images: all maps of the set hold 0 and 1 only" in table
+    rows = (tmp_path / "out/per_image.csv").read_text()
+    assert "i000,1.0" in rows.replace(" ", "")
+    cv2.imwrite(str(maps / "i001.png"), cv2.imread(str(truth / "i001.png"), cv2.IMREAD_GRAYSCALE))
+    assert evaluate_maps(maps, truth, tmp_path / "out", ["iou"]) == OK
+    rows = (tmp_path / "out/per_image.csv").read_text()
+    assert "i000,0.0" in rows.replace(" ", ""), "1 of 255 beside a map that reaches 255"
+    assert "i001,1.0" in rows.replace(" ", "")
