@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from src.datamodules.raster import within
 from src.errors import UserError
 from src.geometry.crop import Box
 from src.prediction import Segmenter
@@ -39,9 +40,16 @@ class Cutter:
         if not 0 < threshold < 1:
             raise UserError(f"threshold is {threshold}; it is a probability between 0 and 1")
         self.segmenter, self.kind, self.level = segmenter, kind, 255 * threshold
+        self.opacity: np.ndarray | None = None
 
-    def open(self, image: np.ndarray) -> None:
-        """Take the uint8 image `(H, W, 3)` that the next annotations belong to."""
+    def open(self, image: np.ndarray, opacity: np.ndarray | None = None) -> None:
+        """Take the image that the next annotations belong to.
+
+        Args:
+            image: uint8 `(H, W, 3)`.
+            opacity: `(H, W)`, uint8 or uint16; nothing of an object is where it is transparent.
+        """
+        self.opacity = opacity
         self.segmenter.set_image(image)
         self.size = (image.shape[0], image.shape[1])
 
@@ -51,7 +59,8 @@ class Cutter:
         Raises:
             UserError: A box that cannot be meant, or nothing found in it.
         """
-        mask = self.segmenter.predict(**self._clicks(annotation)) >= self.level
+        found = self.segmenter.predict(**self._clicks(annotation))
+        mask = within(found, self.opacity) >= self.level
         if not mask.any():
             raise UserError("nothing was found in the box")
         code = encoded(mask, self.kind)

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
-from .images import read_image, read_mask
+from .images import judge_mask, read_image
 from .inspection import Facts
 
 _TILE = 188
@@ -58,7 +58,7 @@ def _tile(fact: Facts) -> np.ndarray:
     scale = _TILE / max(fact.height, fact.width)
     size = max(1, round(fact.width * scale)), max(1, round(fact.height * scale))
     image = read_image(fact.pair.image, at_least=(size[1], size[0]))
-    return tile_of(image, read_mask(fact.pair.mask))
+    return tile_of(image, judge_mask(fact.pair.mask).mask)
 
 
 def tile_of(image: np.ndarray, mask: np.ndarray) -> np.ndarray:

@@ -7,13 +7,14 @@ import os
 import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 from unicodedata import normalize
 
 from src.errors import UserError
 
-from .images import EXTENSIONS, ImageError, header_size
+from .images import EXTENSIONS, ImageError, read_header
 from .sources import Folder, Source, Table
 
 log = logging.getLogger(__name__)
@@ -75,7 +76,7 @@ def scan_pairs(root: str | Path | None, source: Source, name: str) -> tuple[list
     if len(kept) < len(pairs):
         log.info("%s: %d images left out", name, len(pairs) - len(kept))
     with ThreadPoolExecutor(_READERS) as readers:
-        found = list(readers.map(_header_fault, kept))
+        found = list(readers.map(partial(_header_fault, source), kept))
     sound = [pair for pair, fault in zip(kept, found, strict=True) if fault is None]
     faults += [fault for fault in found if fault is not None]
     problems = [_say(fault, source) for fault in faults if fault.name not in source.exclude]
@@ -271,15 +272,31 @@ def _read_table(base: Path, source: Table, name: str) -> tuple[list[Pair], list[
     return list(pairs.values()), faults
 
 
-def _header_fault(pair: Pair) -> Fault | None:
+def _header_fault(source: Source, pair: Pair) -> Fault | None:
     try:
-        image, mask = header_size(pair.image), header_size(pair.mask)
+        image, mask = read_header(pair.image), read_header(pair.mask)
     except ImageError as error:
         return Fault(pair.name, str(error))
-    if image == mask:
+    (height, width), tags = image.size, (image.orientation, mask.orientation)
+    turned = ""
+    if tags[0] != tags[1]:
+        turned = (
+            f"the image's EXIF orientation is {tags[0]}, the mask's {tags[1]} (1 is upright and"
+            " what a file without the tag has)"
+        )
+    if image.size != mask.size:
+        sizes = f"{mask.size[1]}×{mask.size[0]}, but its image {pair.image} is {width}×{height}"
+        return Fault(pair.name, f"{pair.mask}: {sizes}{turned and '; ' + turned}")
+    # A quarter turn shows in the size; a half turn and a mirror do not.
+    shown = height != width and (tags[0] >= 5) != (tags[1] >= 5)
+    if not turned or shown or source.masks_upright:
         return None
-    sizes = f"{mask[1]}×{mask[0]}, but its image {pair.image} is {image[1]}×{image[0]}"
-    return Fault(pair.name, f"{pair.mask}: {sizes}")
+    return Fault(
+        pair.name,
+        f"{pair.mask}: {turned}: does it lie on its image {pair.image}? If masks were drawn on the"
+        " image as it is shown, set this set's masks_upright=true; if on the pixels as they are"
+        " stored, remove the image's tag",
+    )
 
 
 def _several(value: str | Sequence[str]) -> list[str]:

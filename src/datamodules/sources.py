@@ -22,6 +22,7 @@ class Folder:
         exclude: Names to leave out, with whatever is wrong with them.
         known_faulty: Names that old copies of the set have wrong; a fault of theirs is said to be
             known, with what to do about it.
+        masks_upright: Masks lie on their images as they are shown, whatever EXIF says of either.
     """
 
     images: str | Sequence[str]
@@ -31,6 +32,7 @@ class Folder:
     mask_suffix: str = ""
     exclude: Sequence[str] = ()
     known_faulty: Sequence[str] = ()
+    masks_upright: bool = False
 
     @property
     def places(self) -> list[str]:
@@ -50,6 +52,7 @@ class Table:
         hint: Where to get it, shown when it is missing.
         exclude: Names to leave out, with whatever is wrong with them.
         known_faulty: See `Folder`.
+        masks_upright: See `Folder`.
     """
 
     csv: str
@@ -57,6 +60,7 @@ class Table:
     hint: str = ""
     exclude: Sequence[str] = ()
     known_faulty: Sequence[str] = ()
+    masks_upright: bool = False
 
     @property
     def places(self) -> list[str]:

@@ -31,12 +31,17 @@ UNREAD = frozenset(
 
 
 class Pair(NamedTuple):
-    """A map and its truth. `set` is the data set, `name` the path in it, without extension."""
+    """A map and its truth. `set` is the data set, `name` the path in it, without extension.
+
+    The scales are those of the set's levels, see `read_map.set_scale`; None before they are known.
+    """
 
     set: str
     name: str
     map: Path
     truth: Path
+    map_scale: int | None = None
+    truth_scale: int | None = None
 
 
 class Problem(NamedTuple):

@@ -15,6 +15,7 @@ import cv2
 import numpy as np
 from PIL import Image
 
+from src.datamodules.raster import within
 from src.errors import UserError
 from src.prediction import Segmenter
 from src.prediction.outputs import Cut, parse_outputs
@@ -122,7 +123,8 @@ class Desk:
         picture = self._find(key)
         mask = picture.folder / "mask.png"
         if not mask.is_file():
-            write_picture(mask, self.segmenter.mask(picture.photo.pixels, detail=self.detail))
+            found = self.segmenter.mask(picture.photo.pixels, detail=self.detail)
+            write_picture(mask, within(found, picture.photo.opacity))
         return _rendered(picture, picture.folder, output, view)
 
     def put_object(self, key: str, number: int, clicks: Clicks) -> bytes:
@@ -141,6 +143,7 @@ class Desk:
             box=clicks.box,
         )
         self._drop(picture, number)
+        mask = within(mask, picture.photo.opacity)
         write_picture(picture.folder / str(number) / "mask.png", mask)
         picture.objects.add(number)
         return self.object_result(key, number, "mask", view=True)
@@ -191,10 +194,12 @@ def _rendered(picture: OpenPicture, folder: Path, output: str, view: bool) -> by
     path = folder / (f"{output}-view.png" if view else f"{output}.png")
     if not path.is_file():
         colours, mask = picture.photo.colours, _read_mask(folder / "mask.png")
+        opacity = picture.photo.opacity
         if view:
             colours, mask = _shrunk(colours), _shrunk(mask)
+            opacity = None if opacity is None else _shrunk(opacity)
         photo = None if output == "mask" else picture.photo
-        write_picture(path, _RENDERERS[output].render(Cut(colours, mask)), photo)
+        write_picture(path, _RENDERERS[output].render(Cut(colours, mask, opacity=opacity)), photo)
     return path.read_bytes()
 
 

@@ -155,7 +155,7 @@ def _segmented(
 
 def _write(source: Source, photo: Photo, mask: np.ndarray, plan: Plan) -> None:
     with _one_large if mask.size > _LARGE else nullcontext():
-        cut = Cut(photo.colours, mask, estimate=plan.estimate)
+        cut = Cut(photo.colours, mask, estimate=plan.estimate, opacity=photo.opacity)
         for output in plan.outputs:
             target = plan.photo_target(source, output, photo)
             write_picture(target, output.render(cut), None if output.name == "mask" else photo)

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from typing_extensions import Self
 
 from src.datamodules.prompts import Kind, Prompts
+from src.datamodules.raster import within
 from src.errors import UserError
 from src.geometry import Geometry
 from src.networks.folding import fold
@@ -22,7 +23,7 @@ from .blended import blended_logits
 from .clicks import Corners, Labels, Points
 from .device import autocast, choose_device
 from .onnx_network import in_onnx_runtime
-from .pictures import as_rgb
+from .pictures import as_seen
 from .recipe import load
 from .session import ClickSession
 from .tiles import tiled_logits
@@ -144,6 +145,8 @@ class Segmenter:
     ) -> np.ndarray:
         """The mask of one picture, uint8 `(H, W)` of its own size, 255 = foreground.
 
+        Where a file or a Pillow image is transparent, so is the mask.
+
         Args:
             image: A path, the bytes of an image file, a binary file object, a Pillow image, a uint8
                 array `(H, W, 3)` in RGB, or a uint8 tensor `(3, H, W)`.
@@ -165,15 +168,16 @@ class Segmenter:
     ) -> list[np.ndarray]:
         """As `mask`, for several pictures, `batch_size` at a time; nothing for an empty list."""
         self._check(detail, overlap)
-        pixels = [read_any(image, as_rgb) for image in as_list(images)]
+        pictures = [read_any(image, as_seen) for image in as_list(images)]
+        pixels = [picture.pixels for picture in pictures]
 
         def read(pictures: list[np.ndarray]) -> list[Tensor]:
             return self._read(pictures, detail, overlap)
 
         logits = _with_mirrored(read, pixels) if flip else read(pixels)
         return [
-            self.geometry.restore(one, image.shape[:2]).cpu().numpy()
-            for one, image in zip(logits, pixels, strict=True)
+            within(self.geometry.restore(one, image.shape[:2]).cpu().numpy(), opacity)
+            for one, (image, opacity) in zip(logits, pictures, strict=True)
         ]
 
     @property

@@ -76,7 +76,7 @@ def test_masks_are_read_once(
     pairs: list[Pair], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert mask_faults(pairs, tmp_path / "memory") == {}
-    monkeypatch.setattr(masks, "read_mask", None)
+    monkeypatch.setattr(masks, "judge_mask", None)
     assert mask_faults(pairs, tmp_path / "memory") == {}
 
 
@@ -91,3 +91,18 @@ def test_a_mask_that_changed_is_read_again(pairs: list[Pair], tmp_path: Path) ->
 def test_any_number_of_readers(pairs: list[Pair], tmp_path: Path, readers: int) -> None:
     cv2.imwrite(str(pairs[4].mask), np.zeros((37, 52), np.uint8))
     assert list(mask_faults(pairs, tmp_path / "m", readers=readers)) == [str(pairs[4].mask)]
+
+
+def test_one_all_black_mask_among_zeros_and_ones(pairs: list[Pair], tmp_path: Path) -> None:
+    for pair in pairs:
+        mask = cv2.imread(str(pair.mask), cv2.IMREAD_GRAYSCALE)
+        cv2.imwrite(str(pair.mask), mask // 255 * (pair is not pairs[0]))
+    assert mask_faults(pairs, tmp_path / "memory", allow_empty=True) == {}
+
+
+def test_a_mask_in_another_scale_than_its_set_is_named(pairs: list[Pair], tmp_path: Path) -> None:
+    mask = cv2.imread(str(pairs[2].mask), cv2.IMREAD_GRAYSCALE)
+    cv2.imwrite(str(pairs[2].mask), mask // 255)
+    faults = mask_faults(pairs, tmp_path / "memory")
+    assert list(faults) == [str(pairs[2].mask)]
+    assert "its levels end at 1, those of other masks at 255" in faults[str(pairs[2].mask)]

@@ -5,8 +5,16 @@ from pathlib import Path
 
 import cv2
 import pytest
+from PIL import Image
 
-from src.datamodules.pairs import DataError, fingerprint, hold_out, index_pairs, join_sets
+from src.datamodules.pairs import (
+    DataError,
+    fingerprint,
+    hold_out,
+    index_pairs,
+    join_sets,
+    scan_pairs,
+)
 from src.datamodules.sources import Folder, Source, Table
 from tests.datamodules.miniatures import disc, photo, write_pair, write_set
 
@@ -166,3 +174,32 @@ def test_fingerprint_changes_with_content_and_not_with_place(root: Path, tmp_pat
     assert fingerprint(index_pairs(moved, OWN, "a")) == first
     cv2.imwrite(str(moved / "images" / "img_000.jpg"), photo(77, 36, 48))
     assert fingerprint(index_pairs(moved, OWN, "a"))["sha256"] != first["sha256"]
+
+
+def turn_first(root: Path, tag: int, transposed: Image.Transpose | None = None) -> None:
+    image = min((root / "images").iterdir())
+    with Image.open(image) as stored:
+        pixels = stored.convert("RGB")
+    exif = Image.Exif()
+    exif[0x0112] = tag
+    (pixels.transpose(transposed) if transposed else pixels).save(image, exif=exif)
+
+
+@pytest.mark.parametrize("tag", range(2, 9))
+def test_a_turn_that_only_the_image_carries_is_named(tmp_path: Path, tag: int) -> None:
+    """A half turn leaves the size as it is, so that nothing else shows it."""
+    write_set(tmp_path / "images", tmp_path / "masks", 2)
+    turn_first(tmp_path, tag)
+    pairs, problems = scan_pairs(tmp_path, Folder("images", "masks"), "a")
+    assert len(pairs) == 1
+    (problem,) = problems
+    assert f"the image's EXIF orientation is {tag}, the mask's 1" in problem
+    assert ("masks_upright=true" in problem) == (tag < 5), "a quarter turn shows in the size"
+    upright = Folder("images", "masks", masks_upright=True)
+    assert len(scan_pairs(tmp_path, upright, "a")[0]) == (2 if tag < 5 else 1)
+
+
+def test_a_mask_on_the_turned_image_needs_no_tag_where_its_size_says_so(tmp_path: Path) -> None:
+    write_set(tmp_path / "images", tmp_path / "masks", 1)
+    turn_first(tmp_path, 6, Image.Transpose.ROTATE_90)
+    assert scan_pairs(tmp_path, Folder("images", "masks"), "a")[1] == []

@@ -46,7 +46,7 @@ def test_a_pair_has_the_score_of_its_pixels(tmp_path: Path) -> None:
 
 def test_a_soft_truth_and_a_resized_map_are_said(tmp_path: Path) -> None:
     pair = write(tmp_path, 3)
-    prediction = make_pair(3)[0]
+    prediction = cv2.blur(make_pair(3)[1], (3, 3))
     cv2.imwrite(str(pair.truth), prediction)
     halved(pair.map)
     outcome = score_files(pair, ["mae"], "prediction")

@@ -159,7 +159,7 @@ def test_wrong_commands(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> N
 
 def test_soft_truths_and_degenerate_images_are_reported(tmp_path: Path) -> None:
     maps, truth = write_maps(tmp_path, 2)
-    cv2.imwrite(str(truth / "i000.png"), make_pair(0)[0])
+    cv2.imwrite(str(truth / "i000.png"), cv2.blur(make_pair(0)[1], (3, 3)))
     cv2.imwrite(str(truth / "i001.png"), make_pair(1)[1] * 0)
     output = tmp_path / "out"
     assert evaluate_maps(maps, truth, output, ["mae", "mba"]) == OK
@@ -353,3 +353,21 @@ def test_a_file_that_cannot_be_written_is_one_line(
     assert evaluate_maps(maps, truth, tmp_path / "out", ["mae"]) == WRONG_COMMAND
     last = capsys.readouterr().err.splitlines()[-1]
     assert last.startswith(f"error: {tmp_path / 'out' / name}: Is a directory")
+
+
+def test_maps_of_zeros_and_ones_are_read_alike_and_said(tmp_path: Path) -> None:
+    """One map of a set alone does not say whether 1 is white or nearly black."""
+    maps, truth = write_maps(tmp_path, 2)
+    for path in sorted(maps.iterdir()):
+        mask = cv2.imread(str(truth / path.name), cv2.IMREAD_GRAYSCALE)
+        cv2.imwrite(str(path), mask // 255 * (path.stem == "i000"))
+    assert evaluate_maps(maps, truth, tmp_path / "out", ["iou"]) == OK
+    table = (tmp_path / "out/summary.md").read_text()
+    assert "2 images: all maps of the set hold 0 and 1 only" in table
+    rows = (tmp_path / "out/per_image.csv").read_text()
+    assert "i000,1.0" in rows.replace(" ", "")
+    cv2.imwrite(str(maps / "i001.png"), cv2.imread(str(truth / "i001.png"), cv2.IMREAD_GRAYSCALE))
+    assert evaluate_maps(maps, truth, tmp_path / "out", ["iou"]) == OK
+    rows = (tmp_path / "out/per_image.csv").read_text()
+    assert "i000,0.0" in rows.replace(" ", ""), "1 of 255 beside a map that reaches 255"
+    assert "i001,1.0" in rows.replace(" ", "")

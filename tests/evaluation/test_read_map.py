@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from src.datamodules.images import ImageError
-from src.evaluation.read_map import is_soft, map_size, read_map
+from src.evaluation.read_map import is_soft, map_size, read_map, read_truth, set_scale
 
 GREY = np.tile(np.arange(0, 256, 5, dtype=np.uint8), (20, 1))
 MASK = np.where(GREY > 128, 255, 0).astype(np.uint8)
@@ -105,3 +105,46 @@ def test_truncated_files_are_refused(tmp_path: Path, suffix: str) -> None:
     path = save(tmp_path / f"a{suffix}", Image.fromarray(noise))
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
     refused(path, "damaged")
+
+
+def test_a_map_in_the_alpha_of_black_is_its_grey_twin(tmp_path: Path) -> None:
+    layers = np.dstack([np.zeros((*GREY.shape, 3), np.uint8), GREY])
+    path = save(tmp_path / "a.png", Image.fromarray(layers))
+    np.testing.assert_array_equal(read_map(path), GREY)
+
+
+def test_a_truth_is_judged_as_training_judges_masks(tmp_path: Path) -> None:
+    """A truth of 0 and 2 scored nothing, and the command said it was fine."""
+    for name, truth, words in (
+        ("labels", MASK // 255 * 2, "its brightest value is 2 of 255"),
+        ("photo", np.full_like(MASK, 140), "a photograph, not a mask"),
+    ):
+        path = save(tmp_path / f"{name}.png", Image.fromarray(truth))
+        with pytest.raises(ImageError, match=rf"{name}\.png: .*{words}"):
+            read_truth(path)
+        np.testing.assert_array_equal(read_map(path), truth)
+    assert not read_truth(save(tmp_path / "none.png", Image.fromarray(MASK * 0))).any()
+
+
+def test_one_scale_for_the_maps_of_a_set(tmp_path: Path) -> None:
+    ones = save(tmp_path / "a.png", Image.fromarray(MASK // 255))
+    black = save(tmp_path / "b.png", Image.fromarray(MASK * 0))
+    full = save(tmp_path / "c.png", Image.fromarray(MASK))
+    assert set_scale([black]) is None
+    assert set_scale([ones, black]) == 1
+    assert set_scale([black, ones, full]) == 255
+    np.testing.assert_array_equal(read_map(ones, 1), MASK)
+    np.testing.assert_array_equal(read_map(ones, 255), MASK // 255)
+    assert not read_map(black, 1).any()
+    with pytest.raises(ImageError, match=r"a\.png: its brightest value is 1 of 255"):
+        read_truth(ones, 255)
+
+
+def test_sixteen_bit_maps_of_a_set_share_their_scale(tmp_path: Path) -> None:
+    dim, full = tmp_path / "dim.png", tmp_path / "full.png"
+    cv2.imwrite(str(dim), GREY.astype(np.uint16))
+    cv2.imwrite(str(full), GREY.astype(np.uint16) * 257)
+    assert set_scale([dim]) == 255
+    assert set_scale([dim, full]) == 65535
+    np.testing.assert_array_equal(read_map(dim, 255), GREY)
+    assert read_map(dim, 65535).max() <= 1

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from src.datamodules.raster import raster
 from src.errors import UserError
 from src.prediction.outputs import Cut, parse_outputs
 from tests.prediction.tiny import red_on_blue, save_picture
@@ -88,3 +89,41 @@ def test_what_is_no_output(words: str | list[str], message: str) -> None:
 def test_several_at_once(tmp_path: Path) -> None:
     words = ["mask", "rgba", "#ff8800", str(save_picture(tmp_path / "wall.jpg"))]
     assert [o.name for o in parse_outputs(words)] == ["mask", "rgba", "ff8800", "wall"]
+
+
+SHEER = np.where(np.arange(MASK.shape[1]) % 3 > 0, 255, 128)
+OPACITY = np.where(np.arange(MASK.shape[0])[:, None] < 40, 0, SHEER[None]).astype(np.uint8)
+
+
+@pytest.mark.parametrize("depth", [np.uint8, np.uint16])
+@pytest.mark.parametrize("word", ["rgba", "blur", "overlay", "composite"])
+def test_nothing_is_more_opaque_than_its_photo(word: str, depth: type) -> None:
+    unit = np.iinfo(depth).max // 255
+    colours, opacity = IMAGE.astype(depth) * depth(unit), OPACITY.astype(depth) * depth(unit)
+    if depth is np.uint16:
+        opacity -= opacity > 0  # between two levels of 8 bit
+    (output,) = parse_outputs(word)
+    picture = output.render(Cut(colours, MASK, opacity=opacity))
+    assert picture.dtype == depth
+    assert (picture[..., 3] <= opacity).all()
+    assert picture[..., 3].max() > 0
+
+
+def test_a_mask_leaves_out_what_is_transparent() -> None:
+    mask = parse_outputs("mask")[0].render(Cut(IMAGE, MASK, opacity=OPACITY))
+    assert np.array_equal(mask, np.minimum(MASK, OPACITY))
+
+
+@pytest.mark.parametrize("word", ["rgba", "white", "blur", "overlay", "composite"])
+def test_hidden_colours_are_in_no_picture_and_sheer_ones_stay(word: str) -> None:
+    (output,) = parse_outputs(word)
+    pictures = []
+    for hidden in (0, 255):
+        colours = np.where(OPACITY[..., None] > 0, IMAGE, hidden).astype(np.uint8)
+        shown = raster(colours, OPACITY)
+        pictures.append(output.render(Cut(shown.values, MASK, opacity=shown.opacity)))
+    assert np.array_equal(*pictures)
+    if word == "rgba":
+        inside = (MASK == 255) & (OPACITY > 0)
+        assert np.abs(pictures[0][inside][:, :3].astype(int) - IMAGE[inside]).max() <= 1
+        assert np.array_equal(pictures[0][inside][:, 3], OPACITY[inside])
