@@ -218,7 +218,8 @@ def _matrix(frame: Any, stream: Any) -> tuple[tuple[int, int], tuple[int, int]]:
         a, b, _, c, d = np.frombuffer(bytes(data), np.int32)[:5].tolist()
         if (a, b, c, d) != (0, 0, 0, 0):
             return (a, b), (c, d)
-    turns = _quarter_turns(stream.metadata.get("rotate", "0"))
+    tags = {key.lower(): value for key, value in stream.metadata.items()}
+    turns = _quarter_turns(tags.get("rotate", "0"))
     cosine, sine = ((1, 0), (0, 1), (-1, 0), (0, -1))[turns]
     return (cosine * _ONE, sine * _ONE), (-sine * _ONE, cosine * _ONE)
 

@@ -29,6 +29,11 @@ _LAYOUTS = {1: "mono", 2: "stereo", 3: "3.0", 4: "4.0", 5: "5.0", 6: "5.1", 7: "
 _MATRICES = {1, 4, 5, 6, 7, 9}  # of FFmpeg's numbers those that it can convert to; 0 is RGB's
 _SMPTE170M = 6
 _KEPT_TAGS = ("language", "title", "handler_name")
+# A .mov has numbers for some languages only, which FFmpeg knows by these names.
+_MOV_LANGUAGES = {
+    "deu": "ger", "fre": "fra", "nld": "dut", "swe": "sve", "zho": "chi", "ell": "gre",
+    "cze": "ces", "isl": "ice", "rum": "ron", "slo": "slk", "msa": "may",
+}  # fmt: skip
 
 Report = Callable[[int, int | None], None]
 
@@ -163,11 +168,23 @@ class _Writer:
                 self.container.mux(stream.encode(None))
         self.container.close()
         self.finished = True
+        self._say_lost_languages()
         part = self.path.with_name(f"{self.path.stem}.incomplete{self.path.suffix}")
         self.temporary.replace(self.path if complete else part)
         if complete:
             part.unlink(missing_ok=True)  # of an earlier call
         return self.path if complete else part
+
+    def _say_lost_languages(self) -> None:
+        wanted = [one.metadata.get("language", "und") for one in self.audio.values()]
+        if set(wanted) <= {"und"}:
+            return
+        with av.open(str(self.temporary)) as written:
+            got = [one.language or "und" for one in written.streams.audio]
+        lost = {one for one, there in zip(wanted, got, strict=False) if one != there}
+        if lost:
+            names = ", ".join(sorted(lost))
+            log.warning("%s: cannot name the language of its sound: %s", self.path, names)
 
     def _add_video(self, pixels: np.ndarray, like: Frame, film: Film) -> Any:
         codec = "prores_ks" if self.output.alpha else next(c for c in _H264 if _encodes(c))
@@ -229,7 +246,10 @@ def _copy(packet: Any, stream: Any) -> Any:
 
 def _keep_tags(source: Any, target: Any) -> None:
     """Hand on a stream's language and title, and whether it is the one that is played."""
-    target.metadata.update({k: v for k, v in source.metadata.items() if k in _KEPT_TAGS})
+    tags = {key: value for key, value in source.metadata.items() if key in _KEPT_TAGS}
+    if target.container.format.name == "mov" and "language" in tags:
+        tags["language"] = _MOV_LANGUAGES.get(tags["language"], tags["language"])
+    target.metadata.update(tags)
     target.disposition = source.disposition
 
 
@@ -248,7 +268,7 @@ def _set_alpha(frame: Any, alpha: np.ndarray) -> None:
     """Write 8-bit transparency into a 10-bit frame so that it reads back as the same 8 bits."""
     plane = frame.planes[3]
     rows = np.zeros((plane.height, plane.line_size // 2), "<u2")
-    rows[:, : alpha.shape[1]] = alpha.astype(np.uint32) * 1023 // 255
+    rows[:, : alpha.shape[1]] = np.where(alpha == 255, 1023, alpha.astype("<u2") * 4)
     plane.update(rows.tobytes())
 
 
