@@ -2,19 +2,7 @@
 
 import sys
 
-import hydra
-from omegaconf import DictConfig
-
-from src.command_line import as_overrides
-
-
-@hydra.main(version_base=None, config_path="conf", config_name="annotate")
-def main(cfg: DictConfig) -> None:
-    from src.annotation.door import run  # imports torch, which --help does not need
-
-    sys.exit(run(cfg))
-
+from src.cli import main
 
 if __name__ == "__main__":
-    sys.argv[1:] = as_overrides(sys.argv[1:])
-    main()
+    sys.exit(main(["annotate", *sys.argv[1:]]))

@@ -1,10 +1,8 @@
 """Collects finished runs into tables: `python tables.py experiment=isnet/dis5k`."""
 
-import logging
 import sys
 
-from src.tables.door import main
+from src.cli import main
 
 if __name__ == "__main__":
-    logging.basicConfig(level=logging.INFO, format="%(message)s")
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(main(["table", *sys.argv[1:]]))

@@ -2,20 +2,7 @@
 
 import sys
 
-import hydra
-from omegaconf import DictConfig
-
-from src.command_line import as_overrides
-from src.runs import door
-
-door.register()
-
-
-@hydra.main(version_base=None, config_path="conf", config_name="train")
-def main(cfg: DictConfig) -> float | None:
-    return door.start(cfg)
-
+from src.cli import main
 
 if __name__ == "__main__":
-    sys.argv[1:] = as_overrides(sys.argv[1:])
-    main()
+    sys.exit(main(["train", *sys.argv[1:]]))

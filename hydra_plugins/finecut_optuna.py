@@ -4,7 +4,6 @@ The stock plugin needs an Optuna before 3, whose database storage fails with SQL
 """
 
 import logging
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,8 +15,6 @@ from hydra.plugins.launcher import Launcher
 from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import MISSING, DictConfig
-
-from src.errors import UserError
 
 log = logging.getLogger(__name__)
 
@@ -60,21 +57,18 @@ class OptunaSweeper(Sweeper):
         )
 
     def sweep(self, arguments: list[str]) -> None:
-        try:
-            self._sweep(arguments)
-        except UserError as error:
-            sys.exit(f"error: {error}")
-
-    def _sweep(self, arguments: list[str]) -> None:
         from src.runs.search import Search, split  # every start of a door imports this module
+        from src.settings.training import parse_sweep
 
+        settings = parse_sweep({"at_once": self.at_once, **self.study})
         assert self.hydra_context is not None
         assert self.config is not None
         parser = OverridesParser.create(config_loader=self.hydra_context.config_loader)
         fixed, space = split(parser.parse_overrides(arguments))
-        search = Search(Path(self.config.hydra.sweep.dir), space, **self.study)
+        study = settings.model_dump(exclude={"at_once"})
+        search = Search(Path(self.config.hydra.sweep.dir), space, **study)
         launched = 0
-        while trials := search.take(self.at_once):
+        while trials := search.take(settings.at_once):
             batch = [[*fixed, *trial.overrides] for trial in trials]
             self.validate_batch_is_legal(batch)
             assert self.launcher is not None

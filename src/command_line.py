@@ -1,35 +1,177 @@
 """What people type, in Hydra's grammar."""
 
 import re
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Quote, QuotedString
 from hydra.errors import HydraException
 
-_SETTING = re.compile(r"(?P<key>[+~]{0,2}[\w./@:]+)=(?P<value>.*)", re.DOTALL)
-_COLOUR = re.compile(r"(?<![\"'\w])#[0-9a-fA-F]{3,8}\b")
+from src.literals import literal
+
+_SETTING = re.compile(r"(?P<key>[+~]{0,2}[\w./@:$-]+)=(?P<value>.*)", re.DOTALL)
+_SWEEP = ("-m", "--multirun", "hydra.mode=MULTIRUN")
+_IN_QUOTES = r"""'(?:\\.|[^'\\])*'|"(?:\\.|[^"\\])*\""""
+_QUOTED = re.compile(_IN_QUOTES, re.DOTALL)
+_QUOTED_ELEMENT = re.compile(rf"(?:{_IN_QUOTES})(?=\s*(?:,|$))", re.DOTALL)
+# Keys whose value is a path or a name: no grammar reads what is typed for them. By last part…
+_TEXT = frozenset(
+    (
+        *("account", "boxes", "cache_dir", "checkpoint", "ckpt", "compare", "csv", "destination"),
+        *("dir", "dirpath", "filename", "folder", "image_list", "images", "init_from", "input"),
+        *("licence", "maps", "mask_suffix", "masks", "name", "output", "partition", "project"),
+        *("published", "resume", "root", "skeletons", "storage", "study", "truth"),
+    )
+)
+# …and those that are text in one place only: elsewhere they are numbers, or shares by set.
+_TEXT_AT_THE_TOP = frozenset({"weights", "pictures", "runs"})
+_TEXT_OR_SWITCH = frozenset({"pretrained"})
+
+_CONF = Path(__file__).resolve().parents[1] / "conf"
+# What `trainer.…` has; Hydra adds other arguments of Lightning's Trainer with `++` in front only.
+TRAINER = frozenset(
+    re.findall(r"^(\w+):", (_CONF / "trainer" / "default.yaml").read_text(encoding="utf-8"), re.M)
+)
 
 
 def as_overrides(words: Sequence[str]) -> list[str]:
-    """The words of a command line with the values quoted that Hydra's grammar cannot read.
+    """The words of a command line, with those values quoted that Hydra's grammar would misread.
 
-    `data.root=~/sets` means the home folder, which no shell expands there; `output=#ff8800`, paths
-    with spaces or brackets in them are text. `--skip-existing` is `skip_existing=true`.
+    A key that holds a path or a name takes its value as it was typed: spaces, commas, brackets,
+    `#`, `=`, `\\` and `${x}` in it are text. Only `null`, a list in brackets and what stands in
+    quotes itself are read otherwise; a sweep (`-m`) also divides it at commas. Values of all other
+    keys are Hydra's, and text where Hydra cannot read them. `~/` is the home folder, which no
+    shell expands behind a `=`. `--skip-existing` is `skip_existing=true`, and every argument of
+    Lightning's Trainer can be given as `trainer.KEY=`.
+
+    Ends the program where a word is not UTF-8: no file of a run could hold it.
     """
-    return ["skip_existing=true" if w == "--skip-existing" else _readable(w) for w in words]
+    for word in words:
+        try:
+            word.encode()
+        except UnicodeEncodeError:
+            sys.exit(
+                f"error: {word!a} is not UTF-8 (what \\udc… stands for is one of its bytes);"
+                " rename the file or folder, `convmv` does so for many"
+            )
+    sweep = any(word in _SWEEP for word in words)
+    return ["skip_existing=true" if w == "--skip-existing" else _readable(w, sweep) for w in words]
 
 
-def _readable(word: str) -> str:
+def is_text(key: str) -> bool:
+    """Whether a key holds a path or a name, which no grammar may touch."""
+    key = key.lstrip("+~").partition("@")[0]
+    return key in _TEXT_AT_THE_TOP or key.rpartition(".")[2] in _TEXT
+
+
+def text_or_list(value: str) -> str | list[str | None] | None:
+    """What was typed for a key that holds text: the text itself, `null`, or `[a,b]`, a list."""
+    if value == "null":
+        return None
+    if value.startswith("[") and value.endswith("]"):
+        return [_one(part) for part in _divided(value[1:-1], brackets="")]
+    return _one(value)
+
+
+def quoted(text: str) -> str:
+    """Text as a value in Hydra's grammar, which reads it back as it is."""
+    return QuotedString(text=literal(text), quote=Quote.single).with_quotes()
+
+
+def _readable(word: str, sweep: bool) -> str:
     setting = _SETTING.fullmatch(word)
     if setting is None:
         return word
-    key, value = setting["key"], _COLOUR.sub(r"'\g<0>'", setting["value"])
+    key, value = setting["key"], setting["value"]
+    if key.startswith("trainer.") and key.split(".")[1] not in TRAINER:
+        key = f"++{key}"
+    switch = key.rpartition(".")[2] in _TEXT_OR_SWITCH and value not in ("true", "false")
+    if value and (is_text(key) or switch) and not (sweep and _reads_as_sweep(key, value)):
+        return f"{key}={_as_text(value)}"
     if value.startswith("~/"):
-        value = str(Path.home() / value[2:])
+        value = _at_home(value)
+    if _parses(f"{key}={value}"):
+        return f"{key}={value}"
+    if value.startswith("[") and value.endswith("]"):  # colours, names with spaces
+        listed = [part if _parses(f"k={part}") else quoted(part) for part in _divided(value[1:-1])]
+        if _parses(f"{key}=[{','.join(listed)}]"):
+            return f"{key}=[{','.join(listed)}]"
+    return f"{key}={QuotedString(text=value, quote=Quote.single).with_quotes()}"
+
+
+def _as_text(value: str) -> str:
+    """The value of a key that holds text, in Hydra's grammar."""
+    if value.startswith("[") and value.endswith("]"):
+        parts = _divided(value[1:-1], brackets="")
+        return f"[{','.join(map(_element, parts))}]"
+    return _element(value)
+
+
+def _element(value: str) -> str:
+    if value == "null" or (_is_quoted(value) and _parses(f"k={value}")):
+        return value
+    value = _at_home(value) if value.startswith("~/") else value
+    return value if _is_plain(value) else quoted(value)
+
+
+def _one(value: str) -> str | None:
+    if value == "null":
+        return None
+    if _is_quoted(value):
+        mark = value[0]
+        return value[1:-1].replace(f"\\{mark}", mark)
+    return _at_home(value) if value.startswith("~/") else value
+
+
+def _is_plain(value: str) -> bool:
+    """Whether Hydra reads a text as itself, in a list too: it may stay as it was typed."""
     try:
-        OverridesParser.create().parse_override(f"{key}={value}")
+        read = OverridesParser.create().parse_override(f"k=[{value}]").value()
     except HydraException:
-        text = value.replace("\\", "\\\\").replace("'", "\\'")
-        return f"{key}='{text}'"
-    return f"{key}={value}"
+        return False
+    return read == [value] and "$" not in value and value.strip() == value
+
+
+def _is_quoted(value: str) -> bool:
+    return _QUOTED.fullmatch(value) is not None
+
+
+def _divided(listed: str, brackets: str = "[({])}") -> list[str]:
+    """The elements of a list, divided at the commas that stand in no quotes and no `brackets`."""
+    parts, start, at, depth = [], 0, 0, 0
+    while at < len(listed):
+        # A quote opens an element only; within one it is a letter.
+        if not listed[start:at].strip() and (element := _QUOTED_ELEMENT.match(listed, at)):
+            at = element.end()
+            continue
+        if listed[at] in brackets:
+            depth += 1 if listed[at] in "[({" else -1
+        elif listed[at] == "," and depth <= 0:
+            parts.append(listed[start:at])
+            start = at + 1
+        at += 1
+    parts.append(listed[start:])
+    parts = [part.strip() for part in parts]
+    return [] if parts == [""] else parts
+
+
+def _reads_as_sweep(key: str, value: str) -> bool:
+    """Whether Hydra reads several values, `a,b` or `choice(a,b)`, and not one."""
+    try:
+        return OverridesParser.create().parse_override(f"{key}={value}").is_sweep_override()
+    except HydraException:
+        return False
+
+
+def _parses(setting: str) -> bool:
+    try:
+        OverridesParser.create().parse_override(setting)
+    except HydraException:
+        return False
+    return True
+
+
+def _at_home(value: str) -> str:
+    return str(Path.home() / value[2:])

@@ -24,8 +24,15 @@ class UserError(ValueError):
         super().__init__(message)
 
 
+class CommandError(UserError):
+    """The command itself is wrong: a key, a value, or two that contradict each other."""
+
+
 def told(run: Callable[Arguments, int]) -> Callable[Arguments, int]:
-    """Make a door of a function that answers an exit code: a UserError is printed, and code 1."""
+    """Make a door of a function that answers an exit code: a UserError is printed, and code 1.
+
+    Where the command itself is wrong, the code is 2.
+    """
 
     @functools.wraps(run)
     def telling(*args: Arguments.args, **kwargs: Arguments.kwargs) -> int:
@@ -33,7 +40,7 @@ def told(run: Callable[Arguments, int]) -> Callable[Arguments, int]:
             return run(*args, **kwargs)
         except UserError as error:
             print(f"error: {error}", file=sys.stderr)
-            return 1
+            return 2 if isinstance(error, CommandError) else 1
 
     return telling
 

@@ -21,11 +21,11 @@ from .running import ROOT
 from .signals import signals_given_back
 
 
-class _Replaced(SystemExit):
+class _Replaced(BaseException):
     """The door wants another program in its place."""
 
     def __init__(self, command: list[str]) -> None:
-        super().__init__(0)
+        super().__init__()
         self.command = command
 
 

@@ -74,19 +74,19 @@ def composed(*overrides: str) -> DictConfig:
 
 
 @pytest.mark.parametrize(
-    ("overrides", "words"),
+    ("overrides", "words", "code"),
     [
-        ([], "weights= is missing"),
-        (["weights=nowhere.pth", "port=0"], "nowhere.pth: no such checkpoint"),
-        (["weights=x", "port=70000"], "port 70000"),
-        (["weights=x", "host=192.0.2.1"], "cannot serve on 192.0.2.1 port 7860"),
-        (["weights=x", "max_megapixels=0"], "max_megapixels is 0"),
+        ([], "weights= is missing", 2),
+        (["weights=nowhere.pth", "port=0"], "nowhere.pth: no such checkpoint", 1),
+        (["weights=x", "port=70000"], "port=70000: give a whole number from 0 to 65535", 2),
+        (["weights=x", "host=192.0.2.1"], "cannot serve on 192.0.2.1 port 7860", 1),
+        (["weights=x", "max_megapixels=0"], "max_megapixels=0: give a number above 0", 2),
     ],
 )
 def test_what_is_wrong_is_said_in_a_line(
-    overrides: list[str], words: str, capsys: pytest.CaptureFixture[str]
+    overrides: list[str], words: str, code: int, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert serve(composed(*overrides)) == 1
+    assert serve(composed(*overrides)) == code
     error = capsys.readouterr().err
     assert error.startswith("error: ")
     assert words in error
@@ -97,8 +97,8 @@ def test_settings_that_do_not_fit_are_known_at_the_start(
     weights: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     common = (f"weights={weights}", "model=u2netp", "size=32", "port=0", "device=cpu")
-    for override, words in (("detail=blended", "InSPyReNet"), ("keep=0", "keep is 0")):
-        assert serve(composed(*common, override)) == 1
+    for override, words, code in (("detail=blended", "InSPyReNet", 1), ("keep=0", "keep=0", 2)):
+        assert serve(composed(*common, override)) == code
         assert words in capsys.readouterr().err
 
 

@@ -9,6 +9,7 @@ from omegaconf import OmegaConf
 
 from src.build import build
 from src.errors import UserError
+from src.literals import literal
 
 
 @dataclass
@@ -64,3 +65,17 @@ def test_what_is_refused_is_the_users_to_mend(values: dict[str, Any], words: str
 def test_other_failures_keep_their_traceback(made: Any) -> None:
     with pytest.raises(InstantiationException):
         build(made)
+
+
+@pytest.mark.parametrize("text", ["/a ${x}/b", r"\${oc.env:HOME}", "a: #b", "C:\\"])
+def test_text_is_built_with_as_it_is(text: str) -> None:
+    node = OmegaConf.create(
+        {
+            "_target_": "builtins.dict",
+            "plain": literal(text),
+            "listed": [literal(text), {"deep": literal(text)}],
+            "also": "${plain}",
+        }
+    )
+    expected = {"plain": text, "listed": [text, {"deep": text}], "also": text, "given": text}
+    assert build(node, given=text) == expected

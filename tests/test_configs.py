@@ -131,7 +131,7 @@ def test_cfg_job_needs_no_torch() -> None:
     ],
 )
 def test_a_mistyped_name_is_answered_with_what_there_is(arguments: list[str], message: str) -> None:
-    text = door_output("train.py", *arguments, code=1)
+    text = door_output("train.py", *arguments, code=2)
     assert message in text
     assert "Traceback" not in text
 

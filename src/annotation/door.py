@@ -11,25 +11,24 @@ from src.datamodules.coco_masks import coco_masks
 from src.errors import UserError, told
 from src.prediction import Segmenter
 from src.runs.provenance import file_hash
+from src.settings.commands import AnnotateSettings
+from src.settings.parse import parse
 
 from .annotate import annotate
 from .boxes import read_boxes
-from .codes import FORMATS
 from .cutting import Cutter
 
 log = logging.getLogger(__name__)
 
 
 @told
-def run(cfg: DictConfig) -> int:
+def run(config: DictConfig) -> int:
     """Annotate as the config says; the exit code is 1 if a box gave no mask."""
-    for key in ("boxes", "images", "weights", "output"):
-        if cfg[key] is None:
-            raise UserError(f"{key}= is missing; python annotate.py --help shows an example")
-    if cfg.format not in FORMATS:
-        raise UserError(f"format {cfg.format!r} is unknown; choose one of {', '.join(FORMATS)}")
+    cfg = parse(AnnotateSettings, config)
     coco_masks()  # an extra: if it is missing, that is known before anything is computed
-    source, folder, output = (Path(cfg[key]).expanduser() for key in ("boxes", "images", "output"))
+    source, folder, output = (
+        Path(path).expanduser() for path in (cfg.boxes, cfg.images, cfg.output)
+    )
     if output.resolve() == source.resolve():
         raise UserError(f"output={output} would replace the boxes; choose another file")
     image_list = Path(cfg.image_list).expanduser() if cfg.image_list else None
@@ -46,7 +45,7 @@ def run(cfg: DictConfig) -> int:
     return 1 if summary.failures else 0
 
 
-def _key(cfg: DictConfig, annotations: list[dict[str, object]], segmenter: Segmenter) -> str:
+def _key(cfg: AnnotateSettings, annotations: list[dict[str, object]], segmenter: Segmenter) -> str:
     """What masks depend on: another value of it starts anew."""
     weights = file_hash(segmenter.weights) if segmenter.weights else ""
     settings = [weights, str(segmenter), cfg.format, cfg.threshold, annotations]

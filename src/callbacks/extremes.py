@@ -3,10 +3,11 @@
 import bisect
 import json
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import cv2
 import numpy as np
+from annotated_types import Ge
 from lightning import Callback, LightningModule, Trainer
 
 from src.datamodules.batch import Batch
@@ -34,7 +35,9 @@ class Extremes(Callback):
         height: Of a picture, in pixels.
     """
 
-    def __init__(self, folder: str, count: int = 3, height: int = 96) -> None:
+    def __init__(
+        self, folder: str, count: Annotated[int, Ge(0)] = 3, height: Annotated[int, Ge(16)] = 96
+    ) -> None:
         self.folder, self.count, self.height = Path(folder), count, height
         self._kept: dict[str, list[_Kept]] = {}
 

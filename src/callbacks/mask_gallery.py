@@ -1,10 +1,11 @@
 """Pictures of what the network predicts: image | truth | prediction | error, one image a row."""
 
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import cv2
 import numpy as np
+from annotated_types import Ge
 from lightning import Callback, LightningModule, Trainer
 from lightning.pytorch.loggers import WandbLogger
 
@@ -23,7 +24,9 @@ class MaskGallery(Callback):
         height: Of each row, in pixels.
     """
 
-    def __init__(self, folder: str, count: int = 8, height: int = 192) -> None:
+    def __init__(
+        self, folder: str, count: Annotated[int, Ge(0)] = 8, height: Annotated[int, Ge(16)] = 192
+    ) -> None:
         self.folder, self.count, self.height = Path(folder), count, height
         self._rows: dict[str, list[np.ndarray]] = {}
 

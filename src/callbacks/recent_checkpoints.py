@@ -2,7 +2,9 @@
 
 import time
 from pathlib import Path
+from typing import Annotated
 
+from annotated_types import Ge, Gt
 from lightning import LightningModule, Trainer
 
 from src.runs.preemption import Preempted
@@ -25,7 +27,11 @@ class RecentCheckpoints(BetweenSteps):
     """
 
     def __init__(
-        self, folder: str, minutes: float = 10, steps: int | None = None, keep: int = 2
+        self,
+        folder: str,
+        minutes: Annotated[float, Gt(0)] = 10,
+        steps: Annotated[int, Ge(1)] | None = None,
+        keep: Annotated[int, Ge(1)] = 2,
     ) -> None:
         self.folder, self.minutes, self.steps, self.keep = Path(folder), minutes, steps, keep
         self._saved_at = time.monotonic()

@@ -7,7 +7,7 @@ is a function of the sample and a seed alone.
 import os
 import random
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Annotated, Any
 
 import cv2
 import numpy as np
@@ -17,6 +17,7 @@ os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
 
 import albumentations as A
 from albumentations.core.type_definitions import Targets
+from annotated_types import Gt, Le
 
 Sample = dict[str, np.ndarray]
 
@@ -64,7 +65,9 @@ def isnet() -> Augmentation:
     return Augmentation([A.HorizontalFlip(p=0.5)])
 
 
-def u2net(size: int | Sequence[int] = 320, share: float = 0.9) -> Augmentation:
+def u2net(
+    size: int | Sequence[int] = 320, share: Annotated[float, Gt(0), Le(1)] = 0.9
+) -> Augmentation:
     """U²-Net: a random crop of `share` of the resized sample's sides (288 of 320) and flips.
 
     The authors' flip is the vertical one; horizontal flips are in their training list as copies

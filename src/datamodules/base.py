@@ -1,6 +1,7 @@
 """The data module of any data sets that yield samples of a `Batch`."""
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -52,6 +53,7 @@ class SegmentationDataModule(LightningDataModule):
         super().__init__()
         check_choice("on_error", on_error, ("stop", "skip"))
         self.train_set, self.val_set = train, val
+        self.base: SegmentationDataModule | None = None
         self.base_set: Dataset[Any] | None = None
         self.test_sets: dict[str, Dataset[Any]] = dict(test or {})
         self.batch_size, self.eval_batch_size = batch_size, eval_batch_size
@@ -85,6 +87,7 @@ class SegmentationDataModule(LightningDataModule):
         self.base_set = base.val_set or next(iter(base.test_sets.values()), None)
         if self.base_set is None:
             raise UserError("the base data has nothing to score: set base.val_share or base.val")
+        self.base = base
         if share == 0:
             return
         if base.train_set is None or self.train_set is None:
@@ -135,6 +138,13 @@ class SegmentationDataModule(LightningDataModule):
         tests = {f"test/{name}": dataset for name, dataset in self.test_sets.items()}
         named = {"train": self.train_set, "val": self.val_set, **tests}
         return {name: {"count": len(s)} for name, s in named.items() if s is not None}  # type: ignore[arg-type]
+
+    def files(self) -> dict[str, dict[str, Path]]:
+        """The files of every set in use, by names that hold wherever the data lies.
+
+        Sets have the names of `fingerprint`; those that are drawn are left out.
+        """
+        return {}
 
     def _evaluate(self, dataset: Dataset[Any], persistent: bool = False) -> DataLoader[Any]:
         rank, world = self._place()

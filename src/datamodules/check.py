@@ -12,12 +12,13 @@ from pathlib import Path
 from typing import Any
 
 import cv2
-import hydra
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
-from src.command_line import as_overrides
+from src import cli
 from src.errors import UserError
 from src.progress import tracked
+from src.settings.commands import CheckSettings
+from src.settings.parse import parse_part, plain, require_data
 
 from .check_objects import check_objects
 from .contact_sheet import contact_sheet
@@ -161,24 +162,21 @@ def show(report: dict[str, Any], output: Path) -> None:
     print(f"report and contact sheets in {output}")
 
 
-@hydra.main(version_base=None, config_path="../../conf", config_name="check")
-def main(cfg: DictConfig) -> None:
-    data = OmegaConf.to_container(cfg.data, resolve=True)
-    assert isinstance(data, dict)
-    try:
-        if "train" not in data:
-            raise UserError(f"{data.get('_target_')} does not read image and mask files")
-        output = Path(cfg.output)
-        if str(data["_target_"]).endswith("InstanceDataModule"):
-            report = check_objects_of(cfg, output)
-        else:
-            report = check({str(key): value for key, value in data.items()}, output, cfg.workers)
-    except UserError as error:
-        sys.exit(f"error: {error}")
+def run(cfg: DictConfig) -> int:
+    """Check as the config says; the exit code is 1 if anything is wrong."""
+    settings = parse_part(CheckSettings, cfg)
+    require_data(cfg)
+    data = plain(cfg.data)
+    if "train" not in data:
+        raise UserError(f"{data.get('_target_')} does not read image and mask files")
+    output = Path(settings.output)
+    if str(data["_target_"]).endswith("InstanceDataModule"):
+        report = check_objects_of(cfg, output)
+    else:
+        report = check(data, output, settings.workers)
     show(report, output)
-    sys.exit(1 if report["problems"] else 0)
+    return 1 if report["problems"] else 0
 
 
 if __name__ == "__main__":
-    sys.argv[1:] = as_overrides(sys.argv[1:])
-    main()
+    sys.exit(cli.main(["check", *sys.argv[1:]]))

@@ -35,6 +35,7 @@ class CocoInstances:
     def __init__(self, root: str | Path, split: str = "train2017", min_area: int = 1) -> None:
         self.folder = Path(root).expanduser() / split
         path = Path(root).expanduser() / "annotations" / f"instances_{split}.json"
+        self._path = path
         missing = [place for place in (self.folder, path) if not place.exists()]
         if missing:
             source = f"COCO's {split} images and annotations from cocodataset.org"
@@ -50,6 +51,12 @@ class CocoInstances:
     def names(self) -> list[str]:
         """The image's file name without extension and the annotation's id."""
         return [self._name(entry) for entry in self._objects]
+
+    @property
+    def files(self) -> list[Path]:
+        """The annotations, and the images with objects in them."""
+        used = dict.fromkeys(entry["image_id"] for entry in self._objects)
+        return [self._path, *(self.folder / self._images[i]["file_name"] for i in used)]
 
     def __len__(self) -> int:
         return len(self._objects)

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from src.cache_folder import cache_folder
 from src.errors import UserError
 from src.geometry import Geometry
 
@@ -146,7 +147,7 @@ class FolderDataModule(SegmentationDataModule):
         allow_empty: Accept training masks without any foreground.
         reduced_decode: See `ImageMaskDataset`.
         cache: Keep resized training samples on `disk` or in `ram`, see `cache.py`.
-        cache_dir: Folder of the cache and of remembered checks.
+        cache_dir: Folder of the cache and of remembered checks; None: see `cache_folder`.
         drop_last: Drop training's last batch where it is not full.
         eval_batch_size: Images per batch in validation and test.
 
@@ -172,7 +173,7 @@ class FolderDataModule(SegmentationDataModule):
         allow_empty: bool = False,
         reduced_decode: bool = False,
         cache: Literal["none", "disk", "ram"] = "none",
-        cache_dir: str = "cache",
+        cache_dir: str | None = None,
         drop_last: bool = True,
         eval_batch_size: int = 1,
     ) -> None:
@@ -195,7 +196,7 @@ class FolderDataModule(SegmentationDataModule):
         self.geometry, self.augment = geometry, augment
         self.val_split, self.val_share, self.weights = val_split, val_share, weights
         self.allow_empty, self.reduced_decode = allow_empty, reduced_decode
-        self.cache, self.cache_dir = cache, Path(cache_dir).expanduser()
+        self.cache, self.cache_dir = cache, cache_folder(cache_dir)
         self.pairs: dict[str, list[Pair]] = {}
 
     def setup(self, stage: str | None = None) -> None:
@@ -230,14 +231,26 @@ class FolderDataModule(SegmentationDataModule):
 
     def fingerprint(self) -> dict[str, Any]:
         """Sets, counts and a hash of the files' names and sizes, for every set in use."""
+        return {use: fingerprint(pairs) for use, pairs in self._used().items()}
+
+    def files(self) -> dict[str, dict[str, Path]]:
+        return {
+            use: {
+                f"{kind} of {pair.name}": path
+                for pair in pairs
+                for kind, path in (("image", pair.image), ("mask", pair.mask))
+            }
+            for use, pairs in self._used().items()
+        }
+
+    def _used(self) -> dict[str, Sequence[Pair]]:
+        """The pairs of every set in use."""
         tests = {
             f"test/{name}": dataset.pairs
             for name, dataset in self.test_sets.items()
             if isinstance(dataset, ImageMaskDataset)
         }
-        return {
-            name: fingerprint(pairs) for name, pairs in {**self.pairs, **tests}.items() if pairs
-        }
+        return {name: pairs for name, pairs in {**self.pairs, **tests}.items() if pairs}
 
     def _find_training(self, problems: list[str]) -> dict[str, list[Pair]]:
         train = join_sets(index_sets(self.root, self.train, self.on_error, problems))

@@ -5,6 +5,8 @@ from typing import Literal
 
 import numpy as np
 
+from src.cache_folder import cache_folder
+
 from .images import read_mask
 from .objects import (
     Record,
@@ -38,7 +40,7 @@ class InstanceFolder(RecordedObjects):
             ones, which are chosen by a hash of each name, the same on every machine.
         share: Of the images, held out.
         min_area: Smaller objects are left out, with a count.
-        cache_dir: Folder of the list of objects.
+        cache_dir: Folder of the list of objects; None: see `cache_folder`.
         on_error: `stop` at faulty files, or `skip` them.
 
     Raises:
@@ -55,7 +57,7 @@ class InstanceFolder(RecordedObjects):
         part: Part = "all",
         share: float = 0.2,
         min_area: int = 1,
-        cache_dir: str | Path = "cache",
+        cache_dir: str | Path | None = None,
         on_error: Literal["stop", "skip"] = "stop",
     ) -> None:
         for key, value, known in (("kind", kind, KINDS), ("part", part, PARTS)):
@@ -68,7 +70,9 @@ class InstanceFolder(RecordedObjects):
             pairs = kept if part == "train" else held
         self._stems = {str(pair.mask): pair.name for pair in pairs}
         where = f"{name} ({kind}, void {void_value})"
-        records = remembered_records(_files(pairs), self._find, Path(cache_dir), where, on_error)
+        records = remembered_records(
+            _files(pairs), self._find, cache_folder(cache_dir), where, on_error
+        )
         super().__init__(without_small(records, min_area, name), (name,))
 
     def labels_and_void(self, annotation: Path) -> tuple[np.ndarray, np.ndarray]:

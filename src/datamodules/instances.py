@@ -4,7 +4,9 @@ A source (`objects.py`) knows files; everything here is the same for all of them
 """
 
 import hashlib
-from collections.abc import Callable, Mapping
+import os
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any, Literal
 
 import cv2
@@ -26,6 +28,7 @@ from .objects import Instance, InstanceSource
 from .prompts import ExtremePoints as ExtremePoints
 from .prompts import InsideOutsidePoints as InsideOutsidePoints
 from .prompts import Prompts
+from .replay import Replay
 from .sources import require_root
 
 MakeSource = Callable[[str], InstanceSource]
@@ -213,17 +216,24 @@ class InstanceDataModule(SegmentationDataModule):
 
     def fingerprint(self) -> dict[str, Any]:
         """Sets, counts and a hash of the objects' names, for every set in use."""
-        named = {"train": self.train_set, "val": self.val_set}
-        named |= {f"test/{name}": made for name, made in self.test_sets.items()}
         return {
             use: {
                 "sets": list(made.source.sets),
                 "count": len(made),
                 "sha256": hashlib.sha256("\n".join(made.names).encode()).hexdigest(),
             }
-            for use, made in named.items()
-            if isinstance(made, InstanceDataset)
+            for use, made in self._used().items()
         }
+
+    def files(self) -> dict[str, dict[str, Path]]:
+        found = {use: getattr(made.source, "files", []) for use, made in self._used().items()}
+        return {use: _by_relative_name(files) for use, files in found.items() if files}
+
+    def _used(self) -> dict[str, InstanceDataset]:
+        train = self.train_set.own if isinstance(self.train_set, Replay) else self.train_set
+        named = {"train": train, "val": self.val_set}
+        named |= {f"test/{name}": made for name, made in self.test_sets.items()}
+        return {use: made for use, made in named.items() if isinstance(made, InstanceDataset)}
 
     def _prompts(self) -> Prompts:
         if self.prompts is None:
@@ -233,3 +243,9 @@ class InstanceDataModule(SegmentationDataModule):
     def _made(self, make: MakeSource) -> InstanceSource:
         require_root(self.root)
         return make(str(self.root))
+
+
+def _by_relative_name(files: Sequence[Path]) -> dict[str, Path]:
+    """Files by their paths below the folder that all of them are in."""
+    common = os.path.commonpath([path.parent for path in files])
+    return {path.relative_to(common).as_posix(): path for path in files}

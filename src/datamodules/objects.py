@@ -39,7 +39,10 @@ class Instance(NamedTuple):
 
 
 class InstanceSource(Protocol):
-    """A set of objects; everything else about samples is made once, in `instances.py`."""
+    """A set of objects; everything else about samples is made once, in `instances.py`.
+
+    One that reads files may list them as `files`; a resumed run then sees that one was replaced.
+    """
 
     sets: tuple[str, ...]  # released sets that the objects are from, as the registry names them
 
@@ -78,6 +81,11 @@ class RecordedObjects(ABC):
     @property
     def names(self) -> list[str]:
         return [record.name for record in self.records]
+
+    @property
+    def files(self) -> list[Path]:
+        """Images and annotations that the objects are in."""
+        return [*map(Path, dict.fromkeys(p for r in self.records for p in (r.image, r.annotation)))]
 
     def __len__(self) -> int:
         return len(self.records)

@@ -7,6 +7,8 @@ from typing import Any, Literal
 import numpy as np
 import scipy.io
 
+from src.cache_folder import cache_folder
+
 from .images import ImageError, header_size
 from .objects import (
     Record,
@@ -38,7 +40,8 @@ class PascalInstances(RecordedObjects):
         split: VOC's list of images.
         use_sbd: Add SBD.
         min_area: Objects of fewer pixels are left out, with a count.
-        cache_dir: Folder of the list of objects, which takes a minute to make.
+        cache_dir: Folder of the list of objects, which takes a minute to make; None: see
+            `cache_folder`.
 
     Raises:
         DataError: A folder is missing, with where to get it; or files are missing, all of them.
@@ -50,7 +53,7 @@ class PascalInstances(RecordedObjects):
         split: Literal["train", "val", "trainval"] = "train",
         use_sbd: bool = False,
         min_area: int = 1,
-        cache_dir: str | Path = "cache",
+        cache_dir: str | Path | None = None,
     ) -> None:
         if split not in SPLITS:
             raise ValueError(f"PASCAL VOC has no split {split!r}; choose of {', '.join(SPLITS)}")
@@ -61,7 +64,7 @@ class PascalInstances(RecordedObjects):
         files = self._voc_files(split)
         if use_sbd:
             files += self._sbd_files()
-        records = remembered_records(files, _find, Path(cache_dir).expanduser(), where)
+        records = remembered_records(files, _find, cache_folder(cache_dir), where)
         sets = (f"VOC2012-{split}", *(["SBD"] if use_sbd else []))
         super().__init__(without_small(records, min_area, where), sets)
 

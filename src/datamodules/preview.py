@@ -10,12 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import cv2
-import hydra
 import numpy as np
 from omegaconf import DictConfig
 
-from src.command_line import as_overrides
+from src import cli
 from src.errors import UserError
+from src.settings.commands import PreviewSettings
+from src.settings.parse import parse_part, require_data
 
 from .contact_sheet import arrange, framed, with_outline
 
@@ -106,21 +107,20 @@ def _captioned(tile: np.ndarray, name: str) -> np.ndarray:
     return np.vstack([tile, strip])
 
 
-@hydra.main(version_base=None, config_path="../../conf", config_name="preview")
-def main(cfg: DictConfig) -> None:
+def run(cfg: DictConfig) -> int:
+    """Draw as the config says; returns the exit code."""
     from src.build import build
 
-    output = Path(cfg.output)
-    try:
-        sheet = preview(build(cfg.data), cfg.count, cfg.epoch, cfg.tile)
-    except UserError as error:
-        sys.exit(f"error: {error}")
+    settings = parse_part(PreviewSettings, cfg)
+    require_data(cfg)
+    output = Path(settings.output)
+    sheet = preview(build(cfg.data), settings.count, settings.epoch, settings.tile)
     output.parent.mkdir(parents=True, exist_ok=True)
     if not cv2.imwrite(str(output), cv2.cvtColor(sheet, cv2.COLOR_RGB2BGR)):
-        sys.exit(f"error: {output} could not be written")
+        raise UserError(f"{output} could not be written")
     print(f"{output}: masks outlined in pink, clicks in green (outside: orange), void in blue")
+    return 0
 
 
 if __name__ == "__main__":
-    sys.argv[1:] = as_overrides(sys.argv[1:])
-    main()
+    sys.exit(cli.main(["preview", *sys.argv[1:]]))

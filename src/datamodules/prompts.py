@@ -5,9 +5,10 @@ becomes of them is decided here for both.
 """
 
 from dataclasses import asdict, dataclass
-from typing import Any, ClassVar, Literal, Protocol
+from typing import Annotated, Any, ClassVar, Literal, Protocol
 
 import numpy as np
+from annotated_types import Ge
 
 from .clicks import (
     MARGIN,
@@ -49,8 +50,8 @@ class ExtremePoints:
     """
 
     kind: ClassVar[Kind] = "extreme_points"
-    relax: int = 50
-    jitter: int = 5
+    relax: Annotated[int, Ge(0)] = 50
+    jitter: Annotated[int, Ge(0)] = 5
 
     def draw(self, mask: np.ndarray, rng: np.random.Generator, training: bool) -> np.ndarray:
         points = extreme_points(mask, rng, self.jitter if training else 0)
@@ -70,8 +71,8 @@ class InsideOutsidePoints:
     """
 
     kind: ClassVar[Kind] = "inside_outside"
-    relax: int = 30
-    margin: int = MARGIN
+    relax: Annotated[int, Ge(0)] = 30
+    margin: Annotated[int, Ge(0)] = MARGIN
 
     def draw(self, mask: np.ndarray, rng: np.random.Generator, training: bool) -> np.ndarray:
         points = inside_outside_points(mask, rng, self.margin)

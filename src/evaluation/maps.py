@@ -1,6 +1,5 @@
 """`evaluate.py maps=DIR truth=DIR`: from two folders to tables, with an exit code."""
 
-import os
 import sys
 from collections import Counter
 from collections.abc import Sequence
@@ -10,6 +9,7 @@ from typing import cast
 
 from filelock import FileLock, Timeout
 
+from src.cache_folder import cache_folder
 from src.errors import UserError, told_when_full
 from src.metrics.protocol import protocol
 from src.whole_file import write_whole
@@ -146,7 +146,7 @@ def _score(request: _Request) -> Scored | list[Problem]:
 
 def _skeletons() -> Path:
     """Where skeletons of truths are kept, for all evaluations: they depend on the truth alone."""
-    return Path(os.environ.get("FINECUT_CACHE", "cache")) / "skeletons"
+    return cache_folder() / "skeletons"
 
 
 def _report(request: _Request, scored: Scored) -> Report:

@@ -5,8 +5,10 @@ from pathlib import Path
 
 from omegaconf import DictConfig
 
-from src.errors import UserError, told
+from src.errors import told
 from src.prediction import Segmenter
+from src.settings.commands import ExportSettings
+from src.settings.parse import parse
 
 from .export import Request, export
 from .parity import BLANK
@@ -15,12 +17,9 @@ log = logging.getLogger(__name__)
 
 
 @told
-def run(cfg: DictConfig) -> int:
+def run(config: DictConfig) -> int:
     """Export as the config says; the exit code is 1 if that failed or parity did."""
-    if cfg.weights is None:
-        raise UserError("weights= is missing; python export.py --help shows an example")
-    if cfg.half and cfg.int8:
-        raise UserError("half and int8 exclude each other")
+    cfg = parse(ExportSettings, config)
     request = Request(
         format=cfg.format,
         destination=Path(cfg.destination).expanduser(),

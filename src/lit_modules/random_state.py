@@ -32,6 +32,31 @@ def restore_random_state(states: dict[int, Any]) -> None:
         torch.cuda.set_rng_state(state["cuda"][0])
 
 
+def require_random_state(states: Any) -> None:
+    """Refuse what `restore_random_state` could not set; no generator in use is touched.
+
+    Raises:
+        ValueError: It is missing or damaged; the message says which part.
+    """
+    if not isinstance(states, dict) or not states:
+        raise ValueError("missing")
+    for rank, state in states.items():
+        part = "damaged"
+        try:
+            part = "damaged (Python's)"
+            version, internal, gauss = state["python"]
+            random.Random().setstate((version, tuple(internal), gauss))
+            part = "damaged (NumPy's)"
+            name, keys, *rest = state["numpy"]
+            np.random.RandomState().set_state((name, np.array(keys, dtype=np.uint32), *rest))
+            part = "damaged (torch's)"
+            torch.Generator().set_state(state["torch"])
+            if not all(isinstance(one, torch.Tensor) for one in state["cuda"]):
+                raise TypeError
+        except (KeyError, TypeError, ValueError, RuntimeError, OverflowError, IndexError):
+            raise ValueError(f"{part}, process {rank}") from None
+
+
 def _local_state() -> dict[str, Any]:
     version, internal, gauss = random.getstate()
     name, keys, *rest = np.random.get_state(legacy=True)

@@ -1,9 +1,10 @@
 """Click-guided refinement: a simulated user corrects the network, in training and in testing."""
 
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import torch
+from annotated_types import Ge
 from torch import Tensor, nn
 
 from src.datamodules.batch import Batch
@@ -34,8 +35,8 @@ class RefinementModule(SegmentationModule):
     def __init__(
         self,
         *args: Any,
-        training_clicks: int = 1,
-        test_clicks: int = 3,
+        training_clicks: Annotated[int, Ge(0)] = 1,
+        test_clicks: Annotated[int, Ge(0)] = 3,
         authors_transposed: bool = False,
         **kwargs: Any,
     ) -> None:

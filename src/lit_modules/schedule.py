@@ -1,7 +1,8 @@
 """Learning rate schedules that torch does not have."""
 
-from typing import Any
+from typing import Annotated, Any
 
+from annotated_types import Ge, Gt
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
@@ -25,9 +26,9 @@ class PolyLR(LRScheduler):
         self,
         optimizer: Optimizer,
         max_iteration: int,
-        gamma: float = 0.9,
-        minimum_lr: float = 1e-7,
-        warmup_iteration: int = 12_000,
+        gamma: Annotated[float, Gt(0)] = 0.9,
+        minimum_lr: Annotated[float, Ge(0)] = 1e-7,
+        warmup_iteration: Annotated[int, Ge(0)] = 12_000,
         last_epoch: int = -1,
         warmup_share: float | None = None,
     ) -> None:
@@ -41,6 +42,15 @@ class PolyLR(LRScheduler):
         self.max_iteration, self.warmup_iteration = max_iteration, warmup_iteration
         self.gamma, self.minimum_lr = gamma, minimum_lr
         super().__init__(optimizer, last_epoch)
+
+    def stretch(self, max_iteration: int) -> None:
+        """Let the decay end elsewhere; from here on the rates are those of that length."""
+        if max_iteration == self.max_iteration:
+            return
+        self.max_iteration = max_iteration
+        for group, rate in zip(self.optimizer.param_groups, self.get_lr(), strict=True):
+            group["lr"] = rate
+        self._last_lr = [group["lr"] for group in self.optimizer.param_groups]
 
     def get_lr(self) -> list[Any]:  # torch's own annotation differs between versions
         return [self._rate(float(base)) for base in self.base_lrs]

@@ -20,6 +20,7 @@ from src.networks.output import Output
 
 from .finetuning import FineTuning
 from .random_state import random_state, restore_random_state
+from .schedule import PolyLR
 
 Groups = Callable[[nn.Module], Iterable[Any]]
 
@@ -74,6 +75,7 @@ class SegmentationModule(LightningModule):
         self.metric_workers, self.skeleton_cache = metric_workers, skeleton_cache
         self.identity = dict(identity or {})
         self._random_state: dict[int, Any] | None = None
+        self._trained: list[nn.Module] = []
         if finetuning is not None:
             finetuning.prepare(network)
 
@@ -132,7 +134,9 @@ class SegmentationModule(LightningModule):
 
     def on_test_start(self) -> None:
         # As `Segmenter` runs it, so that a checkpoint's numbers are those of the maps it writes.
-        self._trained, self.network = self.network, fold(copy.deepcopy(self.network))
+        # Outside of the module, which would hold everything twice, in checkpoints too.
+        self._trained = [self.network]
+        self.network = fold(copy.deepcopy(self.network))
         datamodule = self.trainer.datamodule  # type: ignore[attr-defined]
         whole = _all_batches(self.trainer.limit_test_batches)
         self.test_scores = nn.ModuleDict(
@@ -159,7 +163,8 @@ class SegmentationModule(LightningModule):
             self.log_dict({f"test/{name}/{metric}": v for metric, v in values.items()})
 
     def on_test_end(self) -> None:
-        self.network = self._trained
+        if self._trained:
+            self.network = self._trained.pop()
 
     def test_values(self, name: str) -> dict[str, float]:
         """Every measure of a test set; collective, so every process must call it."""
@@ -211,14 +216,26 @@ class SegmentationModule(LightningModule):
             "inputs": self.inputs,
         }
         checkpoint["random_state"] = random_state()
+        if (images := self._images_per_step()) is not None:
+            checkpoint["images_per_step"] = images
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         self._random_state = checkpoint.get("random_state")
 
     def on_train_start(self) -> None:
+        for config in self.trainer.lr_scheduler_configs:
+            if isinstance(config.scheduler, PolyLR):  # the checkpoint's may have had another end
+                config.scheduler.stretch(int(self.trainer.estimated_stepping_batches))
         if self._random_state is not None:
             restore_random_state(self._random_state)
             self._random_state = None
+
+    def _images_per_step(self) -> int | None:
+        """Images of one step on all processes: another number would need another rate."""
+        if self._trainer is None or getattr(self.trainer, "datamodule", None) is None:
+            return None
+        batch = self.trainer.datamodule.batch_size  # type: ignore[attr-defined]
+        return batch * self.trainer.accumulate_grad_batches * self.trainer.world_size
 
     def score(
         self, predictions: Sequence[Tensor], batch: Batch, scores: Scores

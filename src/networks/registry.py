@@ -5,6 +5,7 @@
 
 import difflib
 import os
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -164,5 +165,11 @@ def _hint(name: str) -> str:
     )
 
 
-if __name__ == "__main__":
+def main(words: Sequence[str] = ()) -> int:
+    """Print the registry; returns the exit code."""
     print(markdown(), end="")
+    return 0
+
+
+if __name__ == "__main__":
+    main()

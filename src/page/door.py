@@ -8,15 +8,16 @@ import numpy as np
 from omegaconf import DictConfig
 
 from src.errors import UserError, told
+from src.settings.commands import AppSettings
+from src.settings.parse import parse
 
 log = logging.getLogger(__name__)
 
 
 @told
-def serve(cfg: DictConfig) -> int:
+def serve(config: DictConfig) -> int:
     """Serve the page until interrupted; the exit code is 1 if it could not start."""
-    if cfg.weights is None:
-        raise UserError("weights= is missing; python app.py --help shows an example")
+    cfg = parse(AppSettings, config)
     try:
         import uvicorn
 
@@ -41,11 +42,11 @@ def serve(cfg: DictConfig) -> int:
         if segmenter.clicks is None:  # what cannot work fails now, not at the first picture
             segmenter.mask(np.zeros((64, 64, 3), np.uint8), detail=cfg.detail)
         desk = Desk(segmenter, limits, detail=cfg.detail, keep=cfg.keep)
-        app = create_app(desk, licence=cfg.licence, names=[str(name) for name in cfg.names])
+        app = create_app(desk, licence=cfg.licence, names=cfg.names)
         log.info("%s\nopen %s, stop with Ctrl-C", segmenter, _address(listener))
-        config = uvicorn.Config(app, log_level="warning", server_header=False)
+        server = uvicorn.Config(app, log_level="warning", server_header=False)
         with suppress(KeyboardInterrupt):  # uvicorn has ended in order, then raises it again
-            uvicorn.Server(config).run(sockets=[listener])
+            uvicorn.Server(server).run(sockets=[listener])
     return 0
 
 

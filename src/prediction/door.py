@@ -5,9 +5,11 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
-from omegaconf import DictConfig, ListConfig
+from omegaconf import DictConfig
 
-from src.errors import UserError, told, told_when_full
+from src.errors import told, told_when_full
+from src.settings.commands import PredictSettings
+from src.settings.parse import parse
 
 from .folder import Summary, predict_files
 from .jobs import Source, find_sources
@@ -18,15 +20,11 @@ from .segmenter import Segmenter
 
 log = logging.getLogger(__name__)
 
-ENGINES = ("torch", "onnxruntime")
-
 
 @told
-def predict(cfg: DictConfig) -> int:
+def predict(config: DictConfig) -> int:
     """Predict as the config says; the exit code is 1 if a file failed or nothing could be done."""
-    for key in ("weights", "input"):
-        if cfg[key] is None:
-            raise UserError(f"{key}= is missing; python predict.py --help shows an example")
+    cfg = parse(PredictSettings, config)
     plan = _plan(cfg)
     sources = _sources(cfg, plan)
     with told_when_full(plan.destination, "the same command with skip_existing=true goes on"):
@@ -44,23 +42,23 @@ def predict(cfg: DictConfig) -> int:
 
 
 def _predict_share(
-    cfg: DictConfig, sources: Sequence[Source], device: str, finished: Callable[[], None]
+    cfg: PredictSettings, sources: Sequence[Source], device: str, finished: Callable[[], None]
 ) -> Summary:
     return predict_files(_segmenter(cfg, device), sources, _plan(cfg), finished)
 
 
-def _sources(cfg: DictConfig, plan: Plan) -> list[Source]:
+def _sources(cfg: PredictSettings, plan: Plan) -> list[Source]:
     return [
         source
-        for source in find_sources(_list(cfg.input), recursive=cfg.recursive)
+        for source in find_sources(cfg.input, recursive=cfg.recursive)
         # A destination inside the input would be read again the next time.
         if plan.destination.resolve() not in source.path.resolve().parents
     ]
 
 
-def _plan(cfg: DictConfig) -> Plan:
+def _plan(cfg: PredictSettings) -> Plan:
     return Plan(
-        outputs=parse_outputs(_list(cfg.output), sigma=cfg.sigma, opacity=cfg.opacity),
+        outputs=parse_outputs(cfg.output, sigma=cfg.sigma, opacity=cfg.opacity),
         destination=Path(cfg.destination).expanduser(),
         detail=cfg.detail,
         flip=cfg.flip,
@@ -72,12 +70,8 @@ def _plan(cfg: DictConfig) -> Plan:
     )
 
 
-def _segmenter(cfg: DictConfig, device: str) -> Segmenter:
-    """The model on the engine that was asked for; what cannot go together is said first."""
-    if cfg.engine not in ENGINES:
-        raise UserError(f"engine={cfg.engine} is unknown; choose one of {', '.join(ENGINES)}")
-    if cfg.engine == "onnxruntime" and cfg.detail == "blended":
-        raise UserError("detail=blended runs at the picture's own size: it needs engine=torch")
+def _segmenter(cfg: PredictSettings, device: str) -> Segmenter:
+    """The model on the engine that was asked for."""
     segmenter = Segmenter.from_checkpoint(
         cfg.weights,
         cfg.model,
@@ -90,7 +84,3 @@ def _segmenter(cfg: DictConfig, device: str) -> Segmenter:
     if cfg.engine == "onnxruntime":
         segmenter.use_onnxruntime()
     return segmenter
-
-
-def _list(value: object) -> list[str]:
-    return [str(item) for item in value] if isinstance(value, ListConfig) else [str(value)]

@@ -11,10 +11,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import OmegaConf
 
-from src.errors import UserError, told
+from src.command_line import as_overrides
+from src.errors import CommandError, UserError, told
+from src.literals import literals
 from src.runs.sweep import JOB
+from src.settings.commands import ReproduceSettings
+from src.settings.describe import help_text
+from src.settings.parse import parse
 from src.tables import door as tables
 from src.tables.settings import settings
 
@@ -24,6 +29,12 @@ from .recipes import CONF, composed, estimate, named
 CONFIG = CONF / "reproduce.yaml"
 SWEEPS = Path("logs/sweeps")
 FILES = "src.datamodules.folder.FolderDataModule"  # others hold objects
+HELP = """finecut reproduces rows of a paper's table: cost, data check, training, test, table.
+
+  python -m src.reproduce experiment=isnet/dis5k seeds=0,1,2 root=SETS   one row
+  python -m src.reproduce experiment=u2net seeds=0,1,2 root=SETS         every row of a paper
+
+"""
 _READERS = 4  # threads of the data check
 
 
@@ -39,9 +50,9 @@ class Plan(NamedTuple):
 def main(words: Sequence[str]) -> int:
     """Carry out a command line; returns the exit code."""
     if any(word in ("-h", "--help") for word in words):
-        print(CONFIG.read_text(encoding="utf-8"), end="")
+        print(HELP + help_text("reproduce", _root_=settings(CONFIG, [])).replace("$$", "$"))
         return 0
-    cfg = settings(CONFIG, words)
+    cfg = parse(ReproduceSettings, settings(CONFIG, words))
     plan = planned(cfg)
     Path(cfg.folder).mkdir(parents=True, exist_ok=True)
     os.chdir(cfg.folder)
@@ -54,16 +65,15 @@ def main(words: Sequence[str]) -> int:
     return _write_table(plan, cfg)
 
 
-def planned(cfg: DictConfig) -> Plan:
+def planned(cfg: ReproduceSettings) -> Plan:
     """The recipes, seeds and overrides of the settings, all of them found to compose."""
     try:
-        seeds = [int(seed) for seed in str(cfg.seeds).split(",")]
-    except ValueError:
-        raise UserError(f"seeds={cfg.seeds}: give whole numbers, seeds=0,1,2") from None
-    overrides = shlex.split(cfg.train)
+        overrides = shlex.split(cfg.train)
+    except ValueError as error:
+        raise CommandError(f"train={cfg.train}: {error}") from None
     if cfg.root is not None:
         overrides.insert(0, f"data.root={Path(cfg.root).expanduser().absolute()}")
-    plan = Plan(named(str(cfg.experiment)), seeds, overrides)
+    plan = Plan(named(cfg.experiment), cfg.seeds, as_overrides(overrides))
     for recipe in plan.recipes:
         composed(recipe, plan.overrides)
     return plan
@@ -129,7 +139,7 @@ def _check_files(recipe: str, data: dict[str, Any]) -> None:
     if data["_target_"] == FILES:
         report = check.check(data, output, _READERS)
     else:
-        cfg = OmegaConf.create({"data": data, "workers": _READERS})
+        cfg = OmegaConf.create({"data": literals(data), "workers": _READERS})
         report = check.check_objects_of(cfg, output)
     check.show(report, output)
     if report["problems"]:
@@ -160,7 +170,7 @@ def _train(plan: Plan, at_once: int) -> None:
         )
 
 
-def _write_table(plan: Plan, cfg: DictConfig) -> int:
+def _write_table(plan: Plan, cfg: ReproduceSettings) -> int:
     _stage("table", "ours, what was printed, and the difference")
     words = [f"runs=[{','.join(str(SWEEPS / recipe) for recipe in plan.recipes)}]"]
     if len(plan.recipes) == 1:

@@ -9,10 +9,12 @@ from typing import Any
 from lightning.pytorch.loggers.logger import Logger, rank_zero_experiment
 from lightning.pytorch.utilities import rank_zero_only
 
+from src.errors import UserError
 from src.whole_file import write_whole
 
 Row = dict[str, Any]
 
+METRICS = "metrics.csv"
 _STEP = "step"
 
 
@@ -28,7 +30,7 @@ class CSVLog(Logger):
 
     def __init__(self, folder: str) -> None:
         super().__init__()
-        self.path = Path(folder) / "metrics.csv"
+        self.path = Path(folder) / METRICS
         self._columns: list[str] = []
         self._start: int | None = None
 
@@ -78,12 +80,27 @@ class CSVLog(Logger):
 
 
 def read_rows(path: Path) -> list[Row]:
-    """The filled cells of each row; a line that a full disk cut short is left out."""
+    """The filled cells of each row; a line that a full disk cut short is left out.
+
+    Raises:
+        UserError: Another line is damaged.
+    """
     if not path.is_file():
         return []
-    with path.open(newline="") as file:
-        lines = [line for line in file if line.endswith("\n")]
-    return [{key: cell for key, cell in row.items() if cell} for row in csv.DictReader(lines)]
+    rows: list[Row] = []
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            lines = [line for line in file if line.endswith("\n")]
+        for row in csv.DictReader(lines):
+            if None in row or int(row[_STEP]) < 0:
+                raise ValueError("it has more cells than the first line, or a step below 0")
+            rows.append({key: cell for key, cell in row.items() if cell})
+    except (ValueError, KeyError, TypeError, csv.Error, OSError) as error:
+        raise UserError(
+            f"{path} is damaged in line {len(rows) + 2} ({type(error).__name__}: {error}); remove"
+            " that line, or move the file away: the log then starts anew"
+        ) from None
+    return rows
 
 
 def _is_redone(old: Row, row: Row) -> bool:

@@ -8,16 +8,20 @@ import logging
 import os
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, OmegaConf, open_dict
 
 from src.errors import UserError
+from src.settings.training import parse_training
 
-from . import freeze, preemption
+from . import freeze, preemption, resume
+from .launched import require_as_many
 from .sweep import run_job
+from .trainer_keys import require_known
 
 log = logging.getLogger(__name__)
 
@@ -67,38 +71,64 @@ def run_folder(resume: str | None, parent: str) -> str:
     return f"{parent}/{time.strftime('%Y-%m-%d_%H-%M-%S')}-{os.getpid()}"
 
 
-def start(cfg: DictConfig) -> float | None:
-    """Freeze the config and carry the run out; in a sweep, return what it is judged by."""
-    try:
-        return _start(cfg)
-    except UserError as error:
-        sys.exit(f"error: {error}")
-
-
 def start_evaluation(cfg: DictConfig) -> None:
     """Score a checkpoint as a run that only tests."""
     from .scoring import as_test_run  # reads the checkpoint, hence needs torch
 
-    try:
-        _start(as_test_run(cfg))
-    except UserError as error:
-        sys.exit(f"error: {error}")
+    start(as_test_run(cfg))
 
 
-def _start(cfg: DictConfig) -> float | None:
+def continue_run(words: Sequence[str]) -> None:
+    """Carry out `resume=RUN key=value`, in Hydra's grammar."""
+    asked = resume.read(words)
+    cfg, changes = resume.amended(asked)
+    require_known(cfg.trainer)
+    require_as_many(cfg)
+    _put(parse_training(cfg), asked.folder, changes, asked.accept_data)
+    _carry_out(asked.folder)
+
+
+def start(cfg: DictConfig) -> float | None:
+    """Freeze the config and carry the run out; in a sweep, return what it is judged by."""
     hydra = HydraConfig.get()
-    overrides = [o for o in hydra.overrides.task if not o.startswith("resume=")]
+    overrides = list(hydra.overrides.task)
     if hydra.mode == RunMode.MULTIRUN:
+        if cfg.resume is not None:
+            raise UserError(
+                "resume continues one run, without -m; the same sweep's command continues a sweep"
+            )
+        require_known(cfg.trainer)
         _wait_politely()
         settings = [o for o in overrides if not o.startswith(_OF_THE_SWEEP)]
         return run_job(cfg, Path(hydra.sweep.dir).absolute(), settings)
-    folder = Path(cfg.resume or hydra.runtime.output_dir).absolute()
     if cfg.resume is not None:
-        _amend(folder, overrides)
-    elif _first_rank():
+        continue_run(overrides)
+        return None
+    cfg = parse_training(cfg)
+    # Unresolved: Hydra has resolved it once, and what is left of `${x}` is part of the name.
+    folder = Path(OmegaConf.to_container(hydra.runtime)["output_dir"]).absolute()  # type: ignore[call-overload, index]
+    require_known(cfg.trainer)
+    require_as_many(cfg)
+    if _first_rank():
         freeze_or_continue(cfg, folder)
     else:
         freeze.wait_for_config(folder)
+    _carry_out(folder)
+    return None
+
+
+def _put(cfg: DictConfig, folder: Path, changes: resume.Changes, accept_data: bool) -> None:
+    """Freeze the config of a run that goes on, and note that it does and what changed."""
+    with open_dict(cfg):
+        cfg.resume_data = resume.ACCEPT if accept_data else None
+    if _first_rank():
+        resume.record(folder, cfg, changes)
+        freeze.freeze(cfg, folder)
+    else:
+        freeze.wait_for_config(folder, cfg)
+
+
+def _carry_out(folder: Path) -> None:
     command = [sys.executable, "-m", "src.runs.execute", str(folder)]
     _wait_politely()
     sys.stdout.flush()
@@ -116,32 +146,14 @@ def freeze_or_continue(cfg: DictConfig, folder: Path) -> None:
         return
     if preemption.restarted():
         return  # the yaml files may have changed since; the run has not
-    before = freeze.thaw(folder, located=False)
-    if freeze.config_hash(before) != freeze.config_hash(freeze.resolved(cfg)):
+    before, after = freeze.thaw(folder, located=False), freeze.resolved(cfg)
+    if freeze.config_hash(before) != freeze.config_hash(after):
         raise UserError(
             f"{folder} holds a run with other settings; "
             f"continue that one with resume={folder}, or give this one another name="
         )
-    freeze.freeze(cfg, folder)
-
-
-def _amend(folder: Path, overrides: list[str]) -> None:
-    """Continue a run as it was, except for single values given beside `resume=`."""
-    cfg = freeze.thaw(folder, located=False)
-    OmegaConf.set_struct(cfg, True)
-    for override in overrides:
-        key = override.lstrip("+~").split("=", 1)[0]
-        if OmegaConf.is_config(OmegaConf.select(cfg, key)) or "/" in key:
-            raise UserError(
-                f"resume continues a run as it was: {override} would change a whole group; "
-                "start a new run, or give single values such as trainer.max_epochs=20"
-            )
-    try:
-        cfg.merge_with_dotlist(overrides)
-    except Exception as error:
-        raise UserError(f"resume: {str(error).splitlines()[0]}") from error
-    if _first_rank():
-        freeze.freeze(cfg, folder)
+    accept = cfg.get("resume_data") == resume.ACCEPT
+    _put(after, folder, resume.changes_of(before, after), accept)
 
 
 def _wait_politely() -> None:

@@ -16,19 +16,29 @@ from lightning import LightningDataModule, Trainer
 from omegaconf import DictConfig, OmegaConf
 
 from src.build import build
+from src.cache_folder import cache_folder
 from src.callbacks.preemption import StopBetweenSteps
+from src.datamodules.base import SegmentationDataModule
 from src.datamodules.prompts import to_dict
-from src.errors import UserError, told_when_full
+from src.errors import CommandError, UserError, told_when_full
+from src.literals import literal
 from src.networks import registry
 from src.networks.weights import load_official
+from src.settings.nodes import check_nodes
+from src.settings.training import parse_training
 
 from . import checkpoints, finetune, preemption, provenance
 from .checkpoint_io import WholeCheckpointIO
+from .csv_log import METRICS, read_rows
+from .data_check import DataState, require_same
 from .dry_run import dry_run
-from .freeze import thaw
+from .freeze import config_hash, thaw
 from .lock import held
 from .results import RESULTS
+from .resumable import require_resumable, told_when_unusable
+from .resume import ACCEPT
 from .teacher import obtain_teacher
+from .trainer_keys import require_known
 
 log = logging.getLogger(__name__)
 
@@ -38,20 +48,29 @@ _WORKER_DIED = "DataLoader worker (pid"  # torch has no class for it
 def execute(folder: Path) -> None:
     """Fit and test as the folder's config says; continues from its newest checkpoint if any."""
     cfg = thaw(folder)
+    require_known(cfg.trainer)
+    cfg = check_nodes(parse_training(cfg))
     finetune.require_start(cfg)
     if cfg.init_from is not None:
-        cfg.init_from = str(registry.resolve(cfg.init_from))
+        cfg.init_from = literal(str(registry.resolve(cfg.init_from)))
     lightning.seed_everything(cfg.seed, workers=True, verbose=False)
-    datamodule = build(cfg.data)
+    datamodule: SegmentationDataModule = build(cfg.data)
     datamodule.setup("fit" if cfg.fit else "test")  # every bad file is found here
-    base = finetune.mix(cfg, datamodule)
+    finetune.mix(cfg, datamodule)
     if "prompt" in cfg.model.inputs and cfg.data.get("prompts") is None:
         raise UserError(
             f"model={cfg.model.name} is guided by clicks and needs objects to click on: "
             "data=pascal_sbd, coco_instances or objects"
         )
-    if cfg.fit and not cfg.dry_run:  # an untrained teacher costs a step as much
-        obtain_teacher(cfg, folder)
+    training = cfg.fit and not cfg.dry_run
+    data = _data(cfg, datamodule) if training else None
+    newest = checkpoints.latest(folder) if training else None
+    changed: dict[str, Any] = {}
+    if data is not None:
+        if newest is not None:
+            changed = require_same(data, folder, cfg.get("resume_data") == ACCEPT)
+            read_rows(folder / METRICS)  # damage is found here, and not after hours
+        obtain_teacher(cfg, folder, data)  # for a dry run an untrained one costs as much
     module = build_module(cfg)
     if cfg.init_from is not None:
         load_official(module.network, cfg.init_from)
@@ -64,10 +83,14 @@ def execute(folder: Path) -> None:
         log.info("%s", cost)
         return
     trainer = build_trainer(cfg, folder)
+    if newest is not None:
+        require_resumable(newest, trainer, module, datamodule.batch_size)
     if trainer.is_global_zero:
-        provenance.write(folder, **provenance.collect(cfg, datamodule.fingerprint() | base))
+        _note(cfg, folder, data.fingerprint if data else datamodule.fingerprint(), changed)
+        if data is not None:
+            data.write(folder)
         _note_weights(cfg, folder)
-    _fit_and_test(cfg, folder, trainer, module, datamodule)
+    _fit_and_test(cfg, folder, trainer, module, datamodule, newest)
 
 
 def _fit_and_test(
@@ -76,12 +99,13 @@ def _fit_and_test(
     trainer: Trainer,
     module: Any,
     datamodule: LightningDataModule,
+    newest: Path | None,
 ) -> None:
     if cfg.fit:
-        newest = checkpoints.latest(folder)
         if newest is None:
             finetune.score_untouched(cfg, trainer, module, datamodule)
-        trainer.fit(module, datamodule, ckpt_path=newest, weights_only=True)
+        with told_when_unusable(newest, trainer):
+            trainer.fit(module, datamodule, ckpt_path=newest, weights_only=True)
         if trainer.interrupted:
             raise KeyboardInterrupt
     if not cfg.test:
@@ -129,13 +153,19 @@ def build_module(cfg: DictConfig) -> Any:
         val_metrics=list(cfg.metrics.val),
         test_metrics=list(cfg.metrics.test),
         metric_workers=cfg.metrics.workers,
-        skeleton_cache=cfg.metrics.get("skeletons"),
+        skeleton_cache=_skeleton_cache(cfg.metrics.get("skeletons")),
         identity={
             "model": model.name,
-            "network": OmegaConf.to_container(model.network),
+            "network": OmegaConf.to_container(model.network, resolve=True),
             "prompts": prompts and to_dict(prompts),
         },
     )
+
+
+def _skeleton_cache(given: str | bool | None) -> str | None:
+    if not given:
+        return None
+    return str(cache_folder() / "skeletons" if given is True else cache_folder(given))
 
 
 def _as_it_starts(cfg: DictConfig) -> dict[str, bool]:
@@ -166,6 +196,22 @@ def build_trainer(cfg: DictConfig, folder: Path) -> Trainer:
     )
 
 
+def _data(cfg: DictConfig, datamodule: SegmentationDataModule) -> DataState:
+    replay = cfg.get("finetune") is not None and bool(cfg.finetune.replay)
+    return DataState(datamodule, cache_folder(cfg.data.get("cache_dir")), replay)
+
+
+def _note(cfg: DictConfig, folder: Path, data: dict[str, Any], changed: dict[str, Any]) -> None:
+    """Write down where the run's numbers come from, and that it goes on with other data."""
+    known = provenance.read(folder)
+    entries = provenance.collect(cfg, data)
+    entries["frozen"] = config_hash(thaw(folder, located=False))
+    if changed:
+        *before, last = known.get("resumes") or [{}]
+        entries["resumes"] = [*before, {**last, "data": changed}]
+    provenance.write(folder, **entries)
+
+
 def _note_weights(cfg: DictConfig, folder: Path) -> None:
     files = {"init_from": cfg.init_from, "checkpoint": cfg.checkpoint}
     teacher = cfg.model.get("teacher")
@@ -189,6 +235,8 @@ def _quieten() -> None:
         ".*Checkpoint directory .* exists and is not empty.*",
         ".*Experiment logs directory .* exists and is not empty.*",
         ".*The dirpath has changed from.*",
+        # They are: every process computes a measure from the images of all, so all log the same.
+        ".*It is recommended to use .self.log.*sync_dist=True.*",
         ".*Be aware that when using `ckpt_path`, callbacks used to create the checkpoint.*",
     ):
         warnings.filterwarnings("ignore", message=message)
@@ -210,7 +258,10 @@ def main() -> None:
         preemption.requeue()
         raise
     except UserError as error:
-        sys.exit(f"error: {error}")
+        if not isinstance(error, CommandError):
+            sys.exit(f"error: {error}")
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)
     except torch.OutOfMemoryError:
         sys.exit(
             "error: the batch does not fit into the accelerator's memory. Halve model.batch_size "

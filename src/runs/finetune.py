@@ -35,10 +35,10 @@ def base_data(cfg: DictConfig) -> SegmentationDataModule | None:
     return base
 
 
-def mix(cfg: DictConfig, datamodule: SegmentationDataModule) -> dict[str, Any]:
-    """Score the base data beside the new one and mix it in; answers its fingerprint."""
+def mix(cfg: DictConfig, datamodule: SegmentationDataModule) -> None:
+    """Score the base data beside the new one and mix it in."""
     if not cfg.fit or cfg.get("finetune") is None:
-        return {}
+        return
     if datamodule.val_set is None:
         raise UserError(
             "recipe=finetune compares with the untouched weights on validation images, of which"
@@ -46,13 +46,8 @@ def mix(cfg: DictConfig, datamodule: SegmentationDataModule) -> dict[str, Any]:
             " 'data.val=${data.test.objects}')"
         )
     base = base_data(cfg)
-    if base is None:
-        return {}
-    datamodule.add_base(base, cfg.finetune.replay)
-    found = base.fingerprint()
-    if not cfg.finetune.replay:
-        found.pop("train", None)
-    return {f"base/{name}": entry for name, entry in found.items()}
+    if base is not None:
+        datamodule.add_base(base, cfg.finetune.replay)
 
 
 def score_untouched(cfg: DictConfig, trainer: Any, module: Any, datamodule: Any) -> None:

@@ -9,14 +9,17 @@ import sys
 from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import torch
 from omegaconf import DictConfig, OmegaConf
 
+from src.errors import UserError
 from src.whole_file import write_whole
 
 from .freeze import config_hash
+
+if TYPE_CHECKING:  # it takes seconds to import, and doors only read what was noted
+    import torch
 
 PROVENANCE = "provenance.json"
 _PACKAGES = ("torch", "lightning", "timm", "torchmetrics", "albumentations", "numpy", "numba")
@@ -40,9 +43,31 @@ def collect(cfg: DictConfig, data: dict[str, Any]) -> dict[str, Any]:
 
 def write(folder: Path, **entries: Any) -> None:
     """Add entries to the run's provenance file; an interrupted write leaves the old file."""
+    known = read(folder)
+    text = json.dumps({**known, **entries}, indent=2, default=str) + "\n"
+    write_whole(folder / PROVENANCE, text)
+
+
+def read(folder: Path) -> dict[str, Any]:
+    """What a run noted of itself; nothing where it noted nothing yet.
+
+    Raises:
+        UserError: The file is damaged.
+    """
     path = folder / PROVENANCE
-    known = json.loads(path.read_text()) if path.is_file() else {}
-    write_whole(path, json.dumps({**known, **entries}, indent=2, default=str) + "\n")
+    try:
+        known = json.loads(path.read_text(encoding="utf-8"))
+        if not isinstance(known, dict):
+            raise ValueError("not an object")
+    except FileNotFoundError:
+        return {}
+    except (ValueError, OSError, RecursionError) as error:
+        reason = f"{type(error).__name__}: {error}".splitlines()[0]
+        raise UserError(
+            f"{path} is damaged ({reason}); put a copy of it back, or remove it:"
+            " the run then notes anew where it comes from, but not what it was resumed with"
+        ) from None
+    return known
 
 
 def file_hash(path: str | Path) -> str:
@@ -54,8 +79,10 @@ def file_hash(path: str | Path) -> str:
     return digest.hexdigest()
 
 
-def state_hash(state: Mapping[str, torch.Tensor]) -> str:
+def state_hash(state: "Mapping[str, torch.Tensor]") -> str:
     """SHA-256 of weights themselves: equal ones agree, whatever file and folder they lie in."""
+    import torch
+
     digest = hashlib.sha256()
     for name, tensor in sorted(state.items()):
         values = tensor.detach().cpu().contiguous()
@@ -74,6 +101,8 @@ def git_state() -> dict[str, Any]:
 
 
 def hardware() -> dict[str, Any]:
+    import torch
+
     gpus = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
     return {"machine": platform.machine(), "cores": os.cpu_count(), "gpus": gpus}
 

@@ -8,6 +8,7 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
 from src.errors import UserError
+from src.literals import literal
 from src.networks import registry
 
 from . import checkpoints, models
@@ -28,7 +29,7 @@ def as_test_run(cfg: DictConfig) -> DictConfig:
     OmegaConf.set_struct(cfg, False)
     identity = checkpoints.identity(path)
     if identity is None:
-        cfg.init_from = str(path)
+        cfg.init_from = literal(str(path))
     else:
         _become(cfg, identity, path)
     if "prompt" in cfg.model.inputs and not _chosen("metrics"):
@@ -42,7 +43,7 @@ def _become(cfg: DictConfig, identity: Mapping[str, Any], path: Path) -> None:
     name = identity["model"]
     if name != cfg.model.name and name in models.names():
         cfg.model = models.composed(name)
-    cfg.checkpoint, cfg.model.name = str(path), name
+    cfg.checkpoint, cfg.model.name = literal(str(path)), literal(str(name))
     for key in ("network", "geometry", "inputs"):
         OmegaConf.update(cfg, f"model.{key}", identity[key], merge=False)
     cfg.model.geometry._target_ = "src.geometry.Geometry"

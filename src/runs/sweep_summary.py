@@ -12,6 +12,10 @@ from typing import Any
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, open_dict, read_write
 
+from src.command_line import quoted
+from src.errors import CommandError
+from src.literals import literal
+from src.settings.training import parse_launcher
 from src.whole_file import write_whole
 
 from .jobs import objective
@@ -35,11 +39,16 @@ class SweepSummary(Callback):
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
         self._started = time.time()
+        try:  # before anything is launched; of other errors Hydra makes a warning here
+            parse_launcher(config)
+        except CommandError as error:
+            print(f"error: {error}", file=sys.stderr)
+            sys.exit(2)
         folder = sweep_folder(config)
         with open_dict(config), read_write(config):
-            config.hydra.sweep.dir = folder
+            config.hydra.sweep.dir = literal(folder)
             # Jobs are composed anew, each with a name of its own; this they all share.
-            config.hydra.overrides.hydra.append(f"hydra.sweep.dir='{folder}'")
+            config.hydra.overrides.hydra.append(f"hydra.sweep.dir={quoted(folder)}")
 
     def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
         sweep = Path(config.hydra.sweep.dir)

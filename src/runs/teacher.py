@@ -10,32 +10,37 @@ from filelock import FileLock
 from omegaconf import DictConfig
 
 from src.errors import UserError
+from src.literals import literal
 from src.networks import registry
 
 from . import checkpoints, preemption
+from .data_check import DataState, require_taught_by
 from .freeze import config_hash, freeze, thaw
 from .jobs import die_with_parent
+from .resume import ACCEPT
 
 log = logging.getLogger(__name__)
 
 FINISHED = "finished"  # an empty file beside the checkpoints of a teacher that is trained
 
 
-def obtain_teacher(cfg: DictConfig, folder: Path) -> None:
+def obtain_teacher(cfg: DictConfig, folder: Path, data: DataState) -> None:
     """Set `cfg.model.teacher.checkpoint`, training the teacher's own run first where needed.
 
     The teacher is a run like any other, in `cfg.model.teacher.folder/<hash of its config>`: jobs
-    of a sweep share it, and a killed one continues.
+    of a sweep share it, and a killed one continues. `data` is the pupil's.
     """
     teacher = cfg.model.get("teacher")
     if teacher is None or cfg.model.get("feature_supervision") is None:
         return
     if teacher.checkpoint is None:
         stage = stage_one(thaw(folder, located=False))
-        teacher.checkpoint = str(_train(stage, Path(teacher.folder)))
+        checkpoint = _train(stage, Path(teacher.folder))
+        require_taught_by(data, checkpoint.parents[1], stage.get("resume_data") == ACCEPT)
+        teacher.checkpoint = literal(str(checkpoint))
     else:
-        teacher.checkpoint = str(registry.resolve(teacher.checkpoint))
-    _point_losses_at(cfg, teacher.checkpoint)
+        teacher.checkpoint = literal(str(registry.resolve(teacher.checkpoint)))
+    _point_losses_at(cfg, literal(teacher.checkpoint))
 
 
 def _train(stage: DictConfig, teachers: Path) -> Path:

@@ -35,7 +35,7 @@ def wandb_logger(
         project=project,
         group=group,
         name=name,
-        config=OmegaConf.to_container(thaw(Path(folder), located=False)),
+        config=OmegaConf.to_container(thaw(Path(folder), located=False), resolve=True),
         id=hashlib.sha256(str(Path(folder).absolute()).encode()).hexdigest()[:12],
         offline=offline,
         resume="allow",

@@ -3,9 +3,10 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from omegaconf import DictConfig, OmegaConf
-
 from src.errors import UserError, told
+from src.settings.commands import TablesSettings
+from src.settings.describe import help_text
+from src.settings.parse import parse
 
 from . import published
 from .curves import plot
@@ -18,20 +19,27 @@ from .table import Table, build
 from .verify import report, verify
 
 CONFIG = Path(__file__).resolve().parents[2] / "conf" / "tables.yaml"
+HELP = """finecut puts finished runs into tables, beside the numbers that papers print.
+
+  python tables.py                                 a table of every finished run
+  python tables.py experiment=isnet/dis5k          of one recipe, beside the printed numbers
+  python tables.py verify experiment=isnet/dis5k   exit code 0 only if every number agrees
+
+"""
 
 
 @told
 def main(words: Sequence[str]) -> int:
     """Carry out a command line; returns the exit code."""
     if any(word in ("-h", "--help") for word in words):
-        print(CONFIG.read_text(encoding="utf-8"), end="")
+        print(HELP + help_text("tables", _root_=settings(CONFIG, [])).replace("$$", "$"))
         return 0
     if words[:1] == ["verify"]:
-        return _verify(settings(CONFIG, words[1:]))
-    return _write(settings(CONFIG, words))
+        return _verify(parse(TablesSettings, settings(CONFIG, words[1:])))
+    return _write(parse(TablesSettings, settings(CONFIG, words)))
 
 
-def _write(cfg: DictConfig) -> int:
+def _write(cfg: TablesSettings) -> int:
     groups = _groups(cfg)
     table = build(groups, published.load(), _metrics(cfg, groups), cfg.digits)
     folder = Path(cfg.output) / (cfg.experiment or "")
@@ -58,7 +66,7 @@ def write(table: Table, groups: Sequence[Group], folder: Path, title: str, digit
         (folder / f"curves_{name}.png").write_bytes(png)
 
 
-def _verify(cfg: DictConfig) -> int:
+def _verify(cfg: TablesSettings) -> int:
     if cfg.experiment is None:
         raise UserError("verify needs a recipe: python tables.py verify experiment=isnet/dis5k")
     printed = published.load()
@@ -78,28 +86,14 @@ def _printed_names(groups: Sequence[Group]) -> list[str]:
     return list(dict.fromkeys(group.printed_as for group in groups))
 
 
-def _metrics(cfg: DictConfig, groups: Sequence[Group]) -> list[str] | None:
+def _metrics(cfg: TablesSettings, groups: Sequence[Group]) -> list[str] | None:
     """The columns asked for; None for all. What no run was measured by is a UserError."""
-    wanted = _several(cfg, "metrics") if cfg.metrics else None
+    wanted = cfg.metrics
     known = list(dict.fromkeys(name for one in groups for name in one.metrics()))
     if unknown := [name for name in wanted or () if name not in known]:
         raise UserError(f"metrics: no run has {', '.join(unknown)}; they have {', '.join(known)}")
     return wanted
 
 
-def _several(cfg: DictConfig, key: str) -> list[str]:
-    """The words under a key that takes one or a list."""
-    given = cfg[key]
-    words = [given] if isinstance(given, str) else given
-    if not isinstance(words, Sequence) or not all(isinstance(word, str) for word in words):
-        raise UserError(f"{key}={given}: give a name, or several as {key}=[one,two]")
-    return list(words)
-
-
-def _groups(cfg: DictConfig) -> list[Group]:
-    if not isinstance(cfg.digits, int) or cfg.digits < 0:
-        raise UserError(f"digits={cfg.digits}: give a whole number, 3 or 4 as papers do")
-    if not isinstance(cfg.means, DictConfig):
-        raise UserError(f"means={cfg.means}: give names with lists of sets, as conf/tables.yaml")
-    roots = _several(cfg, "runs")
-    return group(collect(roots, cfg.experiment, OmegaConf.to_container(cfg.means)))  # type: ignore[arg-type]
+def _groups(cfg: TablesSettings) -> list[Group]:
+    return group(collect(cfg.runs, cfg.experiment, cfg.means))

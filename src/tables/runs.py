@@ -35,7 +35,8 @@ class Run:
 
     def __init__(self, folder: Path, means: Mapping[str, Sequence[str]]) -> None:
         self.folder = folder
-        self.config: dict[str, Any] = OmegaConf.to_container(thaw(folder, located=False))  # type: ignore[assignment]
+        frozen = thaw(folder, located=False)
+        self.config: dict[str, Any] = OmegaConf.to_container(frozen, resolve=True)  # type: ignore[assignment]
         self.provenance: dict[str, Any] = read_json(folder / PROVENANCE)
         self.results: dict[str, dict[str, float]] = read_json(folder / RESULTS)
         self.members = {

@@ -20,18 +20,18 @@ def composed(*overrides: str) -> DictConfig:
 
 
 @pytest.mark.parametrize(
-    ("overrides", "words"),
+    ("overrides", "words", "code"),
     [
-        (["images=x", "weights=x", "output=x"], "boxes= is missing"),
-        (["boxes=x", "images=x", "weights=x", "output=y", "format=png"], "rle, polygon"),
-        (["boxes=x", "images=x", "weights=x", "output=x"], "would replace the boxes"),
-        (["boxes=x", "images=x", "weights=x", "output=y"], "cannot be read"),
+        (["images=x", "weights=x", "output=x"], "boxes= is missing", 2),
+        (["boxes=x", "images=x", "weights=x", "output=y", "format=png"], "rle, polygon", 2),
+        (["boxes=x", "images=x", "weights=x", "output=x"], "would replace the boxes", 1),
+        (["boxes=x", "images=x", "weights=x", "output=y"], "cannot be read", 1),
     ],
 )
 def test_what_is_wrong_is_said_in_a_line(
-    overrides: list[str], words: str, capsys: pytest.CaptureFixture[str]
+    overrides: list[str], words: str, code: int, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert door.run(composed(*overrides)) == 1
+    assert door.run(composed(*overrides)) == code
     error = capsys.readouterr().err
     assert error.startswith("error: ")
     assert words in error

@@ -210,7 +210,7 @@ def test_what_is_wrong_is_said_in_a_line(
 ) -> None:
     with initialize_config_dir(str(Path(__file__).parents[2] / "conf"), version_base=None):
         cfg = compose("export", overrides)
-    assert run(cfg) == 1
+    assert run(cfg) == 2
     error = capsys.readouterr().err
     assert error.startswith("error: ")
     assert words in error

@@ -69,18 +69,18 @@ def test_a_destination_inside_the_input_is_not_read_again(weights: Path, tmp_pat
 
 
 @pytest.mark.parametrize(
-    ("overrides", "words"),
+    ("overrides", "words", "code"),
     [
-        (["input=x"], "weights= is missing"),
-        (["weights=x"], "input= is missing"),
-        (["weights=nowhere.pth", "input=conf"], "no picture"),
-        (["weights=x", "input=x", "output=sepia"], "sepia"),
+        (["input=x"], "weights= is missing", 2),
+        (["weights=x"], "input= is missing", 2),
+        (["weights=nowhere.pth", "input=conf"], "no picture", 1),
+        (["weights=x", "input=x", "output=sepia"], "sepia", 1),
     ],
 )
 def test_what_is_missing_is_said_in_a_line(
-    overrides: list[str], words: str, capsys: pytest.CaptureFixture[str]
+    overrides: list[str], words: str, code: int, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert predict(composed(*overrides)) == 1
+    assert predict(composed(*overrides)) == code
     error = capsys.readouterr().err
     assert error.startswith("error: ")
     assert words in error

@@ -11,12 +11,14 @@ import pytest
 from src.errors import UserError
 from src.reproduce import door
 from src.reproduce.door import CONFIG, SWEEPS, Plan, begun, main, planned, unfinished
+from src.settings.commands import ReproduceSettings
+from src.settings.parse import parse
 from src.tables.settings import settings
 from tests.running import ROOT
 
 
 def plan(*words: str) -> Plan:
-    return planned(settings(CONFIG, words))
+    return planned(parse(ReproduceSettings, settings(CONFIG, words)))
 
 
 def record(recipe: str, job: str, state: str, *overrides: str) -> None:
@@ -45,7 +47,7 @@ def test_a_plan(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        ([], "experiment is not set"),
+        ([], "experiment= is missing"),
         (["experiment=isnet/absent"], "no recipe 'isnet/absent'; there are .*isnet/dis5k"),
         (["experiment=isnet/dis5k", "seeds=a"], "whole numbers"),
         (["experiment=isnet/dis5k", "train=model.sise=3"], "model.sise"),

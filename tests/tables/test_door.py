@@ -94,15 +94,15 @@ def test_one_column_can_be_asked_for(
     head = (tmp_path / "tables" / "table.md").read_text().splitlines()[0]
     assert "mae" in head
     assert "max_f" not in head
-    for words, message in (
-        (["metrics=mse"], "no run has mse; they have mae, max_f"),
-        (["metrics=7"], "metrics=7: give a name, or several"),
-        (["digits=x"], "digits=x: give a whole number"),
-        (["means=7"], "means=7: give names"),
-        (["runs=null"], "runs=None: give a name"),
+    for words, message, code in (
+        (["metrics=mse"], "no run has mse; they have mae, max_f", 1),
+        (["metrics=[[7]]"], "metrics=[[7]]: give a name, or a list", 2),
+        (["digits=x"], "digits=x: give a whole number", 2),
+        (["means=7"], "means=7: give keys and their values", 2),
+        (["runs=null"], "runs= is missing: folders", 2),
     ):
         capsys.readouterr()
-        assert main(words) == 1
+        assert main(words) == code
         assert message in capsys.readouterr().err
 
 

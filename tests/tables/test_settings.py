@@ -35,6 +35,13 @@ def test_without_words_the_defaults_stand(config: Path) -> None:
         ("runs=a=b", "runs", "a=b"),
         ("means.A=[D]", "means", {"A": ["D"]}),
         ("means=null", "means", None),
+        ("runs=/x/my run #2", "runs", "/x/my run #2"),
+        ("runs=a: b", "runs", "a: b"),
+        ("runs=/x/${y}", "runs", "/x/${y}"),
+        ("runs=[logs", "runs", "[logs"),
+        ("runs=[a #1,b: 2]", "runs", ["a #1", "b: 2"]),
+        ("runs=007", "runs", "007"),
+        ("experiment=a: #b", "experiment", "a: #b"),
     ],
 )
 def test_a_word_sets_its_key(config: Path, word: str, key: str, value: object) -> None:
@@ -51,21 +58,14 @@ def test_the_last_word_counts(config: Path) -> None:
         ("nonsense", "'nonsense' is not key=value; --help lists the keys"),
         ("run=logs", "'run'.*; the keys are runs, experiment, digits, means"),
         ("means.Z=[D]", "; the keys are runs, experiment, digits, means"),
-        ("runs=[logs", r"runs=\[logs"),
-        ("runs={a", r"runs=\{a"),
+        ("digits=[3", r"digits=\[3"),
+        ("means={a", r"means=\{a"),
     ],
 )
 def test_mistakes_are_told_in_a_line(config: Path, word: str, message: str) -> None:
     with pytest.raises(UserError, match=message) as caught:
         settings(config, [word])
     assert "\n" not in str(caught.value)
-
-
-def test_a_key_that_must_be_given(config: Path) -> None:
-    config.write_text("run: ???\ndigits: 3\n")
-    with pytest.raises(UserError, match="run is not set: give run=…"):
-        settings(config, ["digits=1"])
-    assert settings(config, ["run=x"]).run == "x"
 
 
 def test_the_file_is_left_as_it_is(config: Path) -> None:

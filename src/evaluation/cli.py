@@ -1,0 +1,31 @@
+"""What `finecut evaluate` does: scores a folder of maps, or a checkpoint on a data set."""
+
+from omegaconf import DictConfig
+
+from src.settings.commands import EvaluateCheckpointSettings, EvaluateSettings
+from src.settings.parse import parse_part
+
+
+def main(cfg: DictConfig) -> int | None:
+    """Score as the config says; returns the exit code, None where another process goes on."""
+    if cfg.maps is None:
+        from src.runs import door
+
+        parse_part(EvaluateCheckpointSettings, cfg)
+        door.start_evaluation(cfg)
+        return None
+    settings = parse_part(EvaluateSettings, cfg)
+    # Neither torch nor Lightning is imported on this path.
+    from .maps import evaluate_maps
+
+    return evaluate_maps(
+        maps=settings.maps,
+        truth=settings.truth,
+        output=settings.output,
+        metrics=settings.metrics.test,
+        allow_missing=settings.allow_missing,
+        resize=settings.resize,
+        compare=settings.compare,
+        workers=settings.workers,
+        worst=settings.worst,
+    )

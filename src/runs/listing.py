@@ -1,0 +1,150 @@
+"""Run folders at a glance: `finecut runs`, or `finecut runs logs/isnet-dis5k`.
+
+What a folder says is read as plain text and numbers; nothing in it is resolved or built.
+"""
+
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import yaml
+from filelock import FileLock, Timeout
+
+from src.errors import CommandError
+
+from .freeze import CONFIG
+from .provenance import PROVENANCE
+from .results import RESULTS, TABLE
+
+LOGS = "logs"
+_LARGEST = 4 << 20  # bytes of a file that is read; a run's own are a hundredth of it
+
+
+class Listed(NamedTuple):
+    """One run folder."""
+
+    folder: Path
+    state: str
+    model: str
+    data: str
+    best: str
+    next: str
+
+
+def main(words: Sequence[str] = ()) -> int:
+    """List the runs below `logs`, or below the folders given; returns the exit code."""
+    roots = [Path(word.removeprefix("runs=")).expanduser() for word in words] or [Path(LOGS)]
+    for root in roots:
+        if not root.is_dir():
+            raise CommandError(f"{root}: no such folder; finecut runs FOLDER lists the runs in it")
+    found = [listed(folder) for root in roots for folder in run_folders(root)]
+    if not found:
+        print(f"no run in {', '.join(map(str, roots))}")
+        return 0
+    for run in found:
+        print(f"{run.folder}\n  {run.state}: {run.model} on {run.data}{run.best}\n  {run.next}")
+    return 0
+
+
+def run_folders(root: Path) -> Iterator[Path]:
+    """Folders with a frozen config, oldest first, without those of teachers within them."""
+    configs = (path for path in root.rglob(CONFIG) if path.is_file())
+    for path in sorted(configs, key=lambda path: (path.stat().st_mtime, path)):
+        yield path.parent
+
+
+def listed(folder: Path) -> Listed:
+    """What there is to say of a run folder."""
+    config, provenance, results = _yaml(folder / CONFIG), *map(_json, _files(folder))
+    state = _state(folder, config, provenance)
+    words = {
+        "finished": f"its table: {folder / TABLE}",
+        "running": "another process is at it",
+        "damaged": f"{folder / CONFIG} cannot be read; start the run anew",
+    }
+    again = f"to continue: python train.py resume={folder}"
+    return Listed(
+        folder,
+        state,
+        _text(config, "model", "name"),
+        _data(config, provenance),
+        _best(results, str(config.get("objective", ""))),
+        words.get(state, again),
+    )
+
+
+def _files(folder: Path) -> tuple[Path, Path]:
+    return folder / PROVENANCE, folder / RESULTS
+
+
+def _state(folder: Path, config: dict[str, Any], provenance: dict[str, Any]) -> str:
+    if not config:
+        return "damaged"
+    if _is_held(folder):
+        return "running"
+    if provenance.get("finished"):
+        return "finished"
+    job = _json(folder / "job.json")
+    if job.get("state") == "failed":
+        return f"failed ({str(job.get('error', ''))[:120]})"
+    checkpoints = sorted((folder / "checkpoints").glob("*.ckpt"))
+    return "stopped" if checkpoints else "not begun"
+
+
+def _is_held(folder: Path) -> bool:
+    """Whether a process carries the run out; asking makes no lock file."""
+    path = folder / ".running.lock"
+    if not path.is_file():
+        return False
+    try:
+        with FileLock(path, timeout=0):
+            return False
+    except (Timeout, OSError):
+        return True
+
+
+def _data(config: dict[str, Any], provenance: dict[str, Any]) -> str:
+    named = provenance.get("data")
+    sets = sorted({str(key).split("/")[-1] for key in named}) if isinstance(named, dict) else []
+    return ", ".join(sets[:8]) or _text(config, "data", "name")
+
+
+def _best(results: dict[str, Any], objective: str) -> str:
+    rows = {name: row for name, row in results.items() if isinstance(row, dict) and row}
+    said = []
+    for name, row in list(rows.items())[:4]:
+        metric = objective if objective in row else next(iter(row))
+        value = row[metric]
+        if isinstance(value, int | float):
+            said.append(f"{name} {metric} {value:.4f}")
+    return f"; {', '.join(said)}" if said else ""
+
+
+def _text(config: dict[str, Any], *keys: str) -> str:
+    node: Any = config
+    for key in keys:
+        node = node.get(key) if isinstance(node, dict) else None
+    return str(node) if node is not None else "?"
+
+
+def _json(path: Path) -> dict[str, Any]:
+    try:
+        value = json.loads(_small_text(path))
+    except (OSError, ValueError):
+        return {}
+    return value if isinstance(value, dict) else {}
+
+
+def _yaml(path: Path) -> dict[str, Any]:
+    try:
+        value = yaml.safe_load(_small_text(path))
+    except (OSError, ValueError, yaml.YAMLError, RecursionError):
+        return {}
+    return value if isinstance(value, dict) else {}
+
+
+def _small_text(path: Path) -> str:
+    if path.stat().st_size > _LARGEST:
+        raise ValueError(f"{path} is larger than a run's file can be")
+    return path.read_text(encoding="utf-8")

@@ -1,0 +1,271 @@
+"""The schemas of all commands but training, whose config is made of groups (`training.py`)."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, model_validator
+
+from .schema import (
+    Allowed,
+    FilePath,
+    Flag,
+    Group,
+    Name,
+    Names,
+    OpenSettings,
+    Paths,
+    Seed,
+    Settings,
+    Size,
+    Text,
+    Whole,
+    Words,
+    setting,
+)
+
+Precision = Literal["fp32", "bf16", "fp16"]
+Detail = Literal["whole", "blended", "tiles"]
+
+_WEIGHTS = "a checkpoint of ours, a released file, or a name of the registry"
+_MODEL = "only where the weights do not say it themselves"
+_DEVICE = "auto, cpu, cuda, cuda:1 or mps"
+_SIZE = "another input size than the model's"
+
+
+def _check_device(value: Any) -> Any:
+    if not isinstance(value, str) or value.split(":")[0] not in (
+        "auto",
+        "cpu",
+        "cuda",
+        "mps",
+        "xpu",
+    ):
+        raise ValueError("no device")
+    return value
+
+
+Device = Annotated[str, BeforeValidator(_check_device), Allowed("auto, cpu, cuda, cuda:1 or mps")]
+
+
+class PredictSettings(Settings):
+    """Masks and cut-outs of images and videos."""
+
+    weights: FilePath = setting(_WEIGHTS)
+    input: Paths = setting("file, folder, glob pattern or video, or a list of them")
+    output: Names = setting(
+        "mask, rgba, white, green, #rrggbb, blur, overlay, composite (portrait) or an image's "
+        "path; or a list of them"
+    )
+    destination: FilePath = setting("folder of the results; mirrors the tree of the input")
+    model: Group = setting(_MODEL)
+
+    device: Device = setting(_DEVICE)
+    precision: Precision = setting("of the network's numbers")
+    engine: Literal["torch", "onnxruntime"] = setting(
+        "onnxruntime: sooner on a CPU; writes a file first, once"
+    )
+    processes: Whole = setting(
+        "at once, each with a GPU of its own, or with its share of the cores", ge=1, le=256
+    )
+    batch_size: Whole = setting("images, frames or tiles at once", ge=1, le=4096)
+    size: Size | None = setting(_SIZE)
+    detail: Detail = setting("blended: InSPyReNet at high resolution; tiles: overlapping parts")
+    overlap: float = setting("of neighbouring tiles, as a share of one", ge=0, lt=1)
+    flip: Flag = setting("average with the mirrored image; twice the time")
+
+    foreground: Flag = setting("estimate the foreground's own colors at soft edges: no halo")
+    crop: Literal["face"] | None = setting("face: cut each photo to its largest face first")
+    sigma: float = setting("composite: blur of the photo under the drawing", ge=0, le=1000)
+    opacity: float = setting("composite: of the blurred photo", ge=0, le=1)
+    smoothing: float = setting("video: share of the mask before, 0.5 to steady flicker", ge=0, lt=1)
+    recursive: Flag = setting("also folders within the input folder")
+    skip_existing: Flag = setting("go on where an interrupted call stopped")
+
+    @model_validator(mode="after")
+    def _check(self) -> "PredictSettings":
+        if self.engine == "onnxruntime" and self.detail == "blended":
+            raise ValueError("detail=blended runs at the image's own size: it needs engine=torch")
+        return self
+
+
+class MetricSettings(OpenSettings):
+    """The part of `metrics` that a folder of maps is scored by."""
+
+    test: Names = setting("metrics, metrics.test=[mae,s_measure]", min_length=1)
+
+
+class EvaluateSettings(Settings):
+    """Numbers for a folder of maps."""
+
+    maps: FilePath = setting("folder of predicted maps")
+    truth: FilePath = setting("folder of ground-truth masks, under the same names")
+    output: FilePath | None = setting("where the numbers go; null: a folder beside the maps")
+    allow_missing: Flag = setting("score what is there and mark the table")
+    resize: Literal["prediction"] | None = setting(
+        "prediction: bring maps of another size to the ground truth's"
+    )
+    compare: FilePath | None = setting(
+        "another output folder: paired comparison with confidence intervals"
+    )
+    worst: Whole = setting("images in the gallery of the worst", ge=0, le=1000)
+    workers: Whole | None = setting("processes; null: all cores", ge=1, le=1024)
+    ckpt: FilePath | None = setting("a checkpoint to score instead of maps, with data=…")
+    metrics: MetricSettings = setting("metrics=all or standard, or metrics.test=[mae,hce]")
+
+    @model_validator(mode="after")
+    def _check(self) -> "EvaluateSettings":
+        if self.ckpt is not None:
+            raise ValueError("maps= and ckpt= exclude each other: score one of them")
+        return self
+
+
+class EvaluateCheckpointSettings(Settings):
+    """Numbers for a checkpoint on a data set: a run that only tests."""
+
+    ckpt: FilePath = setting("a checkpoint to score, with data=…; or maps= and truth=")
+    output: FilePath | None = setting("where the numbers go; null: a new folder in logs/evaluate")
+    truth: Any = setting("of maps= only")
+    allow_missing: Flag = setting("of maps= only")
+    resize: Any = setting("of maps= only")
+    compare: Any = setting("of maps= only")
+
+    @model_validator(mode="after")
+    def _check(self) -> "EvaluateCheckpointSettings":
+        given = {"truth": self.truth, "resize": self.resize, "compare": self.compare}
+        given["allow_missing"] = self.allow_missing or None
+        for key in (key for key, value in given.items() if value is not None):
+            raise ValueError(f"{key}= is for folders of maps (maps=…), not for ckpt=")
+        return self
+
+
+class ExportSettings(Settings):
+    """A file that runs without finecut, compared with PyTorch."""
+
+    weights: FilePath = setting(_WEIGHTS)
+    format: Literal["onnx", "torchscript", "torch_export"] = setting("of the file")
+    destination: FilePath = setting("a folder, or a file with the format's suffix")
+    model: Group = setting(_MODEL)
+    size: Size | None = setting(_SIZE)
+
+    half: Flag = setting("fp16 inside")
+    int8: Flag = setting("ONNX: convolutions in 8 bit, calibrated on the images")
+    bare: Flag = setting("the network alone: normalized floats in, logits out")
+    dynamic: Flag = setting("bare: any batch size")
+    pictures: FilePath | None = setting(
+        "a folder of images for parity and calibration; null: built-in drawings"
+    )
+    licence: Text | None = setting("written into the file where the registry does not know it")
+
+    @model_validator(mode="after")
+    def _check(self) -> "ExportSettings":
+        if self.half and self.int8:
+            raise ValueError("half=true and int8=true exclude each other")
+        if self.dynamic and not self.bare:
+            raise ValueError(
+                "dynamic=true needs bare=true: a file with its processing takes one image"
+            )
+        if self.int8 and self.format != "onnx":
+            raise ValueError(f"int8=true needs format=onnx, not {self.format}")
+        return self
+
+
+class AnnotateSettings(Settings):
+    """Boxes of a COCO file to masks."""
+
+    boxes: FilePath = setting("COCO's annotations, or a detector's list of results")
+    images: FilePath = setting("the folder of the images")
+    weights: FilePath = setting(
+        "a checkpoint of iog, iog_refine or dextr, a released file, or a registry's name"
+    )
+    output: FilePath = setting("the COCO file to write")
+    format: Literal["rle", "polygon"] = setting("both decode to the same pixels")
+    model: Group = setting(_MODEL)
+
+    image_list: FilePath | None = setting("for a detector's list: a COCO file with the same images")
+    min_score: float = setting("for a detector's list: leave out what is less certain", ge=0, le=1)
+    threshold: float = setting("probability from which a pixel belongs to the object", gt=0, lt=1)
+    size: Size | None = setting(_SIZE)
+    device: Device = setting(_DEVICE)
+    precision: Precision = setting("of the network's numbers")
+
+
+class AppSettings(Settings):
+    """A page that cuts out what is dropped on it or clicked at."""
+
+    weights: FilePath = setting(_WEIGHTS)
+    model: Group = setting(_MODEL)
+
+    host: Name = setting("0.0.0.0 lets everyone on the network in: there is no password")
+    port: Whole = setting("0 takes any free one", ge=0, le=65535)
+    names: Names = setting("host names of a proxy in front; IP addresses and localhost need none")
+
+    device: Device = setting(_DEVICE)
+    precision: Precision = setting("of the network's numbers")
+    size: Size | None = setting(_SIZE)
+    detail: Detail = setting("blended: InSPyReNet at high resolution; tiles: overlapping parts")
+
+    max_megapixels: float = setting(
+        "larger images are refused; a cut-out needs about 110 MB for each", gt=0, le=10_000
+    )
+    max_upload_mb: float = setting("larger files are refused", gt=0, le=100_000)
+    keep: Whole = setting("images kept; the one not used for longest makes room", ge=1, le=100_000)
+    licence: Text | None = setting("shown on the page where the registry does not know it")
+
+
+class TablesSettings(Settings):
+    """Tables of finished runs, or their comparison with printed numbers."""
+
+    runs: Paths = setting("folders that hold runs")
+    output: FilePath = setting("where table.md, .tex, .csv, .html and curves_*.png go")
+    experiment: Name | None = setting(
+        "a recipe, a paper (isnet), or the name= of runs; null: all runs in one table"
+    )
+    metrics: Names | None = setting("columns, [mae,max_f]; null: all that were measured")
+    digits: Whole = setting("as papers print 3; the CSV has all of them", ge=0, le=17)
+    means: dict[str, list[Name]] = setting(
+        "sets whose mean papers print as one; shown where every one was tested"
+    )
+
+
+class CheckSettings(OpenSettings):
+    """A look at every file of a data set, before it costs an hour."""
+
+    output: FilePath = setting("folder of report.json and the contact sheets")
+    workers: Whole = setting("threads that decode", ge=1, le=1024)
+    seed: Seed = setting("of what is drawn")
+
+
+class PreviewSettings(OpenSettings):
+    """Drawings of what a network would be shown in training."""
+
+    output: FilePath = setting("the PNG to write")
+    count: Whole = setting("samples drawn, the first that training would see", ge=1, le=10_000)
+    epoch: Whole = setting("another one is augmented otherwise", ge=0, le=10_000_000)
+    tile: Whole = setting("pixels of a sample's longer side", ge=16, le=4096)
+    seed: Seed = setting("another run's order and augmentation")
+
+
+def _parse_seeds(value: Any) -> Any:
+    """`0,1,2` as it is typed; one seed is a number to YAML."""
+    try:
+        return (
+            [int(seed) for seed in str(value).split(",")] if not isinstance(value, list) else value
+        )
+    except ValueError:
+        raise ValueError("no whole numbers") from None
+
+
+class ReproduceSettings(Settings):
+    """A row of a paper's table: cost, data check, training, table."""
+
+    experiment: Name = setting("a recipe, a paper's folder, or several: isnet/dis5k,u2net/u2net")
+    seeds: Annotated[
+        list[Seed], BeforeValidator(_parse_seeds), Allowed("whole numbers from 0, seeds=0,1,2")
+    ] = setting("of training, 0,1,2 for three; the table gives their mean and spread")
+    root: FilePath | None = setting("where the data sets lie; null: the variable FINECUT_DATA")
+    train: Words = setting('further settings of training: train="trainer.devices=4 memory=24gb"')
+    folder: FilePath = setting(
+        "logs and tables go here; the same call in it continues where it stopped"
+    )
+    output: FilePath = setting("where the table goes, in folder")
+    measure: Flag = setting("a dry run says what training will cost on this machine, first")
+    at_once: Whole = setting("recipes trained side by side", ge=1, le=1024)

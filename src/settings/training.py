@@ -1,0 +1,306 @@
+"""The schema of `train.py`'s config: its own keys, and of each group what every choice shares."""
+
+from typing import Annotated, Any, Literal
+
+from omegaconf import DictConfig, OmegaConf
+from pydantic import BeforeValidator, model_validator
+
+from src.errors import CommandError
+from src.literals import literals
+
+from .parse import in_lines, parse, parse_part, plain
+from .schema import (
+    Allowed,
+    FilePath,
+    Flag,
+    Name,
+    Names,
+    OpenSettings,
+    Seed,
+    Settings,
+    Size,
+    Text,
+    Whole,
+    is_finite_everywhere,
+    setting,
+)
+
+ABSENT: Any = None  # default of keys that only some choices of a group have
+_MOST = 10**9  # steps or epochs; more is a slip of the finger
+
+
+def _parse_devices(value: Any) -> Any:
+    listed = value if isinstance(value, list) else str(value).split(",")
+    if isinstance(value, bool | float) or value == "auto":
+        if value == "auto":
+            return value
+        raise ValueError("no number of devices")
+    if not all(isinstance(one, str | int) for one in listed):
+        raise ValueError("no numbers of devices")
+    numbers = [int(one) for one in listed]
+    smallest = 0 if isinstance(value, list) or len(numbers) > 1 else 1
+    if value not in (-1, "-1") and min(numbers) < smallest:
+        raise ValueError("no number of devices")
+    return value
+
+
+def _parse_limit(value: Any) -> Any:
+    """Lightning's limits: a whole number of batches, or a share of them."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise ValueError("no number")
+    if value < 0 or (isinstance(value, float) and value > 1):
+        raise ValueError("out of range")
+    return value
+
+
+def _check_target(value: Any) -> Any:
+    if not isinstance(value, dict) or not isinstance(value.get("_target_"), str):
+        raise ValueError("no _target_")
+    return value
+
+
+Limit = Annotated[
+    Any, BeforeValidator(_parse_limit), Allowed("a whole number from 0, or a share to 1.0")
+]
+Node = Annotated[
+    dict[str, Any], BeforeValidator(_check_target), Allowed("a _target_ and its arguments")
+]
+Steps = Annotated[
+    Whole,
+    BeforeValidator(lambda value: _refuse_zero(value)),
+    Allowed("a whole number from 1, or -1 for as many as the epochs have"),
+]
+
+
+def _refuse_zero(value: Any) -> Any:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise ValueError("no number")
+    if value != -1 and not 1 <= value <= _MOST:
+        raise ValueError("out of range")
+    return value
+
+
+class OptimizerSettings(OpenSettings):
+    """An optimizer of torch, or one's own."""
+
+    target: str = setting("class or function", alias="_target_")
+    lr: float = setting("learning rate", gt=0, le=1000, default=ABSENT)
+    weight_decay: float = setting("of the weights", ge=0, default=ABSENT)
+    momentum: float = setting("share of the step before", ge=0, lt=1, default=ABSENT)
+    eps: float = setting("keeps divisions finite", gt=0, default=ABSENT)
+
+
+class ModelSettings(OpenSettings):
+    """What every model states."""
+
+    name: Name = setting("of the model in tables and file names")
+    size: Size = setting("side of the network's input in pixels, or [height,width]", daily=True)
+    inputs: Names = setting("parts of a batch that the network sees", min_length=1)
+    batch_size: Whole = setting("images a step, on each device", ge=1, le=65536, daily=True)
+    epochs: Whole = setting("how long to train", ge=1, le=_MOST, daily=True)
+    steps: Steps = setting("counts steps instead of epochs; -1: epochs", daily=True)
+    validate_every: Whole | None = setting("steps; null: every epoch", ge=1, le=_MOST)
+    monitor: Name = setting("metric by which the best checkpoint is chosen")
+    val_metrics: Names = setting("metrics of validation")
+    test_metrics: Names = setting("metrics of the test")
+    patience: Whole | None = setting(
+        "validations without gain before training stops; null: never", ge=1, le=_MOST
+    )
+    good_enough: float | None = setting("training stops once `monitor` reaches it; null: never")
+    clip_gradient: float | None = setting("largest norm of the gradient; null: any", gt=0)
+    sync_batchnorm: Flag = setting("one BatchNorm over all GPUs")
+    network: Node = setting("the nn.Module")
+    geometry: Node = setting("how an image becomes an input, and logits a mask")
+    losses: dict[str, Node | None] = setting("loss terms by name")
+    optimizer: OptimizerSettings = setting("of the weights")
+    feature_supervision: Literal["mse", "kl", "l1", "smooth_l1"] | None = setting(
+        "IS-Net: distance to the features of its ground-truth encoder", default=ABSENT
+    )
+
+
+class DataSettings(OpenSettings):
+    """What every data set states; each key only where the set has it."""
+
+    target: str = setting("data module", alias="_target_")
+    root: FilePath | None = setting(
+        "where the data sets lie (or the variable FINECUT_DATA)", daily=True, default=ABSENT
+    )
+    batch_size: Whole = setting("images a step, on each device", ge=1, le=65536)
+    eval_batch_size: Whole = setting("images at once in validation and test", ge=1, le=65536)
+    drop_last: Flag = setting("drop training's last batch where it is not full")
+    num_workers: Whole | None = setting(
+        "processes that read ahead; null: one per core, at most 8", ge=0, le=1024
+    )
+    seed: Seed = setting("of the order and the augmentation")
+    val_share: float = setting(
+        "held out of train where there is no val", ge=0, lt=1, default=ABSENT
+    )
+    val_split: Literal["val", "train"] = setting(
+        "train: validate on the training images", default=ABSENT
+    )
+    on_error: Literal["stop", "skip"] = setting(
+        "skip: train without faulty files, with a warning each", default=ABSENT
+    )
+    allow_empty: Flag = setting("training masks may be all black", default=ABSENT)
+    reduced_decode: Flag = setting("decode large JPEGs at 1/2..1/8", default=ABSENT)
+    cache: Literal["none", "disk", "ram"] = setting("keep resized training samples", default=ABSENT)
+    cache_dir: FilePath = setting("where cached samples lie", default=ABSENT)
+    picture_seed: Seed = setting("of drawn images", default=ABSENT)
+
+
+class TrainerSettings(OpenSettings):
+    """Lightning's Trainer; keys beside these are Lightning's own."""
+
+    target: Literal["lightning.Trainer"] = setting("Lightning's Trainer", alias="_target_")
+    accelerator: Name = setting("auto, cpu, gpu, cuda, mps or tpu")
+    devices: Annotated[
+        Any,
+        BeforeValidator(_parse_devices),
+        Allowed("auto, a whole number from 1, -1 for all, or a list of numbers"),
+    ] = setting("GPUs, or processes on a CPU", daily=True)
+    num_nodes: Whole = setting("machines", ge=1, le=100_000)
+    strategy: Name = setting("auto, ddp or another of Lightning's")
+    precision: Name | None = setting("32-true, bf16-mixed or 16-mixed", daily=True)
+    max_epochs: Whole | None = setting("epochs; model.epochs sets it", ge=1, le=_MOST)
+    max_steps: Steps = setting("steps; model.steps sets it")
+    accumulate_grad_batches: Whole = setting("batches summed to one step", ge=1, le=1_000_000)
+    gradient_clip_val: float | None = setting("largest norm of the gradient", gt=0)
+    sync_batchnorm: Flag = setting("one BatchNorm over all GPUs")
+    deterministic: Any = setting("true: slower on a GPU, repeatable to the bit")
+    log_every_n_steps: Whole = setting("steps between two rows of metrics.csv", ge=1, le=_MOST)
+    num_sanity_val_steps: Whole = setting("validation batches before training", ge=-1, le=_MOST)
+    limit_train_batches: Limit = setting("of an epoch", default=ABSENT)
+    limit_val_batches: Limit = setting("of a validation", default=ABSENT)
+    limit_test_batches: Limit = setting("of the test", default=ABSENT)
+    overfit_batches: Limit = setting("train on so many, over and over", default=ABSENT)
+
+
+class MetricsSettings(OpenSettings):
+    """What validation and test measure."""
+
+    val: Names = setting("metrics of validation")
+    test: Names = setting("metrics of the test")
+    workers: Whole = setting("processes that score beside the network", ge=0, le=1024)
+
+
+class SweepSettings(Settings):
+    """A search with Optuna."""
+
+    trials: Whole = setting("of the study, by all its workers and calls together", ge=1, le=_MOST)
+    at_once: Whole = setting("trials that this command launches together", ge=1, le=100_000)
+    study: Name | None = setting("its name; null: that of the sweep's folder")
+    storage: Text | None = setting(
+        "sqlite:///FILE or postgresql://…; null: study.db in the sweep's folder"
+    )
+    seed: Seed | None = setting("of the sampler; null: another one at each start")
+
+
+class LauncherSettings(OpenSettings):
+    """How jobs of a sweep run; each key only where the launcher has it."""
+
+    jobs: Whole = setting("at once on this machine", ge=1, le=100_000, default=ABSENT)
+    gpus: Whole = setting("of a job", ge=0, le=1024, default=ABSENT)
+    cpus: Whole = setting("of a job, for its data workers", ge=1, le=4096, default=ABSENT)
+    memory_gb: float = setting("of a job", gt=0, default=ABSENT)
+    minutes: Whole = setting("after which a job is stopped", ge=1, le=_MOST, default=ABSENT)
+    requeues: Whole = setting("how often a job may go back", ge=0, le=_MOST, default=ABSENT)
+    notice: Whole = setting(
+        "seconds before its end that a job is told", ge=0, le=_MOST, default=ABSENT
+    )
+    at_once: Whole = setting("jobs that run at the same time", ge=1, le=_MOST, default=ABSENT)
+    partition: Name | None = setting("of the cluster", default=ABSENT)
+    account: Name | None = setting("of the cluster", default=ABSENT)
+
+
+class TrainSettings(OpenSettings):
+    """Training and test of a model on a data set."""
+
+    seed: Seed = setting("of everything that is drawn")
+    name: Name = setting("of the run; its folder is logs/<name>/<time>")
+    validate_every: Whole | None = setting("steps; null: every epoch", ge=1, le=_MOST)
+    fit: Flag = setting("train; false: only test")
+    test: Flag = setting("test the best checkpoint")
+    dry_run: Flag = setting("a few steps at full size, then what the whole run will cost")
+    checkpointing: Flag = setting("compute activations twice instead of keeping them")
+    compile: Flag = setting("training steps through torch.compile; minutes to start, for GPUs")
+    resume: FilePath | None = setting("a run folder: continue that run", daily=True)
+    init_from: FilePath | None = setting("start from a checkpoint's weights", daily=True)
+    checkpoint: FilePath | None = setting("with fit=false: what to test")
+    objective: Name = setting("what a sweep maximizes, the mean over the test sets")
+    published: Name | None = setting(
+        "a recipe whose printed numbers stand beside this run in tables; null: its own"
+    )
+    folder: Text = setting("stands for the run's folder in every path")
+    model: ModelSettings = setting("conf/model")
+    data: DataSettings = setting("conf/data")
+    trainer: TrainerSettings = setting("conf/trainer")
+    metrics: MetricsSettings = setting("conf/metrics")
+    sweep: SweepSettings | None = setting("conf/sweep", default=ABSENT)
+    launcher: LauncherSettings | None = setting("conf/launcher", default=ABSENT)
+
+    @model_validator(mode="after")
+    def _check(self) -> "TrainSettings":
+        if self.fit and self.checkpoint is not None:
+            raise ValueError(
+                "checkpoint= is what fit=false tests; to train on from its weights give init_from="
+            )
+        if not self.fit and not self.test and not self.dry_run:
+            raise ValueError("fit=false and test=false: nothing is left to do")
+        return self
+
+
+def parse_training(config: DictConfig) -> DictConfig:
+    """A resolved training config whose values have the types of the schema.
+
+    What the schema does not name (arguments of networks, losses, callbacks) stays as it is; their
+    constructors state what they take, which `nodes.check_nodes` compares.
+
+    Raises:
+        CommandError: A line for each key that cannot be meant.
+    """
+    values = plain(config)
+    if wrong := sorted(_not_finite(values)):
+        raise CommandError(in_lines(f"{key}: give a finite number" for key in wrong))
+    settings = parse(TrainSettings, config)
+    typed = settings.model_dump(exclude_unset=True, by_alias=True)
+    result = config.copy()
+    _put(result, values, typed, "")
+    return result
+
+
+class _Sweep(Settings):
+    sweep: SweepSettings = setting("conf/sweep")
+
+
+def parse_sweep(values: dict[str, Any]) -> SweepSettings:
+    """The settings of a search, given those below `sweep`."""
+    return parse(_Sweep, {"sweep": values}).sweep
+
+
+class _Launch(OpenSettings):
+    sweep: SweepSettings | None = setting("conf/sweep", default=ABSENT)
+    launcher: LauncherSettings | None = setting("conf/launcher", default=ABSENT)
+
+
+def parse_launcher(config: DictConfig) -> None:
+    """Refuse a sweep or a launcher whose settings cannot be meant, given a sweep's whole config."""
+    parse_part(_Launch, config)
+
+
+def _not_finite(values: Any, path: str = "") -> list[str]:
+    if is_finite_everywhere(values):
+        return []
+    if isinstance(values, dict):
+        inner = [(f"{path}.{key}" if path else str(key), value) for key, value in values.items()]
+        return [found for key, value in inner for found in _not_finite(value, key)]
+    return [path]
+
+
+def _put(config: DictConfig, before: Any, typed: Any, path: str) -> None:
+    """Write the values whose type changed into the config."""
+    for key, value in typed.items():
+        place = f"{path}.{key}" if path else key
+        if isinstance(value, dict) and isinstance(before.get(key), dict):
+            _put(config, before[key], value, place)
+        elif value != before.get(key) or type(value) is not type(before.get(key)):
+            OmegaConf.update(config, place, literals(value), merge=False)

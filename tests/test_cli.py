@@ -1,0 +1,80 @@
+"""One command line: its help, its words, its exit codes."""
+
+import re
+from pathlib import Path
+
+import pytest
+import torch
+
+from src import cli
+from src.networks.catalogue import create
+from src.networks.weights import to_official
+from tests.running import ROOT, write_pairs
+
+
+def said(capsys: pytest.CaptureFixture[str]) -> str:
+    captured = capsys.readouterr()
+    return captured.out + captured.err
+
+
+def test_the_help_lists_every_command_with_what_it_does(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["--help"]) == 0
+    text = said(capsys)
+    for name, command in cli.COMMANDS.items():
+        assert re.search(rf"^  {name} +{re.escape(command.purpose)}$", text, re.MULTILINE)
+
+
+def test_no_command_at_all_is_answered_with_the_help(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main([]) == 2
+    assert "finecut COMMAND" in said(capsys)
+
+
+def test_a_mistyped_command_is_answered_with_a_near_one(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["pridict"]) == 2
+    assert said(capsys) == (
+        "error: finecut has no command 'pridict'; did you mean predict?; `finecut --help` lists"
+        " them\n"
+    )
+
+
+@pytest.mark.parametrize("name", [n for n, command in cli.COMMANDS.items() if command.config])
+def test_every_command_shows_its_keys(
+    name: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert cli.main([name, "--help"]) == 0
+    assert re.search(r"^  [\w.]+=", said(capsys), re.MULTILINE)
+
+
+def test_every_script_of_the_root_is_a_command() -> None:
+    for script in ROOT.glob("*.py"):
+        (command,) = re.findall(r'main\(\["(\w+)", \*sys.argv\[1:\]\]\)', script.read_text())
+        assert command in cli.COMMANDS
+
+
+def test_a_bare_path_is_the_input_and_what_is_chosen_is_said(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_pairs(tmp_path / "data", 1)
+    (tmp_path / "data/images/picture0.png").rename(tmp_path / "my photo.png")
+    torch.save(to_official(create("u2netp")), tmp_path / "u2netp.pth")
+    code = cli.main(["predict", "my photo.png", "weights=u2netp.pth", "size=32", "device=cpu"])
+    text = said(capsys)
+    assert code == 0, text
+    assert "chosen: output=rgba destination=cutouts" in text
+    assert (tmp_path / "cutouts/my photo.png").is_file()
+
+
+def test_a_path_cannot_be_named_in_two_ways(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["predict", "a.jpg", "input=b.jpg"]) == 2
+    assert "a.jpg and input=" in said(capsys)
+
+
+def test_words_and_environment_are_given_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    import os
+    import sys
+
+    before = (list(sys.argv), os.environ.get("HYDRA_FULL_ERROR"))
+    cli.main(["predict", "batch_size=0"])
+    assert (sys.argv, os.environ.get("HYDRA_FULL_ERROR")) == before
