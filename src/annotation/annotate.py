@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from src.datamodules.images import read_image
 from src.errors import UserError
 from src.prediction.folder import Failure, Summary
+from src.prediction.photo import read_photo
 from src.progress import progress_bars
 from src.whole_file import write_whole
 
@@ -57,10 +57,11 @@ def annotate(cutter: Cutter, boxes: Boxes, folder: Path, output: Path, key: str)
 def _annotated(cutter: Cutter, picture: Picture) -> tuple[list[Annotation], list[Failure]]:
     """What was cut out of an image, and what could not be."""
     try:
-        image = read_image(picture.path)
+        photo = read_photo(picture.path)
+        image = photo.pixels
         if picture.size is not None and picture.size != image.shape[:2]:
             raise UserError(f"is {image.shape[:2]}, but {picture.size} in the file of the boxes")
-        cutter.open(image)
+        cutter.open(photo)
     except Exception as error:  # whatever an image does, the others are done
         return [], [_failure(picture, picture.annotations, error)]
     done, failures = [], []

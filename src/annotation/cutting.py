@@ -9,6 +9,7 @@ import numpy as np
 from src.errors import UserError
 from src.geometry.crop import Box
 from src.prediction import Segmenter
+from src.prediction.photo import Photo
 
 from .boxes import Annotation
 from .codes import Format, encoded
@@ -40,10 +41,11 @@ class Cutter:
             raise UserError(f"threshold is {threshold}; it is a probability between 0 and 1")
         self.segmenter, self.kind, self.level = segmenter, kind, 255 * threshold
 
-    def open(self, image: np.ndarray) -> None:
-        """Take the uint8 image `(H, W, 3)` that the next annotations belong to."""
+    def open(self, image: np.ndarray | Photo) -> None:
+        """Take the image, uint8 `(H, W, 3)` or a photo, that the next annotations belong to."""
         self.segmenter.set_image(image)
-        self.size = (image.shape[0], image.shape[1])
+        pixels = image.pixels if isinstance(image, Photo) else image
+        self.size = (pixels.shape[0], pixels.shape[1])
 
     def cut(self, annotation: Annotation) -> Annotation:
         """The annotation with the object's mask; `box` keeps the box that it was asked with.

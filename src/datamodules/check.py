@@ -24,7 +24,7 @@ from .check_objects import check_objects
 from .contact_sheet import contact_sheet
 from .duplicates import Twin, twins_between, twins_within
 from .inspection import Facts, inspect_or_complain, summarise
-from .masks import ALL_BLACK
+from .mask_levels import ALL_BLACK, mixed_scales
 from .pairs import DataError, scan_pairs
 from .sources import Source, parse_sources, require_root
 
@@ -86,7 +86,16 @@ def _check_set(
         f"{twin.other.pair.image}: the same file as {twin.one.pair.image}"
         for twin in twins_within(facts)
     ]
-    for fact in facts:
+    warnings += [
+        f"{fact.pair.image}: holds several pictures; only the first is read"
+        for fact in facts
+        if fact.several
+    ]
+    for fact, mixed in zip(
+        facts, mixed_scales([name] * len(facts), [fact.scale for fact in facts]), strict=True
+    ):
+        if mixed is not None:
+            problems.append(f"{fact.pair.mask}: {mixed}")
         if fact.fault is not None:
             # A test image may well show nothing; the measures have a rule for it.
             mild = split == "test" and fact.fault.startswith(ALL_BLACK)

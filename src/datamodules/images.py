@@ -1,10 +1,15 @@
 """Reading images and masks as 8-bit arrays, the right way up, whatever the file holds.
 
-OpenCV decodes the plain cases, which are nearly all; Pillow decodes palettes, transparency,
-16 bit and CMYK. A file whose meaning is not certain is refused by name rather than guessed.
+OpenCV decodes the plain cases, which are nearly all; Pillow decodes palettes, transparency and
+CMYK; `tiff.py` reads what of TIFF neither reads right. Each file is decoded once. A file whose
+meaning is not certain is refused by name rather than guessed.
 """
 
+import os
+import struct
+import zlib
 from pathlib import Path
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -12,29 +17,57 @@ from PIL import Image, UnidentifiedImageError
 
 from src.errors import UserError
 
+from .mask_levels import Scale, not_a_mask, scale_of, scaled
+from .pixel_limit import beyond_limit, set_limit
+from .raster import KindError, Raster, colors_of, keyed, levels_of, raster, raster_of, seen, turned
+from .tiff import MAGIC, Layout, read_layout, read_tiff
+
 EXTENSIONS = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff"})
 
 _ORIENTATION_TAG = 0x0112
-_PLAIN_MODES = ("RGB", "L")
-# Colour noise that a JPEG adds to a grey mask stays below this.
-_GREY_TOLERANCE = 32
+# What OpenCV decodes as Pillow does, and sooner.
+_FAST_FORMATS = ("JPEG", "MPO", "PNG", "BMP", "WEBP")
+_JPEG = ("JPEG", "MPO")
 # OpenCV names no reduced RGB; its flags are a reduction, named for grey, and a colour order.
 _REDUCED_FLAGS = {
-    2: cv2.IMREAD_REDUCED_GRAYSCALE_2 | cv2.IMREAD_COLOR_RGB,
-    4: cv2.IMREAD_REDUCED_GRAYSCALE_4 | cv2.IMREAD_COLOR_RGB,
-    8: cv2.IMREAD_REDUCED_GRAYSCALE_8 | cv2.IMREAD_COLOR_RGB,
+    1: 0,
+    2: cv2.IMREAD_REDUCED_GRAYSCALE_2,
+    4: cv2.IMREAD_REDUCED_GRAYSCALE_4,
+    8: cv2.IMREAD_REDUCED_GRAYSCALE_8,
 }
+# Behind the pixels of a PNG; what lies before them Pillow finds itself.
+_TAIL = 65536 + 4096
+_DAMAGED = (OSError, SyntaxError, ValueError, EOFError, RuntimeError, struct.error)
 
 
 class ImageError(UserError):
     """A file that cannot be read as an image or as a mask; the message starts with its path."""
 
 
+class Header(NamedTuple):
+    """What is known of a file before its pixels are decoded.
+
+    size: Height and width after the EXIF turn.
+    format: Pillow's name of the format; JPEG for a phone's JPEG with further pictures behind it.
+    orientation: The EXIF orientation, 1 (upright) to 8.
+    several: Whether it holds further pictures (pages, frames) that are none of a JPEG's.
+    profile: ICC profile.
+    exif: EXIF block.
+    """
+
+    size: tuple[int, int]
+    format: str
+    orientation: int = 1
+    several: bool = False
+    profile: bytes | None = None
+    exif: Image.Exif | None = None
+
+
 def read_image(path: Path, at_least: tuple[int, int] | None = None) -> np.ndarray:
     """Read uint8 RGB `(H, W, 3)`, turned by its EXIF orientation.
 
-    Transparency is composed over white; 16 bit is scaled to 8; CMYK is converted without its
-    colour profile.
+    Transparency is composed as `raster.seen` says; 16 bit is scaled to 8; CMYK is converted
+    without its colour profile. Of a file with several pages the first is read.
 
     Args:
         path: A file with one of `EXTENSIONS`.
@@ -44,38 +77,100 @@ def read_image(path: Path, at_least: tuple[int, int] | None = None) -> np.ndarra
     Raises:
         ImageError: Empty, damaged or not an image, or a kind that has no certain 8-bit form.
     """
-    with _open(path) as image:
-        if image.mode in _PLAIN_MODES and not _is_16bit(image):
-            flag = cv2.IMREAD_COLOR_RGB
-            if at_least is not None and image.format == "JPEG":
-                flag = _REDUCED_FLAGS.get(_reduction(image, at_least), flag)
-            pixels = cv2.imdecode(_bytes(path), flag | cv2.IMREAD_IGNORE_ORIENTATION)
-            if pixels is not None:
-                return _turn(pixels, orientation(image))
-        return _read_odd_image(image, path)
+    decoded, _ = decode(path, at_least)
+    try:
+        return seen(colors_of(decoded), decoded.opacity)
+    except KindError as error:
+        raise ImageError(f"{path}: {error}") from None
 
 
-def read_mask(path: Path) -> np.ndarray:
+def read_mask(path: Path, scale: int | None = None) -> np.ndarray:
     """Read a uint8 foreground mask `(H, W)`, 255 = foreground, turned by its EXIF orientation.
 
     One-bit masks and masks of zeros and ones are stretched to 0 and 255. Of a coloured palette
-    with two entries the second is the foreground.
+    with two entries the second is the foreground. A shape of one colour on nothing is masked by
+    its alpha channel.
+
+    Args:
+        path: A file with one of `EXTENSIONS`.
+        scale: Full scale of the levels of its set, 1, 255 or 65535; None for the file's own.
 
     Raises:
-        ImageError: Empty, damaged, in colour, or a label map of several instances or classes.
+        ImageError: Empty, damaged, in colour, of several pages, or a label map of several
+            instances or classes.
     """
+    judged = judge_mask(path, scale)
+    if judged.fault is not None:
+        raise ImageError(f"{path}: {judged.fault}")
+    return judged.mask
+
+
+class Judged(NamedTuple):
+    """A mask file's pixels, what its levels say of their scale, and why it is no mask, if so."""
+
+    mask: np.ndarray
+    scale: Scale | None
+    fault: str | None
+
+
+def judge_mask(path: Path, scale: int | None = None) -> Judged:
+    """Read a file as `read_mask` does and judge whether it is a mask, without refusing it."""
+    levels, header = read_levels(path)
+    try:
+        mask = scaled(levels, scale)
+    except KindError as error:
+        raise ImageError(f"{path}: {error}") from None
+    fault = not_a_mask(mask, jpeg=header.format == "JPEG")
+    # torch takes no read-only arrays
+    return Judged(np.require(mask, requirements=["C", "W"]), scale_of(levels), fault)
+
+
+def read_levels(path: Path) -> tuple[np.ndarray, Header]:
+    """Read the gray levels `(H, W)` of a mask or map in the depth of its file, upright.
+
+    Raises:
+        ImageError: As `read_mask`, but whatever the levels mean.
+    """
+    decoded, header = decode(path)
+    if header.several:
+        raise ImageError(f"{path}: holds several pictures; a mask is one, so save it alone")
+    try:
+        return levels_of(decoded), header
+    except KindError as error:
+        raise ImageError(f"{path}: {error}") from None
+
+
+def decode(path: Path, at_least: tuple[int, int] | None = None) -> tuple[Raster, Header]:
+    """Decode a file, once, and say what its header says.
+
+    Raises:
+        ImageError: Empty, damaged, not an image, larger than the limit, or of an unknown kind.
+    """
+    try:
+        if (layout := _layout(path)) is not None:
+            return read_tiff(path.read_bytes(), layout), _tiff_header(layout)
+        with _open(path) as image:
+            header = _header(image)
+            return turned(_decoded(image, path, at_least), header.orientation), header
+    except KindError as error:
+        raise ImageError(f"{path}: {error}") from None
+    except OSError as error:
+        raise ImageError(f"{path}: {error.strerror or error}") from None
+
+
+def read_header(path: Path) -> Header:
+    """What the first bytes of a file say, and of a PNG the last.
+
+    Raises:
+        ImageError: Empty, not an image, or larger than the limit.
+    """
+    try:
+        if (layout := _layout(path)) is not None:
+            return _tiff_header(layout)
+    except KindError as error:
+        raise ImageError(f"{path}: {error}") from None
     with _open(path) as image:
-        pixels = None
-        if image.mode == "L":
-            pixels = cv2.imdecode(
-                _bytes(path), cv2.IMREAD_GRAYSCALE | cv2.IMREAD_IGNORE_ORIENTATION
-            )
-        if pixels is None:
-            pixels = _read_odd_mask(image, path)
-        pixels = _turn(pixels, orientation(image))
-    if pixels.max() == 1:
-        pixels = pixels * np.uint8(255)
-    return pixels
+        return _header(image)
 
 
 def header_size(path: Path) -> tuple[int, int]:
@@ -84,59 +179,124 @@ def header_size(path: Path) -> tuple[int, int]:
     Raises:
         ImageError: Empty or not an image.
     """
-    with _open(path) as image:
-        width, height = image.size
-        return (width, height) if orientation(image) >= 5 else (height, width)
+    return read_header(path).size
 
 
-def decode_strictly(path: Path) -> None:
-    """Decode a whole file and complain about a truncated or damaged one.
-
-    OpenCV before 4.14 fills the missing part of a truncated JPEG with grey; Pillow objects.
+def refuse_lossy_labels(path: Path) -> None:
+    """Refuse a JPEG as a map of numbers: its neighbours' numbers are mixed along every edge.
 
     Raises:
-        ImageError: The file is damaged.
+        ImageError: It is one, or no image.
     """
-    with _open(path) as image:
-        _load(image, path)
+    if read_header(path).format == "JPEG":
+        raise ImageError(
+            f"{path}: a JPEG cannot hold the numbers of objects or classes, which it blurs along "
+            "every edge; save the map as PNG where it was made"
+        )
 
 
-def orientation(image: Image.Image) -> int:
-    """The EXIF orientation, 1 (upright) to 8."""
-    # Asking a PNG without the tag for EXIF would decode all of it.
-    if image.format == "PNG" and "exif" not in image.info:
-        return 1
-    if image.format == "TIFF":  # Pillow and OpenCV turn these themselves
-        return 1
-    value = image.getexif().get(_ORIENTATION_TAG, 1)
-    return value if isinstance(value, int) and 1 <= value <= 8 else 1
+def _layout(path: Path) -> Layout | None:
+    """The layout of a TIFF file, None for others."""
+    try:
+        with path.open("rb") as file:
+            start = file.read(4)
+            if not start:
+                raise ImageError(f"{path}: empty file (0 bytes)")
+            if start not in MAGIC:
+                return None
+            file.seek(0)
+            layout = read_layout(file)
+    except OSError as error:
+        raise ImageError(f"{path}: {error}") from None
+    if (fault := beyond_limit(*layout.size)) is not None:
+        raise ImageError(f"{path}: {fault}")
+    return layout
+
+
+def _tiff_header(layout: Layout) -> Header:
+    height, width = layout.size
+    size = (width, height) if layout.orientation >= 5 else (height, width)
+    return Header(size, "TIFF", layout.orientation, layout.pages, layout.profile)
 
 
 def _open(path: Path) -> Image.Image:
+    set_limit()
     try:
-        if path.stat().st_size == 0:
-            raise ImageError(f"{path}: empty file (0 bytes)")
-        return Image.open(path)
+        image = Image.open(path)
+        if image.format == "PNG" and "exif" not in image.info and (late := _late_exif(path)):
+            image.info["exif"] = late
+        return image
     except UnidentifiedImageError:
         raise ImageError(f"{path}: not an image, or damaged") from None
-    except (OSError, SyntaxError, Image.DecompressionBombError) as error:
+    except Image.DecompressionBombError:
+        raise ImageError(f"{path}: {beyond_limit()}") from None
+    except (OSError, SyntaxError) as error:
         raise ImageError(f"{path}: {error}") from None
 
 
-def _load(image: Image.Image, path: Path) -> Image.Image:
+def _header(image: Image.Image) -> Header:
+    width, height = image.size
+    tag = _orientation(image)
+    kind = "JPEG" if image.format in _JPEG else image.format or "PNG"
+    return Header(
+        (width, height) if tag >= 5 else (height, width),
+        kind,
+        tag,
+        kind != "JPEG" and bool(getattr(image, "is_animated", False)),
+        image.info.get("icc_profile"),
+        image.getexif() if "exif" in image.info else None,
+    )
+
+
+def _orientation(image: Image.Image) -> int:
+    # Asking a PNG without the tag for EXIF would decode all of it.
+    if image.format == "PNG" and "exif" not in image.info:
+        return 1
+    try:
+        value = image.getexif().get(_ORIENTATION_TAG, 1)
+    except _DAMAGED:
+        return 1  # a block that cannot be read turns nothing
+    return value if isinstance(value, int) and 1 <= value <= 8 else 1
+
+
+def _decoded(image: Image.Image, path: Path, at_least: tuple[int, int] | None) -> Raster:
+    """The samples of an open file that is no TIFF, as they are stored."""
+    if image.format in _FAST_FORMATS and image.mode in ("RGB", "L", "LA", "RGBA", "I", "I;16"):
+        plain = image.mode in ("RGB", "L") and "transparency" not in image.info
+        flags = cv2.IMREAD_IGNORE_ORIENTATION
+        if _is_16bit(image):
+            pixels = _imdecode(path, cv2.IMREAD_UNCHANGED)
+            if pixels is not None:
+                return _deep(pixels, image)
+        elif plain:
+            flags |= cv2.IMREAD_COLOR_RGB if image.mode == "RGB" else cv2.IMREAD_GRAYSCALE
+            if at_least is not None and image.format in _JPEG:
+                flags |= _REDUCED_FLAGS[_reduction(image, at_least)]
+            pixels = _imdecode(path, flags)
+            if pixels is not None:
+                return Raster(pixels)
     try:
         image.load()
-    except (OSError, SyntaxError, ValueError, EOFError) as error:
-        raise ImageError(f"{path}: damaged ({error})") from None
-    return image
+    except _DAMAGED as error:
+        raise KindError(f"damaged ({error})") from None
+    return raster_of(image)
 
 
-def _bytes(path: Path) -> np.ndarray:
+def _deep(pixels: np.ndarray, image: Image.Image) -> Raster:
+    """16-bit samples as OpenCV orders them."""
+    if pixels.ndim == 2:
+        return raster(pixels, keyed(pixels, image.info.get("transparency")))
+    colors = cv2.cvtColor(np.ascontiguousarray(pixels[..., :3]), cv2.COLOR_BGR2RGB)
+    return raster(colors, np.ascontiguousarray(pixels[..., 3]) if pixels.shape[2] == 4 else None)
+
+
+def _imdecode(path: Path, flags: int) -> np.ndarray | None:
+    """None where OpenCV finds fault, so that Pillow says which. Both object to a file cut short."""
     # imdecode instead of imread: the latter cannot open non-ASCII paths on every system.
     try:
-        return np.fromfile(path, dtype=np.uint8)
-    except OSError as error:
-        raise ImageError(f"{path}: {error.strerror or error}") from None
+        return cv2.imdecode(np.fromfile(path, dtype=np.uint8), flags)
+    except cv2.error:
+        return None
 
 
 def _is_16bit(image: Image.Image) -> bool:
@@ -146,7 +306,7 @@ def _is_16bit(image: Image.Image) -> bool:
 
 def _reduction(image: Image.Image, at_least: tuple[int, int]) -> int:
     width, height = image.size
-    if orientation(image) >= 5:
+    if _orientation(image) >= 5:
         width, height = height, width
     for factor in (8, 4, 2):
         if height // factor >= at_least[0] and width // factor >= at_least[1]:
@@ -154,64 +314,28 @@ def _reduction(image: Image.Image, at_least: tuple[int, int]) -> int:
     return 1
 
 
-def _read_odd_image(image: Image.Image, path: Path) -> np.ndarray:
-    _load(image, path)
-    if image.mode.startswith("I;16"):
-        pixels = np.repeat(_eight_bits(np.asarray(image))[..., None], 3, axis=2)
-    elif image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
-        layer = image.convert("RGBA")
-        backdrop = Image.new("RGBA", layer.size, "white")
-        pixels = np.array(Image.alpha_composite(backdrop, layer).convert("RGB"))
-    elif image.mode in ("1", "P", "L", "RGB", "CMYK", "YCbCr"):
-        pixels = np.array(image.convert("RGB"))
-    else:
-        raise ImageError(
-            f"{path}: pixels of kind {image.mode!r} have no certain 8-bit form; save it as RGB"
-        )
-    return _turn(pixels, orientation(image))
+def _late_exif(path: Path) -> bytes | None:
+    """The EXIF block that a PNG may carry behind its pixels, which Pillow meets in decoding."""
+    with path.open("rb") as file:
+        length = file.seek(0, os.SEEK_END)
+        file.seek(max(0, length - _TAIL))
+        tail = file.read()
+    at = tail.find(b"eXIf")
+    while at >= 4:
+        size = int.from_bytes(tail[at - 4 : at], "big")
+        body, check = tail[at : at + 4 + size], tail[at + 4 + size : at + 8 + size]
+        if len(check) == 4 and zlib.crc32(body).to_bytes(4, "big") == check:
+            return b"Exif\0\0" + body[4:]
+        at = tail.find(b"eXIf", at + 1)
+    return None
 
 
-def _read_odd_mask(image: Image.Image, path: Path) -> np.ndarray:
-    _load(image, path)
-    if image.mode.startswith("I;16") or image.mode == "I":
-        values = np.asarray(image)
-        # Some tools store 0..255, or 0 and 1, in 16 bit.
-        return values.astype(np.uint8) if values.max() <= 255 else _eight_bits(values)
-    if image.mode in ("1", "L"):
-        return np.array(image.convert("L"))
-    if image.mode in ("RGB", "RGBA", "LA", "P", "PA"):
-        return _grey_or_two_labels(image, path)
-    raise ImageError(f"{path}: a mask of kind {image.mode!r}; save it as 8-bit grey")
+def from_pillow(image: Image.Image) -> Raster:
+    """The samples of an image that Pillow has open, upright.
 
-
-def _grey_or_two_labels(image: Image.Image, path: Path) -> np.ndarray:
-    layer = image.convert("RGBA")
-    # White drawn on nothing is a mask; a photograph cut out on nothing is not, and is in colour.
-    backdrop = Image.new("RGBA", layer.size, "black")
-    pixels = np.asarray(Image.alpha_composite(backdrop, layer).convert("RGB"))
-    if int((pixels.max(axis=2) - pixels.min(axis=2)).max()) <= _GREY_TOLERANCE:
-        return cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY)
-    if image.mode == "P" and (labels := np.asarray(image)).max() <= 1:
-        return labels * np.uint8(255)
-    raise ImageError(
-        f"{path}: in colour, so not a foreground mask (a map of classes or instances? a cut-out"
-        " photograph?); save it in grey, 255 = foreground"
-    )
-
-
-def _eight_bits(values: np.ndarray) -> np.ndarray:
-    # 65535 = 257 * 255, so full scale stays full scale.
-    return ((values.astype(np.uint32) + 128) // 257).astype(np.uint8)
-
-
-def _turn(pixels: np.ndarray, tag: int) -> np.ndarray:
-    """Bring pixels upright; the eight EXIF orientations are flips and quarter turns."""
-    if tag in (2, 3):
-        pixels = cv2.flip(pixels, 1 if tag == 2 else -1)
-    elif tag == 4:
-        pixels = cv2.flip(pixels, 0)
-    elif tag >= 5:
-        pixels = cv2.transpose(pixels)
-        if tag in (6, 7, 8):
-            pixels = cv2.flip(pixels, {6: 1, 7: -1, 8: 0}[tag])
-    return pixels
+    Raises:
+        KindError: A mode without a certain meaning.
+    """
+    tag = _orientation(image) if image.format != "TIFF" else 1  # Pillow turns a TIFF itself
+    image.load()
+    return turned(raster_of(image), tag)

@@ -8,8 +8,8 @@ from typing import Any
 import cv2
 import numpy as np
 
-from .images import ImageError, decode_strictly, header_size, read_image, read_mask
-from .masks import mask_fault
+from .images import ImageError, judge_mask, read_header, read_image
+from .mask_levels import Scale, mask_fault
 from .pairs import Pair
 
 # Gradient signs on a 16 × 16 grid: 256 bits that survive scaling and recompression.
@@ -29,6 +29,8 @@ class Facts:
         digest: Hash of the image file's bytes.
         look: 32 bytes that nearly equal images have in common, see `duplicates.py`.
         fault: What makes the mask unfit to learn from, if anything.
+        scale: What the mask's levels say of their full scale.
+        several: Whether the image file holds further pictures, which are not read.
     """
 
     pair: Pair
@@ -39,6 +41,8 @@ class Facts:
     digest: str
     look: np.ndarray
     fault: str | None
+    scale: Scale | None = None
+    several: bool = False
 
 
 def inspect(pair: Pair, allow_empty: bool = False) -> Facts:
@@ -47,10 +51,10 @@ def inspect(pair: Pair, allow_empty: bool = False) -> Facts:
     Raises:
         ImageError: One of them cannot be decoded or is of an unusable kind.
     """
-    for path in (pair.image, pair.mask):
-        decode_strictly(path)
-    mask = read_mask(pair.mask)
-    height, width = header_size(pair.image)
+    mask, scale, fault = judge_mask(pair.mask)
+    header = read_header(pair.image)
+    height, width = header.size
+    # A JPEG is decoded at a fraction of its size, but to its last byte.
     small = read_image(pair.image, at_least=(8 * _GRID, 8 * _GRID))
     return Facts(
         pair,
@@ -60,7 +64,9 @@ def inspect(pair: Pair, allow_empty: bool = False) -> Facts:
         grey=float(((mask > 0) & (mask < 255)).mean()),
         digest=hashlib.sha256(pair.image.read_bytes()).hexdigest(),
         look=_look(small),
-        fault=mask_fault(mask, allow_empty),
+        fault=fault or mask_fault(mask, allow_empty),
+        scale=scale,
+        several=header.several,
     )
 
 

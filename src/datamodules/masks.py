@@ -5,42 +5,16 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import numpy as np
-
-from .images import ImageError, read_mask
+from .images import ImageError, judge_mask
+from .mask_levels import ALL_BLACK, Scale, mask_fault, mixed_scales
 from .pairs import Pair, state_hash
 from .remembered import remembered
 
 log = logging.getLogger(__name__)
 
-# A soft matte is grey along its edges and hair; a photograph nearly everywhere.
-_MOST_GREY = 0.5
-_LOW, _HIGH = 26, 229
-# Every measure that thresholds the truth does it here.
-_FOREGROUND = 128
-ALL_BLACK = "all black: no foreground"
-
-
-def mask_fault(mask: np.ndarray, allow_empty: bool = False) -> str | None:
-    """Say what makes a uint8 mask `(H, W)` unfit to learn from, None if nothing does.
-
-    Args:
-        mask: 255 = foreground.
-        allow_empty: Accept an all-black mask, for sets with images of nothing.
-    """
-    brightest = int(mask.max())
-    if brightest == 0:
-        return None if allow_empty else f"{ALL_BLACK} (data.allow_empty=true accepts such images)"
-    if brightest < _FOREGROUND:
-        return (
-            f"its brightest value is {brightest} of 255: a map of object numbers, which"
-            " data=objects reads, or another range?"
-        )
-    counts = np.bincount(mask.reshape(-1), minlength=256)
-    grey = counts[_LOW : _HIGH + 1].sum() / mask.size
-    if grey > _MOST_GREY:
-        return f"{grey:.0%} of its pixels are neither black nor white: a photograph, not a mask?"
-    return None
+__all__ = ["ALL_BLACK", "mask_fault", "mask_faults"]
+# Changes with the judgement, so that what an older one found is found anew.
+_JUDGEMENT = 2
 
 
 def mask_faults(
@@ -59,19 +33,24 @@ def mask_faults(
         log.info("reading %d masks once to check them", len(pairs))
         with ThreadPoolExecutor(max(readers, 1)) as pool:
             found = list(pool.map(lambda pair: _fault_of_file(pair, allow_empty), pairs))
-        return {
-            str(pair.mask): fault
-            for pair, fault in zip(pairs, found, strict=True)
-            if fault is not None
-        }
+        scales = [scale for scale, _ in found]
+        mixed = mixed_scales([pair.set for pair in pairs], scales)
+        faults = {}
+        for pair, (_, fault), other in zip(pairs, found, mixed, strict=True):
+            if text := fault or (other and f"{pair.mask}: {other}"):
+                faults[str(pair.mask)] = text
+        return faults
 
-    faults: dict[str, str] = remembered(memory, f"masks-{state_hash(pairs, allow_empty)}", find)
+    key = f"masks-{state_hash(pairs, allow_empty, _JUDGEMENT)}"
+    faults: dict[str, str] = remembered(memory, key, find)
     return faults
 
 
-def _fault_of_file(pair: Pair, allow_empty: bool) -> str | None:
+def _fault_of_file(pair: Pair, allow_empty: bool) -> tuple[Scale | None, str | None]:
+    """The scale of a mask's levels, where that is known, and what is wrong with them."""
     try:
-        fault = mask_fault(read_mask(pair.mask), allow_empty)
+        mask, scale, fault = judge_mask(pair.mask)
     except ImageError as error:
-        return str(error)
-    return fault and f"{pair.mask}: {fault}"
+        return None, str(error)
+    fault = fault or mask_fault(mask, allow_empty)
+    return scale, fault and f"{pair.mask}: {fault}"

@@ -21,12 +21,13 @@ from src.progress import progress_bars
 
 from .journal import Journal, key_of
 from .pairs import Pair, Problem
-from .read_map import is_soft, map_size, read_map
+from .read_map import is_soft, map_size, read_map, read_truth, set_scale
 
 Resize = Literal["prediction"] | None
 IN_PLACE = 8  # so few images are scored before a second process has started
 READERS = 8
 SOFT = "truth has grey values; foreground is where it is > 128"
+ZERO_ONE = "all maps of the set hold 0 and 1 only; read as background and foreground"
 RESIZED = "map resized to the truth's size (bilinear, 8 bit)"
 
 Outcome = tuple[ImageScore, list[str]]
@@ -82,7 +83,7 @@ def score_pairs(
     """
     scored, keys = Scored(), {}
     with ThreadPoolExecutor(READERS) as threads:
-        digests = threads.map(lambda p: key_of(p.map, p.truth, metrics, resize), pairs)
+        digests = threads.map(lambda p: key_of(p.map, p.truth, metrics, resize, p[-2:]), pairs)
         for pair, key in zip(pairs, digests, strict=True):
             earlier = journal.get(key)
             if earlier is None:
@@ -104,6 +105,18 @@ def score_pairs(
     return scored
 
 
+def with_scales(pairs: Sequence[Pair]) -> list[Pair]:
+    """The pairs with the scales of their sets: one file alone does not say whether 1 is white."""
+    of_set: dict[str, list[Pair]] = {}
+    for pair in pairs:
+        of_set.setdefault(pair.set, []).append(pair)
+    scales = {
+        name: (set_scale(p.map for p in some), set_scale(p.truth for p in some))
+        for name, some in of_set.items()
+    }
+    return [pair._replace(map_scale=(s := scales[pair.set])[0], truth_scale=s[1]) for pair in pairs]
+
+
 def score_files(
     pair: Pair, metrics: Sequence[str], resize: Resize, skeletons: Path | None = None
 ) -> Outcome | list[Problem]:
@@ -116,6 +129,8 @@ def score_files(
     if prediction.shape != truth.shape:
         prediction = np.asarray(cv2.resize(prediction, truth.shape[::-1]), np.uint8)
         notices.append(RESIZED)
+    if pair.map_scale == 1:
+        notices.append(ZERO_ONE)
     if is_soft(truth):
         notices.append(SOFT)
     return score_pair(prediction, truth, metrics, skeletons=skeletons), notices
@@ -157,9 +172,10 @@ def _header_is_sound(pair: Pair, resize: Resize) -> bool:
 def _read(pair: Pair, resize: Resize) -> tuple[tuple[Grey, Grey] | None, list[Problem]]:
     """Map and truth, or None and why."""
     maps, problems = [], []
-    for path in (pair.map, pair.truth):
+    reads = (read_map, pair.map, pair.map_scale), (read_truth, pair.truth, pair.truth_scale)
+    for read, path, scale in reads:
         try:
-            maps.append(read_map(path))
+            maps.append(read(path, scale))
         except ImageError as error:
             problems.append(Problem("unreadable", str(error)))
     if problems:

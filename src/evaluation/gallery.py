@@ -59,7 +59,8 @@ def write_gallery(
 
 def draw_row(pair: Pair, caption: str) -> Picture:
     """Truth, prediction and errors side by side under a caption, BGR."""
-    truth, prediction = read_map(pair.truth), read_map(pair.map)
+    truth = read_map(pair.truth, pair.truth_scale)
+    prediction = read_map(pair.map, pair.map_scale)
     scale = PANEL / max(truth.shape)
     height, width = (max(1, round(side * scale)) for side in truth.shape)
     kernel = cv2.INTER_AREA if scale < 1 else cv2.INTER_NEAREST

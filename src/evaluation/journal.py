@@ -49,11 +49,19 @@ class Journal:
         append_line(self.path, entry)
 
 
-def key_of(map_file: Path, truth_file: Path, metrics: Sequence[str], resize: str | None) -> str:
-    """What an image's score depends on: both files' contents, each measure's protocol, resizing."""
+def key_of(
+    map_file: Path,
+    truth_file: Path,
+    metrics: Sequence[str],
+    resize: str | None,
+    scales: Sequence[int | None] = (),
+) -> str:
+    """What an image's score depends on: both files' contents and the scales of their sets' levels,
+    each measure's protocol, resizing.
+    """
     digest = hashlib.blake2b(digest_size=16)
     for path in (map_file, truth_file):
         digest.update(hashlib.blake2b(path.read_bytes(), digest_size=16).digest())
         digest.update(path.suffix.lower().encode())
-    digest.update(json.dumps([[describe(name) for name in metrics], resize]).encode())
+    digest.update(json.dumps([[describe(name) for name in metrics], resize, *scales]).encode())
     return digest.hexdigest()

@@ -15,7 +15,7 @@ from src.metrics.protocol import protocol
 from src.whole_file import write_whole
 
 from . import compare as comparing
-from .folder import Resize, Scored, faults, headers_are_sound, score_pairs
+from .folder import Resize, Scored, faults, headers_are_sound, score_pairs, with_scales
 from .gallery import write_gallery
 from .journal import Journal
 from .pairs import Pairing, Problem, find_pairs, incomplete
@@ -125,7 +125,7 @@ def _score(request: _Request) -> Scored | list[Problem]:
     """All scores, or the faults that nothing can be written for."""
     if problems := request.fatal(_early_problems(request)):
         return problems
-    pairs, output = request.pairing.pairs, request.output
+    pairs, output = with_scales(request.pairing.pairs), request.output
     output.mkdir(parents=True, exist_ok=True)
     try:
         with FileLock(output / ".lock", timeout=0):

@@ -14,12 +14,17 @@ TRUTH_FOLDERS = frozenset({"gt", "gts", "mask", "masks", "truth", "truths", "gro
 
 
 class Pair(NamedTuple):
-    """A map and its truth. `set` is the data set, `name` the path in it, without extension."""
+    """A map and its truth. `set` is the data set, `name` the path in it, without extension.
+
+    The scales are those of the set's levels, see `read_map.set_scale`; None before they are known.
+    """
 
     set: str
     name: str
     map: Path
     truth: Path
+    map_scale: int | None = None
+    truth_scale: int | None = None
 
 
 class Problem(NamedTuple):

@@ -1,46 +1,71 @@
 """Reading predicted maps and truths from files as uint8 `(H, W)`, or refusing them by name.
 
-Images are read as masks are for training (`src.datamodules.images.read_mask`): one-bit masks, and
-masks of 0 and 1, are stretched to 0 and 255; 16 bit is scaled to 8; RGB, RGBA and palettes are
-accepted where all colours are grey (JPEG noise apart), transparency over black; colour palettes
-with two entries are background and foreground; other colours and label maps are refused.
-Here also: float maps in [0, 1] (TIFF, NPY) are multiplied by 255 and rounded.
+Both are read as masks are for training (`src.datamodules.images`, `src.datamodules.mask_levels`):
+RGB, RGBA and palettes are accepted where all colours are grey (JPEG noise apart) or where only
+the alpha channel holds the shape; colour palettes with two entries are background and foreground;
+other colours and files of several pages are refused. Levels are 0 and 1, 0 to 255 or all of 16 bit:
+the smallest scale that holds the levels of all files of the set. Float maps in [0, 1] (TIFF, NPY)
+are multiplied by 255 and rounded.
+
+A truth must also be a mask: label maps and photographs are refused. A map may be of any gray.
 """
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image
 
-from src.datamodules.images import EXTENSIONS, ImageError, decode_strictly, header_size, read_mask
+from src.datamodules.images import EXTENSIONS, ImageError, header_size, read_levels
+from src.datamodules.mask_levels import mask_fault, not_a_mask, scale_of, scaled
+from src.datamodules.raster import KindError
 
 MAP_EXTENSIONS = EXTENSIONS | {".npy"}
-_JPEG = (".jpg", ".jpeg")
-_TIFF = (".tif", ".tiff")
 
 
-def read_map(path: Path) -> npt.NDArray[np.uint8]:
-    """Read a map, uint8 `(H, W)`.
+def read_map(path: Path, scale: int | None = None) -> npt.NDArray[np.uint8]:
+    """Read a predicted map, uint8 `(H, W)`.
+
+    Args:
+        path: The file.
+        scale: Full scale of the levels of its set, see `set_scale`; None for the file's own.
 
     Raises:
         ImageError: the file is damaged or of a kind without a certain 8-bit grey form; the message
             starts with its path.
     """
-    suffix = path.suffix.lower()
-    if suffix == ".npy":
-        return _eight_bits(_load_array(path), path)
-    if suffix in _TIFF and _holds_floats(path):
-        with Image.open(path) as image:
-            return _eight_bits(np.asarray(image), path)
-    if suffix in _JPEG:
-        decode_strictly(path)  # the fast decoder fills what is missing with grey
-    try:
-        return np.ascontiguousarray(read_mask(path))
-    except ImageError:
-        raise
-    except Exception as error:  # a decoder's own, for a file that only pretends
-        raise ImageError(f"{path}: {error}") from error
+    return _read(path, scale)[0]
+
+
+def read_truth(path: Path, scale: int | None = None) -> npt.NDArray[np.uint8]:
+    """As `read_map`, of a true mask; one without any foreground is one too.
+
+    Raises:
+        ImageError: also where it is no mask: a label map, a photograph.
+    """
+    truth, jpeg = _read(path, scale)
+    if fault := not_a_mask(truth, jpeg=jpeg) or mask_fault(truth, allow_empty=True):
+        raise ImageError(f"{path}: {fault}")
+    return truth
+
+
+def set_scale(paths: Iterable[Path]) -> int | None:
+    """The full scale of the levels in a set's files: 1, 255 or 65535; None if all are black.
+
+    It is the smallest that holds them all. One bright 8-bit file decides, so that few are read;
+    of a set of zeros and ones all are. Files that cannot be read say nothing here.
+    """
+    found = 0
+    for path in paths:
+        try:
+            scale = scale_of(_levels(path)[0])
+        except ImageError:
+            continue
+        if scale is not None:
+            found = max(found, scale.least)
+            if scale.least == scale.most:
+                break
+    return found or None
 
 
 def map_size(path: Path) -> tuple[int, int]:
@@ -58,12 +83,29 @@ def is_soft(grey: npt.NDArray[np.uint8]) -> bool:
     return bool(((grey + np.uint8(1)) & np.uint8(0xFE)).any())
 
 
-def _holds_floats(path: Path) -> bool:
+def _read(path: Path, scale: int | None) -> tuple[npt.NDArray[np.uint8], bool]:
+    """The map, and whether it comes from a JPEG."""
+    levels, jpeg = _levels(path)
     try:
-        with Image.open(path) as image:
-            return image.mode == "F"
-    except (OSError, SyntaxError):
-        return False
+        return np.ascontiguousarray(scaled(levels, scale)), jpeg
+    except KindError as error:
+        raise ImageError(f"{path}: {error}") from None
+
+
+def _levels(path: Path) -> tuple[np.ndarray, bool]:
+    if path.suffix.lower() == ".npy":
+        array = _flat(_load_array(path), path)
+        if array.dtype.kind not in "bf" and array.dtype != np.uint8:
+            text = f"{array.dtype} values; save uint8 0..255, bool, or float 0..1"
+            raise ImageError(f"{path}: {text}")
+        return array, False
+    try:
+        levels, header = read_levels(path)
+    except ImageError:
+        raise
+    except Exception as error:  # a decoder's own, for a file that only pretends
+        raise ImageError(f"{path}: {error}") from error
+    return levels, header.format == "JPEG"
 
 
 def _load_array(path: Path, memory_map: bool = False) -> np.ndarray:
@@ -80,17 +122,3 @@ def _flat(array: np.ndarray, path: Path) -> np.ndarray:
     if array.ndim != 2 or array.size == 0:
         raise ImageError(f"{path}: an array of shape {array.shape}; a map is (H, W)")
     return array
-
-
-def _eight_bits(array: np.ndarray, path: Path) -> npt.NDArray[np.uint8]:
-    array = _flat(array, path)
-    if array.dtype == np.bool_:
-        return array.astype(np.uint8) * np.uint8(255)
-    if array.dtype == np.uint8:
-        return array * np.uint8(255) if array.max() == 1 else np.ascontiguousarray(array)
-    if array.dtype.kind != "f":
-        raise ImageError(f"{path}: {array.dtype} values; save uint8 0..255, bool, or float 0..1")
-    low, high = float(array.min()), float(array.max())
-    if not (low >= 0 and high <= 1):  # also where either is nan
-        raise ImageError(f"{path}: float values from {low:g} to {high:g}; expected 0 to 1")
-    return np.rint(array * 255).astype(np.uint8)

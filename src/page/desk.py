@@ -122,7 +122,7 @@ class Desk:
         picture = self._find(key)
         mask = picture.folder / "mask.png"
         if not mask.is_file():
-            write_picture(mask, self.segmenter.mask(picture.photo.pixels, detail=self.detail))
+            write_picture(mask, self.segmenter.mask(picture.photo, detail=self.detail))
         return _rendered(picture, picture.folder, output, view)
 
     def put_object(self, key: str, number: int, clicks: Clicks) -> bytes:
@@ -133,7 +133,7 @@ class Desk:
         """
         picture = self._find(key)
         if self._pointed_at is not picture:
-            self.segmenter.set_image(picture.photo.pixels)
+            self.segmenter.set_image(picture.photo)
             self._pointed_at = picture
         mask = self.segmenter.predict(
             points=list(clicks.points),
@@ -191,10 +191,12 @@ def _rendered(picture: OpenPicture, folder: Path, output: str, view: bool) -> by
     path = folder / (f"{output}-view.png" if view else f"{output}.png")
     if not path.is_file():
         colours, mask = picture.photo.colours, _read_mask(folder / "mask.png")
+        opacity = picture.photo.opacity
         if view:
             colours, mask = _shrunk(colours), _shrunk(mask)
+            opacity = None if opacity is None else _shrunk(opacity)
         photo = None if output == "mask" else picture.photo
-        write_picture(path, _RENDERERS[output].render(Cut(colours, mask)), photo)
+        write_picture(path, _RENDERERS[output].render(Cut(colours, mask, opacity=opacity)), photo)
     return path.read_bytes()
 
 

@@ -10,7 +10,6 @@ from tempfile import TemporaryDirectory
 
 from PIL import Image, UnidentifiedImageError
 
-from src.datamodules.images import decode_strictly
 from src.errors import UserError
 from src.prediction.photo import Photo, read_photo
 
@@ -89,7 +88,6 @@ def read_upload(data: bytes, name: str, limits: Limits) -> Photo:
         path = Path(folder) / f"upload{suffix}"
         path.write_bytes(data)
         try:
-            decode_strictly(path)
             return read_photo(path)
         except UserError as error:
             raise UploadError(str(error).replace(str(path), name)) from None

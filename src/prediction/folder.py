@@ -129,9 +129,8 @@ def _segmented(
 ) -> Iterator[tuple[Source, Photo, np.ndarray | Exception]]:
     """The masks of a batch; if the batch fails, of its pictures one by one."""
     options = {"detail": plan.detail, "flip": plan.flip, "overlap": plan.overlap}
-    pixels = [photo.pixels for _, photo in photos]
     try:
-        masks = segmenter.masks(pixels, **options)  # type: ignore[arg-type]
+        masks = segmenter.masks([photo for _, photo in photos], **options)  # type: ignore[arg-type]
     except Exception as error:
         if len(photos) == 1:
             yield (*photos[0], error)
@@ -145,7 +144,7 @@ def _segmented(
 
 def _write(source: Source, photo: Photo, mask: np.ndarray, plan: Plan) -> None:
     with _one_large if mask.size > _LARGE else nullcontext():
-        cut = Cut(photo.colours, mask, estimate=plan.estimate)
+        cut = Cut(photo.colours, mask, estimate=plan.estimate, opacity=photo.opacity)
         for output in plan.outputs:
             target = plan.photo_target(source, output, photo)
             write_picture(target, output.render(cut), None if output.name == "mask" else photo)

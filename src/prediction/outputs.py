@@ -10,6 +10,7 @@ import numpy as np
 from PIL import ImageColor
 
 from src.datamodules.images import read_image
+from src.datamodules.raster import within
 from src.errors import UserError
 
 from .foreground import foreground_colours, weighted_blur
@@ -28,10 +29,20 @@ class Cut:
         mask: uint8 `(H, W)`.
         estimate: Estimate the foreground's own colours behind soft edges; else they keep what
             shines through from the old background.
+        opacity: `(H, W)` of the photo, in the depth of the colours; None where all is opaque. The
+            mask is limited by it, see `raster.within`.
     """
 
-    def __init__(self, colours: np.ndarray, mask: np.ndarray, *, estimate: bool = True) -> None:
-        self.colours, self.mask, self.estimate = colours, mask, estimate
+    def __init__(
+        self,
+        colours: np.ndarray,
+        mask: np.ndarray,
+        *,
+        estimate: bool = True,
+        opacity: np.ndarray | None = None,
+    ) -> None:
+        self.colours, self.estimate, self.opacity = colours, estimate, opacity
+        self.mask = within(mask, opacity)
 
     @cached_property
     def image(self) -> np.ndarray:
@@ -46,11 +57,37 @@ class Cut:
     @cached_property
     def foreground(self) -> np.ndarray:
         """float32 `(H, W, 3)` in [0, 1]."""
-        return foreground_colours(self.image, self.alpha[..., 0]) if self.estimate else self.image
+        if not self.estimate:
+            return self.image
+        return foreground_colours(
+            self.image,
+            self.coverage[..., 0],
+            None if self.visible is None else self.visible[..., 0],
+        )
+
+    @cached_property
+    def visible(self) -> np.ndarray | None:
+        """The photo's own opacity, float32 `(H, W, 1)` in [0, 1]; None where all is opaque."""
+        if self.opacity is None:
+            return None
+        return (self.opacity.astype(np.float32) / np.iinfo(self.opacity.dtype).max)[..., None]
+
+    @cached_property
+    def coverage(self) -> np.ndarray:
+        """How much of what is visible is foreground, float32 `(H, W, 1)` in [0, 1]."""
+        if self.opacity is None:
+            return self.alpha
+        whole = within(np.full_like(self.mask, 255), self.opacity).astype(np.float32)
+        return self.mask[..., None] / np.maximum(whole, 1)[..., None]
 
     def over(self, background: np.ndarray) -> np.ndarray:
         """The foreground over float colours `(H, W, 3)`, or over one colour."""
         return self.alpha * self.foreground + (1 - self.alpha) * background
+
+    def kept(self, values: np.ndarray) -> np.ndarray:
+        """Floats `(H, W, 3)` in the depth of the photo, as transparent as the photo itself."""
+        colours = self.quantised(values)
+        return colours if self.opacity is None else np.dstack([colours, self.opacity])
 
     def quantised(self, values: np.ndarray) -> np.ndarray:
         """Floats in [0, 1] in the depth of the photo."""
@@ -107,8 +144,17 @@ def _parse(word: str, sigma: float, opacity: float) -> Output:
 
 def composite(cut: Cut, sigma: float, opacity: float) -> np.ndarray:
     """A drawing (U²-Net portrait) in the blurred colours of its photo."""
-    blurred = cv2.GaussianBlur(cut.image, (0, 0), sigma) if sigma > 0 else cut.image
-    return cut.quantised(opacity * blurred + (1 - opacity) * cut.alpha)
+    blurred = _gaussian(cut, sigma) if sigma > 0 else cut.image
+    return cut.kept(opacity * blurred + (1 - opacity) * cut.alpha)
+
+
+def _gaussian(cut: Cut, sigma: float) -> np.ndarray:
+    """The photo blurred; what is transparent lends its colour to nothing."""
+    if cut.visible is None:
+        return cv2.GaussianBlur(cut.image, (0, 0), sigma)
+    blurred = cv2.GaussianBlur(cut.image * cut.visible, (0, 0), sigma)
+    total = cv2.GaussianBlur(cut.visible, (0, 0), sigma)[..., None]
+    return blurred / np.maximum(total, 1e-5)
 
 
 def _mask(cut: Cut) -> np.ndarray:
@@ -122,21 +168,23 @@ def _rgba(cut: Cut) -> np.ndarray:
 def _blur(cut: Cut) -> np.ndarray:
     """The background out of focus; what is in front does not bleed into it."""
     radius = max(1, round(_BLUR * min(cut.mask.shape)))
-    background = cut.image
+    background, weight = cut.image, 1 - cut.coverage + 1e-3
+    if cut.visible is not None:
+        weight = weight * cut.visible
     for _ in range(3):  # three boxes are nearly a Gaussian
-        background = weighted_blur(background, 1 - cut.alpha + 1e-3, radius)
-    return cut.quantised(cut.over(background))
+        background = weighted_blur(background, weight, radius)
+    return cut.kept(cut.coverage * cut.foreground + (1 - cut.coverage) * background)
 
 
 def _overlay(cut: Cut) -> np.ndarray:
     """The photo with its foreground tinted and outlined, to judge a mask by."""
-    tinted = cut.image + 0.5 * cut.alpha * (_TINT - cut.image)
+    tinted = cut.image + 0.5 * cut.coverage * (_TINT - cut.image)
     inside = (cut.mask > 127).astype(np.uint8)
     width = max(1, round(min(cut.mask.shape) / 400))
     edge = cv2.morphologyEx(
         inside, cv2.MORPH_GRADIENT, np.ones((2 * width + 1, 2 * width + 1), np.uint8)
     )
-    return cut.quantised(np.where(edge[..., None] > 0, _TINT, tinted))
+    return cut.kept(np.where(edge[..., None] > 0, _TINT, tinted))
 
 
 def _colour(word: str) -> np.ndarray | None:

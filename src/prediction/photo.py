@@ -11,7 +11,8 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from src.datamodules.images import orientation, read_image
+from src.datamodules.images import ImageError, decode
+from src.datamodules.raster import KindError, colors_of, seen
 from src.whole_file import written_whole
 
 log = logging.getLogger(__name__)
@@ -29,11 +30,12 @@ class Photo:
     """What a file holds.
 
     path: The file.
-    pixels: uint8 RGB `(H, W, 3)`, upright: what a network sees.
-    colours: The same in the depth of the file, uint8 or uint16.
+    pixels: uint8 RGB `(H, W, 3)`, upright: what a network sees, with transparency composed.
+    colours: The file's own in its depth, uint8 or uint16; black where nothing is visible.
     format: Pillow's name of the file's format.
     profile: ICC profile, if the pixels are what it speaks of.
     exif: The file's EXIF block, with its orientation set to upright.
+    opacity: `(H, W)` in the depth of the colours, 0 = transparent; None where all is opaque.
     """
 
     path: Path
@@ -42,9 +44,11 @@ class Photo:
     format: str
     profile: bytes | None = None
     exif: bytes | None = None
+    opacity: np.ndarray | None = None
 
     def suffix(self, *, alpha: bool) -> str:
         """The suffix of a picture made from this photo: its own where the format can hold it."""
+        alpha = alpha or self.opacity is not None
         if self.colours.dtype == np.uint16 or self.format not in (_WITH_ALPHA if alpha else _KEPT):
             return ".png"
         own = self.path.suffix.lower()
@@ -57,22 +61,23 @@ def read_photo(path: Path) -> Photo:
     Raises:
         ImageError: Empty, damaged, not an image, or of a kind that has no certain 8-bit form.
     """
-    pixels = read_image(path)
-    with Image.open(path) as image:
-        # A phone's JPEG with a small copy or a depth map behind it calls itself MPO.
-        kind = "JPEG" if image.format == "MPO" else image.format or "PNG"
-        if kind != "JPEG" and (count := getattr(image, "n_frames", 1)) > 1:
-            log.warning("%s: holds %d pictures; only the first is read", path, count)
-        profile, turned = image.info.get("icc_profile"), orientation(image)
-        deep = _sixteen_bits(path, turned)
-        return Photo(
-            path=path,
-            pixels=pixels,
-            colours=pixels if deep is None else deep,
-            format=kind,
-            profile=profile if profile and profile[16:20] == b"RGB " else None,
-            exif=_upright_exif(image),
-        )
+    decoded, header = decode(path)
+    try:
+        colors = colors_of(decoded)
+    except KindError as error:
+        raise ImageError(f"{path}: {error}") from None
+    if header.several:
+        log.warning("%s: holds several pictures; only the first is read", path)
+    profile = header.profile
+    return Photo(
+        path=path,
+        pixels=seen(colors, decoded.opacity),
+        colours=colors,
+        format=header.format,
+        profile=profile if profile and profile[16:20] == b"RGB " else None,
+        exif=_upright_exif(header.exif),
+        opacity=decoded.opacity,
+    )
 
 
 def write_picture(path: Path, pixels: np.ndarray, photo: Photo | None = None) -> None:
@@ -109,24 +114,6 @@ def _encoded(path: Path, pixels: np.ndarray, profile: bytes | None, exif: bytes 
     return buffer.getvalue()
 
 
-def _sixteen_bits(path: Path, turned: int) -> np.ndarray | None:
-    """The pixels of a 16-bit file as uint16 RGB `(H, W, 3)`; None for all others."""
-    if path.suffix.lower() not in (".png", ".tif", ".tiff"):
-        return None
-    values = cv2.imdecode(np.fromfile(path, dtype=np.uint8), cv2.IMREAD_UNCHANGED)
-    if values is None or values.dtype != np.uint16:
-        return None
-    if turned != 1:
-        log.warning("%s: 16 bit and turned by EXIF; its pictures are written in 8 bit", path)
-        return None
-    if values.ndim == 2:
-        return cv2.cvtColor(values, cv2.COLOR_GRAY2RGB)
-    if values.shape[2] == 4:
-        alpha = values[..., 3:].astype(np.float32) / 65535
-        values = (values[..., :3] * alpha + 65535 * (1 - alpha)).round().astype(np.uint16)
-    return cv2.cvtColor(values, cv2.COLOR_BGR2RGB)
-
-
 def _deep_png(pixels: np.ndarray, profile: bytes | None) -> bytes:
     """A 16-bit PNG, which Pillow cannot write in colour, with the profile in its own chunk."""
     codes = {3: cv2.COLOR_RGB2BGR, 4: cv2.COLOR_RGBA2BGRA}
@@ -139,11 +126,10 @@ def _deep_png(pixels: np.ndarray, profile: bytes | None) -> bytes:
     return data[:_PNG_HEADER] + chunk + data[_PNG_HEADER:]
 
 
-def _upright_exif(image: Image.Image) -> bytes | None:
-    if "exif" not in image.info:
+def _upright_exif(exif: Image.Exif | None) -> bytes | None:
+    if exif is None:
         return None
     try:
-        exif = image.getexif()
         if _ORIENTATION_TAG in exif:
             exif[_ORIENTATION_TAG] = 1
         return exif.tobytes()

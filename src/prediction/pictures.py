@@ -1,45 +1,65 @@
 """What the Python API accepts as a picture, as uint8 RGB."""
 
 from pathlib import Path
+from typing import NamedTuple
 
 import cv2
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image
 
-from src.datamodules.images import read_image
+from src.datamodules.images import decode, from_pillow
+from src.datamodules.raster import KindError, colors_of, seen
 from src.errors import UserError
+
+from .photo import Photo
 
 _UNCERTAIN = ("I", "F", "LAB")  # Pillow's modes; it would clip them, or take them for another
 
-Picture = np.ndarray | Image.Image | str | Path
+Picture = np.ndarray | Image.Image | str | Path | Photo
 
 
-def as_rgb(picture: Picture) -> np.ndarray:
-    """A picture as uint8 `(H, W, 3)`, upright, transparency over white, 16 bit scaled to 8.
+class Seen(NamedTuple):
+    """A picture as a network sees it, uint8 `(H, W, 3)`, and the picture's own opacity."""
+
+    pixels: np.ndarray
+    opacity: np.ndarray | None = None
+
+
+def as_seen(picture: Picture) -> Seen:
+    """A picture upright, transparency composed as `raster.seen` says, 16 bit scaled to 8.
 
     Raises:
         UserError: An array or a Pillow image of another kind, or a file that cannot be read.
     """
+    if isinstance(picture, Photo):
+        return Seen(picture.pixels, picture.opacity)
     if isinstance(picture, np.ndarray):
-        return _checked(picture)
+        return Seen(_checked(picture))
     if isinstance(picture, Image.Image):
-        return _converted(ImageOps.exif_transpose(picture))
-    return read_image(Path(picture).expanduser())
+        return _converted(picture)
+    path = Path(picture).expanduser()
+    decoded, _ = decode(path)
+    try:
+        return Seen(seen(colors_of(decoded), decoded.opacity), decoded.opacity)
+    except KindError as error:
+        raise UserError(f"{path}: {error}") from None
 
 
-def _converted(upright: Image.Image) -> np.ndarray:
-    if upright.mode in _UNCERTAIN:
+def as_rgb(picture: Picture) -> np.ndarray:
+    """The pixels of `as_seen`."""
+    return as_seen(picture).pixels
+
+
+def _converted(image: Image.Image) -> Seen:
+    if image.mode in _UNCERTAIN:
         raise UserError(
-            f"a Pillow image of kind {upright.mode!r} has no certain 8-bit form; convert it to RGB"
+            f"a Pillow image of kind {image.mode!r} has no certain 8-bit form; convert it to RGB"
         )
-    if upright.mode.startswith("I;16"):  # Pillow would make white of whatever is above 255
-        grey = (np.asarray(upright).astype(np.uint32) + 128) // 257
-        return cv2.cvtColor(grey.astype(np.uint8), cv2.COLOR_GRAY2RGB)
-    if upright.has_transparency_data:
-        layer = upright.convert("RGBA")
-        backdrop = Image.new("RGBA", layer.size, "white")
-        upright = Image.alpha_composite(backdrop, layer)
-    return np.asarray(upright.convert("RGB"))
+    try:
+        decoded = from_pillow(image)
+        return Seen(seen(colors_of(decoded), decoded.opacity), decoded.opacity)
+    except KindError as error:
+        raise UserError(f"a Pillow image: {error}") from None
 
 
 def _checked(array: np.ndarray) -> np.ndarray:

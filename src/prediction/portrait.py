@@ -33,6 +33,7 @@ def crop_to_face(photo: Photo) -> Photo:
         photo,
         pixels=_square(photo.pixels, top, left, side),
         colours=_square(photo.colours, top, left, side),
+        opacity=None if photo.opacity is None else _square(photo.opacity, top, left, side),
     )
 
 
@@ -70,8 +71,8 @@ def _moved(start: int, side: int, length: int) -> int:
 
 
 def _square(image: np.ndarray, top: int, left: int, side: int) -> np.ndarray:
-    """White paper with the part of an image `(H, W, 3)` that lies in the square."""
-    paper = np.full((side, side, 3), np.iinfo(image.dtype).max, image.dtype)
+    """White opaque paper with the part of an image `(H, W[, 3])` that lies in the square."""
+    paper = np.full((side, side, *image.shape[2:]), np.iinfo(image.dtype).max, image.dtype)
     part = image[max(0, top) : top + side, max(0, left) : left + side]
     down, right = max(0, -top), max(0, -left)
     paper[down : down + part.shape[0], right : right + part.shape[1]] = part

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from typing_extensions import Self
 
 from src.datamodules.prompts import Kind, Prompts
+from src.datamodules.raster import within
 from src.errors import UserError
 from src.geometry import Geometry
 from src.networks.folding import fold
@@ -21,7 +22,7 @@ from .blended import blended_logits
 from .clicks import Corners, Labels, Points
 from .device import autocast, choose_device
 from .onnx_network import in_onnx_runtime
-from .pictures import Picture, as_rgb
+from .pictures import Picture, as_seen
 from .recipe import load
 from .session import ClickSession
 from .tiles import tiled_logits
@@ -143,8 +144,10 @@ class Segmenter:
     ) -> np.ndarray:
         """The mask of one picture, uint8 `(H, W)` of its own size, 255 = foreground.
 
+        Where a file, a Pillow image or a `Photo` is transparent, so is the mask.
+
         Args:
-            image: A path, a Pillow image, or a uint8 array `(H, W, 3)` in RGB.
+            image: A path, a Pillow image, a `Photo`, or a uint8 array `(H, W, 3)` in RGB.
             detail: `whole` shrinks the picture to the model's size, as in the papers. `blended`
                 (InSPyReNet) adds details seen at high resolution. `tiles` reads overlapping parts
                 at full resolution, without a view of the whole.
@@ -163,15 +166,16 @@ class Segmenter:
     ) -> list[np.ndarray]:
         """As `mask`, for several pictures, `batch_size` at a time."""
         self._check(detail, overlap)
-        pixels = [as_rgb(image) for image in images]
+        pictures = [as_seen(image) for image in images]
+        pixels = [picture.pixels for picture in pictures]
 
         def read(pictures: list[np.ndarray]) -> list[Tensor]:
             return self._read(pictures, detail, overlap)
 
         logits = _with_mirrored(read, pixels) if flip else read(pixels)
         return [
-            self.geometry.restore(one, image.shape[:2]).cpu().numpy()
-            for one, image in zip(logits, pixels, strict=True)
+            within(self.geometry.restore(one, image.shape[:2]).cpu().numpy(), opacity)
+            for one, (image, opacity) in zip(logits, pictures, strict=True)
         ]
 
     @property

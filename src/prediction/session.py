@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from src.datamodules.clicks import Click, PointsError, add_click, box_points
 from src.datamodules.prompts import InsideOutsidePoints, Prompts
+from src.datamodules.raster import within
 from src.errors import UserError
 from src.geometry import Geometry
 from src.geometry.crop import Box, box_in_crop, crop, points_in_crop
@@ -23,7 +24,7 @@ from .clicks import (
     read_extremes,
     read_inside_outside,
 )
-from .pictures import Picture, as_rgb
+from .pictures import Picture, as_seen
 
 
 class ClickSession:
@@ -57,6 +58,7 @@ class ClickSession:
         self.device, self.autocast = device, autocast
         self.refines = hasattr(network, "encode") and hasattr(network, "decode")
         self._picture: np.ndarray | None = None
+        self._opacity: np.ndarray | None = None
         self._target: Target | None = None  # what `_box` to `_features` were made for
         self._box = Box(0, 0, 0, 0)
         self._crop = torch.empty(0)
@@ -65,7 +67,7 @@ class ClickSession:
 
     def set_image(self, picture: Picture) -> None:
         """Read the picture that clicks are about from now on."""
-        self._picture = as_rgb(picture)
+        self._picture, self._opacity = as_seen(picture)
         self._target = None
 
     @torch.inference_mode()
@@ -84,7 +86,8 @@ class ClickSession:
             self._aim(self._picture, target)
         with self.autocast():
             logits = self._answer(corrections)
-        return self.geometry.restore_crop(logits[0, 0], self._box, size).numpy()
+        mask = self.geometry.restore_crop(logits[0, 0], self._box, size).numpy()
+        return within(mask, self._opacity)
 
     def _read(
         self,

@@ -9,7 +9,6 @@ from PIL import Image, ImageOps
 
 from src.datamodules.images import (
     ImageError,
-    decode_strictly,
     header_size,
     read_image,
     read_mask,
@@ -148,8 +147,9 @@ def test_unreadable_files_name_themselves(tmp_path: Path) -> None:
     with pytest.raises(ImageError, match=r"gone\.png: .*No such file"):
         read_image(tmp_path / "gone.png")
     for name in ("cut.jpg", "cut.png"):
-        with pytest.raises(ImageError, match=rf"{name}: damaged"):
-            decode_strictly(tmp_path / name)
+        for read in (read_image, read_mask):
+            with pytest.raises(ImageError, match=rf"{name}: damaged"):
+                read(tmp_path / name)
 
 
 def test_reduced_decode_stops_at_the_size_needed(tmp_path: Path) -> None:

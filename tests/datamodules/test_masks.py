@@ -76,7 +76,7 @@ def test_masks_are_read_once(
     pairs: list[Pair], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert mask_faults(pairs, tmp_path / "memory") == {}
-    monkeypatch.setattr(masks, "read_mask", None)
+    monkeypatch.setattr(masks, "judge_mask", None)
     assert mask_faults(pairs, tmp_path / "memory") == {}
 
 

@@ -99,7 +99,7 @@ def test_a_correction_is_the_click_that_evaluation_simulates() -> None:
 
 
 def test_picture_crop_and_encoding_are_made_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    calls = {"as_rgb": 0, "crop": 0}
+    calls = {"as_seen": 0, "crop": 0}
 
     def count(name: str) -> None:
         real = getattr(session, name)
@@ -122,15 +122,15 @@ def test_picture_crop_and_encoding_are_made_once(monkeypatch: pytest.MonkeyPatch
         answering.predict([(35, 70), (20, 50), (50, 80)], [1, 0, 1], box),
         answering.predict([(35, 70)], box=box),
     ]
-    assert (calls["as_rgb"], calls["crop"], network.encoded) == (1, 1, 1)
+    assert (calls["as_seen"], calls["crop"], network.encoded) == (1, 1, 1)
     assert np.array_equal(masks[0], masks[3])  # undo: corrections leave nothing behind
     assert not np.array_equal(masks[0], masks[1])
     assert network.seen[1][0, 1].max() == 255
     answering.predict([(90, 30)], box=(70, 10, 120, 60))  # another object of the same picture
-    assert (calls["as_rgb"], calls["crop"], network.encoded) == (1, 2, 2)
+    assert (calls["as_seen"], calls["crop"], network.encoded) == (1, 2, 2)
     answering.set_image(picture)
     answering.predict([(90, 30)], box=(70, 10, 120, 60))
-    assert (calls["as_rgb"], calls["crop"], network.encoded) == (2, 3, 3)
+    assert (calls["as_seen"], calls["crop"], network.encoded) == (2, 3, 3)
 
 
 def test_two_corners_say_the_same_as_a_box() -> None:
