@@ -4,12 +4,14 @@ import logging
 import os
 from collections.abc import Callable
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
 
+from src.datamodules.raster import backdrop_of, seen
 from src.errors import UserError
 
 from .film import Film, Frame, Sound, av
@@ -55,12 +57,16 @@ def predict_video(segmenter: Segmenter, source: Source, plan: Plan, report: Repo
         done = 0
         for frames, sound in film.batches(segmenter.batch_size):
             for writer in writers:
-                writer.sound(sound, film)
-            seen = [judged(frame) for frame in frames]
-            masks = segmenter.masks(seen, detail=plan.detail, flip=plan.flip, overlap=plan.overlap)
-            for frame, pixels, mask in zip(frames, seen, masks, strict=True):
-                mask = smoother(mask, pixels)
-                cut = _cut(frame, pixels, mask, estimate=plan.estimate)
+                writer.sound(sound)
+            shown = [judged(frame) for frame in frames]
+            masks = segmenter.masks(shown, detail=plan.detail, flip=plan.flip, overlap=plan.overlap)
+            for frame, pixels, mask in zip(frames, shown, masks, strict=True):
+                cut = Cut(
+                    frame.pixels,
+                    smoother(mask, pixels),
+                    estimate=plan.estimate,
+                    opacity=frame.alpha,
+                )
                 for writer in writers:
                     writer.picture(cut, frame, film)
             done += len(frames)
@@ -77,35 +83,20 @@ def predict_video(segmenter: Segmenter, source: Source, plan: Plan, report: Repo
 
 
 class _Judged:
-    """What the network sees of a frame: where that is transparent, a plain color.
+    """What the network sees of the frames of a film.
 
-    White where the first frame that shows anything is dark, else black: white goods are not
-    judged on white. It stays, so that masks do not flicker.
+    Transparency is composed over the shade that suits the first frame that shows anything, so
+    that masks do not flicker.
     """
 
     def __init__(self) -> None:
-        self._backdrop: float | None = None
+        self._backdrop: int | None = None
 
     def __call__(self, frame: Frame) -> np.ndarray:
         """Pixels uint8 `(H, W, 3)` in which nothing is transparent."""
-        if frame.alpha is None or frame.alpha.min() == 255:
-            return frame.pixels
-        share = frame.alpha.astype(np.float32)[..., None] / 255
-        if self._backdrop is None and share.any():
-            shown = float((frame.pixels * share).mean() / share.mean())
-            self._backdrop = 255.0 if shown < 128 else 0.0
-        over = frame.pixels * share + (self._backdrop or 0.0) * (1 - share)
-        return (over + 0.5).astype(np.uint8)
-
-
-def _cut(frame: Frame, pixels: np.ndarray, mask: np.ndarray, *, estimate: bool) -> Cut:
-    """A frame and its mask, which is nowhere more opaque than the frame."""
-    if frame.alpha is None:
-        return Cut(pixels, mask, estimate=estimate)
-    # The estimate removes what shines through, so it has to be there; else colors are as filed.
-    return Cut(
-        pixels if estimate else frame.pixels, np.minimum(mask, frame.alpha), estimate=estimate
-    )
+        if frame.alpha is not None and self._backdrop is None and frame.alpha.any():
+            self._backdrop = backdrop_of(frame.pixels, frame.alpha)
+        return seen(frame.pixels, frame.alpha, self._backdrop)
 
 
 class _Writer:
@@ -113,11 +104,11 @@ class _Writer:
 
     def __init__(self, plan: Plan, source: Source, output: Output) -> None:
         self.output = output
-        self.path = plan.target(source, output, ".mov" if output.alpha else ".mp4")
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        self.temporary = self.path.with_name(f".{os.getpid()}.{self.path.name}")
-        self.container: Any = av.open(str(self.temporary), "w")
+        self._target = partial(plan.target, source, output)
+        self.path = self.temporary = Path()
+        self.container: Any = None
         self.video: Any = None
+        self.has_alpha = False
         self.size = (0, 0)
         self.audio: dict[int, Any] = {}
         self.waiting: list[Sound] = []
@@ -128,17 +119,16 @@ class _Writer:
 
     def __exit__(self, *_: object) -> None:
         try:
-            if not self.finished:
+            if self.container is not None and not self.finished:
                 self.container.close()
         except (av.FFmpegError, OSError) as error:  # on a full disk, which was said already
             log.debug("%s", self.temporary, exc_info=error)
         finally:
-            self.temporary.unlink(missing_ok=True)
+            if self.container is not None:
+                self.temporary.unlink(missing_ok=True)
 
-    def sound(self, packets: list[Sound], film: Film) -> None:
-        """Keep packets of sound until the first picture has told the size of the video."""
-        for stream in film.sounds if not self.audio else ():
-            self.audio[stream.index] = self._add_sound(stream, film.path)
+    def sound(self, packets: list[Sound]) -> None:
+        """Keep packets of sound until the first picture has told what the file will be."""
         self.waiting += packets
         if self.video is not None:
             self._flush_sound()
@@ -147,14 +137,14 @@ class _Writer:
         """Encode what the output makes of a frame, at the time of the frame `like`."""
         pixels = self.output.render(cut)
         if self.video is None:
-            self.video = self._add_video(pixels, like, film)
+            self._begin(pixels, like, film)
         if pixels.shape[:2] != self.size:  # some recordings change size; players scale them too
             pixels = cv2.resize(pixels, self.size[::-1], interpolation=cv2.INTER_AREA)
         if pixels.ndim == 2:
             pixels = np.repeat(pixels[..., None], 3, axis=2)
-        frame = av.VideoFrame.from_ndarray(pixels, "rgba" if self.output.alpha else "rgb24")
+        frame = av.VideoFrame.from_ndarray(pixels, "rgba" if self.has_alpha else "rgb24")
         frame = frame.reformat(format=self.video.pix_fmt, dst_colorspace=_matrix(like))
-        if self.output.alpha:
+        if self.has_alpha:
             _set_alpha(frame, pixels[..., 3])
         frame.pts, frame.time_base = like.pts, film.stream.time_base
         self.container.mux(self.video.encode(frame))
@@ -186,8 +176,21 @@ class _Writer:
             names = ", ".join(sorted(lost))
             log.warning("%s: cannot name the language of its sound: %s", self.path, names)
 
+    def _begin(self, pixels: np.ndarray, like: Frame, film: Film) -> None:
+        """Open the file, now that it is known whether its frames are transparent."""
+        self.has_alpha = pixels.ndim == 3 and pixels.shape[2] == 4
+        self.path = self._target(".mov" if self.has_alpha else ".mp4")
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        self.temporary = self.path.with_name(f".{os.getpid()}.{self.path.name}")
+        self.container = av.open(str(self.temporary), "w")
+        self.video = self._add_video(pixels, like, film)
+        for stream in film.sounds:
+            self.audio[stream.index] = self._add_sound(stream, film.path)
+        if film.chapters:
+            self.container.set_chapters(film.chapters)
+
     def _add_video(self, pixels: np.ndarray, like: Frame, film: Film) -> Any:
-        codec = "prores_ks" if self.output.alpha else next(c for c in _H264 if _encodes(c))
+        codec = "prores_ks" if self.has_alpha else next(c for c in _H264 if _encodes(c))
         video = self.container.add_stream(codec, rate=film.rate)
         self.size = (pixels.shape[0], pixels.shape[1])
         video.height, video.width = self.size
@@ -205,8 +208,6 @@ class _Writer:
         context.color_primaries = source.codec_context.color_primaries
         context.color_trc = source.codec_context.color_trc
         _keep_tags(source, video)
-        if film.chapters:
-            self.container.set_chapters(film.chapters)
         return video
 
     def _add_sound(self, stream: Any, path: Path) -> Any:

@@ -242,13 +242,21 @@ def test_all_values_of_transparency_come_back(tmp_path: Path) -> None:
     assert np.array_equal(found[:250], np.arange(250))
 
 
-def test_white_goods_on_nothing_are_not_judged_on_white(tmp_path: Path) -> None:
+def test_what_shows_a_transparent_video_is_transparent_too(tmp_path: Path) -> None:
+    half = np.dstack([red_on_blue(36, 48)[0], np.full((36, 48), 128, np.uint8)])
+    path = write_video(tmp_path / "a.mov", codec="png", pixel_format="rgba", picture=half)
+    predict(path, tmp_path, "overlay", "white")
+    assert np.unique(frames(tmp_path / "out/overlay/a.mov", "rgba")[0][..., 3]).tolist() == [128]
+    assert (tmp_path / "out/white/a.mp4").is_file()
+
+
+def test_white_goods_on_nothing_are_not_judged_on_white() -> None:
     from src.prediction.film import Frame
     from src.prediction.video import _Judged
 
     alpha = np.zeros((8, 8), np.uint8)
     alpha[2:4, 2:4] = 255
-    for goods, backdrop in ((250, 0), (10, 255)):
+    for goods, backdrop in ((250, 0), (10, 255)):  # and not on what suits the next frame
         frame = Frame(np.full((8, 8, 3), goods, np.uint8), alpha, 0, 6)
         seen = _Judged()(frame)
         assert (seen[2, 2], seen[0, 0]) == (pytest.approx(goods), pytest.approx(backdrop))
