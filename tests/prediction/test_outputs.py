@@ -8,6 +8,7 @@ from PIL import Image
 
 from src.errors import UserError
 from src.prediction.outputs import Cut, parse_outputs
+from src.prediction.photo import Photo, write_picture
 from tests.prediction.tiny import red_on_blue, save_picture
 
 
@@ -88,3 +89,12 @@ def test_what_is_no_output(words: str | list[str], message: str) -> None:
 def test_several_at_once(tmp_path: Path) -> None:
     words = ["mask", "rgba", "#ff8800", str(save_picture(tmp_path / "wall.jpg"))]
     assert [o.name for o in parse_outputs(words)] == ["mask", "rgba", "ff8800", "wall"]
+
+
+def test_an_exif_block_too_large_for_a_jpeg_is_left_out(tmp_path: Path) -> None:
+    pixels = np.zeros((8, 8, 3), np.uint8)
+    exif = b"Exif\0\0" + bytes(70_000)
+    photo = Photo(tmp_path / "a.jpg", pixels, pixels, "JPEG", exif=exif)
+    write_picture(tmp_path / "b.jpg", pixels, photo)
+    with Image.open(tmp_path / "b.jpg") as image:
+        assert image.size == (8, 8)
