@@ -98,30 +98,43 @@ def colors_of(image: Raster) -> np.ndarray:
 _NOUNS = {"f": "floats", "i": "signed integers", "u": "unsigned integers", "b": "truth values"}
 
 
-def seen(colors: np.ndarray, opacity: np.ndarray | None) -> np.ndarray:
+def seen(colors: np.ndarray, opacity: np.ndarray | None, backdrop: int | None = None) -> np.ndarray:
     """What a network sees: uint8 RGB `(H, W, 3)`.
 
-    Transparency is composed over white, black or middle gray: the one from which the fewest
-    visible pixels differ by less than a quarter of the range, so that white goods cut out on
-    nothing are not judged on white. What is hidden has no say in it. What is most opaque counts as
-    opaque: a picture that is evenly sheer is judged by its colors.
+    What is most opaque counts as opaque: a picture that is evenly sheer is judged by its colors.
 
     Args:
         colors: uint8 or uint16 `(H, W, 3)`.
         opacity: `(H, W)` of the same depth, None where all is opaque.
+        backdrop: The shade that transparency is composed over; None for `backdrop_of` these.
     """
     pixels = eight_bits(colors)
     if opacity is None:
         return pixels
-    alpha = eight_bits(opacity).astype(np.uint16)
-    alpha = (alpha * 255 // max(1, int(alpha.max()))).astype(np.uint8)
-    brightness = cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY)
-    visible = np.bincount(brightness.reshape(-1), weights=alpha.reshape(-1), minlength=256)
-    near = [visible[max(0, shade - _NEAR) : shade + _NEAR].sum() for shade in _BACKDROPS]
-    backdrop = _BACKDROPS[int(np.argmin(near))]
-    share = alpha[..., None].astype(np.uint16)
+    if backdrop is None:
+        backdrop = backdrop_of(colors, opacity)
+    share = _relative(opacity)[..., None].astype(np.uint16)
     mixed = pixels * share + np.uint16(backdrop) * (255 - share) + 127
     return (mixed // 255).astype(np.uint8)
+
+
+def backdrop_of(colors: np.ndarray, opacity: np.ndarray) -> int:
+    """White, black or middle gray: the one from which the fewest visible pixels differ by less
+    than a quarter of the range, so that white goods cut out on nothing are not judged on white.
+
+    What is hidden has no say in it. For the arguments see `seen`.
+    """
+    brightness = cv2.cvtColor(eight_bits(colors), cv2.COLOR_RGB2GRAY)
+    alpha = _relative(opacity)
+    visible = np.bincount(brightness.reshape(-1), weights=alpha.reshape(-1), minlength=256)
+    near = [visible[max(0, shade - _NEAR) : shade + _NEAR].sum() for shade in _BACKDROPS]
+    return _BACKDROPS[int(np.argmin(near))]
+
+
+def _relative(opacity: np.ndarray) -> np.ndarray:
+    """uint8, 255 where a picture is most opaque."""
+    alpha = eight_bits(opacity).astype(np.uint16)
+    return (alpha * 255 // max(1, int(alpha.max()))).astype(np.uint8)
 
 
 def within(mask: np.ndarray, opacity: np.ndarray | None) -> np.ndarray:

@@ -3,11 +3,13 @@
 Nothing here is safe to call from two threads: the server runs all of it in one.
 """
 
+import logging
 import secrets
 import shutil
+import struct
 from collections import OrderedDict
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -16,7 +18,7 @@ import numpy as np
 from PIL import Image
 
 from src.datamodules.raster import within
-from src.errors import UserError
+from src.errors import UserError, is_full
 from src.prediction import Segmenter
 from src.prediction.outputs import Cut, parse_outputs
 from src.prediction.photo import Photo, write_picture
@@ -25,8 +27,12 @@ from src.prediction.segmenter import Detail
 from .objects import coco, palette_png
 from .uploads import Limits, display_name, read_upload
 
+log = logging.getLogger(__name__)
+
 OUTPUTS = ("mask", "rgba", "overlay")
 VIEW = 1600  # pixels a side of what is only looked at; a full-size PNG takes seconds to write
+_SHOWN = {"picture.jpg": "image/jpeg", "picture.png": "image/png"}
+_WIDEST_JPEG = 65_500  # libjpeg's limit
 _RENDERERS = {output.name: output for output in parse_outputs(OUTPUTS)}
 
 
@@ -104,15 +110,23 @@ class Desk:
         key = secrets.token_urlsafe(16)
         folder = Path(self._home.name) / secrets.token_hex(8)
         picture = OpenPicture(key, shown, photo, folder)
-        write_picture(folder / "picture.jpg", photo.pixels, photo)
+        try:
+            _write_shown(folder, photo)
+        except BaseException:
+            shutil.rmtree(folder, ignore_errors=True)
+            raise
         self._pictures[key] = picture
         while len(self._pictures) > self.keep:
             self._forget(next(iter(self._pictures)))
         return picture
 
-    def picture(self, key: str) -> bytes:
-        """The upright picture as a JPEG that every browser shows."""
-        return (self._find(key).folder / "picture.jpg").read_bytes()
+    def picture(self, key: str) -> tuple[bytes, str]:
+        """The upright picture as a file that every browser shows, and its MIME type."""
+        folder = self._find(key).folder
+        for name, kind in _SHOWN.items():
+            if (folder / name).is_file():
+                return (folder / name).read_bytes(), kind
+        raise GoneError("The files of this picture are gone; please send it again.")
 
     def result(self, key: str, output: str, view: bool = False) -> bytes:
         """A PNG of one of `OUTPUTS` by a model without clicks.
@@ -142,9 +156,14 @@ class Desk:
             labels=None if clicks.labels is None else list(clicks.labels),
             box=clicks.box,
         )
+        changed = picture.folder / f"{number}.changed"
+        try:
+            write_picture(changed / "mask.png", within(mask, picture.photo.opacity))
+        except BaseException:  # a full disk
+            shutil.rmtree(changed, ignore_errors=True)
+            raise
         self._drop(picture, number)
-        mask = within(mask, picture.photo.opacity)
-        write_picture(picture.folder / str(number) / "mask.png", mask)
+        changed.rename(picture.folder / str(number))
         picture.objects.add(number)
         return self.object_result(key, number, "mask", view=True)
 
@@ -187,6 +206,20 @@ class Desk:
         if number in picture.objects:
             picture.objects.remove(number)
             shutil.rmtree(picture.folder / str(number))
+
+
+def _write_shown(folder: Path, photo: Photo) -> None:
+    """A JPEG without the file's EXIF block; a PNG of what a JPEG cannot hold."""
+    plain = replace(photo, exif=None, opacity=None)
+    if max(photo.pixels.shape[:2]) <= _WIDEST_JPEG:
+        try:
+            write_picture(folder / "picture.jpg", photo.pixels, plain)
+            return
+        except (OSError, ValueError, struct.error) as error:
+            if is_full(error):
+                raise
+            log.debug("%s: shown as PNG", photo.path, exc_info=error)  # a huge color profile
+    write_picture(folder / "picture.png", photo.pixels, plain)
 
 
 def _rendered(picture: OpenPicture, folder: Path, output: str, view: bool) -> bytes:

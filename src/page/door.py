@@ -3,13 +3,20 @@
 import logging
 import socket
 from contextlib import suppress
+from typing import TYPE_CHECKING
 
 import numpy as np
 from omegaconf import DictConfig
 
-from src.errors import UserError, missing_extra, told
+from src.errors import UserError, missing_extra, told, told_when_full
 from src.settings.commands import AppSettings
 from src.settings.parse import parse
+
+if TYPE_CHECKING:
+    from src.prediction import Segmenter
+
+    from .desk import Desk
+    from .uploads import Limits
 
 log = logging.getLogger(__name__)
 
@@ -19,14 +26,12 @@ def serve(config: DictConfig) -> int:
     """Serve the page until interrupted; the exit code is 1 if it could not start."""
     cfg = parse(AppSettings, config)
     try:
-        import uvicorn
-
+        from .intake import Patience, server_of
         from .server import create_app
     except ModuleNotFoundError as error:
         raise missing_extra(f"the page needs {error.name}", "page") from None
     from src.prediction import Segmenter
 
-    from .desk import Desk
     from .uploads import Limits
 
     limits = Limits(cfg.max_megapixels, cfg.max_upload_mb)
@@ -41,13 +46,24 @@ def serve(config: DictConfig) -> int:
         )
         if segmenter.clicks is None:  # what cannot work fails now, not at the first picture
             segmenter.mask(np.zeros((64, 64, 3), np.uint8), detail=cfg.detail)
-        desk = Desk(segmenter, limits, detail=cfg.detail, keep=cfg.keep)
-        app = create_app(desk, licence=cfg.licence, names=cfg.names)
+        desk, patience = _desk(cfg, segmenter, limits), Patience()
+        app = create_app(desk, licence=cfg.licence, names=cfg.names, patience=patience)
         log.info("%s\nopen %s, stop with Ctrl-C", segmenter, _address(listener))
-        server = uvicorn.Config(app, log_level="warning", server_header=False)
         with suppress(KeyboardInterrupt):  # uvicorn has ended in order, then raises it again
-            uvicorn.Server(server).run(sockets=[listener])
+            server_of(app, patience).run(sockets=[listener])
     return 0
+
+
+def _desk(cfg: AppSettings, segmenter: "Segmenter", limits: "Limits") -> "Desk":
+    from .desk import Desk
+
+    with told_when_full("the temporary folder", "start the page again"):
+        try:
+            return Desk(segmenter, limits, detail=cfg.detail, keep=cfg.keep)
+        except FileNotFoundError as error:  # of tempfile, which tries several folders
+            raise UserError(
+                f"{error.strerror or error}; make room there, or set TMPDIR to a folder with room"
+            ) from None
 
 
 def _listening(host: str, port: int) -> socket.socket:

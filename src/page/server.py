@@ -16,11 +16,12 @@ from pydantic import BaseModel, ConfigDict, Field, FiniteFloat
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
-from src.errors import UserError
+from src.errors import UserError, is_full
 
 from .about import about
 from .desk import Clicks, Desk, GoneError
 from .guard import Guard
+from .intake import BusyError, Intake, Patience, Punctual
 from .objects import MOST
 from .uploads import TooLargeError
 
@@ -29,6 +30,7 @@ log = logging.getLogger(__name__)
 _STATIC = FilePath(__file__).with_name("static")
 _PRIVATE = {"Cache-Control": "no-store"}  # pictures of people, and masks that clicks change
 _MOST_POINTS = 200
+_FULL = "The disk of the server has no room left for pictures and results."
 
 T = TypeVar("T")
 Output = Literal["mask", "rgba", "overlay"]  # desk.OUTPUTS, as FastAPI needs it
@@ -47,7 +49,14 @@ class ClicksBody(BaseModel):
     box: tuple[FiniteFloat, FiniteFloat, FiniteFloat, FiniteFloat] | None = None
 
 
-def create_app(desk: Desk, *, licence: str | None = None, names: Iterable[str] = ()) -> FastAPI:
+def create_app(
+    desk: Desk,
+    *,
+    licence: str | None = None,
+    names: Iterable[str] = (),
+    patience: Patience | None = None,
+    buffered: int | None = None,
+) -> FastAPI:
     """The page and what it asks for.
 
     Args:
@@ -55,8 +64,11 @@ def create_app(desk: Desk, *, licence: str | None = None, names: Iterable[str] =
             server answers meanwhile; closed with the server.
         licence: Of the weights, where the registry does not know it.
         names: See `Guard`.
+        patience: How long a request may take to arrive.
+        buffered: Bytes of uploads in memory at a time, see `Intake`.
     """
     thread = ThreadPoolExecutor(1, thread_name_prefix="model")
+    intake = Intake(desk.limits, buffered)
     facts = about(desk.segmenter, desk.limits, licence)
 
     async def work(job: Callable[..., T], *arguments: Any) -> T:
@@ -70,6 +82,7 @@ def create_app(desk: Desk, *, licence: str | None = None, names: Iterable[str] =
 
     # No generated pages about the routes: they load scripts from elsewhere.
     app = FastAPI(title="finecut", openapi_url=None, lifespan=lifespan)
+    app.add_middleware(Punctual, patience=patience or Patience())
     app.add_middleware(Guard, names=tuple(names))
     app.mount("/static", StaticFiles(directory=_STATIC))
     _add_error_answers(app)
@@ -84,15 +97,17 @@ def create_app(desk: Desk, *, licence: str | None = None, names: Iterable[str] =
 
     @app.post("/api/pictures", status_code=201)
     async def upload(
-        request: Request, name: Annotated[str, Query(max_length=1000)] = "picture"
+        request: Request, name: Annotated[str, Query(max_length=1000)] = ""
     ) -> dict[str, Any]:
-        picture = await work(desk.open, await _body(request, desk), name)
+        async with intake.file(request) as (data, filed_as):
+            picture = await work(desk.open, data, name or filed_as or "picture")
         height, width = picture.size
         return {"id": picture.key, "name": picture.name, "width": width, "height": height}
 
     @app.get("/api/pictures/{key}/picture")
     async def upright(key: Key) -> Response:
-        return Response(await work(desk.picture, key), media_type="image/jpeg", headers=_PRIVATE)
+        data, kind = await work(desk.picture, key)
+        return Response(data, media_type=kind, headers=_PRIVATE)
 
     @app.put("/api/pictures/{key}/objects/{number}")
     async def put_object(key: Key, number: Number, body: ClicksBody) -> Response:
@@ -122,29 +137,18 @@ def create_app(desk: Desk, *, licence: str | None = None, names: Iterable[str] =
     return app
 
 
-async def _body(request: Request, desk: Desk) -> bytes:
-    """The file in a request's body, refused as soon as it is known to be too large."""
-    announced = request.headers.get("content-length", "0")
-    desk.limits.check_bytes(int(announced) if announced.isdecimal() else 0)
-    parts, count = [], 0
-    async for part in request.stream():
-        count += len(part)
-        desk.limits.check_bytes(count)
-        parts.append(part)
-    return b"".join(parts)
-
-
 def _png(data: bytes) -> Response:
     return Response(data, media_type="image/png", headers=_PRIVATE)
 
 
 def _add_error_answers(app: FastAPI) -> None:
     def answer(status: int, sentence: str) -> JSONResponse:
-        return JSONResponse({"error": sentence}, status, headers=_PRIVATE)
+        later = {"Retry-After": "5"} if status == 503 else {}
+        return JSONResponse({"error": sentence}, status, headers=_PRIVATE | later)
 
     @app.exception_handler(UserError)
     async def mistaken(_: Request, error: UserError) -> JSONResponse:
-        status = {GoneError: 404, TooLargeError: 413}.get(type(error), 400)
+        status = {GoneError: 404, TooLargeError: 413, BusyError: 503}.get(type(error), 400)
         return answer(status, str(error))
 
     @app.exception_handler(RequestValidationError)
@@ -160,6 +164,12 @@ def _add_error_answers(app: FastAPI) -> None:
     @app.exception_handler(ClientDisconnect)
     async def left(_: Request, error: ClientDisconnect) -> JSONResponse:
         return answer(400, "The upload was broken off.")  # nobody reads it, and nothing is wrong
+
+    @app.exception_handler(OSError)
+    async def full(_: Request, error: OSError) -> JSONResponse:
+        if not is_full(error):
+            raise error
+        return answer(507, f"{_FULL} Please tell whoever runs it.")
 
     @app.exception_handler(Exception)
     async def broken(_: Request, error: Exception) -> JSONResponse:

@@ -23,6 +23,7 @@ _WITH_ALPHA = ("PNG", "WEBP", "TIFF")
 _ORIENTATION_TAG = 0x0112
 _PNG_HEADER = 33  # signature and IHDR, behind which other chunks may follow
 _JPEG_QUALITY = 95
+_MOST_JPEG_EXIF = 65_533 - 6  # bytes of one segment, behind its name
 
 
 @dataclass(frozen=True)
@@ -107,6 +108,9 @@ def _encoded(path: Path, pixels: np.ndarray, profile: bytes | None, exif: bytes 
         options["compression"] = "tiff_lzw"
     if kind != "BMP" and profile:
         options["icc_profile"] = profile
+    if kind == "JPEG" and exif and len(exif) > _MOST_JPEG_EXIF:
+        log.warning("%s: its EXIF block is too large for a JPEG and is left out", path)
+        exif = None
     if kind != "BMP" and exif:
         options["exif"] = exif
     buffer = BytesIO()

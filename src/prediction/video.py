@@ -1,33 +1,43 @@
-"""Videos frame by frame: size, time stamps and sound stay as they are. Needs PyAV."""
+"""Videos frame by frame: geometry, time stamps, sound and transparency stay. Needs PyAV."""
 
+import logging
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import ExitStack
-from fractions import Fraction
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 
-from src.errors import UserError, missing_extra
+from src.datamodules.raster import backdrop_of, seen
+from src.errors import UserError
 
+from .film import Film, Frame, Sound, av
 from .jobs import Source
 from .outputs import Cut, Output
 from .plan import Plan
 from .segmenter import Segmenter
 from .smoothing import Smoother
 
-try:
-    import av
-except ImportError as error:
-    raise missing_extra("videos need PyAV", "video") from error
+log = logging.getLogger(__name__)
 
 # Sound that an .mp4 or .mov takes as it is; any other is encoded anew.
 _COPIED_SOUND = {"aac", "mp3", "ac3", "eac3", "alac"}
 _H264 = ("libx264", "libopenh264", "mpeg4")
+# The usual places of so many loudspeakers, where a file only says how many there are.
+_LAYOUTS = {1: "mono", 2: "stereo", 3: "3.0", 4: "4.0", 5: "5.0", 6: "5.1", 7: "6.1", 8: "7.1"}
+_MATRICES = {1, 4, 5, 6, 7, 9}  # of FFmpeg's numbers those that it can convert to; 0 is RGB's
+_SMPTE170M = 6
+_KEPT_TAGS = ("language", "title", "handler_name")
+# A .mov has numbers for some languages only, which FFmpeg knows by these names.
+_MOV_LANGUAGES = {
+    "deu": "ger", "fre": "fra", "nld": "dut", "swe": "sve", "zho": "chi", "ell": "gre",
+    "cze": "ces", "isl": "ice", "rum": "ron", "slo": "slk", "msa": "may",
+}  # fmt: skip
 
 Report = Callable[[int, int | None], None]
-Sound = tuple[Any, list[Any]]  # a packet, and its frames where it must be encoded anew
 
 
 def predict_video(segmenter: Segmenter, source: Source, plan: Plan, report: Report) -> None:
@@ -37,32 +47,56 @@ def predict_video(segmenter: Segmenter, source: Source, plan: Plan, report: Repo
         report: Called with the frames that are done and their expected number, if known.
 
     Raises:
-        UserError: Not a video, or damaged.
+        UserError: Not a video; or a damaged one, whose results are named `.incomplete` and hold
+            what could be decoded.
     """
-    smoother = Smoother(plan.smoothing)
+    smoother, judged = Smoother(plan.smoothing), _Judged()
     with ExitStack() as stack:
-        movie = stack.enter_context(_open(source.path))
-        stream = movie.streams.video[0]
-        stream.thread_type = "AUTO"
+        film = stack.enter_context(Film(source.path, _COPIED_SOUND))
         writers = [stack.enter_context(_Writer(plan, source, output)) for output in plan.outputs]
         done = 0
-        for frames, sound in _batches(movie, segmenter.batch_size, source.path):
+        for frames, sound in film.batches(segmenter.batch_size):
             for writer in writers:
-                writer.sound(sound, movie)
-            pixels = [_upright(frame) for frame in frames]
-            masks = segmenter.masks(
-                pixels, detail=plan.detail, flip=plan.flip, overlap=plan.overlap
-            )
-            for frame, picture, mask in zip(frames, pixels, masks, strict=True):
-                cut = Cut(picture, smoother(mask, picture), estimate=plan.estimate)
+                writer.sound(sound)
+            shown = [judged(frame) for frame in frames]
+            masks = segmenter.masks(shown, detail=plan.detail, flip=plan.flip, overlap=plan.overlap)
+            for frame, pixels, mask in zip(frames, shown, masks, strict=True):
+                cut = Cut(
+                    frame.pixels,
+                    smoother(mask, pixels),
+                    estimate=plan.estimate,
+                    opacity=frame.alpha,
+                )
                 for writer in writers:
-                    writer.picture(cut, frame, stream)
+                    writer.picture(cut, frame, film)
             done += len(frames)
-            report(done, stream.frames or None)
+            report(done, film.stream.frames or None)
+        missing = film.missing(done)
         if done == 0:
-            raise UserError(f"{source.path}: holds no frame that can be decoded")
-        for writer in writers:
-            writer.finish()
+            raise UserError(f"{source.path}: {missing or 'holds no frame that can be decoded'}")
+        places = [writer.finish(complete=missing is None) for writer in writers]
+        if film.left_out:
+            log.warning("%s: not carried over: %s", source.path, ", ".join(film.left_out))
+        if missing:
+            kept = ", ".join(map(str, places))
+            raise UserError(f"{source.path}: incomplete, {missing}; they are in {kept}")
+
+
+class _Judged:
+    """What the network sees of the frames of a film.
+
+    Transparency is composed over the shade that suits the first frame that shows anything, so
+    that masks do not flicker.
+    """
+
+    def __init__(self) -> None:
+        self._backdrop: int | None = None
+
+    def __call__(self, frame: Frame) -> np.ndarray:
+        """Pixels uint8 `(H, W, 3)` in which nothing is transparent."""
+        if frame.alpha is not None and self._backdrop is None and frame.alpha.any():
+            self._backdrop = backdrop_of(frame.pixels, frame.alpha)
+        return seen(frame.pixels, frame.alpha, self._backdrop)
 
 
 class _Writer:
@@ -70,11 +104,12 @@ class _Writer:
 
     def __init__(self, plan: Plan, source: Source, output: Output) -> None:
         self.output = output
-        self.path = plan.target(source, output, ".mov" if output.alpha else ".mp4")
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        self.temporary = self.path.with_name(f".{os.getpid()}.{self.path.name}")
-        self.container: Any = av.open(str(self.temporary), "w")
+        self._target = partial(plan.target, source, output)
+        self.path = self.temporary = Path()
+        self.container: Any = None
         self.video: Any = None
+        self.has_alpha = False
+        self.size = (0, 0)
         self.audio: dict[int, Any] = {}
         self.waiting: list[Sound] = []
         self.finished = False
@@ -83,59 +118,113 @@ class _Writer:
         return self
 
     def __exit__(self, *_: object) -> None:
-        if not self.finished:
-            self.container.close()
-        self.temporary.unlink(missing_ok=True)
+        try:
+            if self.container is not None and not self.finished:
+                self.container.close()
+        except (av.FFmpegError, OSError) as error:  # on a full disk, which was said already
+            log.debug("%s", self.temporary, exc_info=error)
+        finally:
+            if self.container is not None:
+                self.temporary.unlink(missing_ok=True)
 
-    def sound(self, packets: list[Sound], movie: Any) -> None:
-        """Keep packets of sound until the first picture has told the size of the video."""
-        for stream in movie.streams.audio if not self.audio else ():
-            if stream.codec_context.name in _COPIED_SOUND:
-                self.audio[stream.index] = self.container.add_stream_from_template(stream)
-            else:
-                self.audio[stream.index] = self.container.add_stream("aac", rate=stream.rate)
+    def sound(self, packets: list[Sound]) -> None:
+        """Keep packets of sound until the first picture has told what the file will be."""
         self.waiting += packets
         if self.video is not None:
             self._flush_sound()
 
-    def picture(self, cut: Cut, like: Any, stream: Any) -> None:
+    def picture(self, cut: Cut, like: Frame, film: Film) -> None:
         """Encode what the output makes of a frame, at the time of the frame `like`."""
         pixels = self.output.render(cut)
         if self.video is None:
-            self.video = self._add_video(pixels, like, stream)
+            self._begin(pixels, like, film)
+        if pixels.shape[:2] != self.size:  # some recordings change size; players scale them too
+            pixels = cv2.resize(pixels, self.size[::-1], interpolation=cv2.INTER_AREA)
         if pixels.ndim == 2:
             pixels = np.repeat(pixels[..., None], 3, axis=2)
-        frame = av.VideoFrame.from_ndarray(pixels, "rgba" if self.output.alpha else "rgb24")
+        frame = av.VideoFrame.from_ndarray(pixels, "rgba" if self.has_alpha else "rgb24")
         frame = frame.reformat(format=self.video.pix_fmt, dst_colorspace=_matrix(like))
-        frame.pts, frame.time_base = like.pts, like.time_base
+        if self.has_alpha:
+            _set_alpha(frame, pixels[..., 3])
+        frame.pts, frame.time_base = like.pts, film.stream.time_base
         self.container.mux(self.video.encode(frame))
         self._flush_sound()
 
-    def finish(self) -> None:
+    def finish(self, *, complete: bool) -> Path:
+        """Give the file its name and return it; that of a part says so."""
         self.container.mux(self.video.encode())
         for stream in self.audio.values():
             if stream.codec_context.is_encoder and stream.codec_context.is_open:
                 self.container.mux(stream.encode(None))
         self.container.close()
         self.finished = True
-        self.temporary.replace(self.path)
+        self._say_lost_languages()
+        part = self.path.with_name(f"{self.path.stem}.incomplete{self.path.suffix}")
+        self.temporary.replace(self.path if complete else part)
+        if complete:
+            part.unlink(missing_ok=True)  # of an earlier call
+        return self.path if complete else part
 
-    def _add_video(self, pixels: np.ndarray, like: Any, stream: Any) -> Any:
-        codec = "prores_ks" if self.output.alpha else next(c for c in _H264 if _encodes(c))
-        video = self.container.add_stream(codec, rate=stream.average_rate or Fraction(25))
-        video.height, video.width = pixels.shape[:2]
+    def _say_lost_languages(self) -> None:
+        wanted = [one.metadata.get("language", "und") for one in self.audio.values()]
+        if set(wanted) <= {"und"}:
+            return
+        with av.open(str(self.temporary)) as written:
+            got = [one.language or "und" for one in written.streams.audio]
+        lost = {one for one, there in zip(wanted, got, strict=False) if one != there}
+        if lost:
+            names = ", ".join(sorted(lost))
+            log.warning("%s: cannot name the language of its sound: %s", self.path, names)
+
+    def _begin(self, pixels: np.ndarray, like: Frame, film: Film) -> None:
+        """Open the file, now that it is known whether its frames are transparent."""
+        self.has_alpha = pixels.ndim == 3 and pixels.shape[2] == 4
+        self.path = self._target(".mov" if self.has_alpha else ".mp4")
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        self.temporary = self.path.with_name(f".{os.getpid()}.{self.path.name}")
+        self.container = av.open(str(self.temporary), "w")
+        self.video = self._add_video(pixels, like, film)
+        for stream in film.sounds:
+            self.audio[stream.index] = self._add_sound(stream, film.path)
+        if film.chapters:
+            self.container.set_chapters(film.chapters)
+
+    def _add_video(self, pixels: np.ndarray, like: Frame, film: Film) -> Any:
+        codec = "prores_ks" if self.has_alpha else next(c for c in _H264 if _encodes(c))
+        video = self.container.add_stream(codec, rate=film.rate)
+        self.size = (pixels.shape[0], pixels.shape[1])
+        video.height, video.width = self.size
         odd = video.height % 2 or video.width % 2
         video.pix_fmt = "yuv444p" if odd else "yuv420p"
         if codec == "prores_ks":
             video.pix_fmt, video.options = "yuva444p10le", {"profile": "4444"}
         elif codec == "libx264":
             video.options = {"crf": "17", "preset": "medium"}
-        context = video.codec_context
-        context.time_base = stream.time_base
+        context, source = video.codec_context, film.stream
+        context.time_base = source.time_base
+        if film.aspect is not None:
+            context.sample_aspect_ratio = film.aspect
         context.colorspace = _matrix(like)
-        context.color_primaries = stream.codec_context.color_primaries
-        context.color_trc = stream.codec_context.color_trc
+        context.color_primaries = source.codec_context.color_primaries
+        context.color_trc = source.codec_context.color_trc
+        _keep_tags(source, video)
         return video
+
+    def _add_sound(self, stream: Any, path: Path) -> Any:
+        """A stream for a sound, of the same loudspeakers where that can be."""
+        if stream.codec_context.name in _COPIED_SOUND:
+            added = self.container.add_stream_from_template(stream)
+        else:
+            layout = _LAYOUTS.get(stream.layout.nb_channels, "stereo")
+            own = stream.layout.name
+            layout = own if _takes(own) else layout
+            if _LAYOUTS.get(stream.layout.nb_channels) is None and layout != own:
+                log.warning("%s: sound of %s becomes stereo", path, own)
+            rates = av.Codec("aac", "w").audio_rates or [stream.rate]
+            rate = stream.rate if stream.rate in rates else min(48000, max(rates))
+            added = self.container.add_stream("aac", rate=rate, layout=layout)
+        _keep_tags(stream, added)
+        return added
 
     def _flush_sound(self) -> None:
         for packet, frames in self.waiting:
@@ -148,38 +237,6 @@ class _Writer:
         self.waiting.clear()
 
 
-def _open(path: Path) -> Any:
-    try:
-        movie = av.open(str(path))
-    except (av.FFmpegError, OSError) as error:
-        raise UserError(f"{path}: not a video that can be read ({error})") from error
-    if not movie.streams.video:
-        movie.close()
-        raise UserError(f"{path}: holds no pictures")
-    return movie
-
-
-def _batches(movie: Any, size: int, path: Path) -> Iterator[tuple[list[Any], list[Sound]]]:
-    """Frames, `size` at a time, with the packets of sound that came along."""
-    frames: list[Any] = []
-    sound: list[Sound] = []
-    try:
-        for packet in movie.demux(movie.streams.video[0], *movie.streams.audio):
-            if packet.stream.type == "audio":
-                copied = packet.stream.codec_context.name in _COPIED_SOUND
-                sound.append((packet, [] if copied else packet.decode()))
-                continue
-            for frame in packet.decode():
-                frames.append(frame)
-                if len(frames) == size:
-                    yield frames, sound
-                    frames, sound = [], []
-    except av.FFmpegError as error:
-        raise UserError(f"{path}: damaged ({error})") from error
-    if frames or sound:
-        yield frames, sound
-
-
 def _copy(packet: Any, stream: Any) -> Any:
     """A packet for one of several output files; muxing marks it as that file's."""
     copy = av.Packet(bytes(packet))
@@ -188,16 +245,37 @@ def _copy(packet: Any, stream: Any) -> Any:
     return copy
 
 
-def _upright(frame: Any) -> np.ndarray:
-    """The pixels `(H, W, 3)` of a frame, turned as a player would."""
-    pixels = frame.to_ndarray(format="rgb24")
-    return np.ascontiguousarray(np.rot90(pixels, round(frame.rotation / 90) % 4))
+def _keep_tags(source: Any, target: Any) -> None:
+    """Hand on a stream's language and title, and whether it is the one that is played."""
+    tags = {key: value for key, value in source.metadata.items() if key in _KEPT_TAGS}
+    if target.container.format.name == "mov" and "language" in tags:
+        tags["language"] = _MOV_LANGUAGES.get(tags["language"], tags["language"])
+    target.metadata.update(tags)
+    target.disposition = source.disposition
 
 
-def _matrix(frame: Any) -> int:
+def _takes(layout: str) -> bool:
+    """Whether AAC has a place for each of the loudspeakers."""
+    try:
+        context = av.CodecContext.create("aac", "w")
+        context.sample_rate, context.layout, context.format = 48000, layout, "fltp"
+        context.open()
+    except (av.FFmpegError, ValueError):
+        return False
+    return True
+
+
+def _set_alpha(frame: Any, alpha: np.ndarray) -> None:
+    """Write 8-bit transparency into a 10-bit frame so that it reads back as the same 8 bits."""
+    plane = frame.planes[3]
+    rows = np.zeros((plane.height, plane.line_size // 2), "<u2")
+    rows[:, : alpha.shape[1]] = np.where(alpha == 255, 1023, alpha.astype("<u2") * 4)
+    plane.update(rows.tobytes())
+
+
+def _matrix(frame: Frame) -> int:
     """The frame's YUV matrix; unmarked ones are read as BT.601 and must be written so."""
-    unspecified, smpte170m = 2, 6
-    return smpte170m if int(frame.colorspace) == unspecified else int(frame.colorspace)
+    return frame.colorspace if frame.colorspace in _MATRICES else _SMPTE170M
 
 
 def _encodes(codec: str) -> bool:

@@ -1,13 +1,24 @@
 """Weights & Biases beside the CSV log: one run on the page for one run folder, resumed or not."""
 
 import hashlib
+import os
 from pathlib import Path
 from typing import Any
 
 from lightning.pytorch.loggers import WandbLogger
+from lightning.pytorch.loggers.logger import rank_zero_experiment
+from lightning.pytorch.utilities import rank_zero_only
 from omegaconf import OmegaConf
 
+from src.errors import UserError
+
 from .freeze import thaw
+
+_ADVICE = (
+    "Log in with `wandb login`, set WANDB_API_KEY, or keep it on this machine with "
+    "logger.wandb.offline=true"
+)
+_WITHOUT_KEY = {"offline", "dryrun", "disabled"}  # values of WANDB_MODE
 
 
 class WandbLog(WandbLogger):
@@ -20,6 +31,21 @@ class WandbLog(WandbLogger):
         super().__init__(**arguments)
         self.artifact = artifact
 
+    @property
+    @rank_zero_experiment
+    def experiment(self) -> Any:
+        """The run of W&B, which is begun when it is first asked for.
+
+        Raises:
+            UserError: W&B cannot begin it.
+        """
+        from wandb.errors import Error
+
+        try:
+            return super().experiment
+        except (Error, TimeoutError) as error:
+            raise UserError(f"Weights & Biases: {str(error).rstrip('.')}. {_ADVICE}") from error
+
 
 def wandb_logger(
     folder: str, project: str, group: str, offline: bool, name: str, artifact: bool = False
@@ -28,7 +54,12 @@ def wandb_logger(
 
     The page shows the frozen config. W&B itself writes on rank 0 only. `offline` keeps everything
     in the folder until `wandb sync`.
+
+    Raises:
+        UserError: Nobody is logged in.
     """
+    if not offline and rank_zero_only.rank == 0:  # type: ignore[attr-defined]
+        _refuse_strangers()
     return WandbLog(
         artifact,
         save_dir=folder,
@@ -40,3 +71,21 @@ def wandb_logger(
         offline=offline,
         resume="allow",
     )
+
+
+def _refuse_strangers() -> None:
+    """Ask for a key before anything is trained, not when the first number is sent."""
+    if os.environ.get("WANDB_MODE", "").lower() in _WITHOUT_KEY:
+        return
+    import wandb
+    from wandb.errors import Error
+
+    try:
+        try:
+            known = wandb.login(prompt=False)
+        except TypeError:  # older ones ask on the terminal
+            known = wandb.api.api_key is not None
+    except (Error, ValueError) as error:
+        raise UserError(f"Weights & Biases: {str(error).rstrip('.')}. {_ADVICE}") from None
+    if not known:
+        raise UserError(f"logger=wandb, but no key of Weights & Biases is known. {_ADVICE}")

@@ -10,6 +10,7 @@ from src.errors import UserError
 from src.page.desk import OUTPUTS, Clicks, Desk, GoneError
 from src.page.uploads import TooLargeError
 from src.prediction import Segmenter
+from src.prediction.photo import Photo
 from tests.page.guided import LIMITS, decoded, encoded, guided, two_reds
 from tests.prediction.tiny import finder
 
@@ -54,7 +55,7 @@ def test_a_picture_has_an_upright_size_a_name_and_a_key_of_its_own(desk: Desk) -
     assert (one.name, one.size, one.objects) == ("cat.png", (90, 160), set())
     assert one.key != other.key
     assert one.key not in str(one.folder)
-    assert np.abs(decoded(desk.picture(one.key)).astype(int) - IMAGE).mean() < 5
+    assert np.abs(decoded(desk.picture(one.key)[0]).astype(int) - IMAGE).mean() < 5
 
 
 def test_what_is_refused_takes_no_place(desk: Desk, home: Path) -> None:
@@ -80,9 +81,9 @@ def test_a_mask_is_made_once_for_all_outputs(monkeypatch: pytest.MonkeyPatch) ->
 def test_the_mode_that_the_desk_was_given_is_the_models(monkeypatch: pytest.MonkeyPatch) -> None:
     desk, asked = Desk(finder(), LIMITS, detail="tiles"), []
 
-    def mask(pixels: np.ndarray, **options: object) -> np.ndarray:
+    def mask(photo: Photo, **options: object) -> np.ndarray:
         asked.append(options)
-        return np.zeros(pixels.shape[:2], np.uint8)
+        return np.zeros(photo.pixels.shape[:2], np.uint8)
 
     monkeypatch.setattr(desk.segmenter, "mask", mask)
     desk.result(desk.open(encoded(IMAGE), "a").key, "mask")

@@ -1,6 +1,9 @@
 """The page's routes as a browser uses them, around a network whose masks are known."""
 
 import asyncio
+import errno
+import os
+import struct
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -307,3 +310,70 @@ def test_files_are_gone_when_the_server_is(monkeypatch: pytest.MonkeyPatch, tmp_
         client.get(f"{sent(client, encoded(IMAGE))}/rgba")
         assert len(list(tmp_path.rglob("*.png"))) == 2
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("size", [(4, 70_000), (70_000, 4)])
+def test_a_picture_too_wide_for_a_jpeg_is_shown_as_a_png(size: tuple[int, int]) -> None:
+    with serving(finder()) as client:
+        place = sent(client, encoded(np.zeros((*size, 3), np.uint8)))
+        shown = client.get(f"{place}/picture")
+        assert shown.headers["content-type"] == "image/png"
+        assert decoded(shown.content).shape == (*size, 3)
+        assert decoded(client.get(f"{place}/rgba").content).shape == (*size, 4)
+
+
+def test_a_large_exif_block_stays_in_results_and_spoils_nothing() -> None:
+    exif = Image.Exif()
+    exif[0x9286] = b"x" * 100_000  # a JPEG's block ends at 64 kB
+    with serving(finder()) as client:
+        place = sent(client, encoded(IMAGE, exif=exif))
+        assert client.get(f"{place}/picture").status_code == 200
+        assert len(client.get(f"{place}/rgba").content) > 100_000
+
+
+def test_pages_of_a_tiff_are_not_counted() -> None:
+    """A chain of directories costs seconds by the megabyte; only the first is of interest."""
+    count, rows = 20_000, bytes(4)
+    entries = {256: 2, 257: 2, 258: 8, 259: 1, 262: 1, 273: 0, 277: 1, 278: 2, 279: 4}
+    size = 6 + 12 * len(entries)
+    entries[273] = 8 + size * count
+    page = struct.pack("<H", len(entries)) + b"".join(
+        struct.pack("<HHII", tag, 4, 1, value) for tag, value in entries.items()
+    )
+    pages = (page + struct.pack("<I", 8 + size * (i + 1)) for i in range(count))
+    data = b"II*\0" + struct.pack("<I", 8) + b"".join(pages)[:-4] + bytes(4) + rows
+    with serving(finder(), Limits(1, 4)) as client:
+        begun = time.monotonic()
+        sent(client, data)
+        assert time.monotonic() - begun < 2
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT])
+def test_a_full_disk_is_a_sentence_and_loses_nothing(
+    number: int, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    real = Path.write_bytes
+
+    def full(path: Path, data: bytes) -> int:
+        raise OSError(number, os.strerror(number), str(path))
+
+    with serving(guided("refine")) as client:
+        place = sent(client, encoded(IMAGE))
+        before = client.put(f"{place}/objects/1", json=LEFT_BOX).content
+        monkeypatch.setattr(Path, "write_bytes", full)
+        refused = [
+            client.post("/api/pictures", content=encoded(IMAGE)),
+            client.put(f"{place}/objects/1", json=RIGHT_BOX),
+            client.get(f"{place}/objects/1/rgba"),
+        ]
+        monkeypatch.setattr(Path, "write_bytes", real)
+        for response in refused:
+            assert response.status_code == 507
+            assert "no room" in response.json()["error"]
+        assert np.array_equal(
+            decoded(client.get(f"{place}/objects/1/mask").content), decoded(before)
+        )
+        sent(client, encoded(IMAGE))
+        assert len(list(tmp_path.rglob("picture.jpg"))) == 2
+        assert not list(tmp_path.rglob("*.changed"))

@@ -9,6 +9,7 @@ from PIL import Image
 from src.datamodules.raster import raster
 from src.errors import UserError
 from src.prediction.outputs import Cut, parse_outputs
+from src.prediction.photo import Photo, write_picture
 from tests.prediction.tiny import red_on_blue, save_picture
 
 
@@ -127,3 +128,12 @@ def test_hidden_colours_are_in_no_picture_and_sheer_ones_stay(word: str) -> None
         inside = (MASK == 255) & (OPACITY > 0)
         assert np.abs(pictures[0][inside][:, :3].astype(int) - IMAGE[inside]).max() <= 1
         assert np.array_equal(pictures[0][inside][:, 3], OPACITY[inside])
+
+
+def test_an_exif_block_too_large_for_a_jpeg_is_left_out(tmp_path: Path) -> None:
+    pixels = np.zeros((8, 8, 3), np.uint8)
+    exif = b"Exif\0\0" + bytes(70_000)
+    photo = Photo(tmp_path / "a.jpg", pixels, pixels, "JPEG", exif=exif)
+    write_picture(tmp_path / "b.jpg", pixels, photo)
+    with Image.open(tmp_path / "b.jpg") as image:
+        assert image.size == (8, 8)
