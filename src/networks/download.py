@@ -40,11 +40,16 @@ class Checksum(NamedTuple):
     digest: str
 
     def matches(self, path: Path) -> bool:
-        digest = hashlib.new(self.algorithm, usedforsecurity=False)
-        with path.open("rb") as file:
-            for block in _blocks(file):
-                digest.update(block)
-        return digest.hexdigest() == self.digest
+        return file_hash(path, self.algorithm) == self.digest
+
+
+def file_hash(path: Path, algorithm: str = "sha256") -> str:
+    """The hash of a file's content, in hex."""
+    digest = hashlib.new(algorithm, usedforsecurity=False)
+    with path.open("rb") as file:
+        for block in _blocks(file):
+            digest.update(block)
+    return digest.hexdigest()
 
 
 def download(url: str, target: Path, checksum: Checksum | None = None) -> Path:
