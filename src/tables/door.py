@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from src.conf_path import CONF
 from src.errors import UserError, told
 from src.settings.commands import TablesSettings
 from src.settings.describe import help_text
@@ -18,7 +19,7 @@ from .settings import settings
 from .table import Table, build
 from .verify import report, verify
 
-CONFIG = Path(__file__).resolve().parents[2] / "conf" / "tables.yaml"
+CONFIG = CONF / "tables.yaml"
 HELP = """finecut puts finished runs into tables, beside the numbers that papers print.
 
   python tables.py                                 a table of every finished run
