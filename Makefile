@@ -46,6 +46,25 @@ reproduce-mini: setup  ## All five systems in miniature, 2 seeds: make reproduce
 test: setup  ## Run the whole test suite
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal $(ARGS)
 
+# What exercises each dependency: CI runs it with the oldest of them, where the whole suite is long.
+LOWEST := tests/datamodules/test_images.py tests/datamodules/test_augment.py \
+	tests/datamodules/test_cache.py tests/datamodules/test_coco_instances.py \
+	tests/datamodules/test_pascal_sbd.py tests/datamodules/test_objects.py \
+	tests/metrics tests/networks tests/settings tests/test_configs.py tests/test_wheel.py \
+	tests/export tests/page/test_server.py tests/prediction/test_video.py \
+	tests/prediction/test_foreground.py tests/tables tests/runs/test_search.py \
+	tests/test_lowest.py
+
+.PHONY: test-lowest
+test-lowest: .venv-lowest/.ready  ## Run a quick suite with the oldest packages that pyproject.toml allows
+	OMP_NUM_THREADS=1 .venv-lowest/bin/python -m pytest -n 2 --dist worksteal $(LOWEST) $(ARGS)
+
+.venv-lowest/.ready: pyproject.toml .ci/lowest.py | setup
+	test -x .venv-lowest/bin/python || $(PYTHON) -m venv .venv-lowest
+	$(BIN)/python .ci/lowest.py > .venv-lowest/lowest.txt
+	.venv-lowest/bin/python -m pip install -c .venv-lowest/lowest.txt -e '.[test]'
+	touch $@
+
 .PHONY: lint
 lint: setup  ## Check style (ruff) and types (mypy)
 	$(BIN)/ruff check .

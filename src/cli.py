@@ -12,7 +12,6 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from importlib.metadata import version
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import hydra
@@ -23,11 +22,11 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from .command_line import as_overrides, quoted
+from .conf_path import CONF
 from .errors import CommandError, UserError, told_of_files
 from .settings.describe import help_text
 
 DONE, NOT_DONE, WRONG_COMMAND = 0, 1, 2
-CONF = Path(__file__).resolve().parents[1] / "conf"
 _LONGEST = 400  # characters of a message of Hydra's
 # Lines of Hydra's and OmegaConf's messages that say nothing to the person who typed the command.
 _NOISE = ("See https://", "full_key:", "object_type=", "^", "Check that the config directory")

@@ -9,6 +9,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Quote, QuotedString
 from hydra.errors import HydraException
 
+from src.conf_path import CONF
 from src.literals import literal
 
 _SETTING = re.compile(r"(?P<key>[+~]{0,2}[\w./@:$-]+)=(?P<value>.*)", re.DOTALL)
@@ -29,10 +30,9 @@ _TEXT = frozenset(
 _TEXT_AT_THE_TOP = frozenset({"weights", "pictures", "runs"})
 _TEXT_OR_SWITCH = frozenset({"pretrained"})
 
-_CONF = Path(__file__).resolve().parents[1] / "conf"
 # What `trainer.…` has; Hydra adds other arguments of Lightning's Trainer with `++` in front only.
 TRAINER = frozenset(
-    re.findall(r"^(\w+):", (_CONF / "trainer" / "default.yaml").read_text(encoding="utf-8"), re.M)
+    re.findall(r"^(\w+):", (CONF / "trainer" / "default.yaml").read_text(encoding="utf-8"), re.M)
 )
 
 

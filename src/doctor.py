@@ -15,6 +15,7 @@ from typing import Any
 
 import yaml
 
+from src.conf_path import CONF
 from src.cores import cores
 
 _PACKAGES = ("torch", "torchvision", "lightning", "timm", "torchmetrics", "albumentations", "numpy")
@@ -35,7 +36,7 @@ _CPU_FLAGS = {
     "amx_bf16": "AMX bf16",
     "amx_int8": "AMX 8 bit",
 }
-_SETS = Path(__file__).resolve().parents[1] / "conf/data/sets"
+_SETS = CONF / "data/sets"
 
 
 def report() -> str:

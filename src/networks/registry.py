@@ -14,6 +14,7 @@ import yaml
 
 from src.errors import UserError
 
+from . import first_use
 from .download import Checksum, DownloadError, download
 
 
@@ -49,8 +50,8 @@ class Released(NamedTuple):
         """The message for a file of this name that is not the released one."""
         algorithm, digest = self.checksum or ("checksum", "known")
         return (
-            f"{path} is damaged or another file: its {algorithm} is not {digest}. Remove it to "
-            "get it anew, or give its path elsewhere"
+            f"{path} is damaged or another file: its {algorithm} is not {digest} "
+            f"({self.source}). Remove it to get it anew, or give its path elsewhere"
         )
 
 
@@ -72,8 +73,9 @@ def resolve(name_or_path: str | Path) -> Path:
     """The file of a checkpoint: a local path as it is, else the registry's, downloaded if needed.
 
     Downloads go to the folder `FINECUT_WEIGHTS`, or ~/.cache/finecut; `FINECUT_OFFLINE=1` forbids
-    them. Raises RegistryError for what is neither, and for what cannot be downloaded: it says
-    where to get the file and where to put it.
+    them. A file there is compared with its published checksum; where there is none, with what it
+    hashed to when it was first used. Raises RegistryError for what is neither, and for what
+    cannot be downloaded: it says where to get the file and where to put it.
     """
     path = locate(name_or_path)
     entry = released_at(path)
@@ -97,13 +99,36 @@ def locate(name_or_path: str | Path) -> Path:
     if entry is None:
         raise RegistryError(f"{path}: no such checkpoint file{_hint(str(name_or_path))}")
     target = cache_folder() / entry.file
-    return target if target.is_file() else _fetched(target, entry)
+    if target.is_file():
+        return target
+    path = _fetched(target, _as_first_used(entry, target))
+    _as_first_used(entry, path)  # what came is noted at once
+    return path
 
 
 def released_at(path: Path) -> Released | None:
-    """What a file in the folder of downloads has to be; None for files elsewhere."""
+    """What a file in the folder of downloads has to be; None for files elsewhere.
+
+    Where its authors publish no checksum, it has to be what it was when it was first used.
+    """
     entry = find(path.name)
-    return entry if entry and path == cache_folder() / entry.file else None
+    if entry is None or path != cache_folder() / entry.file:
+        return None
+    return _as_first_used(entry, path)
+
+
+def _as_first_used(entry: Released, path: Path) -> Released:
+    """The entry of a file, with the checksum that is noted beside it where none is published.
+
+    What has no note yet gets one, if it is there.
+    """
+    if entry.checksum:
+        return entry
+    digest = first_use.remembered(path)
+    if digest is None and path.is_file():
+        digest = first_use.remember(path)
+    note = first_use.note_of(path)
+    return entry._replace(sha256=digest, source=f"noted in {note} when it was first used")
 
 
 def trained_on(name_or_path: str | Path, sha256: str | None = None) -> tuple[str, ...] | None:
@@ -162,6 +187,8 @@ def _fetched(target: Path, entry: Released) -> Path:
             return download(url, target, entry.checksum)
         except DownloadError as error:
             errors.append(str(error))
+    if (note := first_use.note_of(target)).is_file():
+        errors.append(f"{note} is of an earlier download: remove it if the authors' file is new")
     raise RegistryError(_by_hand(entry, target, "; ".join(errors)))
 
 

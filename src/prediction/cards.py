@@ -144,7 +144,7 @@ def _normalisation(geometry: Geometry) -> str:
 def _checksum(entry: Released) -> str:
     check = entry.checksum
     if check is None:
-        return "not known"
+        return "none published; noted when the file is first used, and compared from then on"
     return f"{check.algorithm} `{check.digest}`, {entry.source}"
 
 

@@ -7,11 +7,8 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from src.conf_path import IMPORT_ROOT
 from src.errors import UserError
-
-from .recipes import CONF
-
-ROOT = CONF.parent
 
 
 def train(words: Sequence[str]) -> None:
@@ -54,10 +51,13 @@ def side_by_side(calls: Mapping[str, Sequence[str]], at_once: int, logs: Path) -
 
 
 def _command(words: Sequence[str]) -> list[str]:
-    return [sys.executable, str(ROOT / "train.py"), *words]
+    return [sys.executable, "-m", "src", "train", *words]
 
 
 def _environment() -> dict[str, str]:
     """This one's, with `src` to be found from any folder."""
     path = os.environ.get("PYTHONPATH")
-    return {**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{path}" if path else str(ROOT)}
+    return {
+        **os.environ,
+        "PYTHONPATH": f"{IMPORT_ROOT}{os.pathsep}{path}" if path else str(IMPORT_ROOT),
+    }

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 from omegaconf import OmegaConf
 
 from src.command_line import as_overrides
+from src.conf_path import CONF
 from src.errors import CommandError, UserError, told
 from src.literals import literals
 from src.plain_data import read_json
@@ -24,7 +25,7 @@ from src.tables import door as tables
 from src.tables.settings import settings
 
 from .commands import side_by_side, train
-from .recipes import CONF, composed, estimate, named
+from .recipes import composed, estimate, named
 
 CONFIG = CONF / "reproduce.yaml"
 SWEEPS = Path("logs/sweeps")

@@ -7,11 +7,9 @@ from hydra import compose, initialize_config_dir
 from hydra.errors import HydraException
 from omegaconf import DictConfig
 
+from src.conf_path import CONF, EXPERIMENTS
 from src.errors import UserError
 from src.runs import door
-from src.tables.published import EXPERIMENTS
-
-CONF = EXPERIMENTS.parent / "conf"
 
 
 def named(names: str) -> list[str]:

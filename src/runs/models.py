@@ -2,24 +2,23 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from omegaconf import DictConfig
 
-_CONF = Path(__file__).resolve().parents[2] / "conf"
+from src.conf_path import CONF
 
 
 def names() -> list[str]:
     """Of the models."""
-    files = (_CONF / "model").glob("*.yaml")
+    files = (CONF / "model").glob("*.yaml")
     return sorted(path.stem for path in files if not path.stem.startswith("base"))
 
 
 def composed(model: str) -> DictConfig:
     """The `model` group of conf/model/<model>.yaml."""
-    with _own_hydra(), initialize_config_dir(str(_CONF), version_base=None):
+    with _own_hydra(), initialize_config_dir(str(CONF), version_base=None):
         group: DictConfig = compose(overrides=[f"+model={model}"]).model
         return group
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from omegaconf import DictConfig, OmegaConf
 
+from src.conf_path import IMPORT_ROOT, IS_INSTALLED
 from src.errors import UserError
 from src.file_hash import file_hash
 from src.whole_file import write_whole
@@ -24,7 +25,6 @@ if TYPE_CHECKING:  # it takes seconds to import, and doors only read what was no
 
 PROVENANCE = "provenance.json"
 _PACKAGES = ("torch", "lightning", "timm", "torchmetrics", "albumentations", "numpy", "numba")
-_ROOT = Path(__file__).resolve().parents[2]
 __all__ = ["collect", "file_hash", "git_state", "hardware", "state_hash", "write"]
 
 
@@ -89,6 +89,8 @@ def state_hash(state: "Mapping[str, torch.Tensor]") -> str:
 
 def git_state() -> dict[str, Any]:
     """Commit of the code and whether it was changed since; nulls where git is not to be had."""
+    if IS_INSTALLED:  # a repository around site-packages would be of something else
+        return {"commit": None, "dirty": None}
     try:
         commit = _git("rev-parse", "HEAD")
         return {"commit": commit, "dirty": bool(_git("status", "--porcelain", "-uno"))}
@@ -105,5 +107,5 @@ def hardware() -> dict[str, Any]:
 
 def _git(*words: str) -> str:
     return subprocess.run(
-        ["git", "-C", str(_ROOT), *words], capture_output=True, text=True, check=True
+        ["git", "-C", str(IMPORT_ROOT), *words], capture_output=True, text=True, check=True
     ).stdout.strip()

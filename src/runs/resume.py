@@ -13,6 +13,7 @@ from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf, open_dict
 
+from src.conf_path import CONF
 from src.errors import UserError
 
 from . import freeze, provenance
@@ -23,7 +24,6 @@ from .trainer_keys import arguments, like
 log = logging.getLogger(__name__)
 
 ACCEPT = "accept"
-_CONF = Path(__file__).resolve().parents[2] / "conf"
 _STRETCHED = "src.lit_modules.schedule.PolyLR"
 _LENGTH = ("trainer.max_epochs", "trainer.max_steps")
 
@@ -167,7 +167,7 @@ def _choose_logger(cfg: DictConfig, name: str) -> None:
     """Put `logger=NAME` into a run's config, as a new run would have it."""
     GlobalHydra.instance().clear()
     try:
-        with initialize_config_dir(str(_CONF), version_base=None):
+        with initialize_config_dir(str(CONF), version_base=None):
             chosen = compose("train", [f"logger={name}"])
     except HydraException as error:
         raise UserError(f"resume: logger={name}: {str(error).splitlines()[0]}") from None

@@ -5,12 +5,13 @@
 
 import textwrap
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig, ListConfig, OmegaConf
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
+
+from src.conf_path import CONF
 
 from . import commands
 from .schema import allowed_values
@@ -18,7 +19,6 @@ from .training import LauncherSettings, SweepSettings, TrainSettings
 
 _WIDTH = 100
 _KEYS = 28  # characters of the column of keys
-_CONF = Path(__file__).resolve().parents[2] / "conf"
 
 # Command line, schema and yaml of each command, in the order of the page.
 COMMANDS: dict[str, tuple[str, type[BaseModel], str]] = {
@@ -70,7 +70,7 @@ def markdown() -> str:
         "",
     ]
     for words, schema, yaml in COMMANDS.values():
-        defaults = OmegaConf.load(_CONF / f"{yaml}.yaml") if yaml else OmegaConf.create()
+        defaults = OmegaConf.load(CONF / f"{yaml}.yaml") if yaml else OmegaConf.create()
         assert isinstance(defaults, DictConfig)
         lines += [f"## `{words}`", "", f"{(schema.__doc__ or '').splitlines()[0]}", ""]
         lines += ["| key | takes | default | for |", "|---|---|---|---|"]

@@ -4,6 +4,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from src.conf_path import CONF
 from src.errors import UserError, told
 from src.escape import file_name
 from src.settings.commands import TablesSettings
@@ -21,7 +22,7 @@ from .settings import settings
 from .table import Table, build
 from .verify import report, verify
 
-CONFIG = Path(__file__).resolve().parents[2] / "conf" / "tables.yaml"
+CONFIG = CONF / "tables.yaml"
 HELP = """finecut puts finished runs into tables, beside the numbers that papers print.
 
   python tables.py                                 a table of every finished run

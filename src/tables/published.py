@@ -5,10 +5,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from src.conf_path import EXPERIMENTS
 from src.errors import UserError
 from src.plain_data import read_csv
 
-EXPERIMENTS = Path(__file__).resolve().parents[2] / "experiments"
 COLUMNS = (
     *("experiment", "trained_on", "set", "metric", "printed", "scale"),
     *("compares_with", "tolerance", "source", "note"),

@@ -1,6 +1,7 @@
 """Names of released checkpoints lead to verified files, or to a message that helps."""
 
 import hashlib
+import os
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -9,6 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from src.errors import UserError
 from src.networks import registry
 from src.networks.catalogue import NETWORKS
 from src.networks.download import Checksum, DownloadError, download
@@ -195,6 +197,66 @@ def test_a_damaged_file_in_the_cache_is_named(cache: Path) -> None:
     (cache / "isnet.pth").write_bytes(b"half")
     with pytest.raises(RegistryError, match=r"isnet\.pth is damaged"):
         resolve("isnet")
+
+
+def test_a_download_without_a_published_checksum_is_noted_and_compared_from_then_on(
+    server: Server, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    serve_as(monkeypatch, "dextr_coco", server.url)
+    path = resolve("dextr_coco")
+    note = cache / "dextr_coco.pth.sha256"
+    assert note.read_text() == f"{SHA256.digest}  dextr_coco.pth\n", "as sha256sum -c reads it"
+    assert resolve("dextr_coco") == path
+    path.write_bytes(CONTENT[:-1] + b"x")
+    with pytest.raises(
+        RegistryError, match=rf"dextr_coco\.pth is damaged.*{SHA256.digest}"
+    ) as told:
+        resolve("dextr_coco")
+    assert str(note) in str(told.value)
+    assert "\n" not in str(told.value)
+
+
+def test_a_note_outlives_its_file_so_that_a_changed_source_is_seen(
+    server: Server, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    serve_as(monkeypatch, "dextr_coco", server.url)
+    resolve("dextr_coco").unlink()
+    server.content = CONTENT[::-1]
+    with pytest.raises(RegistryError, match=r"sha256 is not[\s\S]*remove it if the authors'"):
+        resolve("dextr_coco")
+    assert not (cache / "dextr_coco.pth").exists()
+    (cache / "dextr_coco.pth.sha256").unlink()
+    assert resolve("dextr_coco").read_bytes() == CONTENT[::-1]
+
+
+def test_a_file_put_there_by_hand_is_noted_too(cache: Path) -> None:
+    cache.mkdir()
+    (cache / "IOG_PASCAL.pth").write_bytes(b"from the Drive")
+    path = resolve("iog_pascal")
+    path.write_bytes(b"from the Drivf")
+    with pytest.raises(RegistryError, match=r"IOG_PASCAL\.pth is damaged"):
+        resolve("iog_pascal")
+
+
+@pytest.mark.parametrize(
+    "note", [b"", b"\xff\xfe", b"0" * 64 + b"  iog.pth\n", b"0" * 63 + b"  IOG_PASCAL.pth\n"]
+)
+def test_a_damaged_note_is_named(cache: Path, note: bytes) -> None:
+    cache.mkdir()
+    (cache / "IOG_PASCAL.pth").write_bytes(b"from the Drive")
+    (cache / "IOG_PASCAL.pth.sha256").write_bytes(note)
+    with pytest.raises(UserError, match=r"IOG_PASCAL\.pth\.sha256 is damaged"):
+        resolve("iog_pascal")
+
+
+def test_where_no_note_can_be_written_a_warning_says_so(
+    cache: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    cache.mkdir()
+    (cache / "IOG_PASCAL.pth").write_bytes(b"from the Drive")
+    (cache / f".IOG_PASCAL.pth.sha256.{os.getpid()}").mkdir()  # permissions do not stop root
+    assert resolve("iog_pascal").is_file()
+    assert "IOG_PASCAL.pth.sha256 cannot be written" in caplog.text
 
 
 def test_an_unknown_name_suggests_close_ones() -> None:
