@@ -26,6 +26,7 @@ _LIBRARIES = (
     "lightning.pytorch.plugins",
     "lightning.pytorch.profilers",
     "lightning.pytorch.strategies",
+    "lightning.pytorch.trainer",  # where Trainer is defined
 )
 _INSTALLED = ("site-packages", "dist-packages")
 
