@@ -29,5 +29,5 @@ def test_a_bound_is_taken_from_every_list_and_the_highest_counts(
 def test_a_dependency_without_a_lower_bound_is_refused(
     lowest: Callable[[dict[str, Any]], list[str]],
 ) -> None:
-    with pytest.raises(ValueError, match="no lower bound.*: b"):
+    with pytest.raises(ValueError, match=r"no lower bound.*: b"):
         lowest(project("a>=1", x=["b<2"]))

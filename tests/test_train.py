@@ -23,7 +23,14 @@ from tests.running import (
 )
 
 
-def test_a_run_leaves_its_results_and_where_they_come_from(root: Path, tmp_path: Path) -> None:
+def test_a_run_leaves_its_results_and_where_they_come_from(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Without its logger, W&B and the telemetry packages behind it are not imported.
+    (tmp_path / "first").mkdir()
+    (tmp_path / "first" / "wandb.py").write_text("raise SystemExit('wandb was imported')")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path / "first"))
+
     output = run("train.py", [*TINY, *folder_data(root)], tmp_path)
 
     folder = only_run(tmp_path / "logs")
