@@ -10,17 +10,17 @@ from .running import ROOT
 HALL = "files of `src` itself"
 # Beside the files of `src` itself, which import no room.
 MAY_IMPORT: dict[str, set[str]] = {
-    "": {"settings"},  # `cli.py`, for the help of each command
+    "": {"settings", "networks"},  # `cli.py` and `doctor.py`, which people start
     "settings": set(),
     "networks": set(),
     "geometry": set(),
     "losses": {"networks", "datamodules"},  # of the latter only `Batch`
     "datamodules": {"settings", "geometry"},
     "metrics": set(),
-    "evaluation": {"metrics", "datamodules", "runs"},
+    "evaluation": {"settings", "metrics", "datamodules", "runs"},
     "lit_modules": {"networks", "losses", "geometry", "metrics", "datamodules"},
     "callbacks": {"geometry", "metrics", "datamodules", "runs"},
-    "runs": {"settings", "networks", "geometry", "datamodules", "callbacks"},
+    "runs": {"settings", "networks", "geometry", "datamodules", "callbacks", "lit_modules"},
     "tables": {"settings", "runs", "networks", "metrics"},
     "reproduce": {"settings", "runs", "tables", "datamodules"},
     "prediction": {"settings", "networks", "geometry", "datamodules", "runs", "export"},

@@ -224,6 +224,9 @@ class TrainSettings(OpenSettings):
     checkpointing: Flag = setting("compute activations twice instead of keeping them")
     compile: Flag = setting("training steps through torch.compile; minutes to start, for GPUs")
     resume: FilePath | None = setting("a run folder: continue that run", daily=True)
+    resume_data: Literal["accept"] | None = setting(
+        "accept: go on with data that changed since the run was stopped"
+    )
     init_from: FilePath | None = setting("start from a checkpoint's weights", daily=True)
     checkpoint: FilePath | None = setting("with fit=false: what to test")
     objective: Name = setting("what a sweep maximizes, the mean over the test sets")
