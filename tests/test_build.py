@@ -28,6 +28,10 @@ class Box:
             raise OSError("no room")
 
 
+def as_given(**values: Any) -> dict[str, Any]:
+    return values
+
+
 def node(**values: Any) -> Any:
     return OmegaConf.create({"_target_": f"{__name__}.Box", **values})
 
@@ -71,7 +75,7 @@ def test_other_failures_keep_their_traceback(made: Any) -> None:
 def test_text_is_built_with_as_it_is(text: str) -> None:
     node = OmegaConf.create(
         {
-            "_target_": "builtins.dict",
+            "_target_": f"{__name__}.as_given",
             "plain": literal(text),
             "listed": [literal(text), {"deep": literal(text)}],
             "also": "${plain}",

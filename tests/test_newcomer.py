@@ -40,6 +40,7 @@ ELSEWHERE = {
     "make test": "this",
     "python predict.py weights=u2net": "networks/test_registry.py downloads from a local server",
     "python app.py": "test_app.py, page/",
+    "python evaluate.py ckpt=FILE data=folder data.root=MINE": "runs/test_scoring.py",
     "python train.py model=isnet data=folder": "test_finetune.py",
     "python train.py model=isnet data=dis5k data.root=~/sets trainer": "test_distributed.py",
     "python train.py experiment=isnet/dis5k": "test_experiments.py",

@@ -36,7 +36,9 @@ def unpacked(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def files(folder: Path, where: str = "") -> set[str]:
     """Files below a folder but for compiled ones, with the prefix that they have elsewhere."""
-    found = (path for path in folder.rglob("*") if path.is_file() and path.suffix != ".pyc")
+    found = (
+        path for path in folder.rglob("*") if path.is_file() and path.parent.name != "__pycache__"
+    )
     return {f"{where}{path.relative_to(folder).as_posix()}" for path in found}
 
 

@@ -70,7 +70,7 @@ def read_boxes(path: Path, image_list: Path | None = None, min_score: float = 0.
         UserError: Not such a file, annotations of unknown images or without an id, or two
             annotations or images of one id.
     """
-    content = read_json(path)
+    content = read_json(path, allow_nan=True)  # such a box is named, the others are done
     if isinstance(content, list):
         if image_list is None:
             raise UserError(

@@ -15,14 +15,16 @@ class EntryError(UserError):
     """An entry of a COCO file that cannot be meant; the message says what is wrong with it."""
 
 
-def read_json(path: Path) -> Any:
+def read_json(path: Path, allow_nan: bool = False) -> Any:
     """The content of a JSON file in UTF-8 or UTF-16, with or without a byte order mark.
 
     Raises:
-        UserError: It cannot be read, is cut or no JSON, or holds NaN or Infinity.
+        UserError: It cannot be read, is cut or no JSON, or, unless `allow_nan`, holds NaN or
+            Infinity.
     """
     try:
-        return json.loads(path.read_bytes(), parse_constant=_refuse_constant)
+        constants = None if allow_nan else _refuse_constant
+        return json.loads(path.read_bytes(), parse_constant=constants)
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror})") from error
     except (ValueError, RecursionError) as error:

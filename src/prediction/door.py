@@ -47,6 +47,7 @@ def predict(config: DictConfig) -> int:
 
 def _see_whether_writable(folder: Path) -> None:
     """Say once, and before anything is computed, that a folder cannot be written to."""
+    made = [path for path in (folder, *folder.parents) if not path.exists()]
     with told_of_files(folder):
         folder.mkdir(parents=True, exist_ok=True)
         try:
@@ -54,6 +55,8 @@ def _see_whether_writable(folder: Path) -> None:
                 pass
         except OSError as error:
             raise OSError(error.errno, error.strerror, str(folder)) from error
+        for path in made:  # a command that then fails leaves no empty folder behind
+            path.rmdir()
 
 
 def _predict_share(

@@ -84,7 +84,7 @@ class OptimizerSettings(OpenSettings):
     """An optimizer of torch, or one's own."""
 
     target: str = setting("class or function", alias="_target_")
-    lr: float = setting("learning rate", gt=0, le=1000, default=ABSENT)
+    lr: float = setting("learning rate", gt=0, le=1e6, default=ABSENT)
     weight_decay: float = setting("of the weights", ge=0, default=ABSENT)
     momentum: float = setting("share of the step before", ge=0, lt=1, default=ABSENT)
     eps: float = setting("keeps divisions finite", gt=0, default=ABSENT)
@@ -144,7 +144,9 @@ class DataSettings(OpenSettings):
     allow_empty: Flag = setting("training masks may be all black", default=ABSENT)
     reduced_decode: Flag = setting("decode large JPEGs at 1/2..1/8", default=ABSENT)
     cache: Literal["none", "disk", "ram"] = setting("keep resized training samples", default=ABSENT)
-    cache_dir: FilePath = setting("where cached samples lie", default=ABSENT)
+    cache_dir: FilePath | None = setting(
+        "where cached samples lie; null: FINECUT_CACHE, else cache", default=ABSENT
+    )
     picture_seed: Seed = setting("of drawn images", default=ABSENT)
 
 

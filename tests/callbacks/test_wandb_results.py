@@ -105,7 +105,7 @@ def test_without_wandb_and_on_other_ranks_nothing_is_read(tmp_path: Path, first:
 def test_the_best_checkpoint_is_uploaded_where_it_was_asked_for(tmp_path: Path) -> None:
     (tmp_path / "checkpoints").mkdir()
     best = tmp_path / "checkpoints" / "best.ckpt"
-    torch.save({}, best)
+    torch.save({"state_dict": {"a": torch.zeros(1)}}, best)
     for asked in (False, True):
         page = Page()
         at = trainer(Log(page, artifact=asked))
@@ -118,7 +118,8 @@ def test_the_best_checkpoint_is_uploaded_where_it_was_asked_for(tmp_path: Path) 
 
 def test_a_run_without_a_group_is_named_after_its_project(tmp_path: Path) -> None:
     (tmp_path / "checkpoints").mkdir()
-    torch.save({}, tmp_path / "checkpoints" / "recent-0000070.ckpt")
+    weights = {"state_dict": {"a": torch.zeros(1)}}
+    torch.save(weights, tmp_path / "checkpoints" / "recent-0000070.ckpt")
     page = Page()
     page.group = ""
     at = trainer(Log(page, artifact=True))

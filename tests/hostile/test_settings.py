@@ -184,7 +184,7 @@ def test_a_bad_value_for_training_names_its_key(training: DictConfig, bad: Any) 
         (["predict.py", "weights=w", "input=i", "device=meta"], "device"),
         (["predict.py", "weights=w", "input=[]"], "input"),
         (["predict.py", "weights=w", "input="], "input"),
-        (["predict.py", "**x"], "**x"),
+        (["train.py", "**x"], "**x"),
         (["evaluate.py", "maps=m", "truth=t", "allow_missing=maybe"], "allow_missing"),
         (["evaluate.py", "maps=m", "truth=t", "worst=-1"], "worst"),
         (["evaluate.py", "maps=m", "truth=t", "workers=0"], "workers"),

@@ -109,13 +109,14 @@ def test_blends_resolutions_like_the_authors(
 
 @needs_shared
 def test_losses_and_gradients_equal_the_authors(official: tuple[str, InSPyReNet]) -> None:
-    item, network = official
+    item, shared = official
     stored, spec = arrays(item), manifest()[item]
-    batch = {"mask": torch.from_numpy(stored["gt"]).float()}
+    # In double precision: on some CPUs fp32 with one thread is 1.3e-3 off in a norm of 8e-3.
+    network = copy.deepcopy(shared).double()
+    batch = {"mask": torch.from_numpy(stored["gt"]).double()}
     supervision, consistency = PyramidSupervision(), PyramidConsistency()
-    network.zero_grad()
 
-    output = network(golden_image("input", (2, 3, 160, 192)))
+    output = network(golden_image("input", (2, 3, 160, 192)).double())
     loss = supervision(output, batch) + consistency(output, batch)
     loss.backward()
 

@@ -10,7 +10,6 @@ from src.errors import UserError
 from src.page.desk import OUTPUTS, Clicks, Desk, GoneError
 from src.page.uploads import TooLargeError
 from src.prediction import Segmenter
-from src.prediction.photo import Photo
 from tests.page.guided import LIMITS, decoded, encoded, guided, two_reds
 from tests.prediction.tiny import finder
 
@@ -81,9 +80,9 @@ def test_a_mask_is_made_once_for_all_outputs(monkeypatch: pytest.MonkeyPatch) ->
 def test_the_mode_that_the_desk_was_given_is_the_models(monkeypatch: pytest.MonkeyPatch) -> None:
     desk, asked = Desk(finder(), LIMITS, detail="tiles"), []
 
-    def mask(photo: Photo, **options: object) -> np.ndarray:
+    def mask(pixels: np.ndarray, **options: object) -> np.ndarray:
         asked.append(options)
-        return np.zeros(photo.pixels.shape[:2], np.uint8)
+        return np.zeros(pixels.shape[:2], np.uint8)
 
     monkeypatch.setattr(desk.segmenter, "mask", mask)
     desk.result(desk.open(encoded(IMAGE), "a").key, "mask")

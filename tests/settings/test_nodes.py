@@ -6,7 +6,7 @@ import pytest
 from annotated_types import Gt
 from omegaconf import DictConfig
 
-from src.errors import CommandError
+from src.errors import CommandError, UserError
 from src.settings.nodes import check_nodes
 
 HERE = "tests.settings.test_nodes"
@@ -73,9 +73,10 @@ def test_further_arguments_are_taken_where_the_target_takes_any() -> None:
 
 @pytest.mark.parametrize("target", ["nowhere.Thing", f"{HERE}.Nothing", "", "a b"])
 def test_a_target_that_cannot_be_imported_is_one_line(target: str) -> None:
-    with pytest.raises(CommandError) as error:
+    with pytest.raises(UserError) as error:
         check_nodes(DictConfig({"part": {"_target_": target}}))
     assert len(str(error.value).splitlines()) == 1
+    assert "part._target_" in str(error.value)
 
 
 def test_the_same_fault_of_a_copy_is_said_once() -> None:
