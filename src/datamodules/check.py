@@ -24,7 +24,7 @@ from src.whole_image import write_image
 from .check_objects import check_objects
 from .contact_sheet import contact_sheet
 from .duplicates import Twin, twins_between, twins_within
-from .inspection import Facts, inspect_or_complain, summarise
+from .inspection import UNWRITTEN, Facts, inspect_or_complain, noted, summarise
 from .mask_levels import ALL_BLACK, mixed_scales
 from .pairs import DataError, scan_pairs
 from .sources import Source, parse_sources, require_root
@@ -106,7 +106,8 @@ def _check_set(
     report["sets"][label] = {"expected": source.count, **summarise(facts)}
     if facts:
         sheet = output / f"{label.replace('/', '-')}.png"
-        write_image(sheet, contact_sheet(facts))
+        with noted(report, sheet):
+            write_image(sheet, contact_sheet(facts))
     return facts
 
 
@@ -145,11 +146,17 @@ def check_objects_of(cfg: DictConfig, output: Path) -> dict[str, Any]:
 
 
 def _write(report: dict[str, Any], output: Path) -> None:
-    write_whole(output / "report.json", json.dumps(report, indent=2, ensure_ascii=False))
+    path = output / "report.json"
+    with noted(report, path):
+        write_whole(path, json.dumps(report, indent=2, ensure_ascii=False))
 
 
 def show(report: dict[str, Any], output: Path) -> None:
-    """Print a report of `check`."""
+    """Print a report of `check`.
+
+    Raises:
+        UserError: At the end, where some of its files could not be written.
+    """
     for label, facts in report["sets"].items():
         noun = "objects" if "objects" in facts else "images"
         count = facts[noun]
@@ -169,6 +176,8 @@ def show(report: dict[str, Any], output: Path) -> None:
         print(f"{len(found)} {kind}", *(f"  {entry}" for entry in found[:_SHOWN]), sep="\n")
         if len(found) > _SHOWN:
             print(f"  … and {len(found) - _SHOWN} more in the report")
+    if UNWRITTEN in report:  # what was found is not lost for it
+        raise UserError("\n       ".join(report[UNWRITTEN]))
     print(f"report and contact sheets in {output}")
 
 

@@ -12,7 +12,7 @@ from src.progress import tracked
 from src.whole_image import write_image
 
 from .contact_sheet import arrange, tile_of
-from .inspection import spread
+from .inspection import noted, spread
 from .objects import InstanceSource
 from .pairs import DataError
 
@@ -54,7 +54,8 @@ def check_objects(
         if facts:
             sheet = _contact_sheet(source, facts)
             path = output / f"{label.replace('/', '-')}.png"
-            write_image(path, sheet)
+            with noted(report, path):
+                write_image(path, sheet)
     return report
 
 

@@ -1,12 +1,16 @@
 """What one image and its mask hold, and what a whole set holds: the facts of a data check."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
+
+from src.errors import file_fault
 
 from .images import ImageError, judge_mask, read_header, read_image
 from .mask_levels import Scale, mask_fault
@@ -14,6 +18,18 @@ from .pairs import Pair
 
 # Gradient signs on a 16 × 16 grid: 256 bits that survive scaling and recompression.
 _GRID = 16
+
+
+UNWRITTEN = "unwritten"  # key of a report: why files of it are not there
+
+
+@contextmanager
+def noted(report: dict[str, Any], path: Path) -> Iterator[None]:
+    """Note in a report of a check that a file of it could not be written, and go on."""
+    try:
+        yield
+    except OSError as error:
+        report.setdefault(UNWRITTEN, []).append(file_fault(error, path) or f"{path}: {error}")
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,6 @@
 import csv
 import hashlib
 import logging
-import os
 import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -13,8 +12,10 @@ from typing import Any, NamedTuple
 from unicodedata import normalize
 
 from src.errors import UserError
+from src.folders import files_below
 
 from .images import EXTENSIONS, ImageError, read_header
+from .kinds import is_image_name
 from .sources import Folder, Source, Table
 
 log = logging.getLogger(__name__)
@@ -193,6 +194,7 @@ def _match_stems(base: Path, source: Folder, name: str) -> tuple[list[Pair], lis
         raise DataError(name, [f"{image_folder}: images and masks in one folder need mask_suffix"])
     masks, faults = _by_stem(mask_folder, source.mask_suffix)
     images, doubled = _by_stem(image_folder, "")
+    faults += _unread(image_folder, images, "") + _unread(mask_folder, masks, source.mask_suffix)
     if image_folder.resolve() == mask_folder.resolve():
         images = {k: v for k, v in images.items() if not k.endswith(source.mask_suffix)}
     faults += doubled
@@ -240,12 +242,22 @@ def _by_stem(folder: Path, suffix: str) -> tuple[dict[str, Path], list[Fault]]:
     return found, faults
 
 
+def _unread(folder: Path, found: Mapping[str, Path], suffix: str) -> list[Fault]:
+    """Images of kinds that are not read, unless one that is read has the same name."""
+    faults = []
+    for path in files_below(folder):
+        kind = path.suffix.lower()
+        if kind in EXTENSIONS or not is_image_name(path):
+            continue
+        stem = normalize("NFC", path.relative_to(folder).with_suffix("").as_posix())
+        if stem.endswith(suffix) and (stem := stem.removesuffix(suffix)) not in found:
+            text = f"{path}: {kind} is not read; convert it to PNG, JPEG or TIFF"
+            faults.append(Fault(stem, text))
+    return faults
+
+
 def _image_files(folder: Path) -> Iterable[Path]:
-    for parent, folders, files in os.walk(folder, followlinks=True):
-        folders[:] = sorted(f for f in folders if not f.startswith((".", "__MACOSX")))
-        for file in sorted(files):
-            if not file.startswith(".") and Path(file).suffix.lower() in EXTENSIONS:
-                yield Path(parent, file)
+    return (path for path in files_below(folder) if path.suffix.lower() in EXTENSIONS)
 
 
 def _read_table(base: Path, source: Table, name: str) -> tuple[list[Pair], list[Fault]]:

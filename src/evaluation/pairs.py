@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
+from src.datamodules.kinds import is_image_name
 from src.errors import UserError
 from src.folders import files_below
 
@@ -16,18 +17,8 @@ from .read_map import MAP_EXTENSIONS
 TRUTH_FOLDERS = frozenset({"gt", "gts", "mask", "masks", "truth", "truths", "groundtruth"})
 # What an evaluation leaves in its output folder; the picture is none of the images.
 WORST, JOURNAL = "worst.png", "journal.jsonl"
-# Images that are not read; one that is passed over unsaid would be a missing image.
-UNREAD = frozenset(
-    {
-        *(".apng", ".arw", ".avif", ".bpg", ".cr2", ".cr3", ".cur", ".dcm", ".dds", ".dib"),
-        *(".dng", ".emf", ".eps", ".exr", ".fits", ".gif", ".hdr", ".heic", ".heics", ".heif"),
-        *(".hif", ".icns", ".ico", ".j2k", ".jfif", ".jif", ".jp2", ".jpe", ".jpf", ".jpx"),
-        *(".jxl", ".jxr", ".mat", ".mng", ".nef", ".nii", ".npz", ".nrrd", ".orf", ".pam"),
-        *(".pbm", ".pcx", ".pfm", ".pgm", ".pic", ".pict", ".pnm", ".ppm", ".psb", ".psd"),
-        *(".qoi", ".raf", ".raw", ".rgb", ".rw2", ".sgi", ".svg", ".svgz", ".tga", ".wbmp"),
-        *(".wdp", ".wmf", ".xbm", ".xcf", ".xpm"),
-    }
-)
+# Maps in other formats than these are not read; one that is passed over unsaid would be missing.
+_OTHER_MAPS = frozenset({".fits", ".mat", ".nii", ".npz", ".nrrd", ".pfm", ".pict", ".rgb"})
 
 
 class Pair(NamedTuple):
@@ -131,7 +122,8 @@ class _Listing:
         bare = 0
         for path in files_below(folder):
             kind = path.suffix.lower()
-            if kind not in MAP_EXTENSIONS | UNREAD or _is_our_picture(path):
+            is_map = kind in MAP_EXTENSIONS | _OTHER_MAPS or is_image_name(path)
+            if not is_map or _is_our_picture(path):
                 continue
             if not path.stem.endswith(suffix):
                 bare += 1

@@ -14,11 +14,11 @@ import numpy as np
 from rich.markup import escape
 from rich.progress import Progress
 
+from src.datamodules.kinds import advice_on
 from src.errors import UserError, file_fault, is_full
 from src.progress import progress_bars
 
 from .jobs import Source
-from .kinds import advice_on
 from .outputs import Cut
 from .photo import Photo, read_photo, write_picture
 from .plan import Plan

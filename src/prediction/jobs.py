@@ -8,9 +8,8 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from src.datamodules.kinds import Kind, is_video, kind_of, label_of
 from src.errors import UserError
-
-from .kinds import Kind, is_video, kind_of, label_of
 
 
 class Source(NamedTuple):

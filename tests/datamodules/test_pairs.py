@@ -203,3 +203,15 @@ def test_a_mask_on_the_turned_image_needs_no_tag_where_its_size_says_so(tmp_path
     write_set(tmp_path / "images", tmp_path / "masks", 1)
     turn_first(tmp_path, 6, Image.Transpose.ROTATE_90)
     assert scan_pairs(tmp_path, Folder("images", "masks"), "a")[1] == []
+
+
+@pytest.mark.parametrize("name", ["z.avif", "z.HEIC", "z.gif", "z.cr2"])
+def test_images_of_kinds_that_are_not_read_are_named(root: Path, name: str) -> None:
+    (root / "images" / name).touch()
+    (root / "images/readme.txt").touch()
+    read = next((root / "images").glob("*.jpg"))
+    read.with_suffix(".gif").touch()  # a copy of an image that is read
+    with pytest.raises(DataError) as error:
+        index_pairs(root, OWN, "mine")
+    (problem,) = error.value.problems
+    assert problem.startswith(f"{root / 'images' / name}: {Path(name).suffix.lower()} is not read")

@@ -14,7 +14,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from src.datamodules.check import check
+from src.datamodules.check import check, show
 from src.errors import UserError
 from src.export.formats import SUFFIXES, write_torch_export, write_torchscript
 from src.prediction.folder import Summary, predict_files
@@ -46,12 +46,6 @@ def files(folder: Path) -> list[str]:
 def write_noise(folder: Path) -> None:
     noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
     write_image(folder / "a.png", noise)
-
-
-def check_pairs(folder: Path) -> None:
-    pairs = folder.with_name("pairs")
-    data = {"root": str(pairs), "train": {"images": "images", "masks": "masks"}}
-    check(data, folder, workers=1)
 
 
 def plot(folder: Path) -> None:
@@ -88,8 +82,8 @@ def _export(kind: str, path: Path) -> None:
 
 @pytest.mark.parametrize(
     "write",
-    [write_noise, check_pairs, plot, *map(export_as, SUFFIXES)],
-    ids=["image", "check", "plot", *SUFFIXES],
+    [write_noise, plot, *map(export_as, SUFFIXES)],
+    ids=["image", "plot", *SUFFIXES],
 )
 def test_a_full_disk_leaves_no_half_of_a_file(
     tmp_path: Path, write: Callable[[Path], None]
@@ -101,6 +95,20 @@ def test_a_full_disk_leaves_no_half_of_a_file(
         write(folder)
     assert caught.value.errno == errno.EFBIG
     assert str(folder) in str(caught.value)
+    assert files(folder) == []
+
+
+def test_a_check_on_a_full_disk_shows_what_it_found_and_says_what_it_could_not_write(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_pairs(tmp_path / "pairs", 3)
+    data = {"root": str(tmp_path / "pairs"), "train": {"images": "images", "masks": "masks"}}
+    folder = tmp_path / "out"
+    with little_room(200):
+        report = check(data, folder, workers=1)
+    with pytest.raises(UserError, match=r"train\.png: .*(\n.*)report\.json: File too large"):
+        show(report, folder)
+    assert "train: 3 sound pairs" in capsys.readouterr().out
     assert files(folder) == []
 
 

@@ -38,6 +38,13 @@ def is_video(path: Path) -> bool:
     return path.suffix.lower() in VIDEOS
 
 
+def is_image_name(path: Path) -> bool:
+    """Whether a file's suffix is that of an image, of whatever kind."""
+    suffix = path.suffix.lower()
+    known = Image.registered_extensions().get(suffix) in _IMAGE_FORMATS or suffix in _UNREAD
+    return known and suffix not in VIDEOS
+
+
 def kind_of(path: Path) -> Kind:
     """What a file in a folder is, by its suffix, and by its first bytes where that says nothing."""
     suffix = path.suffix.lower()
