@@ -1,6 +1,7 @@
 """Several processes: each image counted once, the same numbers to the bit, each job run once."""
 
 import json
+import re
 import socket
 from pathlib import Path
 
@@ -117,5 +118,6 @@ def test_a_failed_job_is_recorded_and_the_others_go_on(root: Path, tmp_path: Pat
     states = sorted(job["state"] for job in manifest.values())
     assert states == ["failed", "finished"]
     (failed,) = (job for job in manifest.values() if job["state"] == "failed")
-    assert "the loss is" in failed["error"]
+    # Training or, where its few steps got through, validation.
+    assert re.search("the loss is|answer is not finite", failed["error"])
     assert "1 of 2 jobs are not finished" in output

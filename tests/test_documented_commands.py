@@ -49,6 +49,8 @@ ELSEWHERE = {
     "make reproduce": "reproduce/",
     "make setup": "CI",
     "make lint test": "CI",
+    "make test-lowest": "CI",
+    "python train.py resume=logs/": "runs/test_resume.py, test_train.py",
     "make format": "changes files",
     "make bench": "ten minutes, by hand",
     "make docs": "installs its tools, by hand",
