@@ -47,13 +47,12 @@ test: setup  ## Run the whole test suite
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal $(ARGS)
 
 # What exercises each dependency. Old packages warn of newer ones; those warnings are not ours.
-LOWEST := tests/datamodules/test_images.py tests/datamodules/test_augment.py \
-	tests/datamodules/test_cache.py tests/datamodules/test_coco_instances.py \
-	tests/datamodules/test_pascal_sbd.py tests/datamodules/test_objects.py \
-	tests/metrics tests/networks tests/settings tests/test_configs.py tests/test_wheel.py \
-	tests/export tests/page/test_server.py tests/prediction/test_video.py \
-	tests/prediction/test_foreground.py tests/tables tests/runs/test_search.py \
-	tests/test_lowest.py
+LOWEST := $(addprefix tests/,$(addprefix datamodules/test_,images.py augment.py cache.py \
+	coco_instances.py pascal_sbd.py objects.py) $(addprefix metrics/test_,golden.py scores.py bits.py) \
+	$(addprefix networks/test_,backbone.py rsu.py weights.py registry.py) settings test_configs.py \
+	export/test_formats.py page/test_server.py prediction/test_video.py \
+	prediction/test_foreground.py tables/test_page.py tables/test_curves.py runs/test_search.py \
+	test_lowest.py test_train.py::test_a_run_leaves_its_results_and_where_they_come_from)
 
 .PHONY: test-lowest
 test-lowest: .venv-lowest/.ready  ## Run a quick suite with the oldest packages that pyproject.toml allows
