@@ -104,7 +104,8 @@ def _is_held(folder: Path) -> bool:
 
 def _data(config: dict[str, Any], provenance: dict[str, Any]) -> str:
     named = provenance.get("data")
-    sets = sorted({str(key).split("/")[-1] for key in named}) if isinstance(named, dict) else []
+    keys = map(str, named) if isinstance(named, dict) else ()
+    sets = sorted({key.rpartition("/")[2] for key in keys if key.startswith("test/")})
     return ", ".join(sets[:8]) or _text(config, "data", "name")
 
 
