@@ -3,7 +3,7 @@
 import os
 import sys
 from pathlib import Path
-from typing import Any
+from typing import IO, Any, cast
 
 import torch
 from lightning.fabric.plugins import TorchCheckpointIO
@@ -53,14 +53,45 @@ class WholeCheckpointIO(TorchCheckpointIO):
         return dict(read_checkpoint(path, contents=True).content)
 
 
+class _Sink:
+    """Hands bytes on to a file until that fails or is over; from then on takes and forgets them.
+
+    torch closes its archive on the way out, and an archive that was broken off once more when it is
+    let go of, maybe after the file was closed: an exception there ends the process (SIGABRT).
+    """
+
+    def __init__(self, file: Any) -> None:
+        self._file = file
+        self.failure: BaseException | None = None
+        self.is_over = False
+
+    def write(self, data: Any) -> int:
+        if not self.is_over and self.failure is None:
+            try:
+                self._file.write(data)
+            except BaseException as error:
+                self.failure = error
+                raise
+        return len(data)
+
+    def flush(self) -> None:
+        if not self.is_over and self.failure is None:
+            self._file.flush()
+
+
 def save(checkpoint: dict[str, Any], file: Any) -> None:
     """Write a checkpoint into an open file; what breaks it off is raised as it was."""
     outside = sys.exc_info()[1]
+    sink = _Sink(file)
     try:
-        torch.save(checkpoint, file)
+        torch.save(checkpoint, cast(IO[bytes], sink))
     except RuntimeError as error:
-        # On the way out torch closes its archive, and where that is half written complains of the
-        # archive instead of what broke it off: a full disk, or a loader's worker that died.
+        # torch complains of its half-written archive instead of what broke it off: a full disk, or
+        # a loader's worker that died.
+        if sink.failure is not None:
+            raise sink.failure from None
         if error.__context__ is not None and error.__context__ is not outside:
             raise error.__context__ from None
         raise
+    finally:
+        sink.is_over = True

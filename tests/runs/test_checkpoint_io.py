@@ -1,6 +1,7 @@
 """A checkpoint is written whole, or the one before it stays."""
 
 import errno
+import gc
 import io
 import resource
 from collections.abc import Iterator
@@ -68,3 +69,18 @@ def test_an_error_of_before_is_not_taken_for_the_cause() -> None:
 class Unwritable:
     def __reduce__(self) -> str:
         raise RuntimeError("not a checkpoint")
+
+
+def test_an_archive_that_is_let_go_of_after_its_file_was_closed_ends_nothing(
+    tmp_path: Path, small_files: None
+) -> None:
+    """torch writes once more when a broken archive is collected; an exception there is SIGABRT."""
+    checkpoint = {"weights": [torch.ones(1 << 12) for _ in range(8)]}
+    with (
+        pytest.raises(OSError, match="File too large") as caught,
+        (tmp_path / "a.ckpt").open("wb") as file,
+    ):
+        save(checkpoint, file)
+    assert caught.value.errno == errno.EFBIG
+    del caught
+    gc.collect()
