@@ -111,7 +111,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (HydraException, OmegaConfBaseException) as error:
         return _say(_in_one_line(error))
     except UserError as error:
-        return _say(str(error), _code_of(error))
+        return _say(str(error), error.exit_code)
 
 
 def overview() -> str:
@@ -139,14 +139,14 @@ def _carry_out(name: str, words: list[str]) -> int:
     from .runs import door, resume  # resolvers of the configs; no torch
 
     door.register()
-    OmegaConf.register_new_resolver("settings_help", help_text, replace=True)
+    OmegaConf.register_new_resolver("settings_help", _help_in_template, replace=True)
 
     def task(cfg: DictConfig) -> Any:
         try:  # here, because Hydra would add a line of its own to an error that leaves the task
             with told_of_files():
                 return _finish(pkgutil.resolve_name(command.target)(cfg))
         except UserError as error:
-            sys.exit(_say(str(error), _code_of(error)))
+            sys.exit(_say(str(error), error.exit_code))
 
     words = as_overrides(words)
     if name == "train" and resume.asks(words):  # a run goes on as it was frozen
@@ -163,6 +163,10 @@ def _carry_out(name: str, words: list[str]) -> int:
                 return _say(end.code.removeprefix("error: "), NOT_DONE)
             return end.code or DONE
     return DONE
+
+
+def _help_in_template(command: str, *, _root_: DictConfig) -> str:
+    return help_text(command, _root_).replace("$", "$$")  # Hydra reads it as a template
 
 
 def _finish(result: Any) -> Any:
@@ -204,10 +208,6 @@ def _as_process(name: str, words: list[str]) -> Iterator[None]:
             os.environ.pop("HYDRA_FULL_ERROR", None)
         else:
             os.environ["HYDRA_FULL_ERROR"] = before
-
-
-def _code_of(error: UserError) -> int:
-    return WRONG_COMMAND if isinstance(error, CommandError) else NOT_DONE
 
 
 def _say(message: str, code: int = WRONG_COMMAND) -> int:

@@ -41,6 +41,8 @@ _ADVICE = {
 class UserError(ValueError):
     """Something in the command, the data or a file is wrong; the message says what and how."""
 
+    exit_code = 1
+
     def __init__(self, message: str) -> None:
         if message.startswith("Caught ") and "Traceback" in message:
             # torch rebuilds the error of a loader's worker from its printed traceback.
@@ -50,6 +52,8 @@ class UserError(ValueError):
 
 class CommandError(UserError):
     """The command itself is wrong: a key, a value, or two that contradict each other."""
+
+    exit_code = 2
 
 
 def missing_extra(need: str, extra: str) -> UserError:
@@ -77,7 +81,7 @@ def told(run: Callable[Arguments, int]) -> Callable[Arguments, int]:
                 return run(*args, **kwargs)
         except UserError as error:
             print(f"error: {error}", file=sys.stderr)
-            return 2 if isinstance(error, CommandError) else 1
+            return error.exit_code
 
     return telling
 

@@ -41,11 +41,6 @@ def as_seen(picture: Picture) -> Seen:
         raise UserError(f"{path}: {error}") from None
 
 
-def as_rgb(picture: Picture) -> np.ndarray:
-    """The pixels of `as_seen`."""
-    return as_seen(picture).pixels
-
-
 def _converted(image: Image.Image) -> Seen:
     if image.mode in _UNCERTAIN:
         raise UserError(

@@ -51,7 +51,7 @@ class Plan(NamedTuple):
 def main(words: Sequence[str]) -> int:
     """Carry out a command line; returns the exit code."""
     if any(word in ("-h", "--help") for word in words):
-        print(HELP + help_text("reproduce", _root_=settings(CONFIG, [])).replace("$$", "$"))
+        print(HELP + help_text("reproduce", settings(CONFIG, [])))
         return 0
     cfg = parse(ReproduceSettings, settings(CONFIG, words))
     plan = planned(cfg)

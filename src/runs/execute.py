@@ -20,7 +20,7 @@ from src.cache_folder import cache_folder
 from src.callbacks.preemption import StopBetweenSteps
 from src.datamodules.base import SegmentationDataModule
 from src.datamodules.prompts import to_dict
-from src.errors import CommandError, UserError, told_of_files, told_when_full
+from src.errors import UserError, told_of_files, told_when_full
 from src.literals import literal
 from src.networks import registry
 from src.networks.single_values import allow_single_values
@@ -280,10 +280,10 @@ def main() -> None:
         preemption.requeue()
         raise
     except UserError as error:
-        if not isinstance(error, CommandError):
+        if error.exit_code == 1:
             sys.exit(f"error: {error}")
         print(f"error: {error}", file=sys.stderr)
-        sys.exit(2)
+        sys.exit(error.exit_code)
     except torch.OutOfMemoryError:
         sys.exit(
             "error: the batch does not fit into the accelerator's memory. Halve model.batch_size "

@@ -41,7 +41,7 @@ COMMANDS: dict[str, tuple[str, type[BaseModel], str]] = {
 }
 
 
-def help_text(command: str, *, _root_: DictConfig) -> str:
+def help_text(command: str, config: DictConfig) -> str:
     """The keys of a command with their defaults and what they are for, for `--help`."""
     _, schema, _ = COMMANDS[command]
     keys = list(_keys(schema))
@@ -49,13 +49,12 @@ def help_text(command: str, *, _root_: DictConfig) -> str:
         keys = [(key, field) for key, field in keys if _is_daily(field)]
     lines: list[str] = []
     for key, field in keys:
-        head = f"  {key}={_default(_root_, key)}"
+        head = f"  {key}={_default(config, key)}"
         text = f"{field.description}{'' if command == 'train' else _choices(field)}"
         first = " " * _KEYS if len(head) >= _KEYS else head.ljust(_KEYS)
         lines += [head] if len(head) >= _KEYS else []
         lines += textwrap.wrap(text, _WIDTH, initial_indent=first, subsequent_indent=" " * _KEYS)
-    # Hydra reads the text as a template.
-    return "\n".join(lines).replace("$", "$$")
+    return "\n".join(lines)
 
 
 def markdown() -> str:

@@ -36,7 +36,7 @@ HELP = """finecut puts finished runs into tables, beside the numbers that papers
 def main(words: Sequence[str]) -> int:
     """Carry out a command line; returns the exit code."""
     if any(word in ("-h", "--help") for word in words):
-        print(HELP + help_text("tables", _root_=settings(CONFIG, [])).replace("$$", "$"))
+        print(HELP + help_text("tables", settings(CONFIG, [])))
         return 0
     if words[:1] == ["verify"]:
         return _verify(parse(TablesSettings, settings(CONFIG, words[1:])))
