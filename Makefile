@@ -52,16 +52,15 @@ LOWEST := $(addprefix tests/,$(addprefix datamodules/test_,images.py augment.py 
 	$(addprefix networks/test_,backbone.py rsu.py weights.py registry.py) settings test_configs.py \
 	export/test_formats.py page/test_server.py prediction/test_video.py \
 	prediction/test_foreground.py tables/test_page.py tables/test_curves.py runs/test_search.py \
-	test_lowest.py test_train.py::test_a_run_leaves_its_results_and_where_they_come_from)
+	test_train.py::test_a_run_leaves_its_results_and_where_they_come_from)
 
 .PHONY: test-lowest
 test-lowest: .venv-lowest/.ready  ## Run a quick suite with the oldest packages that pyproject.toml allows
 	OMP_NUM_THREADS=1 .venv-lowest/bin/python -m pytest -W default -n 2 --dist worksteal $(LOWEST) $(ARGS)
 
-.venv-lowest/.ready: pyproject.toml .ci/lowest.py | setup
+.venv-lowest/.ready: pyproject.toml | setup
 	test -x .venv-lowest/bin/python || $(PYTHON) -m venv .venv-lowest
-	$(BIN)/python .ci/lowest.py > .venv-lowest/lowest.txt
-	.venv-lowest/bin/python -m pip install -c .venv-lowest/lowest.txt -e '.[test]'
+	$(BIN)/uv pip install --python .venv-lowest --resolution lowest-direct -e '.[test]'
 	touch $@
 
 .PHONY: lint
