@@ -28,12 +28,12 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, default_collate
 from torchvision.transforms.functional import normalize
 
-from src.datamodules.augment import isnet
+from src.datamodules.augmentation import isnet
 from src.datamodules.batch import Draw, collate
-from src.datamodules.folder import ImageMaskDataset
+from src.datamodules.image_mask_folder import ImageMaskDataset
 from src.datamodules.loaders import start_worker
 from src.datamodules.pairs import Pair
-from src.geometry import Geometry
+from src.processing import Geometry
 
 Make = Callable[[int], object]
 _ROUNDS = 3

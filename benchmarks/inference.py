@@ -25,10 +25,10 @@ from PIL import Image
 from skimage import io
 from torch import nn
 
-from src.geometry import Geometry
-from src.prediction import Segmenter
-from src.prediction.onnx_network import OnnxNetwork, write_network
-from src.prediction.recipe import named
+from src.engines.onnx_network import OnnxNetwork, write_network
+from src.inference import Segmenter
+from src.inference.model_spec import named
+from src.processing import Geometry
 
 from .data import write_files
 

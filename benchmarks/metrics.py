@@ -25,9 +25,9 @@ from py_sod_metrics import MAE, Emeasure, FmeasureV2, Smeasure
 from py_sod_metrics.fmeasurev2 import FmeasureHandler
 
 from benchmarks.metrics_kernels import fine_pair, median_ms, peer_weighted_f
-from src.evaluation.folder import score_files
-from src.evaluation.pairs import Pair
+from src.evaluation.matching import Pair
 from src.evaluation.read_map import read_map
+from src.evaluation.scoring import score_files
 from src.metrics import score_image
 from src.metrics.pool import pool
 from tests.metrics import plain

@@ -11,8 +11,8 @@ import cv2
 
 from src.datamodules.loaders import ResumableLoader
 from src.datamodules.samplers import TrainSampler
-from src.datamodules.shapes import ShapesDataset
-from src.geometry import Geometry
+from src.datamodules.synthetic import ShapesDataset
+from src.processing import Geometry
 
 _BATCH = 4
 

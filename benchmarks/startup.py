@@ -17,7 +17,7 @@ from pathlib import Path
 REPEAT = 3
 PREPARE = """
 import cv2, numpy, sys, torch
-from src.prediction.recipe import named
+from src.inference.model_spec import named
 torch.save(named("u2netp").build().state_dict(), sys.argv[1])
 noise = numpy.random.default_rng(0).integers(0, 256, (600, 800, 3), dtype=numpy.uint8)
 cv2.imwrite(sys.argv[2], noise)

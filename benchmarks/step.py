@@ -37,8 +37,8 @@ from torch.utils.flop_counter import FlopCounterMode
 from src.datamodules.pairs import Pair
 from src.datamodules.samplers import TrainSampler
 from src.networks.output import Output
-from src.runs import door
-from src.runs.execute import build, build_module
+from src.training.config import register
+from src.training.execute import build, build_module
 
 from .data import write_files
 
@@ -132,7 +132,7 @@ def forward_teraflop(module: Any, side: int) -> float:
 
 def composed(model: str, side: int, batch: int, arguments: argparse.Namespace) -> DictConfig:
     """What `train.py` would compose, without augmentation, so that both loops see the same."""
-    door.register()
+    register()
     overrides = [
         f"model={model}",
         f"model.size={side}",

@@ -41,7 +41,7 @@ class OptunaSweeper(Sweeper):
 
     Args:
         at_once: Trials that this command launches together, for launchers with several workers.
-        **study: Of `src.runs.search.Search`.
+        **study: Of `src.sweeps.search.Search`.
     """
 
     def __init__(self, at_once: int, **study: Any) -> None:
@@ -57,8 +57,8 @@ class OptunaSweeper(Sweeper):
         )
 
     def sweep(self, arguments: list[str]) -> None:
-        from src.runs.search import Search, split  # every start of a door imports this module
         from src.settings.training import parse_sweep
+        from src.sweeps.search import Search, split
 
         settings = parse_sweep({"at_once": self.at_once, **self.study})
         assert self.hydra_context is not None

@@ -21,10 +21,10 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from .command_line import as_overrides, quoted
-from .conf_path import CONF
-from .errors import CommandError, UserError, told_of_files
-from .settings.describe import help_text
+from src.command_line import as_overrides, quoted
+from src.errors import CommandError, UserError, told_of_files
+from src.paths import CONF
+from src.settings.describe import help_text
 
 DONE, NOT_DONE, WRONG_COMMAND = 0, 1, 2
 _LONGEST = 400  # characters of a message of Hydra's
@@ -43,45 +43,55 @@ class Command(NamedTuple):
         target: `module:function`. Of commands with a config the function takes it, of others the
             words of the command line; it returns the exit code.
         config: The yaml of conf/ that Hydra composes; None: the function reads the words itself.
+        job: The same for a job of a sweep (`-m`), whose function returns what the job is judged by.
     """
 
     wish: str
     purpose: str
     target: str
     config: str | None = None
+    job: str | None = None
 
 
 _USE, _TRAIN, _SCORE, _LOOK = "Use a model", "Train one", "Score and compare", "Look around"
 COMMANDS: dict[str, Command] = {
     "predict": Command(
-        _USE, "masks and cut-outs of images and videos", "src.prediction.door:predict", "predict"
+        _USE, "masks and cut-outs of images and videos", "src.inference.cli:predict", "predict"
     ),
-    "app": Command(_USE, "a page to drop images on, or to click in", "src.page.door:serve", "app"),
+    "app": Command(_USE, "a page to drop images on, or to click in", "src.webapp.cli:serve", "app"),
     "annotate": Command(
-        _USE, "boxes of a COCO file to masks", "src.annotation.door:run", "annotate"
+        _USE, "boxes of a COCO file to masks", "src.annotation.cli:run", "annotate"
     ),
     "export": Command(
-        _USE, "an ONNX or torch file that runs without finecut", "src.export.door:run", "export"
+        _USE, "an ONNX or torch file that runs without finecut", "src.export.cli:run", "export"
     ),
-    "train": Command(_TRAIN, "train a model and test it", "src.runs.door:start", "train"),
+    "train": Command(
+        _TRAIN,
+        "train a model and test it",
+        "src.training.cli:main",
+        "train",
+        job="src.sweeps.jobs:main",
+    ),
     "check": Command(
         _TRAIN, "read every file of a data set first", "src.datamodules.check:run", "check"
     ),
     "preview": Command(
         _TRAIN, "draw what training would see", "src.datamodules.preview:run", "preview"
     ),
-    "reproduce": Command(_TRAIN, "a row of a paper's table", "src.reproduce.door:main"),
+    "reproduce": Command(_TRAIN, "a row of a paper's table", "src.reproduce.cli:main"),
     "evaluate": Command(
         _SCORE,
         "numbers for a folder of maps, or a checkpoint",
         "src.evaluation.cli:main",
         "evaluate",
     ),
-    "table": Command(_SCORE, "finished runs beside the printed numbers", "src.tables.door:main"),
+    "table": Command(_SCORE, "finished runs beside the printed numbers", "src.reporting.cli:main"),
     "models": Command(
-        _LOOK, "the released weights that finecut knows", "src.networks.registry:main"
+        _LOOK, "the released weights that finecut knows", "src.weights.registry:main"
     ),
-    "runs": Command(_LOOK, "run folders, their state, how to continue", "src.runs.listing:main"),
+    "runs": Command(
+        _LOOK, "run folders, their state, how to continue", "src.training.listing:main"
+    ),
     "doctor": Command(_LOOK, "versions, devices, caches, weights, data sets", "src.doctor:main"),
 }
 _ALIASES = {"tables": "table", "score": "evaluate", "serve": "app"}
@@ -136,21 +146,23 @@ def _carry_out(name: str, words: list[str]) -> int:
         return code
     if name == "predict":
         words = _with_bare_paths(words)
-    from .runs import door, resume  # resolvers of the configs; no torch
+    from src.training import cli, config, resume
 
-    door.register()
+    config.register()
     OmegaConf.register_new_resolver("settings_help", _help_in_template, replace=True)
 
     def task(cfg: DictConfig) -> Any:
         try:  # here, because Hydra would add a line of its own to an error that leaves the task
             with told_of_files():
-                return _finish(pkgutil.resolve_name(command.target)(cfg))
+                if command.job and HydraConfig.get().mode == RunMode.MULTIRUN:
+                    return pkgutil.resolve_name(command.job)(cfg)
+                sys.exit(pkgutil.resolve_name(command.target)(cfg))
         except UserError as error:
             sys.exit(_say(str(error), error.exit_code))
 
     words = as_overrides(words)
     if name == "train" and resume.asks(words):  # a run goes on as it was frozen
-        door.continue_run(words)
+        cli.continue_run(words)
         return DONE
     with _as_process(f"finecut {name}", words):
         entry: Callable[[], None] = hydra.main(
@@ -167,13 +179,6 @@ def _carry_out(name: str, words: list[str]) -> int:
 
 def _help_in_template(command: str, *, _root_: DictConfig) -> str:
     return help_text(command, _root_).replace("$", "$$")  # Hydra reads it as a template
-
-
-def _finish(result: Any) -> Any:
-    """End with a command's exit code; a job of a sweep returns what it is judged by instead."""
-    if HydraConfig.get().mode != RunMode.MULTIRUN and isinstance(result, int):
-        sys.exit(result)
-    return result
 
 
 def _with_bare_paths(words: Sequence[str]) -> list[str]:

@@ -15,8 +15,8 @@ from typing import Any
 
 import yaml
 
-from src.conf_path import CONF
-from src.cores import cores
+from src.paths import CONF
+from src.processes import available_cpus
 
 _PACKAGES = ("torch", "torchvision", "lightning", "timm", "torchmetrics", "albumentations", "numpy")
 # What each extra is for, by the package that shows whether it is installed.
@@ -85,7 +85,7 @@ def _processors() -> Iterator[str]:
 
     flags = _cpu_flags()
     able = ", ".join(name for flag, name in _CPU_FLAGS.items() if flag in flags) or "no AVX2"
-    yield f"CPU: {cores()} of {os.cpu_count()} cores, {able}"
+    yield f"CPU: {available_cpus()} of {os.cpu_count()} cores, {able}"
     yield f"CPU kernels of torch: {torch.backends.cpu.get_cpu_capability()}"
     for index in range(torch.cuda.device_count()):
         card = torch.cuda.get_device_properties(index)
@@ -115,7 +115,7 @@ def _compilers(cuda: bool) -> str:
 
 
 def _folders() -> Iterator[str]:
-    from src.networks.registry import cache_folder
+    from src.weights.registry import cache_folder
 
     caches = {
         "cached samples (FINECUT_CACHE)": Path(os.environ.get("FINECUT_CACHE", "cache")),
@@ -142,7 +142,7 @@ def _size(folder: Path) -> int:
 
 
 def _weights() -> Iterator[str]:
-    from src.networks.registry import cache_folder, released
+    from src.weights.registry import cache_folder, released
 
     there = [entry for entry in released().values() if (cache_folder() / entry.file).is_file()]
     for entry in there:

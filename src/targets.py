@@ -72,7 +72,7 @@ def _check(target: str, key: str) -> None:
     if not may_be_named(target):
         raise _refusal(target, key)
     made = _located(target)
-    # Through `src.runs.jobs.subprocess.run` a name of ours leads to another's function.
+    # Through `src.training.child.subprocess.run` a name of ours leads to another's function.
     home = getattr(made, "__module__", None)
     if isinstance(home, str) and not may_be_named(f"{home}.{getattr(made, '__name__', '')}"):
         raise _refusal(target, key)

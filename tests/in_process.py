@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 import torch
 
-from src.runs import execute
+from src.training import execute
 
 from .running import ROOT
 from .signals import signals_given_back
@@ -32,7 +32,7 @@ class _Replaced(BaseException):
 def carry_out(words: Sequence[str], monkeypatch: pytest.MonkeyPatch) -> int:
     """Run `train.py …` or `-m src.datamodules.check …`; return the exit code.
 
-    A training replaces its door's process by `src.runs.execute`; here that is called in its turn.
+    `train.py` replaces its own process by `src.training.execute`; here that is called in its turn.
     """
     module = words[0] == "-m"
     name, arguments = (words[1], words[2:]) if module else (str(ROOT / words[0]), words[1:])

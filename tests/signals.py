@@ -4,7 +4,7 @@ import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from src.runs import preemption
+from src.training import preemption
 
 
 @contextmanager

@@ -13,11 +13,10 @@ import torch
 from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig
 
-from src.networks.catalogue import create
-from src.networks.weights import to_official
-from src.page.door import serve
-from tests.page.guided import encoded, two_reds
+from src.webapp.cli import serve
+from src.weights.loading import create, to_official
 from tests.running import ROOT, start
+from tests.webapp.guided import encoded, two_reds
 
 
 @pytest.fixture(scope="module")

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 from omegaconf import OmegaConf
 
-from src.build import build
-from src.cache_folder import cache_folder
+from src.instantiate import build
+from src.paths import cache_folder
 from tests.running import write_pairs
 from tests.test_configs import composed
 

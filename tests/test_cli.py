@@ -7,8 +7,7 @@ import pytest
 import torch
 
 from src import cli
-from src.networks.catalogue import create
-from src.networks.weights import to_official
+from src.weights.loading import create, to_official
 from tests.running import ROOT, write_pairs
 
 

@@ -8,8 +8,7 @@ import pytest
 from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig, OmegaConf
 
-from src.runs.door import register
-from src.runs.freeze import resolved
+from src.training.config import register, resolved
 from tests.conftest import Door
 
 ROOT = Path(__file__).parents[1]

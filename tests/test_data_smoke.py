@@ -10,12 +10,11 @@ from lightning import Trainer
 from omegaconf import DictConfig
 
 from src.lit_modules.segmentation import SegmentationModule
-from src.losses.criteria import BinaryCrossEntropy
-from src.losses.terms import DeepSupervision
-from src.networks.catalogue import create
+from src.losses.terms import BinaryCrossEntropy, DeepSupervision
+from src.weights.loading import create
 from tests.datamodules.miniatures import write_set
 from tests.datamodules.test_coco_instances import write_coco
-from tests.datamodules.test_folder import MIXES, config, with_miniatures
+from tests.datamodules.test_image_mask_folder import MIXES, config, with_miniatures
 from tests.datamodules.test_pascal_sbd import write_pascal
 
 # What execute.py leaves out as well: Lightning's remarks on our choice of hooks and on sets

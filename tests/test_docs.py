@@ -21,8 +21,8 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import OmegaConf
 
 from src.command_line import as_overrides
-from src.runs import door
-from src.tables.settings import settings
+from src.reporting.cli import settings
+from src.training.config import register
 
 from .documented import PAGES, Command, blocks, commands, first, mentioned
 from .running import ROOT
@@ -84,7 +84,7 @@ def check_config(name: str, arguments: list[str]) -> None:
     if name == "tables":  # has settings without groups
         assert settings(ROOT / "conf/tables.yaml", [word for word in arguments if "=" in word])
         return
-    door.register()
+    register()
     words = [word for word in arguments if "=" in word and not FLAGS.match(word)]
     overrides = as_overrides(words)
     parsed = OverridesParser.create().parse_overrides(overrides)

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from src import doctor
-from src.networks.registry import released
+from src.weights.registry import released
 
 
 def test_the_report_names_versions_devices_folders_weights_and_data(

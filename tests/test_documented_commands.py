@@ -25,18 +25,17 @@ from PIL import Image
 from torch import nn
 
 from src.command_line import as_overrides
-from src.networks.catalogue import create
 from src.networks.iog import IOG
-from src.networks.weights import to_official
-from src.runs.door import register
-from src.runs.execute import build_module
+from src.training.config import register
+from src.training.execute import build_module
+from src.weights.loading import create, to_official
 
 from .conftest import Door
 from .datamodules.miniatures import write_set
 from .datamodules.test_pascal_sbd import write_pascal
 from .documented import PAGES, Command, blocks, commands, first
+from .reporting.run_folders import write_run
 from .running import ROOT
-from .tables.run_folders import write_run
 from .test_objects import write_objects
 
 OWN_TESTS = ("README.md", "docs/extend.md")

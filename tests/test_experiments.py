@@ -9,8 +9,8 @@ import pytest
 from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig, OmegaConf
 
-from src.runs import door
-from src.tables.published import EXPERIMENTS, Published, load
+from src.reporting.reported_results import EXPERIMENTS, Published, load
+from src.training.config import register
 from tests.golden_data import SHARED, needs_shared
 
 CONF = Path(__file__).parents[1] / "conf"
@@ -23,7 +23,7 @@ MEANS = OmegaConf.load(CONF / "tables.yaml").means
 
 @cache
 def composed(experiment: str, config: str = "train") -> DictConfig:
-    door.register()
+    register()
     with initialize_config_dir(str(CONF), version_base=None):
         return compose(config, [f"experiment={experiment}"])
 

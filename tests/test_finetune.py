@@ -10,16 +10,16 @@ from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig
 
 from src.errors import UserError
-from src.networks.catalogue import create
-from src.networks.weights import to_official
-from src.runs import door, finetune
+from src.training import finetune
+from src.training.config import register
+from src.weights.loading import create, to_official
 from tests.running import ROOT, TINY, folder_data, only_run, run
 
 RECIPE = ["recipe=finetune", "data@base=shapes", "base.num_workers=0"]
 
 
 def composed(*overrides: str) -> DictConfig:
-    door.register()
+    register()
     with initialize_config_dir(str(ROOT / "conf"), version_base=None):
         return compose("train", ["recipe=finetune", *overrides])
 

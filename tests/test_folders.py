@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from src.folders import files_below
+from src.paths import files_below
 
 
 def names(folder: Path, *, hidden: bool = False) -> list[str]:

@@ -7,9 +7,9 @@ import cv2
 import numpy as np
 import pytest
 
-from src.datamodules.prompts import InsideOutsidePoints
-from src.prediction import Segmenter
-from src.prediction.recipe import load
+from src.datamodules.clicks import InsideOutsidePoints
+from src.inference import Segmenter
+from src.inference.model_spec import load
 from tests.conftest import Door
 from tests.running import only_run
 

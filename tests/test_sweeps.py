@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from hydra import compose, initialize_config_dir
 
-from src.runs import door
+from src.training.config import register
 from tests import slurm
 from tests.running import TINY, folder_data, run, start
 from tests.test_configs import CONF, choices
@@ -19,7 +19,7 @@ from tests.test_configs import CONF, choices
 
 @pytest.mark.parametrize("launcher", choices("launcher"))
 def test_every_launcher_composes_with_a_search(launcher: str) -> None:
-    door.register()
+    register()
     chosen = ["sweep=optuna", f"launcher={launcher}", "trainer.devices=2"]
     with initialize_config_dir(str(CONF), version_base=None):
         hydra = compose("train", chosen, return_hydra_config=True).hydra

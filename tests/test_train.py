@@ -8,9 +8,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from src.networks.catalogue import create
-from src.networks.weights import to_official
-from src.runs import preemption
+from src.training import preemption
+from src.weights.loading import create, to_official
 from tests import slurm, wandb_file
 from tests.conftest import Door
 from tests.running import (

@@ -53,21 +53,21 @@ def test_the_wheel_holds_every_file_of_the_package_its_configs_and_experiments(
     }
     held = {name for name in files(unpacked) if ".dist-info/" not in name}
     assert held == expected
-    assert "src/networks/registry.yaml" in held
-    assert "src/page/static/index.html" in held
+    assert "src/weights/registry.yaml" in held
+    assert "src/webapp/static/index.html" in held
 
 
 def test_an_installed_package_works_from_any_folder(unpacked: Path, tmp_path: Path) -> None:
     program = """
 import src
-from src.conf_path import CONF, IS_INSTALLED
-from src.networks.registry import released
-from src.networks.weights import build
-from src.prediction.recipe import named
-from src.runs.models import composed, names
-from src.runs.provenance import git_state
+from src.paths import CONF, IS_INSTALLED
+from src.weights.registry import released
+from src.weights.loading import build
+from src.inference.model_spec import named
+from src.training.config import composed, names
+from src.training.provenance import git_state
 from src.reproduce.recipes import composed as recipe, named as recipes
-from src.tables.published import load
+from src.reporting.reported_results import load
 assert IS_INSTALLED and CONF.parent.samefile(src.__path__[0])
 assert "u2net" in released() and "isnet" in names() and len(load()) > 100
 assert named("u2netp").geometry.size == (320, 320)

@@ -6,15 +6,53 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from src.annotation.boxes import Annotation, Boxes, Picture
+from src.annotation.segment_boxes import Cutter
+from src.atomic import write_whole
 from src.errors import UserError
-from src.prediction.folder import Failure, Summary, reason_of
-from src.prediction.photo import read_photo
+from src.inference.photo import read_photo
+from src.inference.predict_files import Failure, Summary, reason_of
+from src.jsonl import append_line, read_lines
 from src.progress import progress_bars
-from src.whole_file import write_whole
 
-from .boxes import Annotation, Boxes, Picture
-from .cutting import Cutter
-from .finished import Finished
+
+class Finished:
+    """Annotations of finished images, a line for each image.
+
+    Args:
+        path: Of the file.
+        key: What the masks depend on. A file that was written under another one is not read.
+    """
+
+    def __init__(self, path: Path, key: str) -> None:
+        self.path = path
+        self._known: dict[Any, list[Annotation]] = {}
+        lines = read_lines(path)
+        if lines[:1] == [{"key": key}]:
+            self._known = {
+                line["image_id"]: line["annotations"]
+                for line in lines
+                if line.keys() == {"image_id", "annotations"}
+            }
+        else:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.unlink(missing_ok=True)
+            append_line(path, {"key": key})
+
+    def __len__(self) -> int:
+        return len(self._known)
+
+    def get(self, image_id: Any) -> list[Annotation] | None:
+        return self._known.get(image_id)
+
+    def add(self, image_id: Any, annotations: list[Annotation]) -> None:
+        """Append an image; it is in the file when this returns."""
+        self._known[image_id] = annotations
+        append_line(self.path, {"image_id": image_id, "annotations": annotations})
+
+    def remove(self) -> None:
+        self.path.unlink(missing_ok=True)
+
 
 log = logging.getLogger(__name__)
 

@@ -4,7 +4,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from src.datamodules.coco_file import EntryError, find_image, read_entries, read_id, read_json
+from src.datamodules.coco_format import EntryError, find_image, read_entries, read_id, read_json
 from src.errors import UserError
 
 Annotation = dict[str, Any]

@@ -6,9 +6,9 @@ from typing import Any
 
 from lightning import Callback, LightningModule, Trainer
 
+from src.atomic import write_whole
 from src.metrics.protocol import higher_is_better
-from src.runs import results
-from src.whole_file import write_whole
+from src.training import results
 
 log = logging.getLogger(__name__)
 

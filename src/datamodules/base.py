@@ -8,12 +8,10 @@ import numpy as np
 from lightning import LightningDataModule
 from torch.utils.data import DataLoader, Dataset
 
+from src.datamodules.loaders import ResumableLoader, evaluation_loader, resolve_workers
+from src.datamodules.samplers import TrainSampler
+from src.datamodules.wrappers import Replay, Substituting
 from src.errors import UserError
-
-from .loaders import ResumableLoader, evaluation_loader, resolve_workers
-from .replay import Replay
-from .samplers import TrainSampler
-from .substitutes import Substituting
 
 
 class SegmentationDataModule(LightningDataModule):

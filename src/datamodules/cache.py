@@ -19,11 +19,10 @@ from typing import Literal, Protocol
 import numpy as np
 from filelock import FileLock
 
+from src.datamodules.images import ImageError
+from src.datamodules.pairs import DataError
 from src.errors import UserError
 from src.progress import tracked
-
-from .images import ImageError
-from .pairs import DataError
 
 log = logging.getLogger(__name__)
 

@@ -6,12 +6,21 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
-from .coco_file import EntryError, find_image, read_entries, read_id, read_json, read_size
-from .coco_layouts import find_layout
-from .coco_masks import Outline, coco_masks, read_outline
-from .images import ImageError, header_size, read_image
-from .objects import Instance, as_mask
-from .pairs import DataError
+from src.datamodules.coco_format import (
+    EntryError,
+    Outline,
+    coco_masks,
+    find_image,
+    find_layout,
+    read_entries,
+    read_id,
+    read_json,
+    read_outline,
+    read_size,
+)
+from src.datamodules.images import ImageError, header_size, read_image
+from src.datamodules.instance_sources import Instance, as_mask
+from src.datamodules.pairs import DataError
 
 log = logging.getLogger(__name__)
 

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
-from .images import judge_mask, read_image
-from .inspection import Facts
+from src.datamodules.images import judge_mask, read_image
+from src.datamodules.inspection import Facts
 
 _TILE = 188
 _MARGIN = 2

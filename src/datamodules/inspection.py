@@ -1,20 +1,19 @@
-"""What one image and its mask hold, and what a whole set holds: the facts of a data check."""
+"""What one image and its mask hold, what a whole set holds, and which images occur twice."""
 
 import hashlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
 
+from src.datamodules.images import ImageError, judge_mask, read_header, read_image
+from src.datamodules.mask_levels import Scale, mask_fault
+from src.datamodules.pairs import Pair
 from src.errors import file_fault
-
-from .images import ImageError, judge_mask, read_header, read_image
-from .mask_levels import Scale, mask_fault
-from .pairs import Pair
 
 # Gradient signs on a 16 × 16 grid: 256 bits that survive scaling and recompression.
 _GRID = 16
@@ -122,3 +121,45 @@ def spread(values: np.ndarray) -> dict[str, float]:
         "median": float(np.median(values)),
         "largest": float(values.max()),
     }
+
+
+# Of 256 bits; recompression and scaling move up to about this many, other pictures some hundred.
+_NEAR_BITS = 8
+
+
+class Twin(NamedTuple):
+    """Two images that are one; `same_file` where every byte agrees."""
+
+    one: Facts
+    other: Facts
+    same_file: bool
+
+
+def twins_within(facts: Sequence[Facts]) -> list[Twin]:
+    """The same files under different names in one set."""
+    first: dict[str, Facts] = {}
+    twins = []
+    for fact in facts:
+        if fact.digest in first:
+            twins.append(Twin(first[fact.digest], fact, same_file=True))
+        else:
+            first[fact.digest] = fact
+    return twins
+
+
+def twins_between(facts: Sequence[Facts], others: Sequence[Facts]) -> list[Twin]:
+    """For each image of `others` its twin in `facts`, if it has one."""
+    if not facts or not others:
+        return []
+    by_digest = {fact.digest: fact for fact in facts}
+    looks = np.stack([fact.look for fact in facts])
+    matcher = cv2.BFMatcher(cv2.NORM_HAMMING)
+    nearest = matcher.match(np.stack([other.look for other in others]), looks)
+    twins = []
+    for match in nearest:
+        other = others[match.queryIdx]
+        if other.digest in by_digest:
+            twins.append(Twin(by_digest[other.digest], other, same_file=True))
+        elif match.distance <= _NEAR_BITS:
+            twins.append(Twin(facts[match.trainIdx], other, same_file=False))
+    return twins

@@ -14,22 +14,21 @@ import numpy as np
 import torch
 from torch.utils.data import Dataset
 
-from src.errors import UserError
-from src.geometry import Geometry
-from src.geometry.crop import EmptyMaskError, box_of_mask, crop
-from src.geometry.resize import resize
-
-from .augment import Augmentation
-from .base import SegmentationDataModule
-from .batch import Draw, planes
-from .objects import Instance, InstanceSource
+from src.datamodules.augmentation import Augmentation
+from src.datamodules.base import SegmentationDataModule
+from src.datamodules.batch import Draw, planes
 
 # Configs that were frozen before `prompts.py` was its own file name two of these here.
-from .prompts import ExtremePoints as ExtremePoints
-from .prompts import InsideOutsidePoints as InsideOutsidePoints
-from .prompts import Prompts
-from .replay import Replay
-from .sources import require_root
+from src.datamodules.clicks import ExtremePoints as ExtremePoints
+from src.datamodules.clicks import InsideOutsidePoints as InsideOutsidePoints
+from src.datamodules.clicks import Prompts
+from src.datamodules.instance_sources import Instance, InstanceSource
+from src.datamodules.sources import require_root
+from src.datamodules.wrappers import Replay
+from src.errors import UserError
+from src.processing import Geometry
+from src.processing.crop import EmptyMaskError, box_of_mask, crop
+from src.processing.resize import resize
 
 MakeSource = Callable[[str], InstanceSource]
 

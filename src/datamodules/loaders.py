@@ -10,12 +10,11 @@ import cv2
 import torch
 from torch.utils.data import BatchSampler, DataLoader, Dataset
 
-from src.cores import cores
+from src.datamodules.batch import Batch, collate
+from src.datamodules.samplers import ShardSampler, TrainSampler
+from src.datamodules.wrappers import Substituting
 from src.errors import UserError
-
-from .batch import Batch, collate
-from .samplers import ShardSampler, TrainSampler
-from .substitutes import Substituting
+from src.processes import available_cpus
 
 log = logging.getLogger(__name__)
 
@@ -141,7 +140,7 @@ def resolve_workers(num_workers: int | None, processes: int = 1) -> int:
     """The number of worker processes: as given, or one per core that this process may use."""
     if num_workers is not None:
         return num_workers
-    return min(_MOST_WORKERS, cores() // processes)
+    return min(_MOST_WORKERS, available_cpus() // processes)
 
 
 def _worker_options(num_workers: int, persistent: bool) -> dict[str, Any]:

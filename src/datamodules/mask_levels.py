@@ -11,7 +11,7 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-from .raster import KindError, eight_bits
+from src.datamodules.raster import KindError, eight_bits
 
 # A soft matte is grey along its edges and hair; a photograph nearly everywhere.
 _MOST_GREY = 0.5

@@ -11,12 +11,11 @@ from pathlib import Path
 from typing import Any, NamedTuple
 from unicodedata import normalize
 
+from src.datamodules.file_kinds import is_image_name
+from src.datamodules.images import EXTENSIONS, ImageError, read_header
+from src.datamodules.sources import Folder, Source, Table
 from src.errors import UserError
-from src.folders import files_below
-
-from .images import EXTENSIONS, ImageError, read_header
-from .kinds import is_image_name
-from .sources import Folder, Source, Table
+from src.paths import files_below
 
 log = logging.getLogger(__name__)
 

@@ -7,10 +7,8 @@ from typing import Any, Literal
 import numpy as np
 import scipy.io
 
-from src.cache_folder import cache_folder
-
-from .images import ImageError, header_size
-from .objects import (
+from src.datamodules.images import ImageError, header_size
+from src.datamodules.instance_sources import (
     Record,
     RecordedObjects,
     label_areas,
@@ -18,7 +16,8 @@ from .objects import (
     remembered_records,
     without_small,
 )
-from .pairs import DataError
+from src.datamodules.pairs import DataError
+from src.paths import cache_folder
 
 VOID = 255
 SPLITS = ("train", "val", "trainval")

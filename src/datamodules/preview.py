@@ -14,12 +14,11 @@ import numpy as np
 from omegaconf import DictConfig
 
 from src import cli
+from src.atomic import encode_image, write_image
+from src.datamodules.contact_sheet import arrange, framed, with_outline
 from src.errors import UserError
 from src.settings.commands import PreviewSettings
 from src.settings.parse import parse_part, require_data
-from src.whole_image import encode_image, write_image
-
-from .contact_sheet import arrange, framed, with_outline
 
 # One for each map of the prompt: extreme points or the inside, then the outside.
 _PROMPTS = ((0, 255, 90), (255, 70, 0))
@@ -110,7 +109,7 @@ def _captioned(tile: np.ndarray, name: str) -> np.ndarray:
 
 def run(cfg: DictConfig) -> int:
     """Draw as the config says; returns the exit code."""
-    from src.build import build
+    from src.instantiate import build
 
     settings = parse_part(PreviewSettings, cfg)
     require_data(cfg)

@@ -9,9 +9,8 @@ from pathlib import Path
 import numpy as np
 from torch.utils.data import Sampler
 
+from src.datamodules.batch import Draw
 from src.errors import UserError
-
-from .batch import Draw
 
 
 class TrainSampler(Sampler[Draw]):

@@ -15,7 +15,7 @@ from typing import Any, BinaryIO
 import numpy as np
 from PIL.TiffImagePlugin import ImageFileDirectory_v2, TiffImageFile
 
-from .raster import KindError, Raster, raster, raster_of, turned
+from src.datamodules.raster import KindError, Raster, raster, raster_of, turned
 
 MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 

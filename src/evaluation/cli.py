@@ -9,14 +9,15 @@ from src.settings.parse import parse_part
 def main(cfg: DictConfig) -> int | None:
     """Score as the config says; returns the exit code, None where another process goes on."""
     if cfg.maps is None:
-        from src.runs import door
+        from src.training import cli
+        from src.training.evaluate_checkpoint import as_test_run
 
         parse_part(EvaluateCheckpointSettings, cfg)
-        door.start_evaluation(cfg)
+        cli.main(as_test_run(cfg))
         return None
     settings = parse_part(EvaluateSettings, cfg)
     # Neither torch nor Lightning is imported on this path.
-    from .maps import evaluate_maps
+    from src.evaluation.maps import evaluate_maps
 
     return evaluate_maps(
         maps=settings.maps,

@@ -17,11 +17,10 @@ import numpy.typing as npt
 from src import escape
 from src.errors import UserError
 from src.escape import one_line
+from src.evaluation.read_map import RESIZED
 from src.metrics.protocol import PROTOCOLS, higher_is_better, require_same
 from src.plain_data import read_csv, read_json
-from src.runs.results import PER_IMAGE, digest
-
-from .notices import RESIZED
+from src.training.results import PER_IMAGE, digest
 
 RESAMPLES = 10_000
 CONFIDENCE = 0.95

@@ -8,13 +8,12 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from src.metrics._pair import FOREGROUND_ABOVE, Grey
+from src.atomic import write_image
+from src.evaluation.matching import Pair
+from src.evaluation.read_map import read_map
 from src.metrics.image_score import ImageScore
+from src.metrics.joint_histogram import FOREGROUND_ABOVE, Grey
 from src.metrics.protocol import higher_is_better
-from src.whole_image import write_image
-
-from .pairs import Pair
-from .read_map import read_map
 
 PANEL = 320  # longer side of each panel, in pixels
 MISSED, EXTRA = (60, 60, 230), (230, 120, 30)  # BGR: red is missed, blue is too much

@@ -11,17 +11,31 @@ from typing import cast
 
 from filelock import FileLock, Timeout
 
-from src.cache_folder import cache_folder
+from src.atomic import write_whole
 from src.errors import UserError, file_fault, is_full, told_of_files, told_when_full
+from src.evaluation import compare as comparing
+from src.evaluation.gallery import write_gallery
+from src.evaluation.matching import (
+    JOURNAL,
+    WORST,
+    Pairing,
+    Problem,
+    find_pairs,
+    image_folders,
+    incomplete,
+)
+from src.evaluation.report import Report
+from src.evaluation.scoring import (
+    Journal,
+    Resize,
+    Scored,
+    faults,
+    headers_are_sound,
+    score_pairs,
+    with_scales,
+)
 from src.metrics.protocol import protocol
-from src.whole_file import write_whole
-
-from . import compare as comparing
-from .folder import Resize, Scored, faults, headers_are_sound, score_pairs, with_scales
-from .gallery import write_gallery
-from .journal import Journal
-from .pairs import JOURNAL, WORST, Pairing, Problem, find_pairs, image_folders, incomplete
-from .report import Report
+from src.paths import cache_folder
 
 OK, FAULTY_FILES, WRONG_COMMAND = 0, 1, 2
 

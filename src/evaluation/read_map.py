@@ -20,6 +20,11 @@ from src.datamodules.images import EXTENSIONS, ImageError, header_size, read_lev
 from src.datamodules.mask_levels import mask_fault, not_a_mask, scale_of, scaled
 from src.datamodules.raster import KindError
 
+SOFT = "truth has grey values; foreground is where it is > 128"
+RESIZED = "map resized to the truth's size (bilinear, 8 bit)"
+ZERO_ONE = "all maps of the set hold 0 and 1 only; read as background and foreground"
+
+
 MAP_EXTENSIONS = EXTENSIONS | {".npy"}
 
 

@@ -10,13 +10,12 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from src import escape
+from src.atomic import write_whole
+from src.evaluation.matching import Pair, Problem
 from src.metrics.image_score import ImageScore
 from src.metrics.protocol import describe, higher_is_better
 from src.metrics.summary import degenerate, summarise, undefined
-from src.runs.results import PER_IMAGE, digest, write_per_image
-from src.whole_file import write_whole
-
-from .pairs import Pair, Problem
+from src.training.results import PER_IMAGE, digest, write_per_image
 
 SUMMARY, PROTOCOL = "summary.json", "protocol.json"
 DIGITS = 4

@@ -5,17 +5,14 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from src.errors import UserError
-from src.prediction import Segmenter
-from src.whole_file import write_whole
-
-from .formats import (
+from src.atomic import write_whole
+from src.engines.formats import (
     SUFFIXES,
     Run,
     dynamic_shapes,
@@ -23,10 +20,44 @@ from .formats import (
     write_torch_export,
     write_torchscript,
 )
-from .graph import BakedNetwork, BareNetwork
-from .metadata import describe
-from .parity import TOLERANCES, Parity, compare, markdown
-from .pictures import pictures
+from src.engines.graph import BakedNetwork, BareNetwork
+from src.errors import UserError
+from src.export.parity import TOLERANCES, Parity, compare, markdown, pictures
+from src.inference import Segmenter
+from src.training.provenance import file_hash, git_state
+from src.weights.registry import find
+
+UNKNOWN = "not stated; that of the weights' owner and of their training data"
+
+
+def describe(
+    segmenter: Segmenter, *, bare: bool, precision: str, licence: str | None
+) -> dict[str, str]:
+    """Strings by name: model, hash of the weights, geometry, what goes in and out, licence."""
+    weights = segmenter.weights
+    digest = file_hash(weights) if weights else ""
+    released = find(weights.name) if weights else None
+    if released and released.sha256 not in (None, digest):
+        released = None  # another file of that name
+    height, width = segmenter.geometry.size
+    values: dict[str, Any] = {
+        "framework": f"finecut {git_state()['commit'] or ''}, torch {torch.__version__}",
+        "model": segmenter.name,
+        "precision": precision,
+        "weights": weights.name if weights else "",
+        "weights_sha256": digest,
+        "licence": licence or (released and released.licence) or UNKNOWN,
+        "trained_on": json.dumps(released.trained_on if released else None),
+        "geometry": json.dumps(segmenter.geometry.to_dict()),
+        "input": f"image: float32 (B, C, {height}, {width}), normalised by geometry"
+        if bare
+        else "image: uint8 (H, W, 3) RGB, any size",
+        "output": "logits: float32 (B, 1, h, w), before every restore step of geometry"
+        if bare
+        else "mask: uint8 (H, W), 255 = foreground",
+    }
+    return {key: str(value) for key, value in values.items()}
+
 
 _EXAMPLE_SIDES = (213, 341)  # of the picture that is traced; any, but no special one
 
@@ -132,7 +163,7 @@ def _write(
     example = _example(inputs[0], request)
     shapes = dynamic_shapes(bare=bare, dynamic=request.dynamic)
     if request.format == "onnx":
-        from .onnx import write_onnx  # ONNX is an extra
+        from src.engines.formats import write_onnx
 
         write_onnx(
             module,

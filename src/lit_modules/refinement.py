@@ -9,12 +9,11 @@ from torch import Tensor, nn
 
 from src.datamodules.batch import Batch
 from src.datamodules.clicks import add_click, next_click
+from src.lit_modules.segmentation import SegmentationModule
 from src.losses.interactive import join_passes
 from src.metrics.click_scores import ClickScores
 from src.metrics.interactive import jaccard
 from src.networks.output import Output
-
-from .segmentation import SegmentationModule
 
 THRESHOLD = 128  # of an 8-bit prediction
 

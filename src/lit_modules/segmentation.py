@@ -12,16 +12,15 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from src.datamodules.batch import Batch, InputKey
-from src.geometry import Geometry, NonFiniteError
-from src.geometry.crop import Box
+from src.lit_modules.parameter_groups import FineTuning
+from src.lit_modules.random_state import random_state, require_random_state, restore_random_state
+from src.lit_modules.schedule import PolyLR
 from src.metrics.protocol import describe
 from src.metrics.scores import Scores
-from src.networks.folding import fold
+from src.networks.fusion import fold
 from src.networks.output import Output
-
-from .finetuning import FineTuning
-from .random_state import random_state, require_random_state, restore_random_state
-from .schedule import PolyLR
+from src.processing import Geometry, NonFiniteError
+from src.processing.crop import Box
 
 Groups = Callable[[nn.Module], Iterable[Any]]
 

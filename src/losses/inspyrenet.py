@@ -9,8 +9,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from src.datamodules.batch import Batch
+from src.networks.blocks import at_least_fp32, without_autocast
 from src.networks.output import Output
-from src.networks.precision import at_least_fp32, without_autocast
 from src.networks.pyramid import ImagePyramid
 
 _WINDOW = 31

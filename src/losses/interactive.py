@@ -12,8 +12,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from src.datamodules.batch import Batch
+from src.networks.blocks import at_least_fp32
 from src.networks.output import Output
-from src.networks.precision import at_least_fp32
 
 Average = Literal["batch", "pixels", "none"]
 AVERAGES = ("batch", "pixels", "none")

@@ -1,4 +1,4 @@
-"""Loss terms. Each is called as `term(output, batch)` and returns a scalar in fp32."""
+"""Loss terms, `term(output, batch)`, and the criteria in them that compare two maps, in fp32."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,7 +11,29 @@ from torch import Tensor, nn
 from src.datamodules.batch import Batch
 from src.networks.output import Output
 
-from .criteria import ChannelKL
+
+class BinaryCrossEntropy(nn.Module):
+    """Mean binary cross-entropy of logits and a soft mask, both `(B, 1, H, W)`.
+
+    Equals the authors' BCE on probabilities, without its overflow: where a probability rounds to
+    0 or 1 the gradient still flows.
+    """
+
+    def forward(self, logits: Tensor, mask: Tensor) -> Tensor:
+        return F.binary_cross_entropy_with_logits(logits.float(), mask.float())
+
+
+class ChannelKL(nn.Module):
+    """KL divergence between channel distributions, averaged over all elements (IS-Net's option).
+
+    Args of `forward`: the student's features and the teacher's, both `(B, C, H, W)`.
+    """
+
+    def forward(self, student: Tensor, teacher: Tensor) -> Tensor:
+        log_student, of_teacher = student.float().log_softmax(1), teacher.float().softmax(1)
+        divergence = F.kl_div(log_student, of_teacher, reduction="none")
+        return divergence.mean()
+
 
 Distance = Literal["mse", "kl", "l1", "smooth_l1"]
 DISTANCES: dict[str, type[nn.Module]] = {
@@ -79,7 +101,7 @@ class FeatureSupervision(nn.Module):
                 f"model.feature_supervision is {distance!r}; choose null, {', '.join(DISTANCES)}"
             )
         if checkpoint is not None:
-            from src.networks.weights import load_official
+            from src.weights.loading import load_official
 
             load_official(teacher, checkpoint)
         teacher.requires_grad_(False).train(batch_statistics)

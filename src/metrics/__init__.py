@@ -6,7 +6,7 @@ Importing this package imports no torch; the metric classes do so when they are 
 from importlib import import_module
 from typing import Any
 
-from .image_score import score_image
+from src.metrics.image_score import score_image
 
 __all__ = ["score_image"]
 

@@ -6,9 +6,22 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from ._levels import Levels, levels_or_min_max
-from ._pair import FOREGROUND_ABOVE, Grey, require_pair
-from .bits import Words, complement, count, grow_convex, grow_cross, grow_square, pack
+from src.metrics.joint_histogram import (
+    FOREGROUND_ABOVE,
+    Grey,
+    Levels,
+    levels_or_min_max,
+    require_pair,
+)
+from src.metrics.kernels.bits import (
+    Words,
+    complement,
+    count,
+    grow_convex,
+    grow_cross,
+    grow_square,
+    pack,
+)
 
 _RADII = 5
 _DILATION = 0.02  # of the diagonal

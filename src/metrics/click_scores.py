@@ -5,8 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from .interactive import clicks_to_reach
-from .per_image import PerImageMetric
+from src.metrics.interactive import clicks_to_reach
+from src.metrics.per_image import PerImageMetric
 
 TARGETS = (85, 90)
 

@@ -7,7 +7,7 @@ little over 1.
 import numpy as np
 import numpy.typing as npt
 
-from .prepared import Counts
+from src.metrics.joint_histogram import Counts
 
 EPSILON = np.spacing(1.0)
 

@@ -15,7 +15,7 @@ Curves are indexed by threshold, lowest first.
 import numpy as np
 import numpy.typing as npt
 
-from .prepared import Counts
+from src.metrics.joint_histogram import Counts
 
 BETA_SQUARED = 0.3
 DIS_BINS = 255

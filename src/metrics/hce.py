@@ -9,11 +9,10 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from ._corrections import count_corrections
-from ._levels import min_max_levels
-from ._pair import FOREGROUND_ABOVE, Grey, Mask, require_pair
-from .bits import Words, complement, count, grow_cross, pack, unpack
-from .skeleton import thin
+from src.metrics.joint_histogram import FOREGROUND_ABOVE, Grey, Mask, min_max_levels, require_pair
+from src.metrics.kernels.bits import Words, complement, count, grow_cross, pack, unpack
+from src.metrics.kernels.corrections import count_corrections
+from src.metrics.kernels.skeleton import thin
 
 Efforts = tuple[int, int, int, int]
 

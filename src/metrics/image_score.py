@@ -9,17 +9,24 @@ import numpy as np
 import numpy.typing as npt
 
 from src.errors import UserError
-
-from . import interactive
-from ._levels import Levels
-from ._pair import Grey, Mask
-from .e_measure import enhanced_alignment
-from .f_measure import f_of, f_of_dis, precision_recall, precision_recall_dis
-from .iou import intersection_over_union
-from .mae import mean_absolute_error
-from .prepared import Counts, Prepared, adaptive_counts, levels_of, prepare, threshold_counts
-from .protocol import INTERACTIVE_THRESHOLDS, RAW, protocol
-from .s_measure import s_measure
+from src.metrics import interactive
+from src.metrics.e_measure import enhanced_alignment
+from src.metrics.f_measure import f_of, f_of_dis, precision_recall, precision_recall_dis
+from src.metrics.iou import intersection_over_union
+from src.metrics.joint_histogram import (
+    Counts,
+    Grey,
+    Levels,
+    Mask,
+    Prepared,
+    adaptive_counts,
+    levels_of,
+    prepare,
+    threshold_counts,
+)
+from src.metrics.mae import mean_absolute_error
+from src.metrics.protocol import INTERACTIVE_THRESHOLDS, RAW, protocol
+from src.metrics.s_measure import s_measure
 
 Curve = npt.NDArray[np.float64]
 
@@ -104,7 +111,7 @@ class _Image:
         """The truth's, from the folder; None where there is none and the measure makes its own."""
         if self.skeletons is None:
             return None
-        from .skeleton_cache import SkeletonCache
+        from src.metrics.skeleton_cache import SkeletonCache
 
         return SkeletonCache(self.skeletons)(self.pair.truth)
 
@@ -169,33 +176,33 @@ def _adp_f(image: _Image, raw: bool) -> float:
 
 
 def _weighted_f(image: _Image, raw: bool) -> float:
-    from .weighted_f import weighted_f
+    from src.metrics.weighted_f import weighted_f
 
     return weighted_f(image.pair.prediction, image.pair.truth, levels=image.curves(raw).levels)
 
 
 def _hce(image: _Image) -> float:
-    from .hce import human_correction_efforts
+    from src.metrics.hce import human_correction_efforts
 
     pair = image.pair
     return sum(human_correction_efforts(pair.prediction, pair.truth, image.skeleton))
 
 
 def _hce_pysod(image: _Image) -> float:
-    from .hce import human_correction_efforts_pysod
+    from src.metrics.hce import human_correction_efforts_pysod
 
     pair = image.pair
     return sum(human_correction_efforts_pysod(pair.prediction, pair.truth, image.skeleton))
 
 
 def _mba(image: _Image) -> float:
-    from .boundary import mba
+    from src.metrics.boundary import mba
 
     return mba(image.pair.prediction, image.pair.truth)
 
 
 def _biou(image: _Image) -> float:
-    from .boundary import boundary_iou
+    from src.metrics.boundary import boundary_iou
 
     return boundary_iou(image.pair.prediction, image.pair.truth)
 

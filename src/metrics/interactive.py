@@ -8,8 +8,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ._pair import FOREGROUND_ABOVE, Grey, Mask
-from .prepared import Counts
+from src.metrics.joint_histogram import FOREGROUND_ABOVE, Counts, Grey, Mask
 
 MAX_CLICKS = 20
 VOLUME = tuple(n / 10 for n in range(1, 10))  # thresholds whose mean is mAP^r's volume

@@ -3,7 +3,7 @@
 import numpy as np
 import numpy.typing as npt
 
-from .prepared import Counts
+from src.metrics.joint_histogram import Counts
 
 
 def intersection_over_union(on: Counts, area: int) -> npt.NDArray[np.float64]:

@@ -1,7 +1,6 @@
 """Mean absolute error (Perazzi et al., "Saliency filters", CVPR 2012)."""
 
-from ._levels import Levels
-from .prepared import Counts
+from src.metrics.joint_histogram import Counts, Levels
 
 
 def mean_absolute_error(histogram: Counts, levels: Levels) -> float:

@@ -11,11 +11,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .interactive import MAX_CLICKS, clicks_to_reach
-from .per_image import PerImageMetric, number
-from .protocol import RAW, describe, higher_is_better
-from .scores import Scores
-from .summary import summarise
+from src.metrics.interactive import MAX_CLICKS, clicks_to_reach
+from src.metrics.per_image import PerImageMetric, number
+from src.metrics.protocol import RAW, describe, higher_is_better
+from src.metrics.scores import Scores
+from src.metrics.summary import summarise
 
 Form = Literal["max", "mean", "adp"]
 

@@ -8,8 +8,7 @@ import math
 
 import numpy as np
 
-from ._levels import Levels
-from .prepared import Counts, Prepared
+from src.metrics.joint_histogram import Counts, Levels, Prepared
 
 ALPHA = 0.5  # weight of the object term against the region term
 EPSILON = float(np.spacing(1.0))

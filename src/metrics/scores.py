@@ -10,13 +10,12 @@ import numpy as np
 from torch import Tensor
 
 from src.errors import UserError
-
-from ._pair import Grey
-from .image_score import ImageScore, score_pair
-from .per_image import PerImageMetric, Rows, number
-from .pool import discard_pool, pool
-from .protocol import protocol
-from .summary import mean_curves, summarise, undefined
+from src.metrics.image_score import ImageScore, score_pair
+from src.metrics.joint_histogram import Grey
+from src.metrics.per_image import PerImageMetric, Rows, number
+from src.metrics.pool import discard_pool, pool
+from src.metrics.protocol import protocol
+from src.metrics.summary import mean_curves, summarise, undefined
 
 Map = Tensor | np.ndarray
 WAITING_PER_WORKER = 3  # full-size maps are held until scored

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
-from ._pair import FOREGROUND_ABOVE, Grey, Mask, require_map
-from .skeleton import skeletonize
+from src.metrics.joint_histogram import FOREGROUND_ABOVE, Grey, Mask, require_map
+from src.metrics.kernels.skeleton import skeletonize
 
 _RULE = b"finecut skeleton 1"  # a new number if `skeletonize` ever gives other skeletons
 _SUFFIX = ".skeleton"

@@ -5,10 +5,10 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import numpy.typing as npt
 
-from .f_measure import f_of, f_of_dis, precision_recall_dis
-from .image_score import Curves, ImageScore
-from .interactive import mean_recall, mean_recall_volume
-from .protocol import RAW
+from src.metrics.f_measure import f_of, f_of_dis, precision_recall_dis
+from src.metrics.image_score import Curves, ImageScore
+from src.metrics.interactive import mean_recall, mean_recall_volume
+from src.metrics.protocol import RAW
 
 Curve = npt.NDArray[np.float64]
 

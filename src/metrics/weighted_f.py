@@ -8,10 +8,20 @@ from functools import cache
 
 import numpy as np
 
-from ._levels import Levels, levels_or_min_max
-from ._pair import FOREGROUND_ABOVE, Grey, require_pair
-from ._weighted_background import FAR, Floats, background_error, column_distances
-from ._weighted_foreground import foreground_error
+from src.metrics.joint_histogram import (
+    FOREGROUND_ABOVE,
+    Grey,
+    Levels,
+    levels_or_min_max,
+    require_pair,
+)
+from src.metrics.kernels.weighted_errors import (
+    FAR,
+    Floats,
+    background_error,
+    column_distances,
+    foreground_error,
+)
 
 
 def weighted_f(prediction: Grey, truth: Grey, *, levels: Levels | None = None) -> float:

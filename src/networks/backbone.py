@@ -13,9 +13,9 @@ from timm.models.resnet import ResNet
 from timm.models.swin_transformer import SwinTransformer, checkpoint_filter_fn
 from torch import Tensor, nn
 
-from .checkpoint import WeightsError, check_tensors, read_checkpoint
-from .recompute import recomputed
-from .swin_windows import shifted_window_mask, swin_block
+from src.networks.activation_checkpointing import recomputed
+from src.networks.swin_windows import shifted_window_mask, swin_block
+from src.weights.checkpoint import WeightsError, check_tensors, read_checkpoint
 
 REDUCTIONS = (4, 4, 8, 16, 32)
 

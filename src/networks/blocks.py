@@ -1,9 +1,24 @@
 """What several networks are made of."""
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
+from typing import cast
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+
+def at_least_fp32(x: Tensor) -> Tensor:
+    """Half precision becomes fp32; fp32 and fp64 stay what they are."""
+    return x.float() if x.dtype in (torch.float16, torch.bfloat16) else x
+
+
+def without_autocast(like: Tensor) -> AbstractContextManager[object]:
+    """Context in which operations keep the type of their inputs, on the device of `like`."""
+    if not torch.is_autocast_enabled(like.device.type):
+        return nullcontext()  # ONNX has no word for an autocast region, not even a disabled one
+    return torch.autocast(like.device.type, enabled=False)
 
 
 def conv_norm(
@@ -32,3 +47,47 @@ def resize_corners(x: Tensor, like: Tensor | Sequence[int]) -> Tensor:
 
 def _size(like: Tensor | Sequence[int]) -> tuple[int, ...]:
     return tuple(like.shape[2:] if isinstance(like, Tensor) else like)
+
+
+LEVELS = (1, 2, 3, 6)
+
+
+class PyramidPooling(nn.Module):
+    """Joins a map `(B, C, h, w)` with its means over 1, 4, 9 and 36 parts; `(B, out, h, w)`.
+
+    Each part's mean passes a 1×1 convolution to C/4 channels (512 at 2048).
+    """
+
+    def __init__(self, in_channels: int, out_channels: int = 512) -> None:
+        super().__init__()
+        width = in_channels // len(LEVELS)
+        self.stages = nn.ModuleList(
+            nn.Sequential(nn.AdaptiveAvgPool2d(level), *conv_norm(in_channels, width), nn.ReLU())
+            for level in LEVELS
+        )
+        joined = in_channels + width * len(LEVELS)
+        self.bottleneck = nn.Sequential(*conv_norm(joined, out_channels), nn.ReLU())
+
+    def forward(self, x: Tensor) -> Tensor:
+        parts = [resize_corners(stage(x), x) for stage in self.stages]
+        return cast(Tensor, self.bottleneck(torch.cat([*parts, x], dim=1)))
+
+
+class BatchNorm(nn.BatchNorm2d):
+    """`nn.BatchNorm2d`, which normalises single values by its running statistics."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        single = input.numel() == input.shape[1]
+        if not (self.training and single and self.running_mean is not None):
+            return super().forward(input)
+        return F.batch_norm(
+            input, self.running_mean, self.running_var, self.weight, self.bias, eps=self.eps
+        )
+
+
+def allow_single_values(network: nn.Module) -> nn.Module:
+    """Give a network's BatchNorms that rule, in place: theirs and those of its backbone."""
+    for module in network.modules():
+        if type(module) is nn.BatchNorm2d:
+            module.__class__ = BatchNorm  # its state, and who else holds it, stay as they are
+    return network

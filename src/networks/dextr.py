@@ -6,10 +6,9 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from .blocks import resize_corners
-from .output import Output
-from .psp import PyramidPooling
-from .resnet import create_dextr_resnet
+from src.networks.blocks import PyramidPooling, resize_corners
+from src.networks.output import Output
+from src.networks.resnet import create_dextr_resnet
 
 Head = Literal["psp", "atrous"]
 

@@ -8,14 +8,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .axial_attention import AxialDecoder, AxialEncoder
-from .backbone import build_backbone
-from .blocks import resize
-from .context_attention import ScaleInvariantAttention
-from .output import Output
-from .precision import at_least_fp32
-from .pyramid import ImagePyramid, transition_map
-from .recompute import recomputed
+from src.networks.activation_checkpointing import recomputed
+from src.networks.attention import AxialDecoder, AxialEncoder, ScaleInvariantAttention
+from src.networks.backbone import build_backbone
+from src.networks.blocks import at_least_fp32, resize
+from src.networks.output import Output
+from src.networks.pyramid import ImagePyramid, transition_map
 
 # Every level of the pyramid halves the size three times, from the input to the coarsest map.
 _MULTIPLE = 8

@@ -2,9 +2,9 @@
 
 from torch import Tensor, nn
 
-from .blocks import resize
-from .output import Output
-from .rsu import RSUNetwork, conv_bn_relu, official_block_name, rsu
+from src.networks.blocks import resize
+from src.networks.output import Output
+from src.networks.rsu import RSUNetwork, conv_bn_relu, official_block_name, rsu
 
 
 class ISNet(RSUNetwork):

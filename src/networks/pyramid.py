@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .precision import at_least_fp32, without_autocast
+from src.networks.blocks import at_least_fp32, without_autocast
 
 _TAPS = 7
 _MARGIN = _TAPS // 2

@@ -10,7 +10,7 @@ from typing import cast
 
 from torch import nn
 
-from .backbone import ResNetBackbone, build_backbone
+from src.networks.backbone import ResNetBackbone, build_backbone
 
 RESNETS = ("resnet18", "resnet34", "resnet50", "resnet101", "resnet152")
 

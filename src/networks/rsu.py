@@ -4,8 +4,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .blocks import resize
-from .recompute import recomputed
+from src.networks.activation_checkpointing import recomputed
+from src.networks.blocks import resize
 
 
 def conv_bn_relu(

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from .catalogue import NETWORKS, create
+from src.weights.loading import NETWORKS, create
 
 # The input of each paper: channels and side.
 INPUTS: dict[str, tuple[int, int]] = {

@@ -5,9 +5,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from .isnet import named_stages, official_stage_name, side_heads, side_outputs
-from .output import Output
-from .rsu import RSUNetwork, rsu
+from src.networks.isnet import named_stages, official_stage_name, side_heads, side_outputs
+from src.networks.output import Output
+from src.networks.rsu import RSUNetwork, rsu
 
 
 class Stage(NamedTuple):

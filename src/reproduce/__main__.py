@@ -3,7 +3,7 @@
 import logging
 import sys
 
-from .door import main
+from src.reproduce.cli import main
 
 logging.basicConfig(level=logging.INFO, format="%(message)s")
 sys.exit(main(sys.argv[1:]))

@@ -7,9 +7,9 @@ from hydra import compose, initialize_config_dir
 from hydra.errors import HydraException
 from omegaconf import DictConfig
 
-from src.conf_path import CONF, EXPERIMENTS
 from src.errors import UserError
-from src.runs import door
+from src.paths import CONF, EXPERIMENTS
+from src.training.config import register
 
 
 def named(names: str) -> list[str]:
@@ -23,7 +23,7 @@ def named(names: str) -> list[str]:
 
 def composed(recipe: str, overrides: Sequence[str]) -> DictConfig:
     """The config that train.py makes of a recipe. Raises UserError at an override it refuses."""
-    door.register()
+    register()
     try:
         with initialize_config_dir(str(CONF), version_base=None):
             return compose("train", [f"experiment={recipe}", *overrides])

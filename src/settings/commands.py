@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, model_validator
 
-from .schema import (
+from src.settings.schema import (
     Allowed,
     FilePath,
     Flag,

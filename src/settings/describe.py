@@ -11,11 +11,10 @@ from omegaconf import DictConfig, ListConfig, OmegaConf
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from src.conf_path import CONF
-
-from . import commands
-from .schema import allowed_values
-from .training import LauncherSettings, SweepSettings, TrainSettings
+from src.paths import CONF
+from src.settings import commands
+from src.settings.schema import allowed_values
+from src.settings.training import LauncherSettings, SweepSettings, TrainSettings
 
 _WIDTH = 100
 _KEYS = 28  # characters of the column of keys

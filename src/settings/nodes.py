@@ -17,10 +17,9 @@ from omegaconf import DictConfig, ListConfig
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from src.errors import CommandError
+from src.settings.parse import in_lines, plain, shown
+from src.settings.schema import in_words, parse_flag
 from src.targets import check_targets
-
-from .parse import in_lines, plain, shown
-from .schema import in_words, parse_flag
 
 _PLAIN = (bool, int, float, str, type(None))
 _RESERVED = ("_target_", "_partial_", "_convert_", "_recursive_", "_args_")

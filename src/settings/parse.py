@@ -11,8 +11,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
 from src.errors import CommandError
-
-from .schema import allowed_values
+from src.settings.schema import allowed_values
 
 Schema = TypeVar("Schema", bound=BaseModel)
 

@@ -5,11 +5,10 @@ from typing import Annotated, Any, Literal
 from omegaconf import DictConfig, OmegaConf
 from pydantic import BeforeValidator, model_validator
 
+from src.command_line import literals
 from src.errors import CommandError
-from src.literals import literals
-
-from .parse import in_lines, parse, parse_part, plain
-from .schema import (
+from src.settings.parse import in_lines, parse, parse_part, plain
+from src.settings.schema import (
     Allowed,
     FilePath,
     Flag,

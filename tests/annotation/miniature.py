@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from tests.prediction.tiny import save_picture
+from tests.inference.tiny import save_picture
 
 SIZE = (90, 120)
 

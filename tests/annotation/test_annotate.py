@@ -10,11 +10,10 @@ import torch
 
 from src.annotation.annotate import annotate
 from src.annotation.boxes import read_boxes
-from src.annotation.cutting import Cutter
-from src.networks.catalogue import create
-from src.networks.weights import to_official
+from src.annotation.segment_boxes import Cutter
+from src.weights.loading import create, to_official
 from tests.annotation.miniature import SIZE, BoxFiller, write_coco
-from tests.prediction.tiny import save_picture
+from tests.inference.tiny import save_picture
 from tests.running import run
 
 masks = pytest.importorskip("pycocotools.mask")

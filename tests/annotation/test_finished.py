@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from src.annotation.finished import Finished
+from src.annotation.annotate import Finished
 
 MASK = {"id": 3, "bbox": [1, 2, 3, 4], "segmentation": {"counts": "x"}}
 

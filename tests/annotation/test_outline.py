@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from src.annotation.outline import Outline, polygons
+from src.annotation.coco_encoding import Outline, polygons
 
 
 def drawn(*rows: str) -> np.ndarray:

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from src.callbacks.baselines import score_baselines
+from src.datamodules.clicks import ExtremePoints
+from src.datamodules.instance_sources import Instance
 from src.datamodules.instances import InstanceDataset
-from src.datamodules.objects import Instance
-from src.datamodules.prompts import ExtremePoints
-from src.geometry import Geometry
+from src.processing import Geometry
 
 METRICS = ["iou", "error_percent", "mapr_50"]
 

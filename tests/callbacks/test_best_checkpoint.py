@@ -4,7 +4,7 @@ from pathlib import Path
 
 import torch
 
-from src.callbacks.best_checkpoint import BestCheckpoint
+from src.callbacks.checkpoints import BestCheckpoint
 
 
 def saver(folder: Path) -> BestCheckpoint:

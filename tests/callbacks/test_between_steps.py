@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from src.callbacks.between_steps import validation_follows
+from src.training.between_steps import validation_follows
 
 
 def trainer(every: int, last: bool = False, seen: int = 0, by_epoch: bool = True) -> Any:

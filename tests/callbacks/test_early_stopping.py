@@ -3,7 +3,7 @@
 import torch
 from lightning.pytorch.callbacks import EarlyStopping
 
-from src.callbacks.early_stopping import early_stopping
+from src.callbacks.stopping import early_stopping
 
 
 def stops(callback: EarlyStopping | None, *scores: float) -> list[bool]:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from src.callbacks.extremes import Extremes
+from src.callbacks.galleries import Extremes
 
 
 def batch(name: str, error: int) -> tuple[Any, Any]:

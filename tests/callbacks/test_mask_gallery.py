@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from src.callbacks.mask_gallery import error_row, stack_rows
+from src.callbacks.galleries import error_row, stack_rows
 
 
 def test_a_row_shows_image_truth_prediction_and_error() -> None:

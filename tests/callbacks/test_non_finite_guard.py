@@ -8,7 +8,7 @@ from lightning import LightningModule, Trainer
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
-from src.callbacks.non_finite_guard import NonFiniteGuard, NonFiniteLossError
+from src.callbacks.stopping import NonFiniteGuard, NonFiniteLossError
 
 
 class Exploding(LightningModule):

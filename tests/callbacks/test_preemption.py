@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 import torch
 
-from src.callbacks.preemption import StopBetweenSteps
-from src.runs import preemption
-from src.runs.preemption import Preempted
+from src.training import preemption
+from src.training.between_steps import StopBetweenSteps
+from src.training.preemption import Preempted
 from tests.signals import signals_given_back
 
 

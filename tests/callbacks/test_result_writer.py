@@ -11,7 +11,7 @@ import torch
 
 from src.callbacks import result_writer
 from src.callbacks.result_writer import ResultWriter
-from src.runs.results import digest
+from src.training.results import digest
 
 
 class Scores:

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 import torch
 
-from src.callbacks.wandb_results import WandbResults
-from src.runs.results import write_per_image, write_results
-from src.runs.wandb_logger import WandbLog
+from src.callbacks.result_writer import WandbResults
+from src.training.loggers import WandbLog
+from src.training.results import write_per_image, write_results
 
 
 class Page:

@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 import torch
 
-from src.datamodules.baselines import box_map, grabcut_map, mean_mask, otsu_map
-from src.datamodules.shapes import ShapesDataset
+from src.callbacks.baselines import box_map, grabcut_map, mean_mask, otsu_map
+from src.datamodules.synthetic import ShapesDataset
 from src.errors import UserError
-from src.geometry import Geometry
-from src.geometry.crop import Box
+from src.processing import Geometry
+from src.processing.crop import Box
 
 
 @pytest.mark.parametrize(("object_level", "behind"), [(220, 40), (40, 220)])

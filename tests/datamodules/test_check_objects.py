@@ -6,9 +6,9 @@ import cv2
 import numpy as np
 import pytest
 
-from src.datamodules.check_objects import check_objects
+from src.datamodules.check import check_objects
 from src.datamodules.images import ImageError
-from src.datamodules.objects import Instance
+from src.datamodules.instance_sources import Instance
 from src.datamodules.pairs import DataError
 
 

@@ -21,7 +21,7 @@ from src.datamodules.clicks import (
     inside_outside_prompt,
     next_click,
 )
-from src.geometry.crop import Box, EmptyMaskError, box_of_mask
+from src.processing.crop import Box, EmptyMaskError, box_of_mask
 from tests.golden_data import arrays, needs_shared
 
 SIDES = ("left", "right", "top", "bottom")

@@ -5,8 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from src.datamodules.duplicates import twins_between, twins_within
-from src.datamodules.inspection import Facts
+from src.datamodules.inspection import Facts, twins_between, twins_within
 from src.datamodules.pairs import Pair
 
 

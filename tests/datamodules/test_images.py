@@ -8,17 +8,11 @@ import numpy as np
 import pytest
 from PIL import Image, ImageFile, ImageOps, TiffImagePlugin
 
-from src.datamodules.images import (
-    ImageError,
-    decode,
-    header_size,
-    read_image,
-    read_mask,
-)
+from src.datamodules.images import ImageError, decode, header_size, read_image, read_mask
 from src.datamodules.inspection import inspect
 from src.datamodules.pairs import Pair
 from src.errors import UserError
-from src.prediction.photo import read_photo
+from src.inference.photo import read_photo
 from tests.datamodules.miniatures import disc, photo
 
 PHOTO = photo(1)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from src.datamodules.instance_folder import InstanceFolder
+from src.datamodules.instance_sources import InstanceFolder
 from src.datamodules.pairs import DataError
 from src.datamodules.sources import Folder
 from tests.golden_data import SHARED, needs_shared

@@ -8,6 +8,7 @@ import torch
 from lightning import LightningDataModule
 
 from src.datamodules.batch import Draw, collate
+from src.datamodules.instance_sources import Instance
 from src.datamodules.instances import (
     ExtremePoints,
     InsideOutsidePoints,
@@ -16,10 +17,9 @@ from src.datamodules.instances import (
     Prompts,
     flip_rotate_scale,
 )
-from src.datamodules.objects import Instance
 from src.errors import UserError
-from src.geometry import Geometry
-from src.geometry.crop import Box, EmptyMaskError, paste_back
+from src.processing import Geometry
+from src.processing.crop import Box, EmptyMaskError, paste_back
 
 DEXTR = Geometry(128, image_kernel="opencv_cubic", mask_kernel="nearest", scale="none")
 IOG = Geometry(128, scale="none")

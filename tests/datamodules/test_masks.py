@@ -7,8 +7,8 @@ import cv2
 import numpy as np
 import pytest
 
-from src.datamodules import masks
-from src.datamodules.masks import ALL_BLACK, mask_fault, mask_faults
+from src.datamodules import file_facts
+from src.datamodules.file_facts import ALL_BLACK, mask_fault, mask_faults
 from src.datamodules.pairs import Pair, index_pairs
 from src.datamodules.sources import Folder
 from tests.datamodules.miniatures import disc, write_set
@@ -76,7 +76,7 @@ def test_masks_are_read_once(
     pairs: list[Pair], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert mask_faults(pairs, tmp_path / "memory") == {}
-    monkeypatch.setattr(masks, "judge_mask", None)
+    monkeypatch.setattr(file_facts, "judge_mask", None)
     assert mask_faults(pairs, tmp_path / "memory") == {}
 
 

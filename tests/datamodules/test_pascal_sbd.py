@@ -8,7 +8,7 @@ import pytest
 import scipy.io
 from PIL import Image
 
-from src.datamodules import objects
+from src.datamodules import instance_sources
 from src.datamodules.pairs import DataError
 from src.datamodules.pascal_sbd import PascalInstances
 from tests.golden_data import SHARED, needs_shared
@@ -128,7 +128,7 @@ def test_objects_are_listed_once(
     cache = tmp_path / "cache"
     first = PascalInstances(root, use_sbd=True, cache_dir=cache)
     with monkeypatch.context() as patch:
-        patch.setattr(objects, "_find_all", lambda *_: pytest.fail("read again"))
+        patch.setattr(instance_sources, "_find_all", lambda *_: pytest.fail("read again"))
         again = PascalInstances(root, use_sbd=True, cache_dir=cache)
     assert again.records == first.records
     assert not list(cache.glob("*.partial"))

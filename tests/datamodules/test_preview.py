@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 import torch
 
+from src.datamodules.clicks import InsideOutsidePoints
 from src.datamodules.instances import InstanceDataModule, flip_rotate_scale
 from src.datamodules.preview import draw_sample, preview, training_samples
-from src.datamodules.prompts import InsideOutsidePoints
 from src.errors import UserError
-from src.geometry import Geometry
+from src.processing import Geometry
 from tests.datamodules.miniatures import write_set
-from tests.datamodules.test_folder import own
+from tests.datamodules.test_image_mask_folder import own
 from tests.datamodules.test_instances import Discs
 
 ROOT = Path(__file__).parents[2]

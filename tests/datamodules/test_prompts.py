@@ -6,16 +6,16 @@ from typing import Any
 import numpy as np
 import pytest
 
-from src.datamodules.clicks import MARGIN
-from src.datamodules.prompts import (
+from src.datamodules.clicks import (
     KINDS,
+    MARGIN,
     ExtremePoints,
     InsideOutsidePoints,
     Prompts,
     prompts_of,
     to_dict,
 )
-from src.geometry.crop import EmptyMaskError
+from src.processing.crop import EmptyMaskError
 
 BOTH: list[tuple[Prompts, int]] = [(ExtremePoints(), 1), (InsideOutsidePoints(), 2)]
 

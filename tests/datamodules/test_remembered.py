@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from src.datamodules.remembered import remembered
+from src.datamodules.file_facts import remembered
 
 
 class Finder:

@@ -9,7 +9,7 @@ from torch.utils.data import Dataset
 
 from src.datamodules.base import SegmentationDataModule
 from src.datamodules.batch import Draw
-from src.datamodules.replay import Replay
+from src.datamodules.wrappers import Replay
 from src.errors import UserError
 
 

@@ -8,12 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from src.datamodules.batch import Draw
-from src.datamodules.samplers import (
-    HardExamples,
-    ShardSampler,
-    TrainSampler,
-    shares_to_weights,
-)
+from src.datamodules.samplers import HardExamples, ShardSampler, TrainSampler, shares_to_weights
 from src.errors import UserError
 
 

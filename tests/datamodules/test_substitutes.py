@@ -10,10 +10,10 @@ from src.datamodules.batch import Draw
 from src.datamodules.images import ImageError
 from src.datamodules.loaders import ResumableLoader
 from src.datamodules.samplers import TrainSampler
-from src.datamodules.substitutes import Substituting
+from src.datamodules.wrappers import Substituting
 from src.errors import UserError
 from tests.datamodules.miniatures import write_set
-from tests.datamodules.test_folder import assert_same, own
+from tests.datamodules.test_image_mask_folder import assert_same, own
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*will create . worker processes")
 

@@ -10,7 +10,7 @@ import tifffile
 from PIL import Image
 
 from src.datamodules.images import ImageError, decode, header_size, read_image, read_mask
-from src.prediction.photo import read_photo
+from src.inference.photo import read_photo
 from tests.datamodules.miniatures import disc, photo
 
 COLORS = photo(1)

@@ -15,7 +15,7 @@ from src.evaluation.gallery import (
     worst_pairs,
     write_gallery,
 )
-from src.evaluation.pairs import Pair
+from src.evaluation.matching import Pair
 from src.metrics.image_score import ImageScore
 
 NAN = float("nan")

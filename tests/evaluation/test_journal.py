@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from src.evaluation.journal import Journal, key_of
-from src.line_file import append_line
+from src.evaluation.scoring import Journal, key_of
+from src.jsonl import append_line
 from src.metrics.image_score import ImageScore, score_pair
 from tests.metrics.numbered_pairs import make_pair
 

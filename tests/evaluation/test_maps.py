@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 import pytest
 
-from src.evaluation import folder as scoring
+from src.evaluation import scoring as scoring
 from src.evaluation.maps import FAULTY_FILES, OK, WRONG_COMMAND, evaluate_maps
 from src.metrics.image_score import score_pair
 from src.metrics.summary import summarise

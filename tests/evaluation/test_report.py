@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from src.evaluation.pairs import Pair, Problem
+from src.evaluation.matching import Pair, Problem
 from src.evaluation.report import Report
 from src.metrics.image_score import ImageScore, score_pair
 from src.metrics.protocol import describe

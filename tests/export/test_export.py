@@ -12,16 +12,15 @@ from hydra import compose, initialize_config_dir
 from PIL import Image
 from torch import nn
 
+from src.engines.formats import SUFFIXES, open_file, read_metadata
 from src.errors import UserError
-from src.export.door import run
+from src.export.cli import run
 from src.export.export import Exported, Request, export
-from src.export.formats import SUFFIXES, open_file, read_metadata
-from src.geometry import Geometry
-from src.networks.catalogue import create
-from src.networks.weights import to_official
-from src.prediction import Segmenter
-from src.runs.provenance import file_hash
-from tests.prediction.tiny import RedFinder, finder, red_on_blue, save_picture
+from src.inference import Segmenter
+from src.processing import Geometry
+from src.training.provenance import file_hash
+from src.weights.loading import create, to_official
+from tests.inference.tiny import RedFinder, finder, red_on_blue, save_picture
 
 pytest.importorskip("onnx")
 pytest.importorskip("onnxruntime")

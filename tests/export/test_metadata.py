@@ -7,16 +7,16 @@ from pathlib import Path
 import pytest
 import torch
 
-from src.export import metadata
-from src.export.metadata import UNKNOWN, describe
-from src.geometry import Geometry
-from src.networks.registry import released
-from tests.prediction.tiny import GEOMETRY, finder
+from src.export import export
+from src.export.export import UNKNOWN, describe
+from src.processing import Geometry
+from src.weights.registry import released
+from tests.inference.tiny import GEOMETRY, finder
 
 
 @pytest.fixture(autouse=True)
 def commit(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(metadata, "git_state", lambda: {"commit": "abc", "dirty": False})
+    monkeypatch.setattr(export, "git_state", lambda: {"commit": "abc", "dirty": False})
 
 
 def said(weights: Path | None = None, licence: str | None = None, bare: bool = False) -> dict:
@@ -39,7 +39,7 @@ def test_without_a_file_nothing_is_said_of_weights() -> None:
 
 
 def test_code_of_unknown_state_is_no_none(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(metadata, "git_state", lambda: {"commit": None, "dirty": None})
+    monkeypatch.setattr(export, "git_state", lambda: {"commit": None, "dirty": None})
     assert said()["framework"].startswith("finecut , torch")
 
 

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from src.errors import UserError
-from src.export.pictures import drawing, pictures
-from tests.prediction.tiny import red_on_blue, save_picture
+from src.export.parity import drawing, pictures
+from tests.inference.tiny import red_on_blue, save_picture
 
 
 def test_drawings_are_the_same_every_time_and_differ_from_each_other() -> None:

@@ -6,8 +6,7 @@ from pathlib import Path
 import cv2
 import torch
 
-from src.networks.catalogue import create
-from src.networks.weights import to_official
+from src.weights.loading import create, to_official
 from tests.metrics.numbered_pairs import make_pair
 from tests.running import TINY, folder_data, write_pairs
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from src.runs import checkpoints
+from src.training import checkpoints
 
 from .kills import Make
 from .outcome import Outcome

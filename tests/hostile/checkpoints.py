@@ -92,9 +92,18 @@ def _metadata() -> Iterator[tuple[str, Callable[[Content], object]]]:
         yield f"{key} = [code]", _put(f"finecut.{key}", [dict(_CODE)])
     yield "a key is a reference", _put("finecut.network", {"${oc.env:HOME}": 1})
     for target in (
-        *("os.system", "subprocess.Popen", "builtins.eval", "src.networks.weights.torch.load"),
-        *("src.networks.weights.Path", "src.runs.jobs.subprocess.run", "src.networks.nothing.Net"),
-        *("src.networks.u2net.Nothing", "src.networks.u2net", "src.geometry.Geometry", "torch.nn"),
+        *("os.system", "subprocess.Popen", "builtins.eval", "src.weights.loading.torch.load"),
+        *(
+            "src.weights.loading.Path",
+            "src.training.child.subprocess.run",
+            "src.networks.nothing.Net",
+        ),
+        *(
+            "src.networks.u2net.Nothing",
+            "src.networks.u2net",
+            "src.processing.Geometry",
+            "torch.nn",
+        ),
         *("src.networks.u2net.nn.Linear", "src.networks.dextr.nn.Module", "torch.nn.Linear"),
         *("src.networks.rsu.ResidualU", "src.networks.backbone.ResNet", "", None, 3, ["a"], "|"),
     ):

@@ -15,11 +15,11 @@ from PIL import Image
 
 from src.errors import UserError
 from src.file_hash import file_hash
-from src.geometry import Geometry
-from src.geometry.crop import Box
-from src.networks.catalogue import create
-from src.networks.checkpoint import read_checkpoint
-from src.prediction.recipe import load
+from src.inference.model_spec import load
+from src.processing import Geometry
+from src.processing.crop import Box
+from src.weights.checkpoint import read_checkpoint
+from src.weights.loading import create
 from tests.conftest import Door
 
 from .checkpoints import MARK, Case, cases
@@ -96,7 +96,7 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
 BY_COMMAND = (
     "metadata: network.width = ${oc.create:{_target",
     "metadata: network._target_ = ${oc.env:HOME}",
-    "metadata: target src.runs.jobs.subprocess.run",
+    "metadata: target src.training.child.subprocess.run",
     "metadata: model '/tmp/evil'",
     "file: a quota page",
     "file: a list",

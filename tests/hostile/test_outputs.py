@@ -14,17 +14,17 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from src.atomic import encode_image, write_image
 from src.datamodules.check import check, show
+from src.engines.formats import SUFFIXES, write_torch_export, write_torchscript
 from src.errors import UserError
-from src.export.formats import SUFFIXES, write_torch_export, write_torchscript
-from src.prediction.folder import Summary, predict_files
-from src.prediction.jobs import _named as named
-from src.prediction.jobs import find_sources
-from src.prediction.outputs import parse_outputs
-from src.prediction.plan import Plan
-from src.runs.parallel_plot import parallel_plot
-from src.whole_image import encode_image, write_image
-from tests.prediction.tiny import finder, save_picture
+from src.inference.outputs import parse_outputs
+from src.inference.plan import Plan
+from src.inference.predict_files import Summary, predict_files
+from src.inference.sources import _named as named
+from src.inference.sources import find_sources
+from src.sweeps.summary import parallel_plot
+from tests.inference.tiny import finder, save_picture
 from tests.running import write_pairs
 
 
@@ -75,7 +75,7 @@ def _export(kind: str, path: Path) -> None:
         write_torch_export(module, example, path, {}, {"image": {}})
     else:
         pytest.importorskip("onnx")
-        from src.export.onnx import write_onnx
+        from src.engines.formats import write_onnx
 
         write_onnx(module, example, path, {}, {"image": {}}, output="sum")
 

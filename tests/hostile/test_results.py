@@ -10,9 +10,9 @@ import cv2
 import pytest
 
 from src.evaluation.maps import OK, WRONG_COMMAND, evaluate_maps
-from src.tables.door import main as tables
+from src.reporting.cli import main as tables
 from tests.metrics.numbered_pairs import make_pair
-from tests.tables.run_folders import keep_pictures, write_run
+from tests.reporting.run_folders import keep_pictures, write_run
 
 BOMB = "a: &a [x, x]\n" + "".join(f"{k}: &{k} [*{j}, *{j}, *{j}]\n" for j, k in ("ab", "bc", "cd"))
 # Whatever a file holds, these are none of ours.

@@ -11,10 +11,10 @@ from omegaconf import DictConfig, OmegaConf
 from pydantic import BaseModel
 
 from src.errors import CommandError
-from src.runs.door import register
 from src.settings import commands
 from src.settings.parse import parse
 from src.settings.training import LauncherSettings, SweepSettings, parse_training
+from src.training.config import register
 from tests.conftest import Door
 from tests.running import ROOT
 

@@ -5,8 +5,7 @@ import torch
 from torch import nn
 
 from src.errors import UserError
-from src.lit_modules.finetuning import FineTuning
-from src.lit_modules.parameter_groups import parameter_groups
+from src.lit_modules.parameter_groups import FineTuning, parameter_groups
 from tests.lit_modules.test_half_precision import MODELS, small
 
 
@@ -79,7 +78,7 @@ def test_impossible_settings_are_refused(setting: dict[str, float], message: str
 
 @pytest.mark.parametrize("model", MODELS)
 def test_every_model_is_slowed_down_by_the_recipe(model: str) -> None:
-    from src.runs.execute import build_module
+    from src.training.execute import build_module
 
     plain, slow = build_module(small(model)), build_module(small(model, "recipe=finetune"))
     ours = rates(slow.make_optimizer(), slow.network)

@@ -8,8 +8,8 @@ import torch
 from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig
 
-from src.runs import door
-from src.runs.execute import build_module
+from src.training.config import register
+from src.training.execute import build_module
 
 CONF = Path(__file__).parents[2] / "conf"
 MODELS = sorted(p.stem for p in (CONF / "model").glob("*.yaml") if not p.stem.startswith("base"))
@@ -38,7 +38,7 @@ SMALL = {
 
 def small(name: str, *more: str) -> DictConfig:
     """The config of a model that trains in seconds."""
-    door.register()
+    register()
     family = SMALL[name.split("_")[0].removesuffix("p")]
     overrides = [f"model={name}", f"model.size={SIDES.get(name, SIDE)}", *family, *more]
     with initialize_config_dir(str(CONF), version_base=None):

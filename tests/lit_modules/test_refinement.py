@@ -5,10 +5,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from src.geometry import Geometry
 from src.lit_modules.refinement import RefinementModule
 from src.losses.interactive import RefinementSupervision
 from src.networks.output import Output
+from src.processing import Geometry
 
 SIZE = 64
 

@@ -8,11 +8,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from src.geometry import Geometry
 from src.lit_modules.segmentation import SegmentationModule
-from src.losses.criteria import BinaryCrossEntropy
-from src.losses.terms import DeepSupervision
+from src.losses.terms import BinaryCrossEntropy, DeepSupervision
 from src.networks.output import Output
+from src.processing import Geometry
 
 GEOMETRY = Geometry(size=(16, 16), mean=(0, 0, 0), std=(1, 1, 1))
 

@@ -5,7 +5,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from src.losses.criteria import BinaryCrossEntropy, ChannelKL
+from src.losses.terms import BinaryCrossEntropy, ChannelKL
 
 SHAPE = (2, 1, 48, 64)
 

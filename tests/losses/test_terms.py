@@ -4,8 +4,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from src.losses.criteria import BinaryCrossEntropy
-from src.losses.terms import DeepSupervision, FeatureSupervision
+from src.losses.terms import BinaryCrossEntropy, DeepSupervision, FeatureSupervision
 from src.networks.output import Output
 from tests.golden_data import arrays, manifest, needs_shared, normal, uniform
 

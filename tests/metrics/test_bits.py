@@ -2,7 +2,7 @@ import cv2
 import numpy as np
 import pytest
 
-from src.metrics import bits
+from src.metrics.kernels import bits
 
 from .maps import random_mask
 

@@ -4,8 +4,8 @@ import cv2
 import numpy as np
 import pytest
 
-from src.metrics._levels import min_max_levels
 from src.metrics.boundary import boundary_iou, boundary_iou_curve, mba
+from src.metrics.joint_histogram import min_max_levels
 from tests.golden_data import GOLDEN, arrays, needs_shared
 
 from . import plain

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from py_sod_metrics import HumanCorrectionEffortMeasure
 
-from src.metrics._corrections import _count_vertices
 from src.metrics.hce import human_correction_efforts, human_correction_efforts_pysod
-from src.metrics.skeleton import skeletonize
+from src.metrics.kernels.corrections import _count_vertices
+from src.metrics.kernels.skeleton import skeletonize
 from tests.golden_data import GOLDEN, needs_shared
 
 from . import plain

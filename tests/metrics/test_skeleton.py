@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 from skimage.morphology import skeletonize as peer
 
-from src.metrics.skeleton import skeletonize
+from src.metrics.kernels.skeleton import skeletonize
 from tests.golden_data import GOLDEN, needs_shared
 
 from .maps import grey, random_mask

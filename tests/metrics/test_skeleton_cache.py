@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from src.metrics import skeleton_cache
-from src.metrics.skeleton import skeletonize
+from src.metrics.kernels.skeleton import skeletonize
 from src.metrics.skeleton_cache import SkeletonCache
 
 

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from src.networks.backbone import REDUCTIONS, build_backbone
 from src.networks.swin_windows import shifted_window_mask
-from src.networks.weights import WeightsError
+from src.weights.loading import WeightsError
 
 SMALL = ["resnet18", "convnext_atto", "pvt_v2_b0", "efficientnet_b0", "swin_tiny", "regnety_002"]
 

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from src.networks.dextr import DEXTR
 from src.networks.iog import IOG, MAPS, IOGRefine
 from src.networks.resnet import create_dextr_resnet, create_iog_resnet, create_resnet
-from src.networks.weights import load_official, to_official
+from src.weights.loading import load_official, to_official
 from tests.golden_data import (
     arrays,
     assert_golden,

@@ -10,10 +10,10 @@ from torch import Tensor
 
 from src.losses.inspyrenet import PyramidConsistency, PyramidSupervision
 from src.networks import inspyrenet
-from src.networks.context_attention import ScaleInvariantAttention
+from src.networks.attention import ScaleInvariantAttention
 from src.networks.inspyrenet import InSPyReNet
 from src.networks.pyramid import transition_map
-from src.networks.weights import load_official, to_official
+from src.weights.loading import load_official, to_official
 from tests.golden_data import (
     arrays,
     assert_golden,

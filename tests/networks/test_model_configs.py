@@ -10,16 +10,15 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig
 from torch import nn
 
-from src.networks.catalogue import NETWORKS, create
-from src.networks.weights import load_official, to_official
-from src.runs import door
+from src.training.config import register
+from src.weights.loading import NETWORKS, create, load_official, to_official
 
 CONF = Path(__file__).parents[2] / "conf"
 MODELS = sorted(p.stem for p in (CONF / "model").glob("*.yaml") if not p.stem.startswith("base"))
 
 
 def model(name: str) -> DictConfig:
-    door.register()
+    register()
     with initialize_config_dir(str(CONF), version_base=None):
         return compose("train", [f"model={name}"]).model
 

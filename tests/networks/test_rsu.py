@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from src.networks.catalogue import create
 from src.networks.rsu import rsu
+from src.weights.loading import create
 
 
 @pytest.mark.parametrize("height", [4, 5, 6, 7, None])

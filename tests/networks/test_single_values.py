@@ -4,8 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from src.networks.psp import PyramidPooling
-from src.networks.single_values import allow_single_values
+from src.networks.blocks import PyramidPooling, allow_single_values
 
 
 def test_a_single_value_is_normalised_by_running_statistics_which_stay() -> None:

@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch import nn
 
-from src.networks.catalogue import NETWORKS
 from src.networks.summary import INPUTS, activation_bytes, markdown, summarise
+from src.weights.loading import NETWORKS
 
 
 def test_every_network_has_an_input() -> None:

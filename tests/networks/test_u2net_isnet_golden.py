@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from src.networks.weights import build, load_official, to_official
+from src.weights.loading import build, load_official, to_official
 from tests.golden_data import (
     assert_golden,
     needs_shared,

@@ -3,8 +3,8 @@
 import pytest
 
 from src.errors import UserError
+from src.reporting.reported_results import load
 from src.reproduce.recipes import estimate, named
-from src.tables.published import load
 
 
 def test_a_papers_folder_is_all_of_its_recipes() -> None:

@@ -1,0 +1,203 @@
+"""Images of what the network predicts: of a validation, and of a test's best and worst."""
+
+import bisect
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Annotated, Any, NamedTuple
+
+import cv2
+import numpy as np
+from annotated_types import Ge
+from lightning import Callback, LightningModule, Trainer
+from lightning.pytorch.loggers import WandbLogger
+from torch import Tensor
+
+from src.atomic import write_image, write_whole
+from src.datamodules.batch import Batch
+
+
+class Evaluated(NamedTuple):
+    """An image whose mask was predicted; arrays are made when they are asked for.
+
+    picture: uint8 `(3, h, w)`, as the network saw it before normalisation.
+    original: uint8 `(H, W)`, the truth.
+    predicted: uint8 `(H, W)`.
+    """
+
+    name: str
+    picture: Tensor
+    original: Tensor
+    predicted: Tensor
+
+    @property
+    def image(self) -> np.ndarray:
+        """uint8 RGB `(h, w, 3)`."""
+        return self.picture.permute(1, 2, 0).cpu().numpy()
+
+    @property
+    def truth(self) -> np.ndarray:
+        return self.original.cpu().numpy()
+
+    @property
+    def prediction(self) -> np.ndarray:
+        return self.predicted.cpu().numpy()
+
+
+def evaluated(batch: Batch, outputs: Mapping[str, Any]) -> Iterator[Evaluated]:
+    """The images of a batch of validation or test, with what the step returned for it."""
+    columns = (batch["name"], batch["picture"], batch["original"], outputs["predictions"])
+    for row in zip(*columns, strict=True):
+        yield Evaluated(*row)
+
+
+class MaskGallery(Callback):
+    """Writes a PNG after each validation and test, and sends it to W&B where that is on.
+
+    Args:
+        folder: Where `val_<step>.png`, `base_<step>.png` (in fine-tuning) and `test_<set>.png` are
+            written.
+        count: Images shown, the first of the set.
+        height: Of each row, in pixels.
+    """
+
+    def __init__(
+        self, folder: str, count: Annotated[int, Ge(0)] = 8, height: Annotated[int, Ge(16)] = 192
+    ) -> None:
+        self.folder, self.count, self.height = Path(folder), count, height
+        self._rows: dict[str, list[np.ndarray]] = {}
+
+    def on_validation_batch_end(
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        outputs: Any,
+        batch: Batch,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        if trainer.is_global_zero and not trainer.sanity_checking:
+            name = list(trainer.datamodule.validation_sets)[dataloader_idx]  # type: ignore[attr-defined]
+            self._collect(f"{name}_{trainer.global_step:07d}", outputs, batch)
+
+    def on_test_batch_end(
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        outputs: Any,
+        batch: Batch,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        if trainer.is_global_zero:
+            name = trainer.datamodule.test_names[dataloader_idx]  # type: ignore[attr-defined]
+            self._collect(f"test_{name}", outputs, batch)
+
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._write(trainer)
+
+    def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._write(trainer)
+
+    def _collect(self, name: str, outputs: Any, batch: Batch) -> None:
+        rows = self._rows.setdefault(name, [])
+        for one in evaluated(batch, outputs):
+            if len(rows) < self.count:
+                rows.append(error_row(one.image, one.truth, one.prediction, self.height))
+
+    def _write(self, trainer: Trainer) -> None:
+        for name, rows in self._rows.items():
+            self.folder.mkdir(parents=True, exist_ok=True)
+            sheet = stack_rows(rows)
+            write_image(self.folder / f"{name}.png", sheet)
+            for logger in trainer.loggers:
+                if isinstance(logger, WandbLogger):
+                    logger.log_image(f"gallery/{name.split('_')[0]}", [sheet])
+        self._rows = {}
+
+
+def error_row(
+    image: np.ndarray, truth: np.ndarray, prediction: np.ndarray, height: int
+) -> np.ndarray:
+    """One row `(height, 4·width, 3)`: in the error, red is missed and blue is too much."""
+    width = max(1, round(height * truth.shape[1] / truth.shape[0]))
+
+    def fit(panel: np.ndarray) -> np.ndarray:
+        return cv2.resize(panel, (width, height), interpolation=cv2.INTER_AREA)
+
+    difference = prediction.astype(np.int16) - truth.astype(np.int16)
+    missed, extra = np.clip(-difference, 0, 255), np.clip(difference, 0, 255)
+    agreed = np.minimum(prediction, truth) // 3
+    error = np.stack([agreed + missed * 2 // 3, agreed, agreed + extra * 2 // 3], axis=-1)
+    masks = [np.repeat(m[..., None], 3, axis=-1) for m in (truth, prediction)]
+    return np.concatenate([fit(p.astype(np.uint8)) for p in (image, *masks, error)], axis=1)
+
+
+def stack_rows(rows: list[np.ndarray]) -> np.ndarray:
+    """Rows of different widths under one another, padded with grey."""
+    width = max(row.shape[1] for row in rows)
+    padded = [
+        np.pad(row, ((0, 4), (0, width - row.shape[1]), (0, 0)), constant_values=96) for row in rows
+    ]
+    return np.concatenate(padded)
+
+
+class _Kept(NamedTuple):
+    error: float
+    name: str
+    row: np.ndarray
+
+
+class Extremes(Callback):
+    """Writes `<folder>/<set>/<process>_<rank>.jpg`, best first, and `<process>.json` about them.
+
+    Images are ranked by the mean absolute error of the 8-bit map as it is. Each process of several
+    writes those of its own images; who shows them takes the best and the worst of all.
+
+    Args:
+        folder: Where the sets' folders go.
+        count: Images kept at either end.
+        height: Of a picture, in pixels.
+    """
+
+    def __init__(
+        self, folder: str, count: Annotated[int, Ge(0)] = 3, height: Annotated[int, Ge(16)] = 96
+    ) -> None:
+        self.folder, self.count, self.height = Path(folder), count, height
+        self._kept: dict[str, list[_Kept]] = {}
+
+    def on_test_batch_end(
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        outputs: Any,
+        batch: Batch,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        test = trainer.datamodule.test_names[dataloader_idx]  # type: ignore[attr-defined]
+        kept = self._kept.setdefault(test, [])
+        for one in evaluated(batch, outputs):
+            truth, found = one.truth, one.prediction
+            error = float(cv2.absdiff(truth, found).mean()) / 255
+            place = bisect.bisect(kept, (error, one.name), key=lambda entry: entry[:2])
+            if len(kept) == 2 * self.count and place == self.count:
+                continue  # neither among the best nor the worst: its picture is not needed
+            row = error_row(one.image, truth, found, self.height)
+            kept.insert(place, _Kept(error, one.name, row))
+            if len(kept) > 2 * self.count:
+                kept.pop(self.count)
+
+    def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        for test, kept in self._kept.items():
+            folder = self.folder / test
+            folder.mkdir(parents=True, exist_ok=True)
+            entries = []
+            for rank, shown in enumerate(kept):
+                file = f"{trainer.global_rank}_{rank}.jpg"
+                quality = [cv2.IMWRITE_JPEG_QUALITY, 85]
+                write_image(folder / file, shown.row, quality)
+                entries.append({"name": shown.name, "error": shown.error, "file": file})
+            text = json.dumps(entries, indent=2) + "\n"
+            write_whole(folder / f"{trainer.global_rank}.json", text)
+        self._kept = {}

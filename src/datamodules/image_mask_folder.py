@@ -1,0 +1,287 @@
+"""Data sets of image files beside mask files: DIS5K, DUTS, HRSOD and anyone's own folders."""
+
+import logging
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from src.datamodules.augmentation import Augmentation
+from src.datamodules.base import SegmentationDataModule, check_choice
+from src.datamodules.batch import Draw, planes
+from src.datamodules.cache import SampleCache, open_cache
+from src.datamodules.file_facts import mask_faults
+from src.datamodules.images import read_image, read_mask
+from src.datamodules.pairs import (
+    DataError,
+    Pair,
+    fingerprint,
+    hold_out,
+    index_sets,
+    join_sets,
+    state_hash,
+)
+from src.datamodules.samplers import HardExamples, shares_to_weights
+from src.datamodules.sources import parse_sources, require_root
+from src.errors import UserError
+from src.paths import cache_folder
+from src.processing import Geometry
+
+log = logging.getLogger(__name__)
+
+
+class ImageMaskDataset(Dataset[dict[str, Any]]):
+    """Samples of image and mask files; a sample is a function of (seed, epoch, item) alone.
+
+    Training samples are resized by the geometry, then augmented: `image` (3, h, w) and `mask`
+    (1, h, w), uint8, with `index` and `name`. Evaluation samples also carry `original`, the mask
+    (H, W) at full size.
+
+    Args:
+        pairs: The files.
+        geometry: Resizes images and masks.
+        augment: Applied to training samples.
+        seed: Of the augmentation.
+        evaluate: Yield `original`, and do not augment.
+        reduced_decode: Decode large JPEGs at 1/2, 1/4 or 1/8 while that is not smaller than the
+            network's input. Faster; the pixels are smoother than those of the papers.
+    """
+
+    def __init__(
+        self,
+        pairs: Sequence[Pair],
+        geometry: Geometry,
+        augment: Augmentation | None = None,
+        seed: int = 0,
+        evaluate: bool = False,
+        reduced_decode: bool = False,
+    ) -> None:
+        self.cache: SampleCache | None = None
+        self.pairs, self.geometry, self.augment = list(pairs), geometry, augment
+        self.seed, self.evaluate, self.reduced_decode = seed, evaluate, reduced_decode
+
+    @property
+    def names(self) -> list[str]:
+        """Of the images, in order; result files call them so."""
+        return [pair.name for pair in self.pairs]
+
+    def __len__(self) -> int:
+        return len(self.pairs)
+
+    def __getitem__(self, key: int | Draw) -> dict[str, Any]:
+        draw = key if isinstance(key, Draw) else Draw(key, epoch=0)
+        labels = {"index": draw.item, "name": self.pairs[draw.item].name}
+        if self.evaluate:
+            mask = read_mask(self.pairs[draw.item].mask)
+            maps = {"image": self._image(draw.item), "mask": self.geometry.resize_mask(mask)}
+            return {**labels, **_tensors(maps), "original": torch.from_numpy(mask)}
+        image, mask = self.resized(draw.item)
+        maps = {"image": image, "mask": mask}
+        if self.augment is not None:
+            maps = self.augment(maps, seed=(self.seed, draw.epoch, draw.item))
+        return {**labels, **_tensors(maps)}
+
+    def resized(self, item: int) -> tuple[np.ndarray, np.ndarray]:
+        """Image (h, w, 3) and mask (h, w), uint8, at the network's size, before augmentation."""
+        if self.cache is not None and (cached := self.cache[item]) is not None:
+            return cached
+        mask = read_mask(self.pairs[item].mask)
+        return self._image(item), self.geometry.resize_mask(mask)
+
+    def fill_cache(
+        self,
+        kind: Literal["disk", "ram"],
+        folder: Path,
+        workers: int,
+        on_error: Literal["stop", "skip"] = "stop",
+    ) -> None:
+        """Serve resized samples from a cache from now on, made first where there is none.
+
+        With `skip` an image that cannot be read leaves a gap, which is an error only when drawn.
+        """
+        geometry = self.geometry
+        settings = (geometry.size, geometry.image_kernel, geometry.mask_kernel, self.reduced_decode)
+        key = state_hash(self.pairs, *settings, on_error)
+        self.cache = open_cache(self, geometry.size, key, kind, folder, workers, on_error)
+
+    def _image(self, item: int) -> np.ndarray:
+        at_least = self.geometry.size if self.reduced_decode else None
+        return self.geometry.resize_image(read_image(self.pairs[item].image, at_least))
+
+
+def _tensors(maps: Mapping[str, np.ndarray]) -> dict[str, Tensor]:
+    # Pillow's resize gives read-only arrays, which torch does not take.
+    mask = np.require(maps["mask"], requirements=["C", "W"])
+    return {"image": planes(maps["image"]), "mask": torch.from_numpy(mask)[None]}
+
+
+class FolderDataModule(SegmentationDataModule):
+    """Image and mask files for training, validation and test.
+
+    Several training or validation sets are joined; images are then named `set/image`. Everything
+    that can be wrong with the files is found in `setup`, before training, and raised at once.
+
+    Args:
+        root: Folder that the sources' paths start from.
+        train: A source (see `sources.py`) or several by name.
+        val: The same. Where there is none, a fixed share of the training images is held out.
+        test: Sources by name.
+        geometry: The model's.
+        augment: The model's, for training samples.
+        batch_size: Training images per process and step.
+        num_workers: Processes that read ahead; None for one per core, at most 8.
+        seed: The run's.
+        val_split: `val` validates on the validation images; `train` on the training images
+            themselves, which the ground-truth encoder's stop rule asks for.
+        val_share: Share held out of the training images where there is no `val`. The choice is by
+            a hash of each name, so it is the same for every seed and on every machine, and adding
+            images does not move the others.
+        weights: Share of the draws for each training set by name, or `HardExamples`.
+        on_error: `stop` with the list of faulty files, or `skip` those to train on with a warning
+            each. What shows itself only in mid-epoch is replaced, see `SegmentationDataModule`.
+        allow_empty: Accept training masks without any foreground.
+        reduced_decode: See `ImageMaskDataset`.
+        cache: Keep resized training samples on `disk` or in `ram`, see `cache.py`.
+        cache_dir: Folder of the cache and of remembered checks; None: see `cache_folder`.
+        drop_last: Drop training's last batch where it is not full.
+        eval_batch_size: Images per batch in validation and test.
+
+    Raises:
+        DataError: In `setup`, with everything that is wrong.
+    """
+
+    def __init__(
+        self,
+        root: str | None,
+        train: Any,
+        val: Any,
+        test: Any,
+        geometry: Geometry,
+        augment: Augmentation | None = None,
+        batch_size: int = 8,
+        num_workers: int | None = None,
+        seed: int = 0,
+        val_split: Literal["val", "train"] = "val",
+        val_share: float = 0.1,
+        weights: Mapping[str, float] | HardExamples | None = None,
+        on_error: Literal["stop", "skip"] = "stop",
+        allow_empty: bool = False,
+        reduced_decode: bool = False,
+        cache: Literal["none", "disk", "ram"] = "none",
+        cache_dir: str | None = None,
+        drop_last: bool = True,
+        eval_batch_size: int = 1,
+    ) -> None:
+        super().__init__(
+            batch_size=batch_size,
+            num_workers=num_workers,
+            seed=seed,
+            drop_last=drop_last,
+            eval_batch_size=eval_batch_size,
+            on_error=on_error,
+        )
+        check_choice("val_split", val_split, ("val", "train"))
+        check_choice("cache", cache, ("none", "disk", "ram"))
+        if not 0 <= val_share < 1:
+            raise UserError(f"data.val_share is {val_share}; it is a share, at least 0 and below 1")
+        self.root = root
+        self.train = parse_sources(train, "train")
+        self.val = parse_sources(val, "val")
+        self.test = parse_sources(test, "test")
+        self.geometry, self.augment = geometry, augment
+        self.val_split, self.val_share, self.weights = val_split, val_share, weights
+        self.allow_empty, self.reduced_decode = allow_empty, reduced_decode
+        self.cache, self.cache_dir = cache, cache_folder(cache_dir)
+        self.pairs: dict[str, list[Pair]] = {}
+
+    def setup(self, stage: str | None = None) -> None:
+        """Find and check the files: for `fit` of all sets, so that the test cannot fail late."""
+        if stage == "fit" and not self.train:
+            raise UserError("no training set: data.train.images=DIR data.train.masks=DIR")
+        require_root(self.root, [*self.train.values(), *self.val.values(), *self.test.values()])
+        problems: list[str] = []
+        training: dict[str, list[Pair]] = {}
+        tests: dict[str, list[Pair]] = {}
+        lost: list[str] = []
+        if stage != "test" and not self.pairs:
+            training = self._find_training(problems)
+        if stage in (None, "fit", "test") and not self.test_sets:
+            tests = index_sets(self.root, self.test, "stop", problems)
+            lost = [name for name in self.test if name not in tests]
+        if problems:
+            advice = f"A test set can be left out: '~data.test.{lost[0]}'" if lost else ""
+            raise DataError("data", problems, advice)
+        if training:
+            self._set_up_training(training)
+        for name, pairs in tests.items():
+            self.test_sets[name] = self._evaluated(pairs)
+
+    def train_weights(self) -> np.ndarray | None:
+        pairs = self.pairs["train"]
+        if isinstance(self.weights, HardExamples):
+            return self.weights.weights([pair.name for pair in pairs])
+        if self.weights:
+            return shares_to_weights(self.weights, [pair.set for pair in pairs])
+        return None
+
+    def fingerprint(self) -> dict[str, Any]:
+        """Sets, counts and a hash of the files' names and sizes, for every set in use."""
+        return {use: fingerprint(pairs) for use, pairs in self._used().items()}
+
+    def files(self) -> dict[str, dict[str, Path]]:
+        return {
+            use: {
+                f"{kind} of {pair.name}": path
+                for pair in pairs
+                for kind, path in (("image", pair.image), ("mask", pair.mask))
+            }
+            for use, pairs in self._used().items()
+        }
+
+    def _used(self) -> dict[str, Sequence[Pair]]:
+        """The pairs of every set in use."""
+        tests = {
+            f"test/{name}": dataset.pairs
+            for name, dataset in self.test_sets.items()
+            if isinstance(dataset, ImageMaskDataset)
+        }
+        return {name: pairs for name, pairs in {**self.pairs, **tests}.items() if pairs}
+
+    def _find_training(self, problems: list[str]) -> dict[str, list[Pair]]:
+        train = join_sets(index_sets(self.root, self.train, self.on_error, problems))
+        val = join_sets(index_sets(self.root, self.val, "stop", problems))
+        faults = mask_faults([*train, *val], self.cache_dir, self.allow_empty)
+        if self.on_error == "stop":
+            problems += faults.values()
+        else:
+            problems += [faults[str(pair.mask)] for pair in val if str(pair.mask) in faults]
+            for pair in train:
+                if str(pair.mask) in faults:
+                    log.warning("skipped %s", faults[str(pair.mask)])
+            train = [pair for pair in train if str(pair.mask) not in faults]
+        if not self.val:
+            train, val = hold_out(train, self.val_share)
+        return {"train": train, "val": val}
+
+    def _set_up_training(self, pairs: dict[str, list[Pair]]) -> None:
+        self.pairs = pairs
+        train, val = pairs["train"], pairs["val"]
+        if train:
+            self.train_set = ImageMaskDataset(
+                train, self.geometry, self.augment, self.seed, reduced_decode=self.reduced_decode
+            )
+            if self.cache != "none":
+                self.train_set.fill_cache(
+                    self.cache, self.cache_dir, self._workers(), self.on_error
+                )
+        validated = train if self.val_split == "train" else val
+        self.val_set = self._evaluated(validated) if validated else None
+
+    def _evaluated(self, pairs: list[Pair]) -> ImageMaskDataset:
+        return ImageMaskDataset(
+            pairs, self.geometry, evaluate=True, reduced_decode=self.reduced_decode
+        )

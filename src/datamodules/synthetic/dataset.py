@@ -1,0 +1,176 @@
+"""Drawn pictures as training, validation and test sets."""
+
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from torch.utils.data import Dataset
+
+from src.datamodules.base import SegmentationDataModule
+from src.datamodules.batch import Draw, planes
+from src.datamodules.synthetic.compose import Picture, compose
+from src.errors import UserError
+from src.processing import Geometry
+
+Split = Literal["train", "val", "test"]
+SPLITS: tuple[Split, ...] = ("train", "val", "test")
+Augment = Callable[[Mapping[str, np.ndarray], Sequence[int]], Mapping[str, np.ndarray]]
+
+# Below this a scene's parts merge into one another.
+LEAST_SIDE = 32
+
+
+class ShapesDataset(Dataset[dict[str, Any]]):
+    """Pictures that are drawn when asked for; the same index always gives the same scene.
+
+    A sample holds uint8 `image` (3, h, w) and `mask` (1, h, w) at the geometry's size, `index` and
+    `name`; in evaluation also `original`, the mask (H, W) at the size at which it was drawn.
+
+    Args:
+        length: How many pictures there are.
+        split: Splits draw from random streams of their own and share no picture.
+        seed: Another seed gives another data set.
+        geometry: Resizes the drawn picture to the network's input.
+        augment: Called with a sample and the seed (seed, epoch, item); see `augment.py`.
+        size: Pictures are drawn with about `size`² pixels, in aspect ratios from 0.7 to 1.4.
+            None takes the longer side of the geometry.
+        evaluation: Yield `original` and do not augment.
+        augment_seed: Of the augmentation; None takes `seed`.
+
+    Raises:
+        UserError: A length, seed or size that cannot be, or a split that does not exist.
+    """
+
+    def __init__(
+        self,
+        length: int,
+        split: Split,
+        seed: int,
+        geometry: Geometry,
+        augment: Augment | None = None,
+        size: int | None = None,
+        evaluation: bool = False,
+        augment_seed: int | None = None,
+    ) -> None:
+        if split not in SPLITS:
+            raise UserError(f"data=shapes has no split {split!r}; it has {', '.join(SPLITS)}")
+        if length < 1 or seed < 0:
+            raise UserError(
+                f"data=shapes: {split} has length {length} and seed {seed}; "
+                "give at least one picture and a seed of 0 or more"
+            )
+        self.size = max(geometry.size) if size is None else size
+        if self.size < LEAST_SIDE:
+            raise UserError(
+                f"data=shapes draws pictures of {LEAST_SIDE} pixels or more a side, not "
+                f"{self.size}; raise model.size or data.size"
+            )
+        self.length, self.split, self.seed = length, split, seed
+        self.geometry, self.augment, self.evaluation = geometry, augment, evaluation
+        self.augment_seed = seed if augment_seed is None else augment_seed
+
+    def __len__(self) -> int:
+        return self.length
+
+    def __getitem__(self, key: int | Draw) -> dict[str, Any]:
+        item, epoch = key if isinstance(key, Draw) else (key, 0)
+        picture = self.picture(item)
+        sample: Mapping[str, np.ndarray] = {
+            "image": self.geometry.resize_image(picture.image),
+            "mask": self.geometry.resize_mask(picture.mask),
+        }
+        if self.augment is not None and not self.evaluation:
+            sample = self.augment(sample, (self.augment_seed, epoch, item))
+        batch = {
+            "index": item,
+            "name": f"{self.split}_{item:05d}_{picture.kind}",
+            "image": planes(sample["image"]),
+            "mask": torch.from_numpy(np.ascontiguousarray(sample["mask"])[None]),
+        }
+        if self.evaluation:
+            batch["original"] = torch.from_numpy(picture.mask)
+        return batch
+
+    def picture(self, item: int) -> Picture:
+        """Picture number `item` as it was drawn, before the geometry resizes it.
+
+        Raises:
+            IndexError: Outside of [0, length).
+        """
+        if not 0 <= item < self.length:
+            raise IndexError(f"picture {item} of {self.length}")
+        return compose(np.random.default_rng(self.seed_of(item)), self.size)
+
+    def digest(self) -> str:
+        """Changes when the first picture's pixels do: by seed, size, code or OpenCV's version."""
+        image, mask, _ = self.picture(0)
+        return hashlib.sha256(image.tobytes() + mask.tobytes()).hexdigest()[:12]
+
+    def seed_of(self, item: int) -> np.random.SeedSequence:
+        """The seed of one picture's random stream; no two (seed, split, item) share one."""
+        return np.random.SeedSequence(self.seed, spawn_key=(SPLITS.index(self.split), item))
+
+
+class ShapesDataModule(SegmentationDataModule):
+    """Training, validation and test sets of drawn pictures.
+
+    Args:
+        geometry: The model's.
+        augment: The model's pipeline for training, None for none.
+        lengths: Pictures in `train`, `val` and `test`.
+        size: See `ShapesDataset`.
+        name: Name of the test set in tables.
+        val_split: `train` validates on the training pictures, not augmented.
+        batch_size: Training images per process and step.
+        num_workers: Processes that draw ahead; None for one per core, at most 8.
+        seed: The run's: of the pictures' order and augmentation.
+        picture_seed: Of the pictures, the same in every run, so that runs can be compared.
+        drop_last: Drop training's last batch where it is not full.
+        eval_batch_size: Images per batch in validation and test.
+    """
+
+    def __init__(
+        self,
+        geometry: Geometry,
+        augment: Augment | None = None,
+        lengths: Mapping[str, int] | None = None,
+        size: int | None = None,
+        name: str = "shapes",
+        val_split: Literal["val", "train"] = "val",
+        batch_size: int = 8,
+        num_workers: int | None = None,
+        seed: int = 0,
+        picture_seed: int = 0,
+        drop_last: bool = True,
+        eval_batch_size: int = 1,
+    ) -> None:
+        counts = {"train": 400, "val": 50, "test": 100} | dict(lengths or {})
+        if val_split not in ("val", "train"):
+            raise UserError(f"data.val_split is {val_split!r}; choose val or train")
+
+        def pictures(split: Split, evaluation: bool = True) -> ShapesDataset:
+            return ShapesDataset(
+                counts[split], split, picture_seed, geometry, augment, size, evaluation, seed
+            )
+
+        super().__init__(
+            train=pictures("train", evaluation=False),
+            val=pictures(val_split),
+            test={name: pictures("test")},
+            batch_size=batch_size,
+            num_workers=num_workers,
+            seed=seed,
+            drop_last=drop_last,
+            eval_batch_size=eval_batch_size,
+        )
+
+    def fingerprint(self) -> dict[str, Any]:
+        """Sizes of the sets and a digest of each one's first picture."""
+        sets = {"train": self.train_set, "val": self.val_set, **self.test_sets}
+        return {
+            name: {"count": len(pictures), "size": pictures.size, "digest": pictures.digest()}
+            for name, pictures in sets.items()
+            if isinstance(pictures, ShapesDataset)
+        }

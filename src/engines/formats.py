@@ -1,0 +1,217 @@
+"""Writes a module as TorchScript, torch.export or ONNX (full, half, 8 bit), and runs such files."""
+
+import contextlib
+import io
+import json
+import logging
+import tempfile
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from src.atomic import write_whole
+from src.errors import UserError, missing_extra
+
+Format = Literal["onnx", "torchscript", "torch_export"]
+SUFFIXES: dict[str, str] = {"onnx": ".onnx", "torchscript": ".pt", "torch_export": ".pt2"}
+Run = Callable[[np.ndarray], np.ndarray]
+Shapes = dict[str, dict[int, Any]]
+
+METADATA = "finecut.json"
+LARGEST_SIDE = 1 << 15
+
+
+def dynamic_shapes(*, bare: bool, dynamic: bool) -> Shapes:
+    """The free dimensions: height and width of a baked picture, the batch of a bare one."""
+    if not bare:
+        sides = {
+            i: torch.export.Dim(name, min=2, max=LARGEST_SIDE) for i, name in ((0, "h"), (1, "w"))
+        }
+        return {"image": sides}
+    return {"image": {0: torch.export.Dim("batch", min=1, max=1024)} if dynamic else {}}
+
+
+def write_torchscript(
+    module: nn.Module, example: Tensor, path: Path, metadata: Mapping[str, str]
+) -> None:
+    """Trace a module; sizes that its shapes depend on stay free. Written whole or not at all."""
+    # Into memory first: torch's own writer ends the process where the disk is full.
+    buffer = io.BytesIO()
+    with _without_advice(), torch.no_grad():
+        traced = torch.jit.trace(module, (example,), check_trace=False)
+        torch.jit.save(traced, buffer, _extra_files={METADATA: json.dumps(dict(metadata))})
+    write_whole(path, buffer.getvalue())
+
+
+def write_torch_export(
+    module: nn.Module, example: Tensor, path: Path, metadata: Mapping[str, str], shapes: Shapes
+) -> None:
+    """Save the module as an ExportedProgram, whole or not at all."""
+    buffer = io.BytesIO()
+    program = exported(module, example, shapes)
+    with _without_advice():
+        torch.export.save(program, buffer, extra_files={METADATA: json.dumps(dict(metadata))})
+    write_whole(path, buffer.getvalue())
+
+
+def exported(module: nn.Module, example: Tensor, shapes: Shapes) -> torch.export.ExportedProgram:
+    with _without_advice(), torch.no_grad():
+        return torch.export.export(module, (example,), dynamic_shapes=shapes)
+
+
+def open_file(path: Path, kind: str) -> Run:
+    """The exported file as a function from an array to an array, on the CPU."""
+    if kind == "onnx":
+        return open_onnx(path)
+    with _without_advice():
+        module: Any = (
+            torch.jit.load(str(path)) if kind == "torchscript" else torch.export.load(path).module()
+        )
+
+    def run(array: np.ndarray) -> np.ndarray:
+        with torch.inference_mode():
+            return module(torch.from_numpy(array)).numpy()
+
+    return run
+
+
+def read_metadata(path: Path) -> dict[str, str]:
+    """What an exported file says of itself.
+
+    Raises:
+        UserError: Of another kind, or without a word of export.py in it.
+    """
+    if path.suffix == SUFFIXES["onnx"]:
+        return onnx_metadata(path)
+    files = {METADATA: ""}
+    with _without_advice():
+        if path.suffix == SUFFIXES["torchscript"]:
+            torch.jit.load(str(path), _extra_files=files)
+        elif path.suffix == SUFFIXES["torch_export"]:
+            torch.export.load(path, extra_files=files)
+        else:
+            raise UserError(f"{path}: not a file that export.py writes ({SUFFIXES})")
+    text = files[METADATA]
+    if not text:
+        raise UserError(f"{path} says nothing of itself; export.py did not write it")
+    return json.loads(text.decode() if isinstance(text, bytes) else text)
+
+
+@contextmanager
+def _without_advice() -> Iterator[None]:
+    """Leave out what tracing says of branches on fixed sizes and of its own future."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+
+
+try:
+    import onnx
+    import onnxruntime
+    import onnxscript  # noqa: F401  torch.onnx needs it
+except ImportError as error:
+    raise missing_extra("ONNX needs an extra", "export") from error
+
+OPSET = 18  # the first whose Resize can antialias
+_LARGEST_PROTOBUF = 1 << 31
+
+
+def write_onnx(
+    module: nn.Module,
+    example: Tensor,
+    path: Path,
+    metadata: Mapping[str, str],
+    shapes: Shapes,
+    *,
+    output: str,
+    precision: str = "full",
+    calibration: Iterable[np.ndarray] = (),
+) -> None:
+    """Write one `.onnx` file with metadata, whole or not at all.
+
+    Args:
+        shapes: Free dimensions, as torch.export takes them.
+        output: Name of the output; the input is called `image`.
+        precision: `full`, `half` (fp16 inside, types of input and output kept), or `int8`
+            (convolutions and their weights, calibrated).
+        calibration: Pictures from which int8 learns the ranges.
+    """
+    model = _converted(module, example, shapes, output)
+    if precision == "half":
+        model = _halved(model)
+    elif precision == "int8":
+        model = _quantised(model, calibration)
+    if model.ByteSize() >= _LARGEST_PROTOBUF:
+        raise UserError("the network is larger than 2 GB, which one ONNX file cannot hold")
+    onnx.helper.set_model_props(model, dict(metadata))
+    write_whole(path, model.SerializeToString())
+
+
+def open_onnx(path: Path) -> Run:
+    """The file as a function from an array to an array, with as many threads as torch has."""
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = torch.get_num_threads()
+    options.log_severity_level = 3
+    session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    return lambda array: session.run(None, {"image": array})[0]
+
+
+def onnx_metadata(path: Path) -> dict[str, str]:
+    model = onnx.load(str(path), load_external_data=False)
+    return {entry.key: entry.value for entry in model.metadata_props}
+
+
+def _converted(module: nn.Module, example: Tensor, shapes: Shapes, output: str) -> Any:
+    program = exported(module, example, shapes)
+    for name in ("onnxscript", "onnx_ir"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+    with contextlib.redirect_stdout(io.StringIO()):  # its own progress marks
+        converted = torch.onnx.export(
+            program,
+            (example,),
+            dynamo=True,
+            input_names=["image"],
+            output_names=[output],
+            opset_version=OPSET,
+        )
+    assert converted is not None
+    return converted.model_proto
+
+
+def _halved(model: Any) -> Any:
+    from onnxruntime.transformers.float16 import DEFAULT_OP_BLOCK_LIST, convert_float_to_float16
+
+    # Sizes and quantised values stay exact.
+    blocked = [*DEFAULT_OP_BLOCK_LIST, "Floor", "Round"]
+    return convert_float_to_float16(model, keep_io_types=True, op_block_list=blocked)
+
+
+def _quantised(model: Any, pictures: Iterable[np.ndarray]) -> Any:
+    from onnxruntime.quantization import CalibrationDataReader, QuantFormat, quantize_static
+
+    class Reader(CalibrationDataReader):
+        def __init__(self) -> None:
+            self.left = iter(pictures)
+
+        def get_next(self) -> dict[str, np.ndarray] | None:
+            picture = next(self.left, None)
+            return None if picture is None else {"image": picture}
+
+    with tempfile.TemporaryDirectory() as folder:
+        full, small = Path(folder, "full.onnx"), Path(folder, "int8.onnx")
+        onnx.save(model, str(full))
+        quantize_static(
+            str(full),
+            str(small),
+            Reader(),
+            quant_format=QuantFormat.QDQ,
+            op_types_to_quantize=["Conv"],
+            per_channel=True,
+        )
+        return onnx.load(str(small))

@@ -1,0 +1,271 @@
+"""Scores the pairs of two folders on all cores; what is finished survives any interruption."""
+
+import base64
+import hashlib
+import json
+import zlib
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any, Literal
+
+import cv2
+import numpy as np
+
+from src.datamodules.images import ImageError
+from src.errors import UserError
+from src.evaluation.matching import Pair, Problem
+from src.evaluation.read_map import (
+    RESIZED,
+    SOFT,
+    ZERO_ONE,
+    is_soft,
+    map_size,
+    read_map,
+    read_truth,
+    set_scale,
+)
+from src.jsonl import append_line, read_lines
+from src.metrics.image_score import ImageScore, score_pair
+from src.metrics.joint_histogram import Grey
+from src.metrics.pool import discard_pool, pool
+from src.metrics.protocol import describe
+from src.processes import available_cpus
+from src.progress import progress_bars
+
+_TYPE, _SHAPE = np.dtype("<u4"), (2, 256)
+_BYTES = 4 * 2 * 256
+
+
+class Journal:
+    """One line per scored image, found again by the contents of its two files and the protocol.
+
+    Args:
+        path: Of the file; it is read if it is there. Lines that were cut short or damaged, or hold
+            anything but a score, are skipped: those images are scored again.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        lines = read_lines(path)
+        self._known = {line["key"]: line for line in lines if isinstance(line.get("key"), str)}
+
+    def get(self, key: str) -> tuple[ImageScore, list[str]] | None:
+        """Score and notices stored under a key, None where there are none."""
+        entry = self._known.get(key)
+        return None if entry is None else _outcome(entry)
+
+    def add(self, key: str, score: ImageScore, notices: Sequence[str]) -> None:
+        """Append one image; it is in the file when this returns."""
+        packed = zlib.compress(score.histogram.astype(_TYPE).tobytes())
+        entry = {
+            "key": key,
+            "values": score.values,
+            "notices": list(notices),
+            "histogram": base64.b64encode(packed).decode(),
+        }
+        append_line(self.path, entry)
+
+
+def _outcome(entry: dict[str, Any]) -> tuple[ImageScore, list[str]] | None:
+    """An entry's score and notices; None where it holds something else."""
+    values, notices, histogram = (entry.get(k) for k in ("values", "notices", "histogram"))
+    if not (isinstance(values, dict) and all(isinstance(v, float) for v in values.values())):
+        return None
+    if not (isinstance(notices, list) and all(isinstance(text, str) for text in notices)):
+        return None
+    try:
+        unpacker = zlib.decompressobj()
+        packed = unpacker.decompress(base64.b64decode(histogram or "", validate=True), _BYTES + 1)
+    except (TypeError, ValueError, zlib.error):
+        return None
+    if len(packed) != _BYTES or not unpacker.eof:
+        return None
+    counts = np.frombuffer(packed, _TYPE).astype(np.int64).reshape(_SHAPE)
+    return ImageScore(values, counts), notices
+
+
+def key_of(
+    map_file: Path,
+    truth_file: Path,
+    metrics: Sequence[str],
+    resize: str | None,
+    scales: Sequence[int | None] = (),
+) -> str:
+    """What an image's score depends on: both files' contents and the scales of their sets' levels,
+    each measure's protocol, resizing.
+    """
+    digest = hashlib.blake2b(digest_size=16)
+    for path in (map_file, truth_file):
+        digest.update(hashlib.blake2b(path.read_bytes(), digest_size=16).digest())
+        digest.update(path.suffix.lower().encode())
+    digest.update(json.dumps([[describe(name) for name in metrics], resize, *scales]).encode())
+    return digest.hexdigest()
+
+
+Resize = Literal["prediction"] | None
+IN_PLACE = 8  # so few images are scored before a second process has started
+READERS = 8
+
+Outcome = tuple[ImageScore, list[str]]
+
+
+@dataclass
+class Scored:
+    """What scoring gave.
+
+    Attributes:
+        scores: By pair.
+        notices: By pair, what its reader should know of it.
+        problems: Why the others could not be scored.
+        reused: How many scores an earlier run had left.
+    """
+
+    scores: dict[Pair, ImageScore] = field(default_factory=dict)
+    notices: dict[Pair, list[str]] = field(default_factory=dict)
+    problems: list[Problem] = field(default_factory=list)
+    reused: int = 0
+
+
+def headers_are_sound(pairs: Sequence[Pair], resize: Resize) -> bool:
+    """Whether every file's header can be read and shows the size that is wanted."""
+    with ThreadPoolExecutor(READERS) as threads:
+        return all(threads.map(lambda pair: _header_is_sound(pair, resize), pairs))
+
+
+def faults(pairs: Sequence[Pair], resize: Resize) -> list[Problem]:
+    """Everything that keeps these pairs from being scored; every file is read."""
+    with ThreadPoolExecutor(READERS) as threads:
+        found = threads.map(lambda pair: _read(pair, resize)[1], pairs)
+        return [problem for problems in found for problem in problems]
+
+
+def score_pairs(
+    pairs: Sequence[Pair],
+    metrics: Sequence[str],
+    journal: Journal,
+    resize: Resize = None,
+    workers: int | None = None,
+    skeletons: Path | None = None,
+) -> Scored:
+    """Score every pair, and write each into the journal as soon as it is done.
+
+    Args:
+        pairs: What to score.
+        metrics: Names of measures.
+        journal: Of this output folder.
+        resize: `prediction` to bring maps of another size to the truth's.
+        workers: Processes; None for one per core.
+        skeletons: Folder that keeps the skeletons of truths.
+    """
+    scored, keys = Scored(), {}
+    with ThreadPoolExecutor(READERS) as threads:
+        digests = threads.map(lambda p: key_of(p.map, p.truth, metrics, resize, p[-2:]), pairs)
+        for pair, key in zip(pairs, digests, strict=True):
+            earlier = journal.get(key)
+            if earlier is None:
+                keys[pair] = key
+            else:
+                scored.scores[pair], scored.notices[pair] = earlier
+    scored.reused = len(scored.scores)
+    job = partial(score_files, metrics=list(metrics), resize=resize, skeletons=skeletons)
+    with progress_bars() as bar:
+        task = bar.add_task("scoring", total=len(pairs), completed=scored.reused)
+        for pair, outcome in _outcomes(list(keys), job, workers):
+            bar.advance(task)
+            if isinstance(outcome, list):
+                scored.problems += outcome
+                continue
+            scored.scores[pair], scored.notices[pair] = outcome
+            journal.add(keys[pair], *outcome)
+    scored.problems.sort()
+    return scored
+
+
+def with_scales(pairs: Sequence[Pair]) -> list[Pair]:
+    """The pairs with the scales of their sets: one file alone does not say whether 1 is white."""
+    of_set: dict[str, list[Pair]] = {}
+    for pair in pairs:
+        of_set.setdefault(pair.set, []).append(pair)
+    scales = {
+        name: (set_scale(p.map for p in some), set_scale(p.truth for p in some))
+        for name, some in of_set.items()
+    }
+    return [pair._replace(map_scale=(s := scales[pair.set])[0], truth_scale=s[1]) for pair in pairs]
+
+
+def score_files(
+    pair: Pair, metrics: Sequence[str], resize: Resize, skeletons: Path | None = None
+) -> Outcome | list[Problem]:
+    """Read and score one pair: its score and notices, or what kept it from being scored."""
+    maps, problems = _read(pair, resize)
+    if maps is None:
+        return problems
+    prediction, truth = maps
+    notices = []
+    if prediction.shape != truth.shape:
+        prediction = np.asarray(cv2.resize(prediction, truth.shape[::-1]), np.uint8)
+        notices.append(RESIZED)
+    if pair.map_scale == 1:
+        notices.append(ZERO_ONE)
+    if is_soft(truth):
+        notices.append(SOFT)
+    return score_pair(prediction, truth, metrics, skeletons=skeletons), notices
+
+
+def _outcomes(
+    pairs: list[Pair], job: Callable[[Pair], Outcome | list[Problem]], workers: int | None
+) -> Iterator[tuple[Pair, Outcome | list[Problem]]]:
+    """Each pair with its outcome, as they come."""
+    processes = min(workers or available_cpus(), max(1, len(pairs) // IN_PLACE))
+    if processes == 1:
+        yield from ((pair, job(pair)) for pair in pairs)
+        return
+    workforce = pool(processes)
+    futures: dict[Future[Outcome | list[Problem]], Pair] = {
+        workforce.submit(job, pair): pair for pair in pairs
+    }
+    try:
+        for future in as_completed(futures):
+            yield futures[future], future.result()
+    except BrokenProcessPool:
+        discard_pool(processes)
+        raise UserError(
+            "a scoring process was killed, most often for want of memory: run the same command "
+            "again with fewer workers=; what is scored is kept"
+        ) from None
+    except BaseException:
+        discard_pool(processes)  # Ctrl-C must not wait for thousands of images
+        raise
+
+
+def _header_is_sound(pair: Pair, resize: Resize) -> bool:
+    try:
+        return map_size(pair.map) == map_size(pair.truth) or resize is not None
+    except ImageError:
+        return False
+
+
+def _read(pair: Pair, resize: Resize) -> tuple[tuple[Grey, Grey] | None, list[Problem]]:
+    """Map and truth, or None and why."""
+    maps, problems = [], []
+    reads = (read_map, pair.map, pair.map_scale), (read_truth, pair.truth, pair.truth_scale)
+    for read, path, scale in reads:
+        try:
+            maps.append(read(path, scale))
+        except ImageError as error:
+            problems.append(Problem("unreadable", str(error)))
+    if problems:
+        return None, problems
+    prediction, truth = maps
+    if prediction.shape != truth.shape and resize is None:
+        (height, width), (true_height, true_width) = prediction.shape, truth.shape
+        text = (
+            f"{pair.map} is {width}x{height}, its truth {true_width}x{true_height} "
+            "(resize=prediction brings maps to the truth's size)"
+        )
+        return None, [Problem("size", text)]
+    return (prediction, truth), []

@@ -1,0 +1,287 @@
+"""Click-guided segmentation of one image: clicks in, masks out, nothing computed twice."""
+
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from src.datamodules.clicks import (
+    Click,
+    InsideOutsidePoints,
+    PointsError,
+    Prompts,
+    add_click,
+    box_points,
+    check_points,
+)
+from src.datamodules.raster import within
+from src.errors import UserError
+from src.inference.image_input import AnyImage, as_seen, read_any
+from src.processing import Geometry
+from src.processing.crop import Box, BoxError, box_in_crop, box_of_points, crop, points_in_crop
+
+Points = Sequence[Sequence[float]] | np.ndarray
+Labels = Sequence[int] | np.ndarray
+Corners = Sequence[float] | np.ndarray  # x0, y0, x1, y1
+Size = tuple[int, int]
+
+EXTREMES = 4
+
+
+class Correction(NamedTuple):
+    """A further click, and whether it lies on the object."""
+
+    x: float
+    y: float
+    inside: bool
+
+
+class Target(NamedTuple):
+    """The object that the first clicks point at.
+
+    box: Tight around it.
+    points: The extreme points, or the one inside it.
+    """
+
+    box: Box
+    points: tuple[tuple[float, float], ...]
+
+
+def read_extremes(points: Points, labels: Labels | None, box: Corners | None, size: Size) -> Target:
+    """DEXTR's clicks: four extreme points or more, whose box is the object's.
+
+    Raises:
+        PointsError: Too few, outside the image of `size` (height, width), or labelled 0.
+        BoxError: All in one row or column, or a box was given.
+    """
+    if box is not None:
+        raise BoxError(
+            "this model takes no box; click the leftmost, rightmost, top and bottom point"
+        )
+    places = check_points(_array(points), size, needed=EXTREMES)
+    if not _sides(labels, len(places)).all():
+        raise PointsError("extreme points lie on the object: label all of them 1, or none")
+    tight = box_of_points(np.rint(places)).clipped(size)
+    return Target(_with_area(tight), tuple((float(x), float(y)) for x, y in places))
+
+
+def read_inside_outside(
+    points: Points | None, labels: Labels | None, box: Corners | None, size: Size
+) -> tuple[Target, list[Correction]]:
+    """IOG's clicks: a box, or two opposite corners of it labelled 0, and a point inside.
+
+    Without a point labelled 1 the centre of the box counts as one. Everything behind the box and
+    the first point labelled 1 is a correction.
+
+    Raises:
+        PointsError: Outside the image of `size` (height, width) or of the box, labelled anything
+            but 0 and 1, or too few to make a box.
+        BoxError: Without area, or outside the image.
+    """
+    places = check_points(_array(points), size, needed=0)
+    sides = _sides(labels, len(places))
+    order = list(range(len(places)))
+    if box is not None:
+        tight = _box_of_corners(box, size)
+    else:
+        corners = [i for i in order if not sides[i]][:2]
+        if len(corners) < 2:
+            raise PointsError(
+                "where is the object? Give box=(x0, y0, x1, y1) around it, or click two opposite "
+                "corners of that box, labelled 0"
+            )
+        order = [i for i in order if i not in corners]
+        tight = _with_area(box_of_points(np.rint(places[corners])).clipped(size))
+    inside = next((i for i in order if sides[i]), None)
+    first = _centre(tight) if inside is None else _within(places[inside], tight)
+    further = [
+        Correction(float(places[i, 0]), float(places[i, 1]), bool(sides[i]))
+        for i in order
+        if i != inside
+    ]
+    return Target(tight, (first,)), further
+
+
+def _array(points: Points | None) -> np.ndarray:
+    given = () if points is None else points
+    if not len(given):
+        return np.empty((0, 2))
+    try:
+        return np.asarray(given, dtype=float)
+    except (TypeError, ValueError):
+        raise PointsError(f"points are (x, y) each, not {given!r}") from None
+
+
+def _sides(labels: Labels | None, count: int) -> np.ndarray:
+    """Whether each point lies on the object: all of them where nothing is said."""
+    if labels is None:
+        return np.ones(count, bool)
+    given = list(labels)
+    if len(given) != count:
+        raise PointsError(f"{count} points but {len(given)} labels; give one for each")
+    if wrong := [label for label in given if label not in (0, 1)]:
+        raise PointsError(f"labels are 1 on the object and 0 outside of it, not {wrong}")
+    return np.array(given, dtype=bool)
+
+
+def _box_of_corners(corners: Corners, size: Size) -> Box:
+    """The box of x0, y0, x1, y1; what lies outside the image is cut off."""
+    try:
+        given = np.asarray(corners, dtype=float)
+    except (TypeError, ValueError):
+        given = np.empty(0)
+    if given.shape != (4,) or not np.isfinite(given).all():
+        raise BoxError(f"a box is four finite numbers (x0, y0, x1, y1), not {corners!r}")
+    return _with_area(_with_area(Box(*map(round, given.tolist()))).clipped(size))
+
+
+def _with_area(box: Box) -> Box:
+    if box.x_min >= box.x_max or box.y_min >= box.y_max:
+        raise BoxError(
+            f"the box {tuple(box)} has no area; it needs x0 < x1 and y0 < y1, in pixels of the "
+            "picture"
+        )
+    return box
+
+
+def _centre(box: Box) -> tuple[float, float]:
+    return (box.x_min + box.x_max) / 2, (box.y_min + box.y_max) / 2
+
+
+def _within(point: np.ndarray, box: Box) -> tuple[float, float]:
+    x, y = point.tolist()
+    grown = box.grown(1)  # a click at the edge may round to either side
+    if not (grown.x_min <= x <= grown.x_max and grown.y_min <= y <= grown.y_max):
+        raise PointsError(f"the inside point ({x:g}, {y:g}) lies outside of the box {tuple(box)}")
+    return x, y
+
+
+class ClickSession:
+    """Answers clicks on one picture after another, with a network that is guided by clicks.
+
+    Crop, prompt and the way back are those of evaluation: `geometry.crop`, `datamodules.prompts`,
+    `Geometry.restore_crop`. The crop of an object is cut and resized once, and a network that can
+    refine encodes it once, for as long as box and first clicks stay the same.
+
+    Args:
+        network: Maps `(1, 3 + K, h, w)` to an `Output`. One with `encode(image_and_prompt)` and
+            `decode(features, prompt)` takes corrections.
+        geometry: The model's.
+        prompts: The model's.
+        name: Of the model, for messages.
+        device: Where the network is.
+        autocast: Makes the context that the network runs in.
+    """
+
+    def __init__(
+        self,
+        network: nn.Module,
+        geometry: Geometry,
+        prompts: Prompts,
+        name: str,
+        device: torch.device,
+        autocast: Callable[[], AbstractContextManager[Any]],
+    ) -> None:
+        self.network: Any = network
+        self.geometry, self.prompts, self.name = geometry, prompts, name
+        self.device, self.autocast = device, autocast
+        self.refines = hasattr(network, "encode") and hasattr(network, "decode")
+        self._picture: np.ndarray | None = None
+        self._opacity: np.ndarray | None = None
+        self._target: Target | None = None  # what `_box` to `_features` were made for
+        self._box = Box(0, 0, 0, 0)
+        self._crop = torch.empty(0)
+        self._prompt = np.empty(0)
+        self._features: Any = None
+
+    def set_image(self, picture: AnyImage) -> None:
+        """Read the picture that clicks are about from now on."""
+        self._picture, self._opacity = read_any(picture, as_seen)
+        self._target = None
+
+    @torch.inference_mode()
+    def predict(
+        self,
+        points: Points | None = None,
+        labels: Labels | None = None,
+        box: Corners | None = None,
+    ) -> np.ndarray:
+        """The mask of what the clicks point at, uint8 `(H, W)` of the picture's own size."""
+        if self._picture is None:
+            raise UserError("there is no picture yet: call set_image(picture) before predict")
+        size = (self._picture.shape[0], self._picture.shape[1])
+        target, corrections = self._read(points, labels, box, size)
+        if target != self._target:
+            self._aim(self._picture, target)
+        with self.autocast():
+            logits = self._answer(corrections)
+        mask = self.geometry.restore_crop(logits[0, 0], self._box, size).numpy()
+        return within(mask, self._opacity)
+
+    def _read(
+        self,
+        points: Points | None,
+        labels: Labels | None,
+        box: Corners | None,
+        size: tuple[int, int],
+    ) -> tuple[Target, Sequence[Correction]]:
+        if not isinstance(self.prompts, InsideOutsidePoints):
+            return read_extremes(() if points is None else points, labels, box, size), ()
+        target, corrections = read_inside_outside(points, labels, box, size)
+        if corrections and not self.refines:
+            raise PointsError(
+                f"{self.name} takes a box and one point inside, not {len(corrections)} points "
+                "more; iog_refine takes corrections"
+            )
+        return target, corrections
+
+    def _aim(self, picture: np.ndarray, target: Target) -> None:
+        """Cut the object out, draw its prompt and forget what was known of the one before."""
+        self._target, self._features = None, None
+        self._box = target.box.grown(self.prompts.relax)
+        resized = self.geometry.resize_image(crop(picture, self._box))
+        self._crop = torch.tensor(resized, device=self.device).permute(2, 0, 1)[None]
+        self._prompt = self.prompts.heat(self._prompt_points(target), self.geometry.size)
+        self._target = target
+
+    def _prompt_points(self, target: Target) -> np.ndarray:
+        size = self.geometry.size
+        points = points_in_crop(target.points, self._box, size)
+        if not isinstance(self.prompts, InsideOutsidePoints):
+            return points
+        tight = box_in_crop(target.box, self._box, size)
+        return box_points((int(points[0, 0]), int(points[0, 1])), tight, size, self.prompts.margin)
+
+    def _answer(self, corrections: Sequence[Correction]) -> Tensor:
+        """Logits `(1, 1, h, w)` of the crop."""
+        corrected = self._corrected(corrections)
+        if self.refines:
+            if self._features is None:
+                self._features = self.network.encode(self._input())
+            return self.network.decode(self._features, self._tensor(corrected)).masks[0]
+        return self.network(self._input()).masks[0]
+
+    def _input(self) -> Tensor:
+        image = self.geometry.normalise(self._crop)
+        return torch.cat([image, self._tensor(self._prompt)], dim=1)
+
+    def _corrected(self, corrections: Sequence[Correction]) -> np.ndarray:
+        """The prompt with the further clicks in it."""
+        prompt = self._prompt
+        for x, y, inside in corrections:
+            if not (
+                self._box.x_min <= x <= self._box.x_max and self._box.y_min <= y <= self._box.y_max
+            ):
+                raise PointsError(
+                    f"the click ({x:g}, {y:g}) lies outside of {tuple(self._box)}, the part of the "
+                    "picture that is looked at; give a larger box"
+                )
+            ((column, row),) = points_in_crop([(x, y)], self._box, self.geometry.size).tolist()
+            prompt = add_click(prompt, Click(column, row, inside))
+        return prompt
+
+    def _tensor(self, prompt: np.ndarray) -> Tensor:
+        return torch.from_numpy(prompt)[None].to(self.device)

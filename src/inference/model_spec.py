@@ -1,0 +1,108 @@
+"""Which network and geometry a checkpoint needs: its own word, a config of conf/model, a registry.
+
+Nothing here downloads the ImageNet weights that training starts from.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from omegaconf import DictConfig, OmegaConf
+from torch import nn
+
+from src.datamodules.clicks import Prompts
+from src.errors import UserError
+from src.instantiate import build
+from src.processing import Geometry
+from src.training.checkpoints import geometry_of, prompts_in
+from src.training.config import composed, names
+from src.weights.checkpoint import Checkpoint, read_checkpoint, read_outline
+from src.weights.loading import load_official, network_of
+from src.weights.registry import find
+
+
+class Recipe(NamedTuple):
+    """What is needed to run a model, apart from its weights."""
+
+    name: str
+    network: Mapping[str, Any]  # `_target_` and the constructor's arguments
+    geometry: Geometry
+    inputs: tuple[str, ...]
+    prompts: Prompts | None = None
+
+    def build(self) -> nn.Module:
+        """The network with random weights, in evaluation mode."""
+        without = {"pretrained": False} if "pretrained" in self.network else {}
+        network: nn.Module = build(self.network, **without)
+        return network.eval()
+
+
+def named(model: str) -> Recipe:
+    """The recipe of conf/model/<model>.yaml."""
+    if model not in names():
+        raise UserError(f"no model is called {model!r}; choose one of {', '.join(names())}")
+    return of_config(composed(model))
+
+
+def of_config(model: DictConfig) -> Recipe:
+    """The recipe of a composed `model` group."""
+    network: Any = OmegaConf.to_container(model.network, resolve=True)
+    geometry: Any = OmegaConf.to_container(model.geometry, resolve=True)
+    prompts: Prompts | None = build(model.get("prompts"))
+    return _recipe(model.name, network, geometry, model.inputs, prompts)
+
+
+def of_checkpoint(source: Path | Checkpoint, model: str | DictConfig | None = None) -> Recipe:
+    """The recipe of a checkpoint: ours say it themselves, released ones are known by name.
+
+    Args:
+        source: The file, or what was read of it.
+        model: A name or a composed group, for files that neither say it nor are known.
+    """
+    checkpoint = source if isinstance(source, Checkpoint) else read_outline(source)
+    path, said = checkpoint.path, checkpoint.metadata
+    if said is not None:
+        _must_agree(path, said.model, model)
+        prompts = prompts_in(checkpoint)
+        if "prompt" not in said.inputs:
+            prompts = None
+        elif prompts is None:  # of before they were written down: the model's
+            prompts = named(said.model).prompts
+        return Recipe(said.model, said.network, geometry_of(checkpoint), said.inputs, prompts)
+    if isinstance(model, DictConfig):
+        return of_config(model)
+    if model is None and (released := find(path.name)):
+        model = released.name if released.name in names() else released.model
+    if model is None:
+        raise UserError(
+            f"{path} does not say which model it is; add model=NAME ({', '.join(names())})"
+        )
+    return named(model)
+
+
+def load(
+    weights: str | Path, model: str | DictConfig | None = None
+) -> tuple[nn.Module, Recipe, Path]:
+    """A network with the weights of a file, or of a name of the registry."""
+    checkpoint = read_checkpoint(weights)
+    recipe = of_checkpoint(checkpoint, model)
+    network = recipe.build() if checkpoint.metadata is None else network_of(checkpoint)
+    load_official(network, checkpoint)
+    return network, recipe, checkpoint.path
+
+
+def _recipe(
+    name: str,
+    network: Mapping[str, Any],
+    geometry: Mapping[str, Any],
+    inputs: Any,
+    prompts: Prompts | None,
+) -> Recipe:
+    values = {key: value for key, value in geometry.items() if key != "_target_"}
+    return Recipe(name, dict(network), Geometry(**values), tuple(inputs), prompts)
+
+
+def _must_agree(path: Path, name: str, model: str | DictConfig | None) -> None:
+    asked = model.name if isinstance(model, DictConfig) else model
+    if asked is not None and asked != name:
+        raise UserError(f"{path} is a checkpoint of {name}, not of {asked}; leave model= out")

@@ -1,0 +1,269 @@
+"""What can be made of an image and its mask: mask, cutout, new background, overlay, drawing."""
+
+from collections.abc import Callable, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+from PIL import ImageColor
+
+from src.datamodules.images import read_image
+from src.datamodules.raster import within
+from src.errors import UserError
+
+_COARSE, _FINE = 90, 6  # pixels: the first fills what is covered, the second sharpens (paper's)
+_SHRINK = 4  # the coarse round needs no more resolution
+_SMALL = 1e-5
+
+
+def foreground_colours(
+    image: np.ndarray, alpha: np.ndarray, opacity: np.ndarray | None = None
+) -> np.ndarray:
+    """Estimate F of `image = alpha·F + (1 - alpha)·B`.
+
+    Args:
+        image: float32 `(H, W, 3)` in [0, 1].
+        alpha: float32 `(H, W)` in [0, 1].
+        opacity: float32 `(H, W)` in [0, 1], how much of each pixel of the image is visible: what
+            is not visible lends its colour to nothing. None where all is.
+
+    Returns:
+        float32 `(H, W, 3)` in [0, 1], equal to the image where alpha is 1.
+    """
+    size = (alpha.shape[1], alpha.shape[0])
+    small = (max(1, size[0] // _SHRINK), max(1, size[1] // _SHRINK))
+    little, little_alpha = (
+        cv2.resize(values, small, interpolation=cv2.INTER_AREA) for values in (image, alpha)
+    )
+    weight, little_weight = None, None
+    if opacity is not None:
+        weight, premultiplied = opacity[..., None], image * opacity[..., None]
+        little_weight = cv2.resize(opacity, small, interpolation=cv2.INTER_AREA)[..., None]
+        little = cv2.resize(premultiplied, small, interpolation=cv2.INTER_AREA)
+        little = little / np.maximum(little_weight, _SMALL)
+    sides = _round(
+        little, little, little, little_alpha[..., None], _COARSE // _SHRINK, little_weight
+    )
+    foreground, background = (cv2.resize(side, size) for side in sides)
+    return _round(image, foreground, background, alpha[..., None], _FINE, weight)[0]
+
+
+def _round(
+    image: np.ndarray,
+    foreground: np.ndarray,
+    background: np.ndarray,
+    alpha: np.ndarray,
+    radius: int,
+    opacity: np.ndarray | None,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Blurred colours of either side, then the foreground corrected to explain the image."""
+    front, behind = alpha, 1 - alpha
+    if opacity is not None:
+        front, behind = front * opacity, behind * opacity
+    blurred_f = weighted_blur(foreground, front, radius)
+    blurred_b = weighted_blur(background, behind, radius)
+    explained = alpha * blurred_f + (1 - alpha) * blurred_b
+    return np.clip(blurred_f + alpha * (image - explained), 0, 1), blurred_b
+
+
+def weighted_blur(image: np.ndarray, weight: np.ndarray, radius: int) -> np.ndarray:
+    """Mean of the colours within a square of `2·radius + 1` pixels, by weight `(H, W, 1)`."""
+    size = (2 * radius + 1, 2 * radius + 1)
+    total = cv2.blur(weight, size)[..., None]
+    return cv2.blur(image * weight, size) / (total + _SMALL)
+
+
+_BLUR = 0.02  # of the shorter side
+_TINT = np.array([0.0, 0.75, 0.35], dtype=np.float32)
+_NAMED = {"green": (0, 177, 64)}  # the green of a studio's screen, not CSS's
+_WORDS = "mask, rgba, white, green, #rrggbb, blur, overlay, composite, or a picture's path"
+
+
+class Cut:
+    """A photo beside its mask.
+
+    Args:
+        colours: uint8 or uint16 RGB `(H, W, 3)`.
+        mask: uint8 `(H, W)`.
+        estimate: Estimate the foreground's own colours behind soft edges; else they keep what
+            shines through from the old background.
+        opacity: `(H, W)` of the photo, in the depth of the colours; None where all is opaque. The
+            mask is limited by it, see `raster.within`.
+    """
+
+    def __init__(
+        self,
+        colours: np.ndarray,
+        mask: np.ndarray,
+        *,
+        estimate: bool = True,
+        opacity: np.ndarray | None = None,
+    ) -> None:
+        self.colours, self.estimate, self.opacity = colours, estimate, opacity
+        self.mask = within(mask, opacity)
+
+    @cached_property
+    def image(self) -> np.ndarray:
+        """float32 `(H, W, 3)` in [0, 1]."""
+        return self.colours.astype(np.float32) / np.iinfo(self.colours.dtype).max
+
+    @cached_property
+    def alpha(self) -> np.ndarray:
+        """float32 `(H, W, 1)` in [0, 1]."""
+        return (self.mask.astype(np.float32) / 255)[..., None]
+
+    @cached_property
+    def foreground(self) -> np.ndarray:
+        """float32 `(H, W, 3)` in [0, 1]."""
+        if not self.estimate:
+            return self.image
+        return foreground_colours(
+            self.image,
+            self.coverage[..., 0],
+            None if self.visible is None else self.visible[..., 0],
+        )
+
+    @cached_property
+    def visible(self) -> np.ndarray | None:
+        """The photo's own opacity, float32 `(H, W, 1)` in [0, 1]; None where all is opaque."""
+        if self.opacity is None:
+            return None
+        return (self.opacity.astype(np.float32) / np.iinfo(self.opacity.dtype).max)[..., None]
+
+    @cached_property
+    def coverage(self) -> np.ndarray:
+        """How much of what is visible is foreground, float32 `(H, W, 1)` in [0, 1]."""
+        if self.opacity is None:
+            return self.alpha
+        whole = within(np.full_like(self.mask, 255), self.opacity).astype(np.float32)
+        return self.mask[..., None] / np.maximum(whole, 1)[..., None]
+
+    def over(self, background: np.ndarray) -> np.ndarray:
+        """The foreground over float colours `(H, W, 3)`, or over one colour."""
+        return self.alpha * self.foreground + (1 - self.alpha) * background
+
+    def kept(self, values: np.ndarray) -> np.ndarray:
+        """Floats `(H, W, 3)` in the depth of the photo, as transparent as the photo itself."""
+        colours = self.quantised(values)
+        return colours if self.opacity is None else np.dstack([colours, self.opacity])
+
+    def quantised(self, values: np.ndarray) -> np.ndarray:
+        """Floats in [0, 1] in the depth of the photo."""
+        most = np.iinfo(self.colours.dtype).max
+        return (values * most + 0.5).clip(0, most).astype(self.colours.dtype)
+
+
+class Output(NamedTuple):
+    """A kind of picture: its short name, whether it is transparent, and how it is made."""
+
+    name: str
+    render: Callable[[Cut], np.ndarray]
+    alpha: bool = False
+
+
+def parse_outputs(
+    wanted: str | Sequence[str], *, sigma: float = 2.0, opacity: float = 0.5
+) -> list[Output]:
+    """The outputs of one word or several; see the module for the words.
+
+    Args:
+        wanted: Words such as `rgba`, `#ff8800` or `beach.jpg`.
+        sigma: Blur of the photo under a `composite`.
+        opacity: Of the blurred photo in a `composite`.
+
+    Raises:
+        UserError: An unknown word, or two of one name.
+    """
+    words = [wanted] if isinstance(wanted, str) else [str(word) for word in wanted]
+    if not words:
+        raise UserError(f"output is empty; choose one or several of {_WORDS}")
+    outputs = [_parse(word, sigma, opacity) for word in words]
+    if len({output.name.casefold() for output in outputs}) < len(outputs):
+        raise UserError(f"output names one kind twice: {', '.join(o.name for o in outputs)}")
+    return outputs
+
+
+def _parse(word: str, sigma: float, opacity: float) -> Output:
+    simple = {"mask": _mask, "blur": _blur, "overlay": _overlay}
+    if word in simple:
+        return Output(word, simple[word])
+    if word == "rgba":
+        return Output(word, _rgba, alpha=True)
+    if word == "composite":
+        return Output(word, lambda cut: composite(cut, sigma, opacity))
+    if (colour := _colour(word)) is not None:
+        return Output(word.lstrip("#"), lambda cut: cut.quantised(cut.over(colour)))
+    path = Path(word).expanduser()
+    if not path.is_file():
+        raise UserError(f"output {word!r} is neither a word nor a file; choose of {_WORDS}")
+    backdrop = read_image(path)
+    return Output(path.stem, lambda cut: cut.quantised(cut.over(_covering(backdrop, cut))))
+
+
+def composite(cut: Cut, sigma: float, opacity: float) -> np.ndarray:
+    """A drawing (U²-Net portrait) in the blurred colours of its photo."""
+    blurred = _gaussian(cut, sigma) if sigma > 0 else cut.image
+    return cut.kept(opacity * blurred + (1 - opacity) * cut.alpha)
+
+
+def _gaussian(cut: Cut, sigma: float) -> np.ndarray:
+    """The photo blurred; what is transparent lends its colour to nothing."""
+    if cut.visible is None:
+        return cv2.GaussianBlur(cut.image, (0, 0), sigma)
+    blurred = cv2.GaussianBlur(cut.image * cut.visible, (0, 0), sigma)
+    total = cv2.GaussianBlur(cut.visible, (0, 0), sigma)[..., None]
+    return blurred / np.maximum(total, 1e-5)
+
+
+def _mask(cut: Cut) -> np.ndarray:
+    return cut.mask
+
+
+def _rgba(cut: Cut) -> np.ndarray:
+    return cut.quantised(np.concatenate([cut.foreground, cut.alpha], axis=2))
+
+
+def _blur(cut: Cut) -> np.ndarray:
+    """The background out of focus; what is in front does not bleed into it."""
+    radius = max(1, round(_BLUR * min(cut.mask.shape)))
+    background, weight = cut.image, 1 - cut.coverage + 1e-3
+    if cut.visible is not None:
+        weight = weight * cut.visible
+    for _ in range(3):  # three boxes are nearly a Gaussian
+        background = weighted_blur(background, weight, radius)
+    return cut.kept(cut.coverage * cut.foreground + (1 - cut.coverage) * background)
+
+
+def _overlay(cut: Cut) -> np.ndarray:
+    """The photo with its foreground tinted and outlined, to judge a mask by."""
+    tinted = cut.image + 0.5 * cut.coverage * (_TINT - cut.image)
+    inside = (cut.mask > 127).astype(np.uint8)
+    width = max(1, round(min(cut.mask.shape) / 400))
+    edge = cv2.morphologyEx(
+        inside, cv2.MORPH_GRADIENT, np.ones((2 * width + 1, 2 * width + 1), np.uint8)
+    )
+    return cut.kept(np.where(edge[..., None] > 0, _TINT, tinted))
+
+
+def _colour(word: str) -> np.ndarray | None:
+    try:
+        rgb = _NAMED.get(word) or ImageColor.getrgb(word)
+    except ValueError:
+        return None
+    return np.array(rgb[:3], dtype=np.float32) / 255
+
+
+def _covering(backdrop: np.ndarray, cut: Cut) -> np.ndarray:
+    """The middle of a picture, scaled to cover the photo."""
+    height, width = cut.mask.shape
+    scale = max(height / backdrop.shape[0], width / backdrop.shape[1])
+    size = (
+        max(width, round(backdrop.shape[1] * scale)),
+        max(height, round(backdrop.shape[0] * scale)),
+    )
+    kernel = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
+    scaled = cv2.resize(backdrop, size, interpolation=kernel)
+    top, left = (scaled.shape[0] - height) // 2, (scaled.shape[1] - width) // 2
+    return scaled[top : top + height, left : left + width].astype(np.float32) / 255

@@ -1,0 +1,141 @@
+"""A photo as its file holds it, and files written so that what a photo carries is kept."""
+
+import logging
+import struct
+import zlib
+from dataclasses import dataclass
+from io import BytesIO
+from pathlib import Path
+
+import cv2
+import numpy as np
+from PIL import Image
+
+from src.atomic import written_whole
+from src.datamodules.images import ImageError, decode
+from src.datamodules.raster import KindError, colors_of, seen
+
+log = logging.getLogger(__name__)
+
+# Written as they came; a photo of any other kind becomes a PNG.
+_KEPT = {"JPEG": ".jpg", "PNG": ".png", "WEBP": ".webp", "TIFF": ".tif", "BMP": ".bmp"}
+_WITH_ALPHA = ("PNG", "WEBP", "TIFF")
+_ORIENTATION_TAG = 0x0112
+_PNG_HEADER = 33  # signature and IHDR, behind which other chunks may follow
+_JPEG_QUALITY = 95
+_MOST_JPEG_EXIF = 65_533 - 6  # bytes of one segment, behind its name
+
+
+@dataclass(frozen=True)
+class Photo:
+    """What a file holds.
+
+    path: The file.
+    pixels: uint8 RGB `(H, W, 3)`, upright: what a network sees, with transparency composed.
+    colours: The file's own in its depth, uint8 or uint16; black where nothing is visible.
+    format: Pillow's name of the file's format.
+    profile: ICC profile, if the pixels are what it speaks of.
+    exif: The file's EXIF block, with its orientation set to upright.
+    opacity: `(H, W)` in the depth of the colours, 0 = transparent; None where all is opaque.
+    """
+
+    path: Path
+    pixels: np.ndarray
+    colours: np.ndarray
+    format: str
+    profile: bytes | None = None
+    exif: bytes | None = None
+    opacity: np.ndarray | None = None
+
+    def suffix(self, *, alpha: bool) -> str:
+        """The suffix of a picture made from this photo: its own where the format can hold it."""
+        alpha = alpha or self.opacity is not None
+        if self.colours.dtype == np.uint16 or self.format not in (_WITH_ALPHA if alpha else _KEPT):
+            return ".png"
+        own = self.path.suffix.lower()
+        return own if Image.registered_extensions().get(own) == self.format else _KEPT[self.format]
+
+
+def read_photo(path: Path) -> Photo:
+    """Read a photo of any format that Pillow knows.
+
+    Raises:
+        ImageError: Empty, damaged, not an image, or of a kind that has no certain 8-bit form.
+    """
+    decoded, header = decode(path)
+    try:
+        colors = colors_of(decoded)
+    except KindError as error:
+        raise ImageError(f"{path}: {error}") from None
+    if header.several:
+        log.warning("%s: holds several pictures; only the first is read", path)
+    profile = header.profile
+    return Photo(
+        path=path,
+        pixels=seen(colors, decoded.opacity),
+        colours=colors,
+        format=header.format,
+        profile=profile if profile and profile[16:20] == b"RGB " else None,
+        exif=_upright_exif(header.exif),
+        opacity=decoded.opacity,
+    )
+
+
+def write_picture(path: Path, pixels: np.ndarray, photo: Photo | None = None) -> None:
+    """Write uint8 or uint16 `(H, W)`, `(H, W, 3)` or `(H, W, 4)`, whole or not at all.
+
+    Args:
+        photo: Whose profile and EXIF block the picture keeps.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    profile = photo.profile if photo else None
+    if pixels.dtype == np.uint16:
+        data = _deep_png(pixels, profile)
+    else:
+        data = _encoded(path, pixels, profile, photo.exif if photo else None)
+    with written_whole(path) as unfinished:
+        unfinished.write_bytes(data)
+
+
+def _encoded(path: Path, pixels: np.ndarray, profile: bytes | None, exif: bytes | None) -> bytes:
+    kind = Image.registered_extensions()[path.suffix.lower()]
+    options: dict[str, object] = {}
+    if kind in ("JPEG", "WEBP"):
+        options["quality"] = _JPEG_QUALITY
+    if kind == "JPEG":
+        options["subsampling"] = 0  # edges of a cut-out keep their colour
+    if kind == "TIFF":
+        options["compression"] = "tiff_lzw"
+    if kind != "BMP" and profile:
+        options["icc_profile"] = profile
+    if kind == "JPEG" and exif and len(exif) > _MOST_JPEG_EXIF:
+        log.warning("%s: its EXIF block is too large for a JPEG and is left out", path)
+        exif = None
+    if kind != "BMP" and exif:
+        options["exif"] = exif
+    buffer = BytesIO()
+    Image.fromarray(pixels).save(buffer, kind, **options)
+    return buffer.getvalue()
+
+
+def _deep_png(pixels: np.ndarray, profile: bytes | None) -> bytes:
+    """A 16-bit PNG, which Pillow cannot write in colour, with the profile in its own chunk."""
+    codes = {3: cv2.COLOR_RGB2BGR, 4: cv2.COLOR_RGBA2BGRA}
+    values = pixels if pixels.ndim == 2 else cv2.cvtColor(pixels, codes[pixels.shape[2]])
+    data = bytes(cv2.imencode(".png", values)[1])
+    if profile is None:
+        return data
+    body = b"iCCP" + b"ICC profile\0\0" + zlib.compress(profile)
+    chunk = struct.pack(">I", len(body) - 4) + body + struct.pack(">I", zlib.crc32(body))
+    return data[:_PNG_HEADER] + chunk + data[_PNG_HEADER:]
+
+
+def _upright_exif(exif: Image.Exif | None) -> bytes | None:
+    if exif is None:
+        return None
+    try:
+        if _ORIENTATION_TAG in exif:
+            exif[_ORIENTATION_TAG] = 1
+        return exif.tobytes()
+    except (OSError, ValueError, TypeError, struct.error, SyntaxError):
+        return None  # a block that cannot be read is not passed on

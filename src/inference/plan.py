@@ -1,0 +1,117 @@
+"""What a command asks to be made of its sources, and under which names."""
+
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from src.errors import UserError
+from src.inference.outputs import Output
+from src.inference.photo import Photo
+from src.inference.segmenter import Detail
+from src.inference.sources import Source, folded
+
+_POSSIBLE_SUFFIXES = (".png", ".jpg", ".webp", ".tif", ".bmp")
+_ALPHA_SUFFIXES = (".png", ".webp", ".tif", ".tiff")
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How every source is treated.
+
+    outputs: What is made of each.
+    destination: The folder that mirrors the tree of the input; with several outputs, a folder in
+        it for each.
+    detail, flip, overlap: See `Segmenter.mask`.
+    estimate: Estimate the foreground's own colours at soft edges.
+    crop: `face` cuts each photo to its largest face first.
+    smoothing: Share of the mask before in a video's mask, from 0 to below 1.
+    skip_existing: Leave what is there already; files are written whole, so it is complete.
+    """
+
+    outputs: Sequence[Output]
+    destination: Path
+    detail: Detail = "whole"
+    flip: bool = False
+    overlap: float = 0.25
+    estimate: bool = True
+    crop: Literal["face"] | None = None
+    smoothing: float = 0.0
+    skip_existing: bool = False
+
+    def __post_init__(self) -> None:
+        if self.crop not in ("face", None):
+            raise UserError(f"crop is {self.crop!r}; it is face or null")
+        if not 0 <= self.smoothing < 1:
+            raise UserError(f"smoothing is {self.smoothing}; it goes from 0 to below 1")
+
+    def target(self, source: Source, output: Output, suffix: str) -> Path:
+        """Where an output of a source goes."""
+        folder = self.destination / output.name if len(self.outputs) > 1 else self.destination
+        return folder / source.name.parent / (source.name.name + suffix)
+
+    def photo_target(self, source: Source, output: Output, photo: Photo) -> Path:
+        """Where a picture goes; masks are PNG, others keep their photo's format if they can."""
+        suffix = ".png" if output.name == "mask" else photo.suffix(alpha=output.alpha)
+        return self.target(source, output, suffix)
+
+    def is_done(self, source: Source) -> bool:
+        """Whether every output of a source is there."""
+        return all(
+            any(self.target(source, output, end).is_file() for end in _suffixes(source, output))
+            for output in self.outputs
+        )
+
+    def protect(self, sources: Sequence[Source]) -> None:
+        """Refuse a destination in which a result could replace an original, or another result.
+
+        Beside its source a result replaces nothing: what is there may not be ours.
+        """
+        originals = {source.path.resolve() for source in sources}
+        folders: dict[Path, Path] = {}
+        for source in sources:
+            for output in self.outputs:
+                for suffix in _suffixes(source, output):
+                    target = self.target(source, output, suffix)
+                    folder = folders.setdefault(target.parent, target.parent.resolve())
+                    if (original := folder / target.name) in originals:
+                        raise UserError(
+                            f"{original} would be overwritten; choose another destination"
+                        )
+                    beside = folder == source.path.parent.resolve()
+                    if beside and original.exists() and not self.skip_existing:
+                        raise UserError(
+                            f"{original} is there already and may be an original; choose another "
+                            "destination"
+                        )
+        self._refuse_twins(sources)
+
+    def _refuse_twins(self, sources: Sequence[Source]) -> None:
+        first: dict[str, Source] = {}
+        for source in sources:
+            other = first.setdefault(folded(source.name), source)
+            if other is not source and ignores_case(self.destination):
+                raise UserError(
+                    f"{other.path} and {source.path} would have one result in {self.destination}, "
+                    "where their names are the same; rename one of them"
+                )
+
+
+def _suffixes(source: Source, output: Output) -> tuple[str, ...]:
+    """What the name of an output can end in; which it is depends on what is in the file."""
+    if source.is_video:
+        return (".mov",) if output.alpha else (".mp4",)
+    if output.name == "mask":
+        return (".png",)
+    own = source.path.suffix.lower()
+    return _ALPHA_SUFFIXES if output.alpha else tuple({*_POSSIBLE_SUFFIXES, own})
+
+
+def ignores_case(folder: Path) -> bool:
+    """Whether a folder, or the first above it that is there, takes `A` and `a` for one name."""
+    while not folder.is_dir():
+        folder = folder.parent
+    with tempfile.NamedTemporaryFile(dir=folder, prefix=".finecut-Case-") as probe:
+        path = Path(probe.name)
+        return path.with_name(path.name.swapcase()).exists()

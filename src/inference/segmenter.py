@@ -1,0 +1,313 @@
+"""One class that turns pictures into masks, with the pre- and post-processing of its model."""
+
+import logging
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Literal, TypeVar
+
+import numpy as np
+import torch
+from omegaconf import DictConfig
+from torch import Tensor, nn
+from typing_extensions import Self
+
+from src.datamodules.clicks import Kind, Prompts
+from src.datamodules.raster import within
+from src.engines.onnx_network import in_onnx_runtime
+from src.errors import UserError
+from src.inference.detail import blended_logits, tiled_logits
+from src.inference.devices import autocast, choose_device
+from src.inference.image_input import AnyImage, as_list, as_seen, read_any
+from src.inference.interactive import ClickSession, Corners, Labels, Points
+from src.inference.model_spec import load
+from src.networks.fusion import fold
+from src.processing import Geometry
+
+log = logging.getLogger(__name__)
+
+Answer = TypeVar("Answer")
+Detail = Literal["whole", "blended", "tiles"]
+DETAILS: tuple[Detail, ...] = ("whole", "blended", "tiles")
+
+
+class Segmenter:
+    """A network with its geometry on a device, ready for pictures of any size.
+
+    Args:
+        network: Maps `(B, 3, h, w)` to an `Output`; it is folded, so it cannot be trained on.
+        geometry: The model's pre- and post-processing.
+        name: Of the model, for messages and exports.
+        inputs: What the network sees: `("image",)`, or with a `"prompt"` of clicks.
+        prompts: How clicks become the prompt, for networks that see one.
+        weights: The file that the weights came from.
+        device: `auto`, `cpu`, `cuda`, `cuda:1`, `mps`.
+        precision: `fp32`, or `bf16` and `fp16` by autocast.
+        batch_size: Pictures or tiles that the network sees at once.
+    """
+
+    def __init__(
+        self,
+        network: nn.Module,
+        geometry: Geometry,
+        *,
+        name: str = "network",
+        inputs: Sequence[str] = ("image",),
+        prompts: Prompts | None = None,
+        weights: Path | None = None,
+        device: str = "auto",
+        precision: str = "fp32",
+        batch_size: int = 4,
+    ) -> None:
+        self.device = choose_device(device)
+        autocast(self.device, precision)  # an unknown precision is an error now, not later
+        self.network = fold(network.eval()).to(self.device)
+        self.geometry, self.name, self.inputs = geometry, name, tuple(inputs)
+        self.weights, self.precision, self.batch_size = weights, precision, batch_size
+        self._session = (
+            ClickSession(self.network, geometry, prompts, name, self.device, self._autocast)
+            if prompts is not None
+            else None
+        )
+
+    @classmethod
+    def from_checkpoint(
+        cls,
+        path: str | Path,
+        model: str | DictConfig | None = None,
+        device: str = "auto",
+        *,
+        size: int | Sequence[int] | None = None,
+        precision: str = "fp32",
+        batch_size: int = 4,
+    ) -> Self:
+        """Load a checkpoint of ours, a released file, or a name of the registry.
+
+        Args:
+            path: The file or the name.
+            model: The model of conf/model; only for a file that neither says it itself nor has
+                the name under which it was released.
+            device: As for the class.
+            size: Another input size than the model's.
+
+        Raises:
+            UserError: No such file or device, or weights that do not fit the model.
+        """
+        network, recipe, file = load(path, model)
+        geometry = recipe.geometry
+        if size is not None:
+            try:
+                geometry = replace(geometry, size=size)  # type: ignore[arg-type]  # makes a pair
+            except ValueError as error:
+                raise UserError(str(error)) from None
+        return cls(
+            network,
+            geometry,
+            name=recipe.name,
+            inputs=recipe.inputs,
+            prompts=recipe.prompts,
+            weights=file,
+            device=device,
+            precision=precision,
+            batch_size=batch_size,
+        )
+
+    def use_onnxruntime(self) -> None:
+        """Run the network in ONNX Runtime from now on: on a CPU a quarter to a third sooner.
+
+        The file it needs is written once for these weights and this size, which takes a minute.
+
+        Raises:
+            UserError: Not on a CPU in fp32, no file of weights, or a model that is clicked at.
+        """
+        self.refuse_clicks()
+        if self.device.type != "cpu" or self.precision != "fp32" or self.weights is None:
+            raise UserError(
+                f"engine=onnxruntime is for device=cpu and precision=fp32, not for {self}"
+            )
+        self.network = in_onnx_runtime(self.network, self.geometry.size, self.weights)
+
+    def __str__(self) -> str:
+        height, width = self.geometry.size
+        return f"{self.name} on {self.device}, {self.precision}, {height}×{width}"
+
+    def mask(
+        self,
+        image: AnyImage,
+        *,
+        detail: Detail = "whole",
+        flip: bool = False,
+        overlap: float = 0.25,
+    ) -> np.ndarray:
+        """The mask of one picture, uint8 `(H, W)` of its own size, 255 = foreground.
+
+        Where a file or a Pillow image is transparent, so is the mask.
+
+        Args:
+            image: A path, the bytes of an image file, a binary file object, a Pillow image, a uint8
+                array `(H, W, 3)` in RGB, or a uint8 tensor `(3, H, W)`.
+            detail: `whole` shrinks the picture to the model's size, as in the papers. `blended`
+                (InSPyReNet) adds details seen at high resolution. `tiles` reads overlapping parts
+                at full resolution, without a view of the whole.
+            flip: Average with the prediction for the mirrored picture; twice the time.
+            overlap: Share of a tile that it has in common with its neighbour.
+        """
+        return self.masks([image], detail=detail, flip=flip, overlap=overlap)[0]
+
+    def masks(
+        self,
+        images: Iterable[AnyImage],
+        *,
+        detail: Detail = "whole",
+        flip: bool = False,
+        overlap: float = 0.25,
+    ) -> list[np.ndarray]:
+        """As `mask`, for several pictures, `batch_size` at a time; nothing for an empty list."""
+        self._check(detail, overlap)
+        pictures = [read_any(image, as_seen) for image in as_list(images)]
+        pixels = [picture.pixels for picture in pictures]
+
+        def read(pictures: list[np.ndarray]) -> list[Tensor]:
+            return self._read(pictures, detail, overlap)
+
+        logits = _with_mirrored(read, pixels) if flip else read(pixels)
+        return [
+            within(self.geometry.restore(one, image.shape[:2]).cpu().numpy(), opacity)
+            for one, (image, opacity) in zip(logits, pictures, strict=True)
+        ]
+
+    @property
+    def clicks(self) -> Kind | Literal["refine"] | None:
+        """What `predict` needs: four `extreme_points` (DEXTR), a box and a point inside it
+        (`inside_outside`, IOG), the same and then any corrections (`refine`), or None: the model
+        works without clicks, through `mask`.
+        """
+        if self._session is None:
+            return None
+        return "refine" if self._session.refines else self._session.prompts.kind
+
+    def set_image(self, picture: AnyImage) -> None:
+        """Read the picture, as `mask` takes it, whose objects are pointed at from now on."""
+        self._guided().set_image(picture)
+
+    def predict(
+        self,
+        points: Points | None = None,
+        labels: Labels | None = None,
+        box: Corners | None = None,
+    ) -> np.ndarray:
+        """The mask of the object pointed at, uint8 `(H, W)` of the picture's size, 255 = object.
+
+        Any number of objects of one picture, one call for each. Coordinates are pixels of the
+        picture, x to the right, y down, (0, 0) the centre of the first pixel. docs/interactive.md
+        shows what each model needs.
+
+        Args:
+            points: (x, y) each. DEXTR: four extreme points or more. IOG: one on the object, else
+                the centre of the box is taken. IOG-refine: that one and then any corrections.
+            labels: 1 on the object, 0 outside of it; None for all on it. The first two points
+                labelled 0 are opposite corners of the box where `box` is None.
+            box: x0, y0, x1, y1 of a tight box around the object (IOG).
+
+        Raises:
+            UserError: No picture yet, a model without clicks, or clicks that cannot be meant.
+        """
+        session = self._guided()
+        return self._or_advice(lambda: session.predict(points, labels, box))
+
+    def logits(self, images: Sequence[np.ndarray]) -> list[Tensor]:
+        """The network's logits `(h, w)` at its own size, of uint8 pictures `(H, W, 3)`."""
+        found: list[Tensor] = []
+        for first in range(0, len(images), self.batch_size):
+            some = images[first : first + self.batch_size]
+            resized = np.stack([self.geometry.resize_image(image) for image in some])
+            found += self._forward(self._tensor(resized))[:, 0].unbind()
+        return found
+
+    def refuse_clicks(self) -> None:
+        """Raise UserError where the model needs clicks, so that a picture alone says nothing."""
+        if self.inputs != ("image",):
+            raise UserError(
+                f"{self.name} needs {' and '.join(self.inputs)}, not an image alone: it is guided "
+                "by clicks. Point at objects with Segmenter.set_image and predict "
+                "(docs/interactive.md), or choose a model that works without, such as isnet"
+            )
+
+    def _guided(self) -> ClickSession:
+        if self._session is None:
+            raise UserError(
+                f"{self.name} works without clicks: call mask(picture); set_image and predict are "
+                "for dextr, iog and iog_refine"
+            )
+        return self._session
+
+    def _check(self, detail: str, overlap: float) -> None:
+        self.refuse_clicks()
+        if detail not in DETAILS:
+            raise UserError(f"detail {detail!r} is unknown; choose one of {', '.join(DETAILS)}")
+        if detail == "blended" and not hasattr(self.network, "forward_blended"):
+            raise UserError(f"detail=blended is InSPyReNet's; {self.name} has whole and tiles")
+        if not 0 <= overlap < 1:
+            raise UserError(f"overlap is {overlap}; it is the share of a tile, from 0 to below 1")
+
+    def _read(self, images: list[np.ndarray], detail: Detail, overlap: float) -> list[Tensor]:
+        if detail == "blended":
+            return [self._blended(image) for image in images]
+        if detail == "tiles":
+            return [self._tiled(image, overlap) for image in images]
+        return self.logits(images)
+
+    def _tiled(self, image: np.ndarray, overlap: float) -> Tensor:
+        if self.geometry.scale == "own_maximum":
+            # The picture's maximum, not each tile's: a dark tile must not become a bright one.
+            image = (image * (255 / max(1, int(image.max())))).round().astype(np.uint8)
+        return tiled_logits(image, self.geometry.size, overlap, self.batch_size, self.logits)
+
+    @torch.inference_mode()
+    def _blended(self, image: np.ndarray) -> Tensor:
+        return self._or_advice(
+            lambda: blended_logits(
+                self.network, self.geometry, image, self._tensor, self._autocast, self.logits
+            )
+        )
+
+    @torch.inference_mode()
+    def _forward(self, batch: Tensor) -> Tensor:
+        """Logits `(B, 1, h, w)` of a uint8 batch; one that does not fit is halved, and said so."""
+        try:
+            with self._autocast():
+                return self.network(self.geometry.normalise(batch)).masks[0].float()
+        except torch.OutOfMemoryError as error:
+            if len(batch) == 1:
+                raise UserError(self._advice()) from error
+        torch.cuda.empty_cache()
+        self.batch_size = -(-len(batch) // 2)
+        log.warning("out of memory with %d at once; going on with %d", len(batch), self.batch_size)
+        return torch.cat([self._forward(half) for half in batch.split(self.batch_size)])
+
+    def _or_advice(self, run: Callable[[], Answer]) -> Answer:
+        try:
+            return run()
+        except torch.OutOfMemoryError as error:
+            raise UserError(self._advice()) from error
+
+    def _advice(self) -> str:
+        return (
+            f"{self}: a single picture does not fit into the memory of {self.device}; "
+            "try precision=bf16, detail=whole, a smaller size=, or device=cpu"
+        )
+
+    def _tensor(self, pictures: np.ndarray) -> Tensor:
+        """`(B, h, w, 3)` on the host to `(B, 3, h, w)` on the device, 8 bit."""
+        return torch.tensor(pictures, device=self.device).permute(0, 3, 1, 2)
+
+    def _autocast(self) -> torch.autocast:
+        return autocast(self.device, self.precision)
+
+
+def _with_mirrored(
+    read: Callable[[list[np.ndarray]], list[Tensor]], images: list[np.ndarray]
+) -> list[Tensor]:
+    """Mean of the logits of pictures and of their mirror images, before any step of restoring."""
+    mirrored = read([np.ascontiguousarray(image[:, ::-1]) for image in images])
+    return [(a + b.flip(-1)) / 2 for a, b in zip(read(images), mirrored, strict=True)]

@@ -1,0 +1,201 @@
+"""What the metrics of a pair of maps share: checks, a joint histogram, tables over gray levels."""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numba
+import numpy as np
+import numpy.typing as npt
+
+Grey = npt.NDArray[np.uint8]
+Mask = npt.NDArray[np.bool_]
+
+FOREGROUND_ABOVE = 128  # the field's rule for truths: a pixel is foreground if it is > 128
+
+
+def require_pair(prediction: Grey, truth: Grey) -> None:
+    """Refuse all but two uint8 `(H, W)` maps of one size.
+
+    Raises:
+        TypeError: a map is not uint8.
+        ValueError: a map is not two-dimensional or has no pixel, or the sizes differ.
+    """
+    require_map("prediction", prediction)
+    require_map("truth", truth)
+    if prediction.shape != truth.shape:
+        raise ValueError(
+            f"prediction is {prediction.shape} but truth is {truth.shape} (rows, columns): "
+            "bring the prediction to the truth's size first"
+        )
+
+
+def require_map(name: str, grey: Grey) -> None:
+    """Refuse all but one uint8 `(H, W)` map; raises as `require_pair` does."""
+    if grey.dtype != np.uint8:
+        raise TypeError(f"{name} must be uint8 in 0..255, not {grey.dtype}")
+    if grey.ndim != 2 or grey.size == 0:
+        raise ValueError(f"{name} must be (H, W) with at least one pixel, not {grey.shape}")
+
+
+Levels = npt.NDArray[np.float64]
+
+
+def min_max_levels(prediction: Grey) -> Levels:
+    """Values `(256,)` of the grey levels by PySODMetrics' rule: `v / 255`, then min-max.
+
+    Entry `v` has the bits that the rule on the whole map would give to a pixel of level `v`. A
+    constant map is not stretched. Levels that the map does not hold are clipped to [0, 1].
+    """
+    values = np.arange(256) / 255
+    low, high = values[prediction.min()], values[prediction.max()]
+    if low == high:
+        return values
+    return np.asarray(np.clip((values - low) / (high - low), 0.0, 1.0))
+
+
+def levels_or_min_max(levels: Levels | None, prediction: Grey) -> Levels:
+    """The given table, or that of `min_max_levels` without one.
+
+    Raises:
+        ValueError: the table has not 256 entries.
+    """
+    if levels is None:
+        return min_max_levels(prediction)
+    if levels.shape != (256,):
+        raise ValueError(
+            f"levels must hold a value for each of 256 grey levels, not {levels.shape}"
+        )
+    return np.asarray(levels, np.float64)
+
+
+Counts = npt.NDArray[np.int64]
+
+BANKS = 4  # equal neighbours count in different tables: a counter is not waited for
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A prediction, its truth and their joint histogram.
+
+    Attributes:
+        prediction: uint8 `(H, W)`, C-contiguous.
+        truth: uint8 `(H, W)`, C-contiguous; foreground is > 128.
+        split: First row and first column right of and below the truth's centroid.
+        quadrants: `(2, 2, 2, 256)`: lower half, right half, foreground of the truth, grey level.
+    """
+
+    prediction: Grey
+    truth: Grey
+    split: tuple[int, int]
+    quadrants: Counts
+
+    @cached_property
+    def histogram(self) -> Counts:
+        """`(2, 256)`: background and foreground of the truth, grey level of the prediction."""
+        return np.asarray(self.quadrants.sum(axis=(0, 1)))
+
+
+def prepare(prediction: Grey, truth: Grey) -> Prepared:
+    """Count both maps in two passes over the pixels.
+
+    Args:
+        prediction: uint8 `(H, W)`.
+        truth: uint8 `(H, W)`; foreground is > 128.
+
+    Raises:
+        TypeError: a map is not uint8.
+        ValueError: the maps are not two-dimensional or their sizes differ.
+    """
+    require_pair(prediction, truth)
+    prediction, truth = np.ascontiguousarray(prediction), np.ascontiguousarray(truth)
+    area, rows, columns = _moments(truth)
+    height, width = truth.shape
+    if area == 0:
+        split = round(height / 2) + 1, round(width / 2) + 1
+    else:
+        split = round(rows / area) + 1, round(columns / area) + 1
+    split = min(split[0], height), min(split[1], width)
+    return Prepared(prediction, truth, split, _quadrants(prediction, truth, *split))
+
+
+def levels_of(histogram: Counts, raw: bool = False) -> Levels:
+    """The value in [0, 1] of each grey level, `(256,)`.
+
+    Args:
+        histogram: `(2, 256)` of the pair.
+        raw: `v / 255` as it is, instead of PySODMetrics' min-max normalisation per image.
+    """
+    if raw:
+        return np.arange(256) / 255
+    present = np.flatnonzero(histogram.any(axis=0))
+    return min_max_levels(present[[0, -1]].astype(np.uint8))
+
+
+def threshold_counts(histogram: Counts, levels: Levels) -> Counts:
+    """Pixels that a threshold turns on, `(2, 256)`: background and foreground, threshold `t`.
+
+    A pixel is on where its value, times 255 and truncated, is at least `t`.
+    """
+    steps = (levels * 255).astype(np.uint8)
+    counts = np.zeros((2, 256), np.int64)
+    for side in range(2):
+        np.add.at(counts[side], steps, histogram[side])
+    return np.asarray(counts[:, ::-1].cumsum(axis=1)[:, ::-1])
+
+
+def adaptive_counts(pair: Prepared, levels: Levels) -> Counts:
+    """Pixels `(2,)`, background and foreground, at or above twice the mean value, at most 1."""
+    total = pair.histogram.sum(axis=0)
+    threshold = 2 * float(total @ levels) / pair.truth.size
+    if np.any((total > 0) & (np.abs(levels - threshold) < 1e-9)):
+        # A level at the threshold itself: the last bit of the mean decides, so take PySODMetrics'.
+        threshold = 2 * float(levels[pair.prediction].mean())
+    threshold = min(threshold, 1.0)
+    return np.asarray(pair.histogram[:, levels >= threshold].sum(axis=1))
+
+
+@numba.njit(cache=True, nogil=True)
+def _moments(truth: Grey) -> tuple[int, int, int]:
+    """Foreground pixels, and the sums of their rows and columns."""
+    area, rows, columns = 0, 0, 0
+    for y in range(truth.shape[0]):
+        row_area, row_columns = 0, 0
+        for x in range(truth.shape[1]):
+            on = truth[y, x] > FOREGROUND_ABOVE
+            row_area += on
+            row_columns += on * x
+        area += row_area
+        rows += row_area * y
+        columns += row_columns
+    return area, rows, columns
+
+
+@numba.njit(cache=True, nogil=True)
+def _quadrants(prediction: Grey, truth: Grey, top: int, left: int) -> Counts:
+    height, width = truth.shape
+    counts = np.zeros((2, 2, 2, 256), np.int64)
+    banks = np.zeros((BANKS, 512), np.uint32)
+    for lower in range(2):
+        for right in range(2):
+            first, last = (top, height) if lower else (0, top)
+            begin, end = (left, width) if right else (0, left)
+            banks[:] = 0
+            for y in range(first, last):
+                _count_row(prediction[y, begin:end], truth[y, begin:end], banks)
+            for level in range(256):
+                for bank in range(BANKS):
+                    counts[lower, right, 0, level] += banks[bank, level]
+                    counts[lower, right, 1, level] += banks[bank, level + 256]
+    return counts
+
+
+@numba.njit(cache=True, nogil=True)
+def _count_row(prediction: Grey, truth: Grey, banks: npt.NDArray[np.uint32]) -> None:
+    whole = len(truth) // BANKS * BANKS
+    for x in range(0, whole, BANKS):
+        for bank in range(BANKS):
+            on = truth[x + bank] > FOREGROUND_ABOVE
+            banks[bank, np.intp(prediction[x + bank]) + (np.intp(on) << 8)] += np.uint32(1)
+    for x in range(whole, len(truth)):
+        on = truth[x] > FOREGROUND_ABOVE
+        banks[0, np.intp(prediction[x]) + (np.intp(on) << 8)] += np.uint32(1)

@@ -1,0 +1,197 @@
+"""The points and regions that a person would have to correct, from an area's contours.
+
+Boundary runs are approximated by polygons (Ramer 1972, Douglas and Peucker 1973) exactly as
+OpenCV's `approxPolyDP(curve, epsilon, closed=False)` does it, its last step included, which drops
+vertices on nearly straight lines; only the vertices' number is kept. OpenCV up to 4.12 measured
+distances to the chord's whole line and gives other numbers; ours do not hang on what is installed.
+
+All compiled code that calls each other is in this file: numba's cache on disk notices no change in
+other files.
+"""
+
+import numba
+import numpy as np
+import numpy.typing as npt
+
+from src.metrics.kernels.bits import ONE, Words
+
+Curve = npt.NDArray[np.int32]  # (N, 2) points x, y
+Places = npt.NDArray[np.int64]
+
+
+@numba.njit(cache=True, nogil=True)
+def count_corrections(
+    points: Curve, ends: Places, parents: Places, touching: Words, epsilon: float
+) -> tuple[int, int]:
+    """Control points of all runs on the boundary, and regions without any run.
+
+    A run is an unbroken piece of a contour where `touching` is set and that no run before it holds.
+
+    Args:
+        points: Points x, y of all contours, one contour after the other.
+        ends: Where each contour ends in `points`.
+        parents: The contour around each contour, -1 without one: regions at even depth, holes of
+            their parent at odd depth.
+        touching: Map of `bits.pack`.
+        epsilon: Tolerance of the polygon approximation, in pixels.
+    """
+    longest = 0
+    for c in range(len(ends)):
+        longest = max(longest, ends[c] - (ends[c - 1] if c else 0))
+    run = np.empty((2 * longest, 2), np.int32)  # a contour's runs and, once more, its first one
+    stops = np.empty(longest + 1, np.int64)
+    work = np.empty((2, 2 * longest), np.int64)
+    seen = np.zeros_like(touching)
+    drawn = np.zeros(len(ends), np.bool_)
+    vertices = begin = 0
+    for c in range(len(ends)):
+        runs = _collect_runs(points[begin : ends[c]], touching, seen, run, stops)
+        drawn[_region(parents, c)] |= runs > 0
+        vertices += _count_runs(run, stops, runs, epsilon, work)
+        begin = ends[c]
+    return vertices, _count_alone(parents, drawn)
+
+
+@numba.njit(cache=True, nogil=True)
+def _collect_runs(contour: Curve, touching: Words, seen: Words, run: Curve, stops: Places) -> int:
+    """Write the contour's runs one after the other and where each stops; return how many."""
+    length = runs = 0
+    unbroken = False
+    for k in range(len(contour)):
+        x, y = contour[k, 0], contour[k, 1]
+        row, word, bit = y + 1, (x >> 6) + 1, ONE << np.uint64(x & 63)
+        if touching[row, word] & ~seen[row, word] & bit:
+            seen[row, word] |= bit
+            run[length, 0], run[length, 1] = x, y
+            length += 1
+            unbroken = True
+        elif unbroken:
+            stops[runs] = length
+            runs += 1
+            unbroken = False
+    if unbroken:
+        stops[runs] = length
+        runs += 1
+    return runs
+
+
+@numba.njit(cache=True, nogil=True)
+def _count_runs(run: Curve, stops: Places, runs: int, epsilon: float, work: Places) -> int:
+    """Control points of one contour's runs; overwrites `run` behind the last one."""
+    if runs == 0:
+        return 0
+    first, begin, length = 0, 0, stops[runs - 1]
+    if runs > 1 and _adjoin(run[0], run[length - 1]):
+        for k in range(stops[0] - 1, -1, -1):  # joined back to front, as the authors do
+            run[length] = run[k]
+            length += 1
+        stops[runs - 1] = length
+        first, begin = 1, stops[0]
+    vertices = 0
+    for r in range(first, runs):
+        vertices += _count_vertices(run[begin : stops[r]], epsilon, work[0], work[1])
+        begin = stops[r]
+    return vertices
+
+
+@numba.njit(cache=True, nogil=True)
+def _adjoin(a: Curve, b: Curve) -> bool:
+    return max(abs(a[0] - b[0]), abs(a[1] - b[1])) == 1
+
+
+@numba.njit(cache=True, nogil=True)
+def _region(parents: Places, contour: int) -> int:
+    """The outer contour of the region that a contour bounds: itself or, for a hole, its parent."""
+    depth, above = 0, parents[contour]
+    while above >= 0:
+        depth += 1
+        above = parents[above]
+    return parents[contour] if depth % 2 else contour
+
+
+@numba.njit(cache=True, nogil=True)
+def _count_alone(parents: Places, drawn: npt.NDArray[np.bool_]) -> int:
+    alone = 0
+    for c in range(len(parents)):
+        alone += _region(parents, c) == c and not drawn[c]
+    return alone
+
+
+@numba.njit(cache=True, nogil=True)
+def _count_vertices(curve: Curve, epsilon: float, ends: Places, kept: Places) -> int:
+    """Vertices of the approximation of a curve of distinct points.
+
+    `ends` and `kept` are working memory, at least as long as the curve.
+    """
+    if len(curve) <= 2:
+        return len(curve)
+    return _without_straight(curve, epsilon, kept[: _simplify(curve, epsilon, ends, kept)])
+
+
+@numba.njit(cache=True, nogil=True)
+def _simplify(curve: Curve, epsilon: float, ends: Places, kept: Places) -> int:
+    """Write the places of the vertices to `kept`; return how many there are."""
+    start, amount, depth = 0, 0, 1
+    ends[0] = len(curve) - 1
+    while depth > 0:
+        end = ends[depth - 1]
+        split = _split(curve, start, end, epsilon)
+        if split < 0:
+            kept[amount] = start
+            amount += 1
+            start = end
+            depth -= 1
+        else:
+            ends[depth] = split
+            depth += 1
+    kept[amount] = start
+    return amount + 1
+
+
+@numba.njit(cache=True, nogil=True)
+def _split(curve: Curve, start: int, end: int, epsilon: float) -> int:
+    """First of the points farthest from the chord, or -1 if all lie within `epsilon` of it."""
+    x0, y0 = np.int64(curve[start, 0]), np.int64(curve[start, 1])
+    dx, dy = curve[end, 0] - x0, curve[end, 1] - y0
+    length = dx * dx + dy * dy
+    farthest, split = 0, -1
+    for k in range(start + 1, end):
+        px, py = curve[k, 0] - x0, curve[k, 1] - y0
+        along = px * dx + py * dy
+        if along < 0:  # beyond an end of the chord, the distance is that to its end
+            distance = (px * px + py * py) * length
+        elif along > length:
+            distance = ((px - dx) * (px - dx) + (py - dy) * (py - dy)) * length
+        else:
+            distance = (py * dx - px * dy) * (py * dx - px * dy)
+        if distance > farthest:
+            farthest, split = distance, k
+    return split if float(farthest) > epsilon * epsilon * float(length) else -1
+
+
+@numba.njit(cache=True, nogil=True)
+def _without_straight(curve: Curve, epsilon: float, kept: Places) -> int:
+    """Number of vertices once those on nearly straight, slanted lines are dropped."""
+    amount = len(kept)
+    before, k = kept[0], 1
+    while k < len(kept) - 1 and amount > 2:
+        if _is_straight(curve, before, kept[k], kept[k + 1], epsilon):
+            amount -= 1
+            before = kept[k + 1]  # the vertex after a dropped one always stays
+            k += 2
+        else:
+            before = kept[k]
+            k += 1
+    return amount
+
+
+@numba.njit(cache=True, nogil=True)
+def _is_straight(curve: Curve, before: int, here: int, after: int, epsilon: float) -> bool:
+    ax, ay = np.int64(curve[before, 0]), np.int64(curve[before, 1])
+    bx, by = np.int64(curve[here, 0]), np.int64(curve[here, 1])
+    cx, cy = np.int64(curve[after, 0]), np.int64(curve[after, 1])
+    dx, dy = cx - ax, cy - ay
+    if dx == 0 or dy == 0 or (bx - ax) * (cx - bx) + (by - ay) * (cy - by) < 0:
+        return False
+    distance = float(abs((bx - ax) * dy - (by - ay) * dx))
+    return distance * distance <= 0.5 * epsilon * epsilon * float(dx * dx + dy * dy)

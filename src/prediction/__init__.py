@@ -1,5 +1,0 @@
-"""Masks for one's own pictures: the Python API, folders, videos and what is made of a mask."""
-
-from .segmenter import Segmenter
-
-__all__ = ["Segmenter"]

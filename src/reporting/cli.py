@@ -1,0 +1,164 @@
+"""`finecut table`: collects runs into tables, or verifies them against the papers."""
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError
+
+from src.atomic import write_whole
+from src.command_line import is_text, literals, text_or_list
+from src.errors import UserError, told
+from src.escape import file_name
+from src.paths import CONF
+from src.reporting import reported_results
+from src.reporting.curves import plot
+from src.reporting.formats import comma_separated, latex, markdown
+from src.reporting.groups import Group, group
+from src.reporting.html import html
+from src.reporting.runs import belongs, collect
+from src.reporting.table import Table, build
+from src.reporting.verify import report, verify
+from src.settings.commands import TablesSettings
+from src.settings.describe import help_text
+from src.settings.parse import parse
+
+_TEXT = ("experiment", "train")  # not for Hydra, where they choose or hold other settings
+
+
+def settings(config: Path, words: Sequence[str]) -> DictConfig:
+    """The yaml with `key=value` words applied; a key that it lacks is a UserError.
+
+    Paths and names are taken as they were typed; other values are YAML.
+
+    Hydra would take `experiment=isnet/dis5k` for a choice of the group `conf/experiment`, hence
+    OmegaConf alone.
+    """
+    cfg = OmegaConf.load(config)
+    assert isinstance(cfg, DictConfig)
+    OmegaConf.set_struct(cfg, True)
+    for word in words:
+        if "=" not in word:
+            raise UserError(f"{word!r} is not key=value; --help lists the keys")
+        key, _, value = word.partition("=")
+        try:
+            if value and _is_text(key, cfg):
+                OmegaConf.update(cfg, key, literals(text_or_list(value)))
+            else:
+                cfg.merge_with_dotlist([word])
+        except OmegaConfBaseException as error:
+            keys = ", ".join(map(str, cfg))
+            raise UserError(f"{str(error).splitlines()[0]}; the keys are {keys}") from error
+        except YAMLError as error:
+            raise UserError(f"{word}: {str(error).splitlines()[0]}") from error
+    return cfg
+
+
+def _is_text(key: str, cfg: DictConfig) -> bool:
+    return key in cfg and (key in _TEXT or is_text(key))
+
+
+CONFIG = CONF / "tables.yaml"
+HELP = """finecut puts finished runs into tables, beside the numbers that papers print.
+
+  python tables.py                                 a table of every finished run
+  python tables.py experiment=isnet/dis5k          of one recipe, beside the printed numbers
+  python tables.py verify experiment=isnet/dis5k   exit code 0 only if every number agrees
+
+"""
+
+
+@told
+def main(words: Sequence[str]) -> int:
+    """Carry out a command line; returns the exit code."""
+    if any(word in ("-h", "--help") for word in words):
+        print(HELP + help_text("tables", settings(CONFIG, [])))
+        return 0
+    if words[:1] == ["verify"]:
+        return _verify(parse(TablesSettings, settings(CONFIG, words[1:])))
+    return _write(parse(TablesSettings, settings(CONFIG, words)))
+
+
+def _write(cfg: TablesSettings) -> int:
+    problems: list[str] = []
+    groups = _groups(cfg, problems)
+    table = build(groups, reported_results.load(), _metrics(cfg, groups), cfg.digits)
+    folder = Path(cfg.output) / (cfg.experiment or "")
+    write(table, groups, folder, cfg.experiment or "finecut", cfg.digits, problems)
+    print(markdown(table, cfg.digits))
+    print(f"in {folder}: table.md table.tex table.csv table.html")
+    return _report_left_out(problems)
+
+
+def write(
+    table: Table,
+    groups: Sequence[Group],
+    folder: Path,
+    title: str,
+    digits: int,
+    problems: list[str] | None = None,
+) -> None:
+    """All formats of a table into a folder; the same runs give the same bytes.
+
+    `problems` gains a line for each run whose curves or images are damaged and left out; without
+    it, that is a UserError.
+    """
+    drawn = {name: plot(groups, name, problems) for name in table.test_sets()}
+    curves = {name: png for name, png in drawn.items() if png is not None}
+    folder.mkdir(parents=True, exist_ok=True)
+    texts = {
+        "table.md": markdown(table, digits),
+        "table.tex": latex(table, digits),
+        "table.csv": comma_separated(table),
+        "table.html": html(table, groups, curves, title, digits, problems),
+    }
+    for name, text in texts.items():
+        write_whole(folder / name, text)
+    for name, png in curves.items():
+        write_whole(folder / f"curves_{file_name(name)}.png", png)
+
+
+def _report_left_out(problems: Sequence[str]) -> int:
+    """Say which runs, curves and images are left out; the exit code is 1 if any are."""
+    for problem in dict.fromkeys(problems):
+        print(f"warning: left out: {problem}", file=sys.stderr)
+    return 1 if problems else 0
+
+
+def _verify(cfg: TablesSettings) -> int:
+    if cfg.experiment is None:
+        raise UserError("verify needs a recipe: python tables.py verify experiment=isnet/dis5k")
+    printed = reported_results.load()
+    recipe = (
+        reported_results.EXPERIMENTS / f"{cfg.experiment}.yaml"
+    )  # may name another's printed row
+    if not recipe.is_file() and not any(belongs(r.experiment, cfg.experiment) for r in printed):
+        raise UserError(f"no printed number to compare {cfg.experiment} with; see experiments/")
+    problems: list[str] = []
+    groups = _groups(cfg, problems)
+    rows = [row for name in _printed_names(groups) for row in reported_results.of(name, printed)]
+    if not rows:
+        raise UserError(f"no printed number to compare {cfg.experiment} with; see experiments/")
+    checks = verify(groups, rows)
+    print(report(checks, cfg.digits), end="")
+    left_out = _report_left_out(problems)
+    return left_out if all(check.passed for check in checks) else 1
+
+
+def _printed_names(groups: Sequence[Group]) -> list[str]:
+    return list(dict.fromkeys(group.printed_as for group in groups))
+
+
+def _metrics(cfg: TablesSettings, groups: Sequence[Group]) -> list[str] | None:
+    """The columns asked for; None for all. What no run was measured by is a UserError."""
+    wanted = cfg.metrics
+    known = list(dict.fromkeys(name for one in groups for name in one.metrics()))
+    if unknown := [name for name in wanted or () if name not in known]:
+        raise UserError(f"metrics: no run has {', '.join(unknown)}; they have {', '.join(known)}")
+    return wanted
+
+
+def _groups(cfg: TablesSettings, problems: list[str]) -> list[Group]:
+    return group(collect(cfg.runs, cfg.experiment, cfg.means, problems))

@@ -1,0 +1,92 @@
+"""Plots precision-recall and F-measure curves of runs that wrote `curves.json`.
+
+The file holds `{test set: {"precision": […], "recall": […], "f": […]}}`, each a mean over the
+set's images for the thresholds 0 to 255 of an 8-bit map.
+"""
+
+import io
+from collections.abc import Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from src.errors import UserError
+from src.escape import one_line
+from src.plain_data import read_json
+from src.reporting.groups import Group
+from src.reporting.runs import ADVICE, Run
+
+CURVES = "curves.json"
+THRESHOLDS = 256
+_NEEDED = ("precision", "recall", "f")
+
+Curve = dict[str, np.ndarray]
+
+
+def plot(groups: Sequence[Group], test_set: str, problems: list[str] | None = None) -> bytes | None:
+    """A PNG with both curves of each group, averaged over its seeds; None if no run has any.
+
+    The same curves give the same bytes. `problems` gains a line for each run whose curves are
+    damaged and left out; without it, that is a UserError.
+    """
+    curves = {_label(group.label): _average(group, test_set, problems) for group in groups}
+    drawn = {label: curve for label, curve in curves.items() if curve is not None}
+    if not drawn:
+        return None
+    figure = Figure(figsize=(10, 4.2), layout="constrained")
+    left, right = figure.subplots(1, 2)
+    for label, curve in drawn.items():
+        left.plot(curve["recall"], curve["precision"], label=label, linewidth=1.2)
+        right.plot(np.arange(curve["f"].size), curve["f"], label=label, linewidth=1.2)
+    _dress(left, "recall", "precision", f"{_label(test_set)}: precision-recall")
+    _dress(right, "threshold", "F-measure, β² = 0.3", f"{_label(test_set)}: F-measure")
+    figure.legend(*left.get_legend_handles_labels(), loc="outside lower center", fontsize=8)
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=120, metadata={"Software": None})
+    return buffer.getvalue()
+
+
+def _average(group: Group, test_set: str, problems: list[str] | None = None) -> Curve | None:
+    curves = []
+    for run in group.runs:
+        try:
+            curve = _read(run, test_set)
+        except UserError as error:
+            if problems is None:
+                raise
+            problems.append(str(error))
+            continue
+        if curve is not None:
+            curves.append(curve)
+    if not curves:
+        return None
+    return {name: np.mean([curve[name] for curve in curves], axis=0) for name in _NEEDED}
+
+
+def _read(run: Run, test_set: str) -> Curve | None:
+    path = run.folder / CURVES
+    stored = read_json(path, ADVICE).get(test_set) if path.is_file() else None
+    if stored is None:
+        return None
+    try:
+        curve = {name: np.asarray(stored[name], dtype=np.float64) for name in _NEEDED}
+    except (TypeError, ValueError, KeyError, IndexError):
+        curve = {}
+    if not curve or any(
+        c.shape != (THRESHOLDS,) or not np.isfinite(c).all() for c in curve.values()
+    ):
+        raise UserError(
+            f"{path}: {test_set} needs {', '.join(_NEEDED)} of {THRESHOLDS} numbers each; {ADVICE}"
+        )
+    return curve
+
+
+def _label(text: str) -> str:
+    """Text that Matplotlib draws as it is: `$` would start a formula."""
+    return one_line(text).replace("$", r"\$")
+
+
+def _dress(axes: Axes, x: str, y: str, title: str) -> None:
+    axes.set(xlabel=x, ylabel=y, title=title, ylim=(0, 1.02))
+    axes.grid(alpha=0.3)

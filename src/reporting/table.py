@@ -1,0 +1,218 @@
+"""One table in memory, each row with its provenance: what every format is written from."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from src.metrics.protocol import HIGHER_IS_BETTER, RAW
+from src.reporting.groups import Group
+from src.reporting.reported_results import Published, of
+from src.reporting.runs import Run
+from src.reporting.warnings import Flags, disqualifying
+from src.training.config import config_hash
+
+_SHOWN = 12  # characters of a hash
+
+
+class Origin(NamedTuple):
+    """Of one group of runs.
+
+    trained_on: Names of the training sets, none where they have no files.
+    commit: Of the code, of each seed where they differ; empty where it is not known.
+    config: Hash of what the seeds share.
+    weights: Hash of the tested weights, by seed.
+    """
+
+    trained_on: tuple[str, ...]
+    commit: str
+    config: str
+    weights: dict[int, str]
+
+    def __str__(self) -> str:
+        tested = ", ".join(f"seed {seed} {weights}" for seed, weights in self.weights.items())
+        parts = [
+            f"trained on {' + '.join(self.trained_on)}" if self.trained_on else "",
+            f"commit {self.commit or 'unknown'}",
+            f"config {self.config}",
+            f"weights: {tested}",
+        ]
+        return "; ".join(part for part in parts if part)
+
+
+def origin(group: Group) -> Origin:
+    """What the group's runs wrote of themselves."""
+    run = group.runs[0]
+    commits = (str(r.provenance.get("git", {}).get("commit") or "")[:_SHOWN] for r in group.runs)
+    return Origin(
+        trained_on=run.sets("train") if run.trained else (),
+        commit=" ".join(dict.fromkeys(commit for commit in commits if commit)),
+        config=config_hash(run.recipe),
+        weights={run.seed: _weights(run) for run in group.runs},
+    )
+
+
+def _weights(run: Run) -> str:
+    """Of the values where the run wrote it, else of the file, which holds times and paths too."""
+    tested = run.provenance.get("checkpoint") or {}
+    return str(tested.get("weights") or tested.get("sha256") or "unknown")[:_SHOWN]
+
+
+_COUNTS = frozenset({"hce", "hce_pysod", "noc85", "noc90"})
+BEST, SECOND = "best", "second"
+RUN, PUBLISHED, DIFFERENCE = "run", "published", "difference"
+
+
+class Cell(NamedTuple):
+    """A number of the table; `mark` is `best`, `second` or nothing."""
+
+    value: float
+    std: float | None = None
+    mark: str = ""
+
+
+class Row(NamedTuple):
+    """A line: a group of runs, a published row, or the difference of the two.
+
+    `seeds` are those of training, none for weights that were only tested; `notes` are numbers of
+    the table's notes, counted from 1; `origin` is of rows of runs.
+    """
+
+    test_set: str
+    images: int | None
+    method: str
+    kind: str
+    seeds: tuple[int, ...]
+    cells: dict[str, Cell]
+    notes: tuple[int, ...] = ()
+    origin: Origin | None = None
+
+
+class Table(NamedTuple):
+    """Rows, set by set, their metrics in order, the notes they refer to, and the protocol."""
+
+    metrics: list[str]
+    rows: list[Row]
+    notes: list[str]
+    protocol: dict[str, str]
+
+    def origins(self) -> dict[str, Origin]:
+        """Where the numbers of each method come from."""
+        return {row.method: row.origin for row in self.rows if row.origin is not None}
+
+    def test_sets(self) -> list[str]:
+        return list(dict.fromkeys(row.test_set for row in self.rows))
+
+
+def build(
+    groups: Sequence[Group],
+    published: Sequence[Published],
+    metrics: Sequence[str] | None = None,
+    digits: int = 3,
+) -> Table:
+    """The table of some groups, each experiment's published row and the difference below it.
+
+    Values that `digits` do not tell apart share a mark.
+    """
+    known = list(dict.fromkeys(metric for group in groups for metric in group.metrics()))
+    chosen = [metric for metric in metrics if metric in known] if metrics else known
+    builder = _Builder(groups, published, chosen, digits)
+    sets = list(dict.fromkeys(name for group in groups for name in group.test_sets()))
+    rows = [row for test_set in sets for row in builder.of_set(test_set)]
+    stated = {m: text for g in groups for run in g.runs for m, text in run.protocol.items()}
+    protocol = {metric: stated[metric] for metric in chosen if metric in stated}
+    return Table(chosen, rows, builder.notes, protocol)
+
+
+def show(metric: str, value: float, digits: int, signed: bool = False) -> str:
+    """A number as the table prints it: counts with one decimal, all else with `digits`."""
+    places = 1 if metric in _COUNTS else digits
+    rounded = round(value, places) + 0.0  # a negative zero becomes a plain one
+    return f"{rounded:{'+' if signed else ''}.{places}f}"
+
+
+def higher_is_better(metric: str) -> bool:
+    """Whether a greater number is better; so it is for metrics that this version does not know."""
+    return HIGHER_IS_BETTER.get(metric.removesuffix(RAW), True)
+
+
+class _Builder:
+    def __init__(
+        self,
+        groups: Sequence[Group],
+        published: Sequence[Published],
+        metrics: Sequence[str],
+        digits: int,
+    ) -> None:
+        self.groups, self.published, self.metrics = groups, published, metrics
+        self.digits = digits
+        self.flags = Flags(groups)
+        self.notes: list[str] = []
+
+    def of_set(self, test_set: str) -> list[Row]:
+        rows: list[Row] = []
+        for experiment in dict.fromkeys(group.printed_as for group in self.groups):
+            members = [
+                group
+                for group in self.groups
+                if group.printed_as == experiment and test_set in group.test_sets()
+            ]
+            rows += [self._run(group, test_set) for group in members]
+            rows += self._beside(members, experiment, test_set)
+        fair = {group.label for group in self.groups if not disqualifying(group, test_set)}
+        return _marked(rows, self.metrics, fair, self.digits)
+
+    def _run(self, group: Group, test_set: str) -> Row:
+        spreads = {metric: group.spread(test_set, metric) for metric in self.metrics}
+        cells = {m: Cell(spread.mean, spread.std) for m, spread in spreads.items() if spread}
+        printed = [r for r in of(group.printed_as, self.published) if r.test_set == test_set]
+        notes = tuple(self._note(text) for text in self.flags.of(group, test_set, printed))
+        images = max(run.images(test_set) for run in group.runs) or None
+        seeds = tuple(group.seeds) if group.trained else ()
+        return Row(test_set, images, group.label, RUN, seeds, cells, notes, origin(group))
+
+    def _beside(self, members: Sequence[Group], experiment: str, test_set: str) -> list[Row]:
+        printed = {
+            row.compares_with: row
+            for row in of(experiment, self.published)
+            if row.test_set == test_set and row.compares_with in self.metrics
+        }
+        if not members or not printed:
+            return []
+        cells = {str(metric): Cell(row.value) for metric, row in printed.items()}
+        sources = "; ".join(dict.fromkeys(row.source for row in printed.values()))
+        notes = [self._note(f"published: {sources}")]
+        notes += [self._note(f"{row.metric}: {row.note}") for row in printed.values() if row.note]
+        title = f"{experiment} published"
+        rows = [Row(test_set, None, title, PUBLISHED, (), cells, tuple(notes))]
+        return rows + [_difference(group, test_set, cells) for group in members]
+
+    def _note(self, text: str) -> int:
+        if text not in self.notes:
+            self.notes.append(text)
+        return self.notes.index(text) + 1
+
+
+def _difference(group: Group, test_set: str, printed: dict[str, Cell]) -> Row:
+    spreads = {metric: group.spread(test_set, metric) for metric in printed}
+    cells = {m: Cell(s.mean - printed[m].value) for m, s in spreads.items() if s}
+    return Row(test_set, None, f"{group.label} − published", DIFFERENCE, (), cells)
+
+
+def _marked(rows: Sequence[Row], metrics: Sequence[str], fair: set[str], digits: int) -> list[Row]:
+    """Mark each column's best and second among rows that may be compared."""
+    ranked = [r for r in rows if r.kind == PUBLISHED or (r.kind == RUN and r.method in fair)]
+    marks: dict[tuple[str, str], str] = {}
+    for metric in metrics:
+        values = [row.cells[metric].value for row in ranked if metric in row.cells]
+        shown = [show(metric, value, digits) for value in values if value == value]  # no NaN
+        if len(shown) > 1:
+            order = sorted({*shown}, key=float, reverse=higher_is_better(metric))
+            marks.update({(metric, v): m for v, m in zip(order, (BEST, SECOND), strict=False)})
+
+    def with_marks(row: Row) -> Row:
+        cells = {
+            metric: cell._replace(mark=marks.get((metric, show(metric, cell.value, digits)), ""))
+            for metric, cell in row.cells.items()
+        }
+        return row._replace(cells=cells)
+
+    return [with_marks(row) if row in ranked else row for row in rows]

@@ -1,0 +1,214 @@
+"""A run's config: composed, resolved, saved in its folder, and read by all its processes."""
+
+import hashlib
+import json
+import os
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import yaml
+from hydra import compose, initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from src.atomic import write_whole
+from src.command_line import is_literal, literals
+from src.errors import UserError
+from src.paths import CONF
+
+CONFIG = "config.yaml"
+# Ours have a few hundred lines; what is a thousand times as long would take minutes to read.
+_LARGEST = 4 << 20
+# Stands for the run's folder in the frozen file, so that a folder can be moved and resumed.
+_HERE = "<run>"
+_EVENTS = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+# What changes where a run happens or how it is watched, but not what it computes.
+_IRRELEVANT = (
+    *("folder", "published", "logger", "resume", "resume_data", "hydra", "sweep", "launcher"),
+    "overwrite",
+)
+_IRRELEVANT_DATA = ("num_workers", "cache_dir")
+
+
+def resolved(cfg: DictConfig) -> DictConfig:
+    """The config without interpolations; an unset or unknown value is a clear error.
+
+    What is left of `${x}` in it is text, and escaped as such.
+    """
+    try:
+        plain = OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True)
+    except OmegaConfBaseException as error:
+        raise UserError(f"config: {str(error).splitlines()[0]}") from error
+    return DictConfig(literals(plain))
+
+
+def freeze(cfg: DictConfig, folder: Path) -> Path:
+    """Write the resolved config as `<folder>/config.yaml` and return its path."""
+    path = folder / CONFIG
+    folder.mkdir(parents=True, exist_ok=True)
+    write_whole(path, OmegaConf.to_yaml(resolved(cfg)))
+    return path
+
+
+def thaw(folder: Path, *, located: bool = True) -> DictConfig:
+    """Read a run's frozen config; unless `located`, its folder stays unnamed.
+
+    Raises:
+        UserError: The folder has none, or it is damaged.
+    """
+    path = folder / CONFIG
+    if not path.is_file():
+        raise UserError(f"{folder} is no run folder: it has no {CONFIG}")
+    plain = _read(path)
+    return DictConfig(_located(plain, str(folder)) if located else plain)
+
+
+def _read(path: Path) -> dict[Any, Any]:
+    """The file's values, escaped as they were written."""
+    advice = "put a copy of it back, or start a new run"
+    try:
+        if path.stat().st_size > _LARGEST:
+            raise UserError(f"{path} has {path.stat().st_size} bytes, which no run wrote; {advice}")
+        text = path.read_text(encoding="utf-8")
+        kinds = [type(event) for event in yaml.parse(text, _EVENTS)]
+        if yaml.AliasEvent in kinds:  # ten lines of them can stand for gigabytes
+            raise UserError(
+                f"{path} refers to its own values (*name), which no run wrote; {advice}"
+            )
+        # OmegaConf would make a dictionary of a lone word.
+        cfg = OmegaConf.create(text) if kinds[2:3] == [yaml.MappingStartEvent] else None
+    except (yaml.YAMLError, OmegaConfBaseException, ValueError, OSError, RecursionError) as error:
+        if isinstance(error, UserError):
+            raise
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise UserError(f"{path} is damaged ({reason}); {advice}") from None
+    if not isinstance(cfg, DictConfig) or not cfg:
+        raise UserError(f"{path} is damaged (it holds no settings); {advice}")
+    plain = OmegaConf.to_container(cfg)
+    assert isinstance(plain, dict)
+    if (reference := next(_references(plain), None)) is not None:
+        raise UserError(f"{path} is damaged ({reference} refers to another value); {advice}")
+    return plain
+
+
+def _references(value: Any) -> Iterator[str]:
+    """Texts that OmegaConf would resolve: a frozen config has none, nor may a foreign one."""
+    if isinstance(value, str) and not is_literal(value):
+        yield value
+    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    for one in inner:
+        yield from _references(one)
+
+
+def _located(value: Any, folder: str) -> Any:
+    """The values with the run's folder where they start with what stands for it."""
+    if isinstance(value, dict):
+        return {key: _located(inner, folder) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [_located(inner, folder) for inner in value]
+    if isinstance(value, str) and (value == _HERE or value.startswith(f"{_HERE}/")):
+        return literals(folder) + value.removeprefix(_HERE)
+    return value
+
+
+def wait_for_config(folder: Path, cfg: DictConfig | None = None, seconds: float = 120) -> None:
+    """Let the processes of a job that did not freeze the config wait for the one that does.
+
+    Args:
+        folder: Of the run.
+        cfg: What the file has to hold, where there was one before; None: anything.
+        seconds: To wait.
+
+    Raises:
+        UserError: It was not written in that time.
+    """
+    deadline = time.monotonic() + seconds
+    path = folder / CONFIG
+    while not path.is_file() or (cfg is not None and thaw(folder, located=False) != cfg):
+        if time.monotonic() > deadline:
+            raise UserError(f"rank 0 wrote no {path} in {seconds:.0f} s; did it fail?")
+        time.sleep(0.2)
+
+
+def config_hash(cfg: Mapping[Any, Any] | DictConfig) -> str:
+    """Twelve characters that agree for configs which compute the same."""
+    plain = OmegaConf.to_container(cfg, resolve=True) if isinstance(cfg, DictConfig) else dict(cfg)
+    assert isinstance(plain, dict)
+    kept: dict[Any, Any] = {key: v for key, v in plain.items() if key not in _IRRELEVANT}
+    if isinstance(kept.get("data"), dict):
+        kept["data"] = {k: v for k, v in kept["data"].items() if k not in _IRRELEVANT_DATA}
+    return hashlib.sha256(json.dumps(kept, sort_keys=True, default=str).encode()).hexdigest()[:12]
+
+
+def names() -> list[str]:
+    """Of the models."""
+    files = (CONF / "model").glob("*.yaml")
+    return sorted(path.stem for path in files if not path.stem.startswith("base"))
+
+
+def composed(model: str) -> DictConfig:
+    """The `model` group of conf/model/<model>.yaml."""
+    with _own_hydra(), initialize_config_dir(str(CONF), version_base=None):
+        group: DictConfig = compose(overrides=[f"+model={model}"]).model
+        return group
+
+
+@contextmanager
+def _own_hydra() -> Iterator[None]:
+    """Hydra allows one composing program at a time: step outside of it."""
+    instance = GlobalHydra.instance()
+    outer, instance.hydra = instance.hydra, None
+    try:
+        yield
+    finally:
+        # Not of `instance`: Hydra puts a copy in its place when composing is done.
+        GlobalHydra.instance().hydra = outer
+
+
+def register() -> None:
+    """Make `${run_folder:…}` and `${choice:…}` known to the configs."""
+    OmegaConf.register_new_resolver("run_folder", run_folder, replace=True)
+    OmegaConf.register_new_resolver("choice", choice, replace=True)
+    OmegaConf.register_new_resolver("images_at_once", images_at_once, replace=True)
+    OmegaConf.register_new_resolver("accumulate", lambda whole, part: whole // part, replace=True)
+
+
+def choice(group: str, *, _root_: DictConfig) -> str:
+    """What the command chose of a group, `dis5k` for `data=dis5k`; outside a door, its name."""
+    if HydraConfig.initialized():
+        hydra = HydraConfig.get()
+    elif (hydra := _root_.get("hydra")) is None:  # a sweep's own config has it, but sets it late
+        return group
+    return str(hydra.runtime.choices.get(group) or "none")
+
+
+def images_at_once(batch: int, size: int | list[int], fitting: int) -> int:
+    """The largest part of a batch that fits, where `fitting` images of 1024² do."""
+    height, width = (size, size) if isinstance(size, int) else size
+    limit = max(1, fitting * 1024 * 1024 // (height * width))
+    return max(part for part in range(1, min(batch, limit) + 1) if batch % part == 0)
+
+
+def run_folder(resume: str | None, parent: str) -> str:
+    """The folder of a run. Processes that SLURM or torchrun started together agree on it."""
+    if resume is not None:
+        return str(resume)
+    slurm, torchrun = os.environ.get("SLURM_JOB_ID"), os.environ.get("TORCHELASTIC_RUN_ID")
+    if slurm and "SLURM_PROCID" in os.environ:
+        task = os.environ.get("SLURM_ARRAY_TASK_ID", "")
+        return f"{parent}/slurm-{slurm}{'-' + task if task else ''}"
+    if torchrun and torchrun != "none":
+        return f"{parent}/torchrun-{torchrun}"
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1 or "NODE_RANK" in os.environ:
+        sys.exit(
+            "error: processes that are started together need one folder: give torchrun "
+            f"--rdzv-id=NAME, or all of them hydra.run.dir={parent}/NAME"
+        )
+    # One launch of a door is one process: its own id keeps two of the same second apart.
+    return f"{parent}/{time.strftime('%Y-%m-%d_%H-%M-%S')}-{os.getpid()}"

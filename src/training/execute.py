@@ -1,0 +1,302 @@
+"""Carries out a frozen run: `python -m src.training.execute <run folder>`.
+
+`train.py` and every rank that Lightning starts end here, so that all of them read one frozen
+config and none replays a command line.
+"""
+
+import logging
+import sys
+import warnings
+from pathlib import Path
+from typing import Any
+
+import lightning
+import torch
+from lightning import LightningDataModule, Trainer
+from omegaconf import DictConfig, OmegaConf
+
+from src.command_line import literal
+from src.datamodules.base import SegmentationDataModule
+from src.datamodules.clicks import to_dict
+from src.errors import UserError, told_of_files, told_when_full
+from src.instantiate import build
+from src.networks.blocks import allow_single_values
+from src.paths import cache_folder
+from src.settings.nodes import check_nodes
+from src.settings.training import parse_training
+from src.training import checkpoints, finetune, preemption, provenance
+from src.training.between_steps import StopBetweenSteps
+from src.training.checkpoints import WholeCheckpointIO
+from src.training.config import config_hash, thaw
+from src.training.data_state import DataState, require_same
+from src.training.dry_run import dry_run
+from src.training.loggers import METRICS, read_rows
+from src.training.results import RESULTS
+from src.training.resumable import require_resumable, told_when_unusable
+from src.training.resume import ACCEPT
+from src.training.run_folder import held
+from src.training.teacher import obtain_teacher
+from src.training.trainer import require_known
+from src.weights import registry
+from src.weights.loading import load_official
+
+log = logging.getLogger(__name__)
+
+_WORKER_DIED = "DataLoader worker (pid"  # torch has no class for it
+
+
+def execute(folder: Path) -> None:
+    """Fit and test as the folder's config says; continues from its newest checkpoint if any."""
+    cfg = thaw(folder)
+    require_known(cfg.trainer)
+    cfg = check_nodes(parse_training(cfg))
+    finetune.require_start(cfg)
+    if cfg.init_from is not None:
+        cfg.init_from = literal(str(registry.locate(cfg.init_from)))  # reading it checks it
+    lightning.seed_everything(cfg.seed, workers=True, verbose=False)
+    datamodule: SegmentationDataModule = build(cfg.data)
+    datamodule.setup("fit" if cfg.fit else "test")  # every bad file is found here
+    base = finetune.mix(cfg, datamodule)
+    if "prompt" in cfg.model.inputs and cfg.data.get("prompts") is None:
+        raise UserError(
+            f"model={cfg.model.name} is guided by clicks and needs objects to click on: "
+            "data=pascal_sbd, coco_instances or objects"
+        )
+    training = cfg.fit and not cfg.dry_run
+    cache = cache_folder(cfg.data.get("cache_dir"))
+    data = DataState(datamodule, cache, base) if training else None
+    newest = checkpoints.latest(folder) if training else None
+    changed: dict[str, Any] = {}
+    if data is not None:
+        if newest is not None:
+            changed = require_same(data, folder, cfg.get("resume_data") == ACCEPT)
+            read_rows(folder / METRICS)  # damage is found here, and not after hours
+        obtain_teacher(cfg, folder, data)  # for a dry run an untrained one costs as much
+    module = build_module(cfg)
+    if weights := _given_weights(cfg):
+        load_official(module.network, weights)
+    if cfg.checkpointing:
+        _compute_twice(module.network)
+    if cfg.get("compile"):
+        module.network.compile()  # in place: the names in checkpoints stay as they are
+    if cfg.dry_run:
+        cost = dry_run(cfg, module, datamodule)
+        log.info("%s", cost)
+        return
+    trainer = build_trainer(cfg, folder)
+    if newest is not None:
+        require_resumable(newest, trainer, module, datamodule.batch_size)
+    if trainer.is_global_zero:
+        _note(cfg, folder, data.fingerprint if data else datamodule.fingerprint(), changed)
+        if data is not None:
+            data.write(folder)
+        _note_weights(cfg, folder)
+    _fit_and_test(cfg, folder, trainer, module, datamodule, newest)
+
+
+def _fit_and_test(
+    cfg: DictConfig,
+    folder: Path,
+    trainer: Trainer,
+    module: Any,
+    datamodule: LightningDataModule,
+    newest: Path | None,
+) -> None:
+    if cfg.fit:
+        if newest is None:
+            finetune.score_untouched(cfg, trainer, module, datamodule)
+        with told_when_unusable(newest, trainer):
+            trainer.fit(module, datamodule, ckpt_path=newest, weights_only=True)
+        if trainer.interrupted:
+            raise KeyboardInterrupt
+    if not cfg.test:
+        return
+    if not datamodule.test_names:  # type: ignore[attr-defined]
+        if not cfg.fit:
+            raise UserError(
+                "there is nothing to test: the data names no test set; give one, such as "
+                "data.test.images=DIR data.test.masks=DIR, or data=folder data.root=DIR"
+            )
+        log.info("no test set: nothing is tested; weights are in %s", folder / checkpoints.FOLDER)
+        return
+    checkpoint = _tested_checkpoint(cfg, folder)
+    trainer.test(module, datamodule, ckpt_path=checkpoint, weights_only=True, verbose=False)
+    if trainer.is_global_zero:
+        weights = checkpoint or _given_weights(cfg)
+        assert weights is not None  # one of the two was tested
+        entry = {
+            "path": str(weights),
+            "sha256": provenance.file_hash(weights),
+            "weights": provenance.state_hash(module.network.state_dict()),
+        }
+        provenance.write(folder, checkpoint=entry, finished=True)
+        log.info("results in %s", folder / RESULTS)
+
+
+def _tested_checkpoint(cfg: DictConfig, folder: Path) -> Path | None:
+    """The checkpoint to test; None where weights that were given are tested as they are."""
+    if cfg.checkpoint and cfg.fit:
+        return Path(cfg.checkpoint)
+    return None if _given_weights(cfg) and not cfg.fit else checkpoints.best(folder)
+
+
+def _given_weights(cfg: DictConfig) -> str | None:
+    """The file that the network starts from: to train on, or to be tested as it is."""
+    return cfg.init_from if cfg.fit else cfg.checkpoint or cfg.init_from
+
+
+def _compute_twice(network: Any) -> None:
+    """Let the network recompute its activations, where it can; memory presets ask all for it."""
+    if hasattr(network, "set_grad_checkpointing"):
+        network.set_grad_checkpointing()
+        return
+    log.warning(
+        "checkpointing=true: %s has no set_grad_checkpointing() (docs/extend.md), so that all its "
+        "activations are kept; if memory runs out, halve data.batch_size and double "
+        "trainer.accumulate_grad_batches",
+        type(network).__name__,
+    )
+
+
+def build_module(cfg: DictConfig) -> Any:
+    """The LightningModule of a model's config."""
+    model = cfg.model
+    network = build(model.network, **_as_it_starts(cfg))
+    allow_single_values(network)
+    # Convolutions read maps fastest with their channels together.
+    network.train().to(memory_format=torch.channels_last)
+    prompts = build(model.get("prompts"))
+    module = build(model.module, _partial_=True)  # objects are handed over as they are
+    return module(
+        network=network,
+        geometry=build(model.geometry),
+        inputs=list(model.inputs),
+        losses={name: build(term) for name, term in model.losses.items()},
+        optimizer=build(model.optimizer),
+        schedule=build(model.get("schedule")),
+        groups=build(model.get("groups")),
+        finetuning=build(cfg.get("finetune")),
+        val_metrics=list(cfg.metrics.val),
+        test_metrics=list(cfg.metrics.test),
+        metric_workers=cfg.metrics.workers,
+        skeleton_cache=_skeleton_cache(cfg.metrics.get("skeletons")),
+        identity={
+            "model": model.name,
+            "network": OmegaConf.to_container(model.network, resolve=True),
+            "prompts": prompts and to_dict(prompts),
+        },
+    )
+
+
+def _skeleton_cache(given: str | bool | None) -> str | None:
+    if not given:
+        return None
+    return str(cache_folder() / "skeletons" if given is True else cache_folder(given))
+
+
+def _as_it_starts(cfg: DictConfig) -> dict[str, bool]:
+    """No ImageNet weights for a network that gets all its weights from a checkpoint."""
+    replaced = cfg.init_from is not None or cfg.checkpoint is not None
+    return {"pretrained": False} if replaced and "pretrained" in cfg.model.network else {}
+
+
+def build_trainer(cfg: DictConfig, folder: Path) -> Trainer:
+    """The Trainer with the run's callbacks and loggers, all writing into `folder`."""
+    callbacks = [c for c in (build(node) for node in cfg.callbacks.values()) if c is not None]
+    callbacks.append(StopBetweenSteps())
+    loggers = [logger for logger in (build(node) for node in cfg.logger.values()) if logger]
+    every = cfg.validate_every
+    synchronised = cfg.trainer.sync_batchnorm
+    if synchronised and (cfg.trainer.accelerator == "cpu" or not torch.cuda.is_available()):
+        log.info("BatchNorm is not synchronised: torch does that on GPUs only")
+        synchronised = False
+    return build(
+        cfg.trainer,
+        callbacks=callbacks,
+        logger=loggers,
+        plugins=[WholeCheckpointIO()],
+        default_root_dir=str(folder),
+        sync_batchnorm=synchronised,
+        val_check_interval=every or 1.0,
+        check_val_every_n_epoch=None if every else 1,
+    )
+
+
+def _note(cfg: DictConfig, folder: Path, data: dict[str, Any], changed: dict[str, Any]) -> None:
+    """Write down where the run's numbers come from, and that it goes on with other data."""
+    known = provenance.read(folder)
+    entries = provenance.collect(cfg, data)
+    entries["frozen"] = config_hash(thaw(folder, located=False))
+    if changed:
+        *before, last = known.get("resumes") or [{}]
+        entries["resumes"] = [*before, {**last, "data": changed}]
+    provenance.write(folder, **entries)
+
+
+def _note_weights(cfg: DictConfig, folder: Path) -> None:
+    files = {"init_from": cfg.init_from, "checkpoint": cfg.checkpoint}
+    teacher = cfg.model.get("teacher")
+    if teacher is not None:
+        files["teacher"] = teacher.get("checkpoint")
+    hashes = {name: provenance.file_hash(path) for name, path in files.items() if path}
+    provenance.write(folder, weights=hashes)
+
+
+def _quieten() -> None:
+    """Leave out what Lightning says of itself and of versions; a user can mend none of it."""
+    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
+    for message in (
+        ".*does not have many workers.*",
+        ".*Total length of `list` across ranks is zero.*",
+        ".*You have overridden `on_after_batch_transfer` in `LightningModule`.*",
+        ".*isinstance.treespec, LeafSpec.*",
+        ".*is smaller than the logging interval.*",
+        ".*module.s. in eval mode at the start of training.*",  # frozen norms
+        ".*The `srun` command is available on your system but is not used.*",
+        ".*Checkpoint directory .* exists and is not empty.*",
+        ".*Experiment logs directory .* exists and is not empty.*",
+        ".*The dirpath has changed from.*",
+        # They are: every process computes a measure from the images of all, so all log the same.
+        ".*It is recommended to use .self.log.*sync_dist=True.*",
+        ".*Be aware that when using `ckpt_path`, callbacks used to create the checkpoint.*",
+    ):
+        warnings.filterwarnings("ignore", message=message)
+
+
+def main() -> None:
+    if len(sys.argv) != 2:
+        sys.exit("usage: python -m src.training.execute <run folder>")
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    _quieten()
+    preemption.watch()
+    folder = Path(sys.argv[1])
+    again = f"python train.py resume={folder} (or the sweep's command) continues"
+    try:
+        with told_of_files(folder), held(folder), told_when_full(folder, again):
+            execute(folder)
+    except preemption.Preempted:
+        log.info("stopped by a signal; the scheduler, or resume=%s, continues", sys.argv[1])
+        preemption.requeue()
+        raise
+    except UserError as error:
+        if error.exit_code == 1:
+            sys.exit(f"error: {error}")
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(error.exit_code)
+    except torch.OutOfMemoryError:
+        sys.exit(
+            "error: the batch does not fit into the accelerator's memory. Halve model.batch_size "
+            "and double trainer.accumulate_grad_batches, set trainer.precision=bf16-mixed, or "
+            "choose a memory preset (memory=8gb|16gb|24gb)."
+        )
+    except RuntimeError as error:
+        if not str(error).startswith(_WORKER_DIED):
+            raise
+        sys.exit(
+            f"error: a process that loads images ended: {str(error).splitlines()[0].strip()} Most "
+            f"often memory ran out: lower data.num_workers. {again}."
+        )
+
+
+if __name__ == "__main__":
+    main()

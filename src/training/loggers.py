@@ -1,0 +1,191 @@
+"""Where a run's numbers go while it trains: `metrics.csv`, and Weights & Biases beside it."""
+
+import csv
+import hashlib
+import io
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from lightning.pytorch.loggers import WandbLogger
+from lightning.pytorch.loggers.logger import Logger, rank_zero_experiment
+from lightning.pytorch.utilities import rank_zero_only
+from omegaconf import OmegaConf
+
+from src.atomic import write_whole
+from src.errors import UserError
+from src.training.config import thaw
+
+Row = dict[str, Any]
+
+METRICS = "metrics.csv"
+_STEP = "step"
+
+
+class CSVLog(Logger):
+    """One row for each call of the trainer, in the file at once.
+
+    Lightning's CSVLogger deletes the file when a run is resumed, and loses up to a hundred rows
+    when it is killed. Here all rows stay, except those that the resumed run writes again.
+
+    Args:
+        folder: Of the run.
+    """
+
+    def __init__(self, folder: str) -> None:
+        super().__init__()
+        self.path = Path(folder) / METRICS
+        self._columns: list[str] = []
+        self._start: int | None = None
+
+    @property
+    def name(self) -> str:
+        return ""
+
+    @property
+    def version(self) -> str:
+        return ""
+
+    @property
+    def save_dir(self) -> str:
+        return str(self.path.parent)
+
+    @property
+    @rank_zero_experiment
+    def experiment(self) -> None:
+        """There is no object behind this log."""
+
+    @rank_zero_only
+    def log_hyperparams(self, params: Any, *args: Any, **kwargs: Any) -> None:
+        """Nothing: they are in `config.yaml`."""
+
+    @rank_zero_only
+    def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
+        """Add a row; of a row that is there already, by its step and columns, the new one stays."""
+        step = 0 if step is None else step
+        row = {**metrics, _STEP: step}
+        if self._start is None:
+            self._start = step
+        if step == self._start or not set(row) <= set(self._columns):
+            rows = [old for old in read_rows(self.path) if not _is_redone(old, row)]
+            self._columns = sorted(set(self._columns).union(row, *rows))
+            write_whole(self.path, self._text([*rows, row], header=True))
+        else:
+            with self.path.open("a", newline="") as file:
+                file.write(self._text([row]))
+
+    def _text(self, rows: Sequence[Row], header: bool = False) -> str:
+        text = io.StringIO(newline="")
+        writer = csv.DictWriter(text, self._columns)
+        if header:
+            writer.writeheader()
+        writer.writerows(rows)
+        return text.getvalue()
+
+
+def read_rows(path: Path) -> list[Row]:
+    """The filled cells of each row; a line that a full disk cut short is left out.
+
+    Raises:
+        UserError: Another line is damaged.
+    """
+    if not path.is_file():
+        return []
+    rows: list[Row] = []
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            lines = [line for line in file if line.endswith("\n")]
+        for row in csv.DictReader(lines):
+            if None in row or int(row[_STEP]) < 0:
+                raise ValueError("it has more cells than the first line, or a step below 0")
+            rows.append({key: cell for key, cell in row.items() if cell})
+    except (ValueError, KeyError, TypeError, csv.Error, OSError) as error:
+        raise UserError(
+            f"{path} is damaged in line {len(rows) + 2} ({type(error).__name__}: {error}); remove"
+            " that line, or move the file away: the log then starts anew"
+        ) from None
+    return rows
+
+
+def _is_redone(old: Row, row: Row) -> bool:
+    """Whether a row of before the resume is written again, now or later."""
+    step = int(old[_STEP])
+    return step > row[_STEP] or (step == row[_STEP] and old.keys() == row.keys())
+
+
+_ADVICE = (
+    "Log in with `wandb login`, set WANDB_API_KEY, or keep it on this machine with "
+    "logger.wandb.offline=true"
+)
+_WITHOUT_KEY = {"offline", "dryrun", "disabled"}  # values of WANDB_MODE
+
+
+class WandbLog(WandbLogger):
+    """Lightning's logger, which also knows whether the best checkpoint is to be uploaded.
+
+    Lightning's own `log_model` would refuse to do it offline, where `wandb sync` does it later.
+    """
+
+    def __init__(self, artifact: bool, **arguments: Any) -> None:
+        super().__init__(**arguments)
+        self.artifact = artifact
+
+    @property
+    @rank_zero_experiment
+    def experiment(self) -> Any:
+        """The run of W&B, which is begun when it is first asked for.
+
+        Raises:
+            UserError: W&B cannot begin it.
+        """
+        from wandb.errors import Error
+
+        try:
+            return super().experiment
+        except (Error, TimeoutError) as error:
+            raise UserError(f"Weights & Biases: {str(error).rstrip('.')}. {_ADVICE}") from error
+
+
+def wandb_logger(
+    folder: str, project: str, group: str, offline: bool, name: str, artifact: bool = False
+) -> WandbLog:
+    """A logger whose id follows from the folder, so that a resumed run continues its page.
+
+    The page shows the frozen config. W&B itself writes on rank 0 only. `offline` keeps everything
+    in the folder until `wandb sync`.
+
+    Raises:
+        UserError: Nobody is logged in.
+    """
+    if not offline and rank_zero_only.rank == 0:  # type: ignore[attr-defined]
+        _refuse_strangers()
+    return WandbLog(
+        artifact,
+        save_dir=folder,
+        project=project,
+        group=group,
+        name=name,
+        config=OmegaConf.to_container(thaw(Path(folder), located=False), resolve=True),
+        id=hashlib.sha256(str(Path(folder).absolute()).encode()).hexdigest()[:12],
+        offline=offline,
+        resume="allow",
+    )
+
+
+def _refuse_strangers() -> None:
+    """Ask for a key before anything is trained, not when the first number is sent."""
+    if os.environ.get("WANDB_MODE", "").lower() in _WITHOUT_KEY:
+        return
+    import wandb
+    from wandb.errors import Error
+
+    try:
+        try:
+            known = wandb.login(prompt=False)
+        except TypeError:  # older ones ask on the terminal
+            known = wandb.api.api_key is not None
+    except (Error, ValueError) as error:
+        raise UserError(f"Weights & Biases: {str(error).rstrip('.')}. {_ADVICE}") from None
+    if not known:
+        raise UserError(f"logger=wandb, but no key of Weights & Biases is known. {_ADVICE}")

@@ -1,0 +1,93 @@
+"""Writes what a test found: results.json, per_image.csv and a table in Markdown."""
+
+import csv
+import hashlib
+import io
+import json
+import logging
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from src import escape
+from src.atomic import write_whole
+from src.errors import UserError
+from src.plain_data import read_json
+
+log = logging.getLogger(__name__)
+
+Row = Mapping[str, float | None]
+Table = Mapping[str, Row]
+
+RESULTS = "results.json"
+PER_IMAGE = "per_image.csv"
+TABLE = "results.md"
+
+
+def write_results(folder: Path, results: Table, name: str = RESULTS) -> None:
+    """`{data set: {metric: value}}` as JSON; null where a measure is undefined on all images."""
+    rows = {
+        data: {metric: None if is_undefined(value) else value for metric, value in row.items()}
+        for data, row in results.items()
+    }
+    write_whole(folder / name, json.dumps(rows, indent=2) + "\n")
+
+
+def write_per_image(folder: Path, rows: Sequence[Mapping[str, Any]]) -> None:
+    """One line an image, with its data set and name first, which stay as they are."""
+    text = io.StringIO(newline="")
+    writer = csv.DictWriter(text, fieldnames=list(rows[0]) if rows else ["set", "name"])
+    writer.writeheader()
+    writer.writerows(rows)
+    write_whole(folder / PER_IMAGE, text.getvalue())
+
+
+def digests(folder: Path) -> dict[str, str]:
+    """A checksum of each file of numbers, to be kept beside what they mean."""
+    return {name: digest(folder / name) for name in (RESULTS, PER_IMAGE)}
+
+
+def digest(path: Path) -> str:
+    """SHA-256 of a file of numbers; empty where there is none."""
+    return hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else ""
+
+
+def is_undefined(value: float | None) -> bool:
+    """Whether a measure has no value: it is undefined on every image."""
+    return value is None or math.isnan(value)
+
+
+def markdown(rows: Sequence[tuple[str, str, int, Row]], note: str = "", digits: int = 4) -> str:
+    """A table with a line for each (method, data set, number of images, values).
+
+    `note` is Markdown; all else is text, and is escaped.
+    """
+    metrics = list(dict.fromkeys(name for *_, values in rows for name in values))
+    head = ["method", "data", "N", *map(escape.markdown, metrics)]
+    lines = [head, ["---"] * 3 + ["---:"] * len(metrics)]
+    for method, data, count, values in rows:
+        numbers = [_number(values[m], digits) if m in values else "–" for m in metrics]
+        lines.append([escape.markdown(method), escape.markdown(data), str(count), *numbers])
+    table = "".join(map(escape.markdown_row, lines))
+    return f"{table}\n{note}\n" if note else table
+
+
+def _number(value: float | None, digits: int) -> str:
+    return "n/a" if value is None or math.isnan(value) else f"{value:.{digits}f}"
+
+
+def read_results(folder: Path) -> dict[str, dict[str, float]]:
+    """The measures of a job by test set; none where it left none or a damaged file."""
+    path = folder / RESULTS
+    if not path.is_file():
+        return {}
+    advice = "remove it and job.json: the job is then done again"
+    try:
+        results = read_json(path, advice)
+        if not all(isinstance(row, dict) for row in results.values()):
+            raise UserError(f"{path} is damaged (not measures by test set); {advice}")
+    except UserError as error:
+        log.warning("%s", error)
+        return {}
+    return results

@@ -1,0 +1,82 @@
+"""What `app.py` does with its composed config."""
+
+import logging
+import socket
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+import numpy as np
+from omegaconf import DictConfig
+
+from src.errors import UserError, missing_extra, told, told_when_full
+from src.settings.commands import AppSettings
+from src.settings.parse import parse
+
+if TYPE_CHECKING:
+    from src.inference import Segmenter
+    from src.webapp.session_store import Desk
+    from src.webapp.uploads import Limits
+
+log = logging.getLogger(__name__)
+
+
+@told
+def serve(config: DictConfig) -> int:
+    """Serve the page until interrupted; the exit code is 1 if it could not start."""
+    cfg = parse(AppSettings, config)
+    try:
+        from src.webapp.request_limits import Patience, server_of
+        from src.webapp.server import create_app
+    except ModuleNotFoundError as error:
+        raise missing_extra(f"the page needs {error.name}", "page") from None
+    from src.inference import Segmenter
+    from src.webapp.uploads import Limits
+
+    limits = Limits(cfg.max_megapixels, cfg.max_upload_mb)
+    # Before the model is loaded: a port that is taken is known at once.
+    with _listening(cfg.host, cfg.port) as listener:
+        segmenter = Segmenter.from_checkpoint(
+            cfg.weights,
+            cfg.model,
+            cfg.device,
+            size=cfg.size,
+            precision=cfg.precision,
+        )
+        if segmenter.clicks is None:  # what cannot work fails now, not at the first picture
+            segmenter.mask(np.zeros((64, 64, 3), np.uint8), detail=cfg.detail)
+        desk, patience = _desk(cfg, segmenter, limits), Patience()
+        app = create_app(desk, licence=cfg.licence, names=cfg.names, patience=patience)
+        log.info("%s\nopen %s, stop with Ctrl-C", segmenter, _address(listener))
+        with suppress(KeyboardInterrupt):  # uvicorn has ended in order, then raises it again
+            server_of(app, patience).run(sockets=[listener])
+    return 0
+
+
+def _desk(cfg: AppSettings, segmenter: "Segmenter", limits: "Limits") -> "Desk":
+    from src.webapp.session_store import Desk
+
+    with told_when_full("the temporary folder", "start the page again"):
+        try:
+            return Desk(segmenter, limits, detail=cfg.detail, keep=cfg.keep)
+        except FileNotFoundError as error:  # of tempfile, which tries several folders
+            raise UserError(
+                f"{error.strerror or error}; make room there, or set TMPDIR to a folder with room"
+            ) from None
+
+
+def _listening(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+    except (OSError, OverflowError, TypeError) as error:
+        listener.close()
+        raise UserError(f"cannot serve on {host} port {port}: {error}; try port=0") from None
+    listener.listen()
+    return listener
+
+
+def _address(listener: socket.socket) -> str:
+    host, port = listener.getsockname()[:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"

@@ -1,0 +1,38 @@
+"""What the page says about its model."""
+
+import json
+from typing import Any
+
+from src.export.export import describe
+from src.inference import Segmenter
+from src.webapp.uploads import Limits
+from src.weights.registry import find
+
+
+def about(segmenter: Segmenter, limits: Limits, licence: str | None = None) -> dict[str, Any]:
+    """Plain values for the page: the model, its weights and their licence, and the limits.
+
+    Args:
+        segmenter: The model.
+        limits: Of uploads.
+        licence: Of the weights, where the registry does not know it.
+    """
+    said = describe(segmenter, bare=False, precision=segmenter.precision, licence=licence)
+    released = find(said["weights"])
+    if released and released.sha256 not in (None, said["weights_sha256"]):
+        released = None  # another file of that name
+    height, width = segmenter.geometry.size
+    return {
+        "model": segmenter.name,
+        "clicks": segmenter.clicks,
+        "size": f"{height} × {width}",
+        "parameters": sum(one.numel() for one in segmenter.network.parameters()),
+        "device": f"{segmenter.device}, {segmenter.precision}",
+        "weights": said["weights"],
+        "sha256": said["weights_sha256"],
+        "licence": said["licence"],
+        "trained_on": json.loads(said["trained_on"]),
+        "page": released.page if released else None,
+        "max_megapixels": limits.megapixels,
+        "max_upload_mb": limits.megabytes,
+    }

@@ -1,0 +1,255 @@
+"""The pictures that are open and the one model that works on them.
+
+Nothing here is safe to call from two threads: the server runs all of it in one.
+"""
+
+import logging
+import secrets
+import shutil
+import struct
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import cv2
+import numpy as np
+from PIL import Image
+
+from src.datamodules.raster import within
+from src.errors import UserError, is_full
+from src.inference import Segmenter
+from src.inference.outputs import Cut, parse_outputs
+from src.inference.photo import Photo, write_picture
+from src.inference.segmenter import Detail
+from src.webapp.object_files import coco, palette_png
+from src.webapp.uploads import Limits, display_name, read_upload
+
+log = logging.getLogger(__name__)
+
+OUTPUTS = ("mask", "rgba", "overlay")
+VIEW = 1600  # pixels a side of what is only looked at; a full-size PNG takes seconds to write
+_SHOWN = {"picture.jpg": "image/jpeg", "picture.png": "image/png"}
+_WIDEST_JPEG = 65_500  # libjpeg's limit
+_RENDERERS = {output.name: output for output in parse_outputs(OUTPUTS)}
+
+
+class GoneError(UserError):
+    """A picture or an object that is not here, or not any more."""
+
+
+@dataclass(frozen=True)
+class Clicks:
+    """What was pointed at: see `Segmenter.predict`. Coordinates are the upright picture's."""
+
+    points: Sequence[tuple[float, float]]
+    labels: Sequence[int] | None = None
+    box: tuple[float, float, float, float] | None = None
+
+
+@dataclass(eq=False)
+class OpenPicture:
+    """An uploaded picture.
+
+    folder: Holds what was made of it; a folder `<number>` for each of its objects.
+    objects: The numbers of its objects.
+    """
+
+    key: str
+    name: str
+    photo: Photo
+    folder: Path
+    objects: set[int] = field(default_factory=set)
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Height and width."""
+        return self.photo.pixels.shape[0], self.photo.pixels.shape[1]
+
+    def object_folder(self, number: int) -> Path:
+        """Where an object's mask and cut-out are.
+
+        Raises:
+            GoneError: There is no such object.
+        """
+        if number not in self.objects:
+            raise GoneError(f"{self.name} has no object {number}.")
+        return self.folder / str(number)
+
+
+class Desk:
+    """Opens pictures, and makes masks and what follows from them; each is made once.
+
+    Args:
+        segmenter: The model.
+        limits: Of uploads.
+        detail: How a model without clicks looks at a picture, see `Segmenter.mask`.
+        keep: Pictures that are open at a time; the one not used for longest makes room.
+    """
+
+    def __init__(
+        self, segmenter: Segmenter, limits: Limits, *, detail: Detail = "whole", keep: int = 8
+    ) -> None:
+        if keep < 1:
+            raise UserError(f"keep is {keep}; at least 1 picture must be kept")
+        self.segmenter, self.limits, self.detail, self.keep = segmenter, limits, detail, keep
+        self._pictures: OrderedDict[str, OpenPicture] = OrderedDict()
+        self._home = TemporaryDirectory(prefix="finecut-")
+        self._pointed_at: OpenPicture | None = None  # what the segmenter has seen and encoded
+
+    def open(self, data: bytes, name: str) -> OpenPicture:
+        """Take in a file that a browser sent, under a key that nobody guesses.
+
+        Raises:
+            UserError: See `read_upload`.
+        """
+        shown = display_name(name)
+        photo = read_upload(data, shown, self.limits)
+        key = secrets.token_urlsafe(16)
+        folder = Path(self._home.name) / secrets.token_hex(8)
+        picture = OpenPicture(key, shown, photo, folder)
+        try:
+            _write_shown(folder, photo)
+        except BaseException:
+            shutil.rmtree(folder, ignore_errors=True)
+            raise
+        self._pictures[key] = picture
+        while len(self._pictures) > self.keep:
+            self._forget(next(iter(self._pictures)))
+        return picture
+
+    def picture(self, key: str) -> tuple[bytes, str]:
+        """The upright picture as a file that every browser shows, and its MIME type."""
+        folder = self._find(key).folder
+        for name, kind in _SHOWN.items():
+            if (folder / name).is_file():
+                return (folder / name).read_bytes(), kind
+        raise GoneError("The files of this picture are gone; please send it again.")
+
+    def result(self, key: str, output: str, view: bool = False) -> bytes:
+        """A PNG of one of `OUTPUTS` by a model without clicks.
+
+        Args:
+            view: Not of the picture's size but of at most `VIEW` pixels a side.
+        """
+        picture = self._find(key)
+        mask = picture.folder / "mask.png"
+        if not mask.is_file():
+            found = self.segmenter.mask(picture.photo.pixels, detail=self.detail)
+            write_picture(mask, within(found, picture.photo.opacity))
+        return _rendered(picture, picture.folder, output, view)
+
+    def put_object(self, key: str, number: int, clicks: Clicks) -> bytes:
+        """Make or change an object; returns the PNG of its mask to look at.
+
+        Raises:
+            UserError: Clicks that cannot be meant. The object stays as it was.
+        """
+        picture = self._find(key)
+        if self._pointed_at is not picture:
+            self.segmenter.set_image(picture.photo.pixels)
+            self._pointed_at = picture
+        mask = self.segmenter.predict(
+            points=list(clicks.points),
+            labels=None if clicks.labels is None else list(clicks.labels),
+            box=clicks.box,
+        )
+        changed = picture.folder / f"{number}.changed"
+        try:
+            write_picture(changed / "mask.png", within(mask, picture.photo.opacity))
+        except BaseException:  # a full disk
+            shutil.rmtree(changed, ignore_errors=True)
+            raise
+        self._drop(picture, number)
+        changed.rename(picture.folder / str(number))
+        picture.objects.add(number)
+        return self.object_result(key, number, "mask", view=True)
+
+    def drop_object(self, key: str, number: int) -> None:
+        """Forget an object; one that is not there is no error."""
+        self._drop(self._find(key), number)
+
+    def object_result(self, key: str, number: int, output: str, view: bool = False) -> bytes:
+        """As `result`, for one object of a model with clicks."""
+        picture = self._find(key)
+        return _rendered(picture, picture.object_folder(number), output, view)
+
+    def palette(self, key: str) -> bytes:
+        """The numbers of all objects as a palette PNG."""
+        picture = self._find(key)
+        return palette_png(_masks(picture), picture.size)
+
+    def coco(self, key: str) -> dict[str, object]:
+        """All objects as COCO's JSON."""
+        picture = self._find(key)
+        return coco(_masks(picture), picture.size, picture.name)
+
+    def close(self) -> None:
+        """Remove every file."""
+        self._pictures.clear()
+        self._home.cleanup()
+
+    def _find(self, key: str) -> OpenPicture:
+        if key not in self._pictures:
+            raise GoneError(
+                "This picture is no longer here: only the latest are kept. Please send it again."
+            )
+        self._pictures.move_to_end(key)
+        return self._pictures[key]
+
+    def _forget(self, key: str) -> None:
+        shutil.rmtree(self._pictures.pop(key).folder)
+
+    def _drop(self, picture: OpenPicture, number: int) -> None:
+        if number in picture.objects:
+            picture.objects.remove(number)
+            shutil.rmtree(picture.folder / str(number))
+
+
+def _write_shown(folder: Path, photo: Photo) -> None:
+    """A JPEG without the file's EXIF block; a PNG of what a JPEG cannot hold."""
+    plain = replace(photo, exif=None, opacity=None)
+    if max(photo.pixels.shape[:2]) <= _WIDEST_JPEG:
+        try:
+            write_picture(folder / "picture.jpg", photo.pixels, plain)
+            return
+        except (OSError, ValueError, struct.error) as error:
+            if is_full(error):
+                raise
+            log.debug("%s: shown as PNG", photo.path, exc_info=error)  # a huge color profile
+    write_picture(folder / "picture.png", photo.pixels, plain)
+
+
+def _rendered(picture: OpenPicture, folder: Path, output: str, view: bool) -> bytes:
+    """Read an output, or make it of the mask in the same folder."""
+    path = folder / (f"{output}-view.png" if view else f"{output}.png")
+    if not path.is_file():
+        colours, mask = picture.photo.colours, _read_mask(folder / "mask.png")
+        opacity = picture.photo.opacity
+        if view:
+            colours, mask = _shrunk(colours), _shrunk(mask)
+            opacity = None if opacity is None else _shrunk(opacity)
+        photo = None if output == "mask" else picture.photo
+        write_picture(path, _RENDERERS[output].render(Cut(colours, mask, opacity=opacity)), photo)
+    return path.read_bytes()
+
+
+def _shrunk(pixels: np.ndarray) -> np.ndarray:
+    """At most `VIEW` pixels a side."""
+    height, width = pixels.shape[:2]
+    scale = VIEW / max(height, width)
+    if scale >= 1:
+        return pixels
+    size = (max(1, round(width * scale)), max(1, round(height * scale)))
+    return cv2.resize(pixels, size, interpolation=cv2.INTER_AREA)
+
+
+def _masks(picture: OpenPicture) -> dict[int, np.ndarray]:
+    return {n: _read_mask(picture.object_folder(n) / "mask.png") for n in picture.objects}
+
+
+def _read_mask(path: Path) -> np.ndarray:
+    """The very values that were written: a file of ours holds nothing to be guessed at."""
+    with Image.open(path) as image:
+        return np.array(image)

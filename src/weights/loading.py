@@ -1,0 +1,237 @@
+"""Loads and writes checkpoints under their authors' parameter names, strictly."""
+
+import logging
+from collections.abc import Mapping
+from importlib import import_module
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from torch import Tensor, nn
+
+from src.errors import UserError
+from src.weights.checkpoint import (
+    Checkpoint,
+    WeightsError,
+    bare_state,
+    check_tensors,
+    read_checkpoint,
+)
+from src.weights.metadata import MetadataError
+
+
+class Entry(NamedTuple):
+    """Where a network's class is, and what makes it this variant of it."""
+
+    target: str
+    arguments: dict[str, Any]
+
+
+NETWORKS: dict[str, Entry] = {
+    "isnet": Entry("src.networks.isnet.ISNet", {}),
+    "isnet_gt_encoder": Entry("src.networks.isnet.ISNetGTEncoder", {}),
+    "u2net": Entry("src.networks.u2net.U2Net", {}),
+    "u2netp": Entry("src.networks.u2net.U2Net", {"small": True}),
+    "inspyrenet_res2net50": Entry("src.networks.inspyrenet.InSPyReNet", {"backbone": "res2net50"}),
+    "inspyrenet_swinb": Entry("src.networks.inspyrenet.InSPyReNet", {"backbone": "swinb"}),
+    "dextr": Entry("src.networks.dextr.DEXTR", {"head": "psp"}),
+    "dextr_atrous": Entry("src.networks.dextr.DEXTR", {"head": "atrous"}),
+    "iog": Entry("src.networks.iog.IOG", {}),
+    "iog_refine": Entry("src.networks.iog.IOGRefine", {}),
+}
+
+
+def create(name: str, **arguments: Any) -> nn.Module:
+    """A network with random weights. Raises UserError that lists the names it knows."""
+    if name not in NETWORKS:
+        raise UserError(f"no network is called {name!r}; choose one of {', '.join(NETWORKS)}")
+    target, fixed = NETWORKS[name]
+    module, class_name = target.rsplit(".", 1)
+    return getattr(import_module(module), class_name)(**{**fixed, **arguments})
+
+
+log = logging.getLogger(__name__)
+
+StateDict = Mapping[str, Tensor]
+
+_SHOWN, _LONGEST = 5, 160
+
+
+class Report(NamedTuple):
+    """What a strict load found; `str()` is the two lines a user sees."""
+
+    source: str
+    matched: int
+    total: int
+    missing: list[str]
+    unexpected: list[str]
+
+    def __str__(self) -> str:
+        return (
+            f"weights from {self.source}: {self.matched} of {self.total} entries loaded\n"
+            f"missing {len(self.missing)}, unexpected {len(self.unexpected)}"
+        )
+
+
+def build(name: str, checkpoint: str | Path | None = None, **arguments: Any) -> nn.Module:
+    """A network of the catalogue in evaluation mode, with a checkpoint's weights if one is given.
+
+    `checkpoint` is the path of a released file or of one of ours, or a name of the registry.
+    """
+    network = create(name, **arguments).eval()
+    if checkpoint is not None:
+        load_official(network, checkpoint)
+    return network
+
+
+def load_official(
+    network: nn.Module,
+    weights: StateDict | Checkpoint | str | Path,
+    *,
+    allow_partial: bool = False,
+) -> Report:
+    """Copy weights under official (or our own) names into `network`.
+
+    Raises WeightsError that lists the first missing, unexpected and misshapen entries, unless
+    `allow_partial`, which loads what fits and says what did not.
+    """
+    if isinstance(weights, str | Path):
+        weights = read_checkpoint(weights)
+    if isinstance(weights, Checkpoint):
+        source, state = str(weights.path), weights.state
+    else:
+        source, state = "the given state dict", bare_state(weights)
+        check_tensors(state)
+    found = _compare(network, state)
+    if found.refused and not allow_partial:
+        raise WeightsError(found.message(network, source))
+    ours = network.state_dict()
+    wrong = {entry.split(":", 1)[0] for entry in found.misshapen}
+    fitting = {
+        key: state[theirs]
+        for key, theirs in found.keys.items()
+        if theirs in state and key not in wrong
+    }
+    network.load_state_dict({**ours, **fitting})
+    report = Report(source, len(fitting), len(ours), found.missing, found.unexpected)
+    log.info("%s", report)
+    return report
+
+
+def check_fits(network: nn.Module, checkpoint: Checkpoint) -> None:
+    """Raise WeightsError unless a checkpoint's weights are the network's, by name and shape."""
+    found = _compare(network, checkpoint.state)
+    if found.refused:
+        raise WeightsError(found.message(network, str(checkpoint.path)))
+
+
+def network_of(checkpoint: Checkpoint) -> nn.Module:
+    """The network that a checkpoint of ours names, with random weights.
+
+    Before memory is taken for it, its weights' names and shapes are compared with the file's.
+
+    Raises:
+        WeightsError: No network of ours, or not the one of these weights.
+    """
+    assert checkpoint.metadata is not None
+    check_outline(checkpoint)
+    try:
+        return checkpoint.metadata.build()
+    except MetadataError as error:
+        raise WeightsError(f"{checkpoint.path} {error}") from None
+
+
+def check_outline(checkpoint: Checkpoint) -> None:
+    """Raise WeightsError unless the network that a checkpoint names is that of its weights."""
+    assert checkpoint.metadata is not None
+    try:
+        outline = checkpoint.metadata.outline()
+    except MetadataError as error:
+        raise WeightsError(f"{checkpoint.path} {error}") from None
+    if outline is not None:
+        check_fits(outline, checkpoint)
+
+
+def to_official(network: nn.Module) -> dict[str, Tensor]:
+    """The state of `network` under its authors' names, constants included."""
+    state = {official_name(network, key): value for key, value in network.state_dict().items()}
+    return {**state, **official_constants(network)}
+
+
+def read_state(path: str | Path) -> StateDict:
+    """The bare state dict of a checkpoint, given its path or its name in the registry."""
+    return read_checkpoint(path).state
+
+
+def official_name(network: nn.Module, name: str) -> str:
+    renames = getattr(network, "official_name", None)
+    return renames(name) if renames else name
+
+
+def official_constants(network: nn.Module) -> dict[str, Tensor]:
+    constants = getattr(network, "official_constants", None)
+    return constants() if constants else {}
+
+
+def _translate(network: nn.Module, ours: StateDict, state: StateDict) -> dict[str, str]:
+    """The key of `state` for each of ours: our own where the file is ours, else the authors'."""
+    theirs = {key: official_name(network, key) for key in ours}
+    # Some names are the same in both: the naming that matches more entries is the file's.
+    if sum(key in state for key in ours) > sum(key in state for key in theirs.values()):
+        return {key: key for key in ours}
+    return theirs
+
+
+class _Comparison(NamedTuple):
+    """A state dict beside a network: `keys` are the names in it of each of the network's own."""
+
+    keys: dict[str, str]
+    missing: list[str]
+    unexpected: list[str]
+    misshapen: list[str]
+
+    @property
+    def refused(self) -> bool:
+        return bool(self.missing or self.unexpected or self.misshapen)
+
+    def message(self, network: nn.Module, source: str) -> str:
+        """What does not fit, on one line."""
+        parts = []
+        for title, entries in (
+            ("missing in the file", self.missing),
+            ("unexpected in the file", self.unexpected),
+            ("of another shape or kind", self.misshapen),
+        ):
+            if entries:
+                rest = f", … {len(entries) - _SHOWN} more" if len(entries) > _SHOWN else ""
+                shown = ", ".join(entry[:_LONGEST] for entry in entries[:_SHOWN])
+                parts.append(f"{len(entries)} {title} ({shown}{rest})")
+        return (
+            f"{source} does not fit {type(network).__name__}: {'; '.join(parts)}. Is it the "
+            "checkpoint of this model and variant?"
+        )
+
+
+def _compare(network: nn.Module, state: StateDict) -> _Comparison:
+    ours = network.state_dict()
+    theirs = _translate(network, ours, state)
+    misshapen = [
+        told
+        for key, value in ours.items()
+        if theirs[key] in state and (told := _difference(key, state[theirs[key]], value))
+    ]
+    # Releases older than PyTorch 0.4.1 have no batch counters; nothing is computed from them.
+    missing = [
+        key for key in ours if theirs[key] not in state and not key.endswith("num_batches_tracked")
+    ]
+    known = set(theirs.values()) | set(official_constants(network))
+    return _Comparison(theirs, missing, [key for key in state if key not in known], misshapen)
+
+
+def _difference(key: str, given: Tensor, wanted: Tensor) -> str | None:
+    if given.shape != wanted.shape:
+        return f"{key}: checkpoint {tuple(given.shape)}, network {tuple(wanted.shape)}"
+    if given.is_floating_point() == wanted.is_floating_point():
+        return None
+    if key.endswith("num_batches_tracked"):
+        return None
+    return f"{key}: checkpoint {given.dtype}, network {wanted.dtype}"

@@ -1,0 +1,283 @@
+"""The released checkpoints by name: where they are, what is known of them, what they have seen."""
+
+import difflib
+import logging
+import os
+import re
+from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import yaml
+
+from src.atomic import write_whole
+from src.errors import UserError
+from src.file_hash import file_hash
+from src.weights.download import Checksum, DownloadError, download
+
+log = logging.getLogger(__name__)
+
+_LINE = re.compile(r"(?P<digest>[0-9a-f]{64})  (?P<name>[^\n]+)\n")
+_LONGEST = 4096  # bytes of a note; whatever is longer is none
+
+
+class FirstUseError(UserError):
+    """The note beside a file cannot be read, so that nothing says what the file has to be."""
+
+
+def note_of(path: Path) -> Path:
+    """Where the checksum of a file is noted."""
+    return path.with_name(f"{path.name}.sha256")
+
+
+def remembered(path: Path) -> str | None:
+    """The SHA-256 that was noted of a file, in hex; None where nothing was.
+
+    Raises:
+        FirstUseError: The note is damaged.
+    """
+    note = note_of(path)
+    try:
+        with note.open("rb") as file:
+            text = file.read(_LONGEST).decode()
+    except FileNotFoundError:
+        return None
+    except (OSError, UnicodeDecodeError) as error:
+        raise FirstUseError(_damaged(note, path)) from error
+    found = _LINE.fullmatch(text)
+    if found is None or found["name"] != path.name:
+        raise FirstUseError(_damaged(note, path))
+    return found["digest"]
+
+
+def remember(path: Path) -> str:
+    """Note the SHA-256 of a complete file beside it, and return it.
+
+    In a folder that cannot be written to nothing is noted, which a warning says.
+    """
+    digest, note = file_hash(path), note_of(path)
+    try:
+        write_whole(note, f"{digest}  {path.name}\n")
+    except OSError as error:
+        log.warning("%s cannot be written (%s): %s is used unverified", note, error.strerror, path)
+    return digest
+
+
+def _damaged(note: Path, path: Path) -> str:
+    return (
+        f"{note} is damaged: it should hold the sha256 of {path.name}. Remove it where you trust "
+        "the file beside it, or both to get the file anew"
+    )
+
+
+class RegistryError(UserError):
+    """A name or path that leads to no checkpoint; the message says what to do."""
+
+
+class Released(NamedTuple):
+    """A checkpoint as its authors released it; None is "not stated in any source we found"."""
+
+    name: str
+    model: str
+    file: str
+    purpose: str
+    page: str
+    licence: str | None
+    trained_on: tuple[str, ...] | None
+    drive: str | None = None
+    urls: tuple[str, ...] = ()
+    size: int | None = None
+    sha256: str | None = None
+    md5: str | None = None
+    source: str | None = None
+    aliases: tuple[str, ...] = ()
+
+    @property
+    def checksum(self) -> Checksum | None:
+        if self.sha256:
+            return Checksum("sha256", self.sha256)
+        return Checksum("md5", self.md5) if self.md5 else None
+
+    def damaged(self, path: Path) -> str:
+        """The message for a file of this name that is not the released one."""
+        algorithm, digest = self.checksum or ("checksum", "known")
+        return (
+            f"{path} is damaged or another file: its {algorithm} is not {digest} "
+            f"({self.source}). Remove it to get it anew, or give its path elsewhere"
+        )
+
+
+@cache
+def released() -> dict[str, Released]:
+    """Every checkpoint of `registry.yaml` by its name."""
+    entries: dict[str, dict[str, Any]] = yaml.safe_load(
+        Path(__file__).with_name("registry.yaml").read_text(encoding="utf-8")
+    )
+    return {name: Released(name=name, **_frozen(entry)) for name, entry in entries.items()}
+
+
+def find(name: str) -> Released | None:
+    """The checkpoint of that name, alias or file name, with or without `.pth`; None if unknown."""
+    return _by_name().get(name.lower().removesuffix(".pth"))
+
+
+def resolve(name_or_path: str | Path) -> Path:
+    """The file of a checkpoint: a local path as it is, else the registry's, downloaded if needed.
+
+    Downloads go to the folder `FINECUT_WEIGHTS`, or ~/.cache/finecut; `FINECUT_OFFLINE=1` forbids
+    them. A file there is compared with its published checksum; where there is none, with what it
+    hashed to when it was first used. Raises RegistryError for what is neither, and for what
+    cannot be downloaded: it says where to get the file and where to put it.
+    """
+    path = locate(name_or_path)
+    entry = released_at(path)
+    if entry is not None and entry.checksum and not entry.checksum.matches(path):
+        raise RegistryError(entry.damaged(path))
+    return path
+
+
+def locate(name_or_path: str | Path) -> Path:
+    """As `resolve`, but a file that is there already is not read."""
+    path = Path(name_or_path).expanduser()
+    try:
+        if path.is_file():
+            return path
+        folder = path.is_dir()
+    except (OSError, ValueError) as error:  # a name that cannot be one
+        raise RegistryError(f"{str(path)[:200]!r}: no such checkpoint file ({error})") from error
+    entry = find(str(name_or_path))
+    if entry is None and folder:
+        raise RegistryError(f"{path} is a folder; give the file of the weights{_inside(path)}")
+    if entry is None:
+        raise RegistryError(f"{path}: no such checkpoint file{_hint(str(name_or_path))}")
+    target = cache_folder() / entry.file
+    if target.is_file():
+        return target
+    path = _fetched(target, _as_first_used(entry, target))
+    _as_first_used(entry, path)  # what came is noted at once
+    return path
+
+
+def released_at(path: Path) -> Released | None:
+    """What a file in the folder of downloads has to be; None for files elsewhere.
+
+    Where its authors publish no checksum, it has to be what it was when it was first used.
+    """
+    entry = find(path.name)
+    if entry is None or path != cache_folder() / entry.file:
+        return None
+    return _as_first_used(entry, path)
+
+
+def _as_first_used(entry: Released, path: Path) -> Released:
+    """The entry of a file, with the checksum that is noted beside it where none is published.
+
+    What has no note yet gets one, if it is there.
+    """
+    if entry.checksum:
+        return entry
+    digest = remembered(path)
+    if digest is None and path.is_file():
+        digest = remember(path)
+    note = note_of(path)
+    return entry._replace(sha256=digest, source=f"noted in {note} when it was first used")
+
+
+def trained_on(name_or_path: str | Path, sha256: str | None = None) -> tuple[str, ...] | None:
+    """The sets a released checkpoint was trained on; None where it is unknown or not released.
+
+    A file is recognised by its hash where that is given, else by its name.
+    """
+    for entry in released().values():
+        if sha256 is not None and entry.sha256 == sha256:
+            return entry.trained_on
+    named = find(Path(name_or_path).name)
+    return named.trained_on if named else None
+
+
+def cache_folder() -> Path:
+    """Where downloaded checkpoints lie."""
+    return Path(os.environ.get("FINECUT_WEIGHTS") or "~/.cache/finecut").expanduser()
+
+
+def markdown() -> str:
+    """The registry as a Markdown table."""
+    lines = ["| name | model | file | MB | trained on | get it from | checksum | licence |"]
+    lines.append("|---|---|---|---:|---|---|---|---|")
+    for entry in released().values():
+        sets = ", ".join(entry.trained_on) if entry.trained_on else "not stated"
+        size = f"{entry.size / 1e6:.1f}" if entry.size else "–"
+        where = "download" if entry.urls else f"[Drive]({entry.drive})"
+        check = entry.checksum
+        digest = f"{check.algorithm} {check.digest[:12]}…" if check else "–"
+        cells = (entry.name, entry.model, f"[{entry.file}]({entry.page})", size, sets, where)
+        lines.append(f"| {' | '.join(cells)} | {digest} | {entry.licence or 'not stated'} |")
+    return "\n".join(lines) + "\n"
+
+
+def _frozen(entry: dict[str, Any]) -> dict[str, Any]:
+    return {key: tuple(v) if isinstance(v, list) else v for key, v in entry.items()}
+
+
+@cache
+def _by_name() -> dict[str, Released]:
+    return {
+        key.lower().removesuffix(".pth"): entry
+        for entry in released().values()
+        for key in (entry.file, *entry.aliases, entry.name)
+    }
+
+
+def _fetched(target: Path, entry: Released) -> Path:
+    if os.environ.get("FINECUT_OFFLINE", "0") not in ("", "0"):
+        raise RegistryError(_by_hand(entry, target, "FINECUT_OFFLINE is set"))
+    if not entry.urls:
+        raise RegistryError(_by_hand(entry, target, "it is released on Google Drive only"))
+    errors = []
+    for url in entry.urls:
+        try:
+            return download(url, target, entry.checksum)
+        except DownloadError as error:
+            errors.append(str(error))
+    if (note := note_of(target)).is_file():
+        errors.append(f"{note} is of an earlier download: remove it if the authors' file is new")
+    raise RegistryError(_by_hand(entry, target, "; ".join(errors)))
+
+
+def _by_hand(entry: Released, target: Path, reason: str) -> str:
+    places = [place for place in (entry.drive, *entry.urls, entry.page) if place]
+    return (
+        f"{entry.name}: cannot be downloaded ({reason}).\n"
+        f"  Get {entry.file} with a browser from one of\n"
+        + "".join(f"    {place}\n" for place in places)
+        + f"  and put it at {target}, or give its path instead of the name."
+    )
+
+
+def _inside(folder: Path) -> str:
+    """Which file of a folder may be meant."""
+    for pattern in ("checkpoints/best.ckpt", "best.ckpt", "checkpoints/*.ckpt", "*.ckpt", "*.pth"):
+        if found := sorted(folder.glob(pattern)):
+            return f", such as {found[-1]}"
+    return " in it"
+
+
+def _hint(name: str) -> str:
+    close = difflib.get_close_matches(name.lower().removesuffix(".pth"), _by_name(), n=3)
+    named = ", ".join(dict.fromkeys(_by_name()[match].name for match in close))
+    known = f" (did you mean {named}?)" if named else ""
+    return (
+        f"; give the path of a .pth or .ckpt, or a name of the registry{known}: "
+        "python -m src.weights.registry lists them"
+    )
+
+
+def main(words: Sequence[str] = ()) -> int:
+    """Print the registry; returns the exit code."""
+    print(markdown(), end="")
+    return 0
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,94 @@
+"""Files are written and opened again with what they say of themselves."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from src.engines.formats import (
+    LARGEST_SIDE,
+    SUFFIXES,
+    dynamic_shapes,
+    exported,
+    open_file,
+    read_metadata,
+    write_torch_export,
+    write_torchscript,
+)
+from src.errors import UserError
+
+SAID = {"model": "mine", "licence": "ä, 1"}
+
+
+class Doubled(nn.Module):
+    """Twice its input, of any size."""
+
+    def forward(self, image: Tensor) -> Tensor:
+        return image * 2
+
+
+@pytest.fixture(scope="module")
+def torchscript(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("torchscript") / "mine.pt"
+    write_torchscript(Doubled(), torch.zeros(4, 5, 3), path, SAID)
+    return path
+
+
+@pytest.fixture(scope="module")
+def torch_export(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("torch_export") / "mine.pt2"
+    shapes = dynamic_shapes(bare=False, dynamic=False)
+    write_torch_export(Doubled(), torch.zeros(4, 5, 3), path, SAID, shapes)
+    return path
+
+
+@pytest.mark.parametrize("kind", ["torchscript", "torch_export"])
+def test_a_file_runs_on_arrays_of_any_size(kind: str, request: pytest.FixtureRequest) -> None:
+    run = open_file(request.getfixturevalue(kind), kind)
+    for size in ((4, 5, 3), (7, 2, 3)):
+        array = np.random.default_rng(0).random(size, dtype=np.float32)
+        found = run(array)
+        assert isinstance(found, np.ndarray)
+        assert np.array_equal(found, array * 2)
+
+
+@pytest.mark.parametrize("kind", ["torchscript", "torch_export"])
+def test_a_file_says_what_it_was_given(kind: str, request: pytest.FixtureRequest) -> None:
+    path = request.getfixturevalue(kind)
+    assert path.suffix == SUFFIXES[kind]
+    assert read_metadata(path) == SAID
+
+
+@pytest.mark.parametrize("name", ["mine.pth", "mine", "mine.ONNX"])
+def test_files_of_other_kinds_are_refused(tmp_path: Path, name: str) -> None:
+    with pytest.raises(UserError, match=f"{name}: not a file that export.py writes"):
+        read_metadata(tmp_path / name)
+
+
+@pytest.mark.filterwarnings("ignore:.*torch.jit:FutureWarning")
+@pytest.mark.filterwarnings("ignore:.*torch.jit:DeprecationWarning")
+def test_a_file_that_others_wrote_says_nothing_of_itself(tmp_path: Path) -> None:
+    one, other = tmp_path / "theirs.pt", tmp_path / "theirs.pt2"
+    torch.jit.save(torch.jit.trace(Doubled(), (torch.ones(1),)), one)
+    torch.export.save(torch.export.export(Doubled(), (torch.ones(1),)), other)
+    for path in (one, other):
+        with pytest.raises(UserError, match=f"{path.name} says nothing of itself"):
+            read_metadata(path)
+
+
+def test_what_is_free_in_a_file() -> None:
+    sides = dynamic_shapes(bare=False, dynamic=False)["image"]
+    assert sorted(sides) == [0, 1]
+    assert {(side.min, side.max) for side in sides.values()} == {(2, LARGEST_SIDE)}
+    assert dynamic_shapes(bare=True, dynamic=False) == {"image": {}}
+    assert sorted(dynamic_shapes(bare=True, dynamic=True)["image"]) == [0]
+
+
+def test_a_bare_file_holds_its_sizes() -> None:
+    shapes = dynamic_shapes(bare=True, dynamic=False)
+    program = exported(Doubled(), torch.zeros(1, 3, 4, 4), shapes).module()
+    assert program(torch.ones(1, 3, 4, 4)).sum() == 96
+    with pytest.raises((AssertionError, RuntimeError)):
+        program(torch.ones(1, 3, 4, 5))

@@ -1,0 +1,179 @@
+"""Pairs of files are scored, or say what keeps them from it; the journal spares the rest."""
+
+from concurrent.futures import Future
+from concurrent.futures.process import BrokenProcessPool
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from src.errors import UserError
+from src.evaluation import scoring
+from src.evaluation.matching import Pair
+from src.evaluation.scoring import (
+    RESIZED,
+    SOFT,
+    Journal,
+    faults,
+    headers_are_sound,
+    score_files,
+    score_pairs,
+)
+from src.metrics.image_score import ImageScore, score_pair
+from tests.metrics.numbered_pairs import make_pair
+
+
+def write(root: Path, number: int) -> Pair:
+    prediction, truth = make_pair(number)
+    pair = Pair("SET", str(number), root / f"{number}-map.png", root / f"{number}-truth.png")
+    cv2.imwrite(str(pair.map), prediction)
+    cv2.imwrite(str(pair.truth), truth)
+    return pair
+
+
+def halved(path: Path) -> None:
+    cv2.imwrite(str(path), cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)[::2, ::2])
+
+
+def test_a_pair_has_the_score_of_its_pixels(tmp_path: Path) -> None:
+    outcome = score_files(write(tmp_path, 3), ["mae", "max_f"], None)
+    assert isinstance(outcome, tuple)
+    score, notices = outcome
+    assert score.values == score_pair(*make_pair(3), ["mae", "max_f"]).values
+    assert notices == []
+
+
+def test_a_soft_truth_and_a_resized_map_are_said(tmp_path: Path) -> None:
+    pair = write(tmp_path, 3)
+    prediction = cv2.blur(make_pair(3)[1], (3, 3))
+    cv2.imwrite(str(pair.truth), prediction)
+    halved(pair.map)
+    outcome = score_files(pair, ["mae"], "prediction")
+    assert isinstance(outcome, tuple)
+    score, notices = outcome
+    assert notices == [RESIZED, SOFT]
+    assert score.histogram.sum() == prediction.size
+
+
+def test_both_unreadable_files_are_told(tmp_path: Path) -> None:
+    pair = write(tmp_path, 3)
+    pair.map.write_bytes(b"")
+    pair.truth.write_text("no image")
+    problems = score_files(pair, ["mae"], None)
+    assert isinstance(problems, list)
+    assert [problem.kind for problem in problems] == ["unreadable"] * 2
+    assert [str(pair.map) in problems[0].text, str(pair.truth) in problems[1].text] == [True] * 2
+
+
+def test_another_size_is_told_in_width_and_height(tmp_path: Path) -> None:
+    pair = write(tmp_path, 3)
+    height, width = make_pair(3)[1].shape
+    cv2.imwrite(str(pair.map), np.zeros((20, 30), np.uint8))
+    (problem,) = faults([pair], None)
+    assert problem.kind == "size"
+    assert f"is 30x20, its truth {width}x{height}" in problem.text
+    assert faults([pair], "prediction") == []
+
+
+def test_headers_tell_sizes_and_what_is_no_image(tmp_path: Path) -> None:
+    pairs = [write(tmp_path, number) for number in (1, 2)]
+    assert headers_are_sound(pairs, None)
+    halved(pairs[1].map)
+    assert not headers_are_sound(pairs, None)
+    assert headers_are_sound(pairs, "prediction")
+    pairs[0].truth.write_text("no image")
+    assert not headers_are_sound(pairs, "prediction")
+    assert headers_are_sound([], None)
+
+
+def test_scores_come_with_their_problems_in_order(tmp_path: Path) -> None:
+    pairs = [write(tmp_path, number) for number in range(5)]
+    for number in (3, 1):
+        pairs[number].map.write_bytes(b"")
+    scored = score_pairs(pairs, ["mae"], Journal(tmp_path / "journal"), workers=1)
+    assert [pair.name for pair in scored.scores] == ["0", "2", "4"]
+    assert scored.notices == {pair: [] for pair in scored.scores}
+    assert [problem.text.split("/")[-1][:5] for problem in scored.problems] == ["1-map", "3-map"]
+    assert scored.reused == 0
+
+
+def test_what_the_journal_knows_is_not_scored_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pairs = [write(tmp_path, number) for number in range(3)]
+    path = tmp_path / "journal"
+    first = score_pairs(pairs[:2], ["mae"], Journal(path), workers=1)
+    seen: list[str] = []
+    real = score_files
+
+    def watched(pair: Pair, **options: object) -> object:
+        seen.append(pair.name)
+        return real(pair, **options)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(scoring, "score_files", watched)
+    again = score_pairs(pairs, ["mae"], Journal(path), workers=1)
+    assert (seen, again.reused) == (["2"], 2)
+    assert {pair: again.scores[pair].values for pair in pairs[:2]} == {
+        pair: score.values for pair, score in first.scores.items()
+    }
+    score_pairs(pairs, ["mae", "max_f"], Journal(path), workers=1)
+    assert seen == ["2", "0", "1", "2"]
+
+
+class Pool:
+    """Stands in for the processes: answers at once, or dies."""
+
+    def __init__(self, fails: BaseException | None = None) -> None:
+        self.fails = fails
+
+    def submit(self, job: object, pair: Pair) -> object:
+        future: Future[object] = Future()
+        if self.fails is not None:
+            future.set_exception(self.fails)
+        else:
+            future.set_result(job(pair))  # type: ignore[operator]
+        return future
+
+
+@pytest.mark.parametrize(
+    ("count", "workers", "processes"), [(16, 2, 2), (16, 9, 2), (15, 2, None), (40, 3, 3)]
+)
+def test_few_images_start_no_process(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    count: int,
+    workers: int,
+    processes: int | None,
+) -> None:
+    asked: list[int] = []
+    monkeypatch.setattr(scoring, "pool", lambda number: asked.append(number) or Pool())
+    pair = write(tmp_path, 0)
+    done = ImageScore({"mae": 0.5}, np.zeros((2, 256), np.int64))
+    pairs = [pair._replace(name=str(i)) for i in range(count)]
+    found = list(scoring._outcomes(pairs, lambda one: (done, []), workers))
+    assert sorted(one.name for one, _ in found) == sorted(str(i) for i in range(count))
+    assert asked == ([processes] if processes else [])
+
+
+@pytest.mark.parametrize(
+    ("failure", "told"),
+    [
+        (BrokenProcessPool("killed"), (UserError, "again with fewer workers=")),
+        (KeyboardInterrupt("stopped"), (KeyboardInterrupt, "stopped")),
+        (ValueError("odd"), (ValueError, "odd")),
+    ],
+)
+def test_a_pool_that_failed_is_thrown_away(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    failure: BaseException,
+    told: tuple[type[BaseException], str],
+) -> None:
+    discarded: list[int] = []
+    monkeypatch.setattr(scoring, "discard_pool", discarded.append)
+    monkeypatch.setattr(scoring, "pool", lambda number: Pool(failure))
+    pairs = [write(tmp_path, 0)._replace(name=str(i)) for i in range(16)]
+    with pytest.raises(told[0], match=told[1]):
+        list(scoring._outcomes(pairs, lambda one: [], 2))
+    assert discarded == [2]

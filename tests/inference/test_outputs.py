@@ -1,0 +1,139 @@
+"""What is made of a photo and its mask."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from src.datamodules.raster import raster
+from src.errors import UserError
+from src.inference.outputs import Cut, parse_outputs
+from src.inference.photo import Photo, write_picture
+from tests.inference.tiny import red_on_blue, save_picture
+
+
+def made(word: str, dtype: type = np.uint8, **options: float) -> np.ndarray:
+    image, mask = red_on_blue()
+    colours = image if dtype is np.uint8 else image.astype(np.uint16) * 257
+    (output,) = parse_outputs(word, **options)
+    return output.render(Cut(colours, mask))
+
+
+IMAGE, MASK = red_on_blue()
+INSIDE, OUTSIDE = MASK == 255, MASK == 0
+
+
+def test_mask_is_the_mask() -> None:
+    assert np.array_equal(made("mask"), MASK)
+
+
+@pytest.mark.parametrize(
+    ("word", "colour"),
+    [
+        ("white", (255, 255, 255)),
+        ("black", (0, 0, 0)),
+        ("green", (0, 177, 64)),
+        ("#ff8800", (255, 136, 0)),
+    ],
+)
+def test_a_colour_replaces_the_background(word: str, colour: tuple[int, int, int]) -> None:
+    picture = made(word)
+    assert (picture[OUTSIDE] == colour).all()
+    assert np.array_equal(picture[INSIDE], IMAGE[INSIDE])
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_rgba_keeps_depth_and_colours(dtype: type) -> None:
+    picture = made("rgba", dtype)
+    most = np.iinfo(dtype).max
+    assert picture.dtype == dtype
+    assert (picture[..., 3] == MASK.astype(int) * (most // 255)).all()
+    assert np.array_equal(picture[INSIDE, :3], IMAGE[INSIDE].astype(int) * (most // 255))
+
+
+def test_blur_leaves_the_foreground_and_does_not_bleed() -> None:
+    picture = made("blur")
+    assert np.array_equal(picture[INSIDE], IMAGE[INSIDE])
+    assert np.abs(picture[OUTSIDE].astype(int) - (20, 60, 220)).max() <= 2
+
+
+def test_overlay_marks_the_foreground() -> None:
+    picture = made("overlay")
+    assert (picture[INSIDE, 1] > IMAGE[INSIDE, 1]).all()
+    assert np.array_equal(picture[-1, -1], IMAGE[-1, -1])
+
+
+def test_a_picture_covers_the_background(tmp_path: Path) -> None:
+    path = tmp_path / "beach.png"
+    Image.new("RGB", (500, 40), (9, 99, 199)).save(path)
+    (output,) = parse_outputs(str(path))
+    assert output.name == "beach"
+    assert (output.render(Cut(IMAGE, MASK))[OUTSIDE] == (9, 99, 199)).all()
+
+
+def test_composite_mixes_drawing_and_photo() -> None:
+    picture = made("composite", sigma=0, opacity=0.25)
+    expected = 0.25 * IMAGE[INSIDE].astype(float) + 0.75 * 255
+    assert np.abs(picture[INSIDE] - expected).max() <= 1
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [("sepia", "'sepia'"), ([], "empty"), (["mask", "mask"], "twice")],
+)
+def test_what_is_no_output(words: str | list[str], message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        parse_outputs(words)
+
+
+def test_several_at_once(tmp_path: Path) -> None:
+    words = ["mask", "rgba", "#ff8800", str(save_picture(tmp_path / "wall.jpg"))]
+    assert [o.name for o in parse_outputs(words)] == ["mask", "rgba", "ff8800", "wall"]
+
+
+SHEER = np.where(np.arange(MASK.shape[1]) % 3 > 0, 255, 128)
+OPACITY = np.where(np.arange(MASK.shape[0])[:, None] < 40, 0, SHEER[None]).astype(np.uint8)
+
+
+@pytest.mark.parametrize("depth", [np.uint8, np.uint16])
+@pytest.mark.parametrize("word", ["rgba", "blur", "overlay", "composite"])
+def test_nothing_is_more_opaque_than_its_photo(word: str, depth: type) -> None:
+    unit = np.iinfo(depth).max // 255
+    colours, opacity = IMAGE.astype(depth) * depth(unit), OPACITY.astype(depth) * depth(unit)
+    if depth is np.uint16:
+        opacity -= opacity > 0  # between two levels of 8 bit
+    (output,) = parse_outputs(word)
+    picture = output.render(Cut(colours, MASK, opacity=opacity))
+    assert picture.dtype == depth
+    assert (picture[..., 3] <= opacity).all()
+    assert picture[..., 3].max() > 0
+
+
+def test_a_mask_leaves_out_what_is_transparent() -> None:
+    mask = parse_outputs("mask")[0].render(Cut(IMAGE, MASK, opacity=OPACITY))
+    assert np.array_equal(mask, np.minimum(MASK, OPACITY))
+
+
+@pytest.mark.parametrize("word", ["rgba", "white", "blur", "overlay", "composite"])
+def test_hidden_colours_are_in_no_picture_and_sheer_ones_stay(word: str) -> None:
+    (output,) = parse_outputs(word)
+    pictures = []
+    for hidden in (0, 255):
+        colours = np.where(OPACITY[..., None] > 0, IMAGE, hidden).astype(np.uint8)
+        shown = raster(colours, OPACITY)
+        pictures.append(output.render(Cut(shown.values, MASK, opacity=shown.opacity)))
+    assert np.array_equal(*pictures)
+    if word == "rgba":
+        inside = (MASK == 255) & (OPACITY > 0)
+        assert np.abs(pictures[0][inside][:, :3].astype(int) - IMAGE[inside]).max() <= 1
+        assert np.array_equal(pictures[0][inside][:, 3], OPACITY[inside])
+
+
+def test_an_exif_block_too_large_for_a_jpeg_is_left_out(tmp_path: Path) -> None:
+    pixels = np.zeros((8, 8, 3), np.uint8)
+    exif = b"Exif\0\0" + bytes(70_000)
+    photo = Photo(tmp_path / "a.jpg", pixels, pixels, "JPEG", exif=exif)
+    write_picture(tmp_path / "b.jpg", pixels, photo)
+    with Image.open(tmp_path / "b.jpg") as image:
+        assert image.size == (8, 8)

@@ -1,0 +1,114 @@
+"""Many files: trees, skipping, failures that do not stop the rest."""
+
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from src.errors import UserError
+from src.inference.outputs import Cut, Output, parse_outputs
+from src.inference.plan import Plan
+from src.inference.predict_files import Summary, predict_files
+from src.inference.sources import find_sources
+from tests.inference.tiny import finder, red_on_blue, save_picture
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    for i in range(7):
+        save_picture(tmp_path / "in" / f"sub{i % 2}" / f"{i}.jpg", 60 + i, 80, quality=95)
+    return tmp_path / "in"
+
+
+def run(photos: Path, plan: Plan) -> Summary:
+    return predict_files(finder(batch_size=3), find_sources(photos), plan)
+
+
+def test_output_mirrors_the_input(photos: Path, tmp_path: Path) -> None:
+    summary = run(photos, Plan(parse_outputs(["mask", "white"]), tmp_path / "out"))
+    assert (summary.done, summary.skipped, summary.failures) == (7, 0, [])
+    found = sorted(str(p.relative_to(tmp_path / "out")) for p in (tmp_path / "out").rglob("*.*"))
+    assert found == sorted(
+        [f"mask/sub{i % 2}/{i}.png" for i in range(7)]
+        + [f"white/sub{i % 2}/{i}.jpg" for i in range(7)]
+    )
+    mask = np.asarray(Image.open(tmp_path / "out/mask/sub1/5.png"))
+    assert mask.shape == (65, 80)
+    assert np.abs(mask.astype(int) - red_on_blue(65, 80)[1]).mean() < 10
+
+
+def test_one_output_needs_no_folder_of_its_own(photos: Path, tmp_path: Path) -> None:
+    run(photos, Plan(parse_outputs("rgba"), tmp_path / "out"))
+    assert (tmp_path / "out/sub0/0.png").is_file()
+
+
+def test_bad_files_are_listed_and_the_rest_done(photos: Path, tmp_path: Path) -> None:
+    (photos / "broken.jpg").write_bytes(b"\xff\xd8\xff")
+    (photos / "empty.png").touch()
+    (photos / "film.mp4").write_bytes(b"no film")
+    summary = run(photos, Plan(parse_outputs("mask"), tmp_path / "out"))
+    assert summary.done == 7
+    assert sorted(f.path.name for f in summary.failures) == ["broken.jpg", "empty.png", "film.mp4"]
+    assert "3 failed" in str(summary)
+    assert "empty file" in str(summary)
+
+
+def test_what_is_done_is_skipped(photos: Path, tmp_path: Path) -> None:
+    plan = Plan(parse_outputs(["mask", "white"]), tmp_path / "out", skip_existing=True)
+    run(photos, plan)
+    (tmp_path / "out/white/sub1/3.jpg").unlink()
+    before = (tmp_path / "out/mask/sub0/2.png").stat().st_mtime_ns
+    summary = run(photos, plan)
+    assert (summary.done, summary.skipped) == (1, 6)
+    assert (tmp_path / "out/white/sub1/3.jpg").is_file()
+    assert (tmp_path / "out/mask/sub0/2.png").stat().st_mtime_ns == before
+
+
+def test_originals_are_never_overwritten(photos: Path) -> None:
+    with pytest.raises(UserError, match="overwritten"):
+        run(photos, Plan(parse_outputs("white"), photos))
+
+
+def test_a_face_is_asked_for_in_vain(photos: Path, tmp_path: Path) -> None:
+    plan = replace(Plan(parse_outputs("mask"), tmp_path / "out"), crop="face")
+    summary = run(photos, plan)
+    assert len(summary.failures) == 7
+    assert "no upright frontal face" in str(summary)
+
+
+def test_large_pictures_are_cut_one_at_a_time(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Several at once would not fit into memory: each takes a hundred bytes a pixel."""
+    from src.inference import predict_files
+
+    at_once: list[int] = []
+    running = 0
+
+    def render(cut: Cut) -> np.ndarray:
+        nonlocal running
+        running += 1
+        at_once.append(running)
+        time.sleep(0.02)
+        running -= 1
+        return cut.mask
+
+    monkeypatch.setattr(predict_files, "_LARGE", 100)
+    run(photos, Plan([Output("mask", render)], tmp_path / "out"))
+    assert at_once == [1] * 7
+
+
+def test_a_kind_that_is_not_read_is_named_with_what_to_do(photos: Path, tmp_path: Path) -> None:
+    (photos / "phone.jpg").write_bytes(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic")
+    (photos / "gone.jpg").symlink_to("nowhere")
+    summary = run(photos, Plan(parse_outputs("mask"), tmp_path / "out"))
+    assert summary.done == 7
+    said = str(summary)
+    assert "phone.jpg: is a HEIC image, whatever .jpg says" in said
+    assert "No such file or directory" in said
+    assert "2 failed; left out, of kinds that are not read: 1 .cr2" in str(
+        summary._replace(left_out="1 .cr2")
+    )

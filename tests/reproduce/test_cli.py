@@ -1,0 +1,141 @@
+"""`make reproduce`: what it plans, what it says, where it continues, and the miniature."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from src.errors import UserError
+from src.reporting.cli import settings
+from src.reproduce import cli
+from src.reproduce.cli import CONFIG, SWEEPS, Plan, begun, main, planned, unfinished
+from src.settings.commands import ReproduceSettings
+from src.settings.parse import parse
+from tests.running import ROOT
+
+
+def plan(*words: str) -> Plan:
+    return planned(parse(ReproduceSettings, settings(CONFIG, words)))
+
+
+def record(recipe: str, job: str, state: str, *overrides: str) -> None:
+    folder = SWEEPS / recipe / job
+    folder.mkdir(parents=True)
+    entry = {"state": state, "overrides": [f"experiment={recipe}", *overrides]}
+    (folder / "job.json").write_text(json.dumps(entry))
+
+
+def test_a_plan(tmp_path: Path) -> None:
+    made = plan(
+        "experiment=u2net/u2net,u2net/u2netp",
+        "seeds=0,1",
+        f"root={tmp_path}",
+        "train=trainer.devices=4 'metrics.test=[mae, max_f]'",
+    )
+    assert made.recipes == ["u2net/u2net", "u2net/u2netp"]
+    assert made.seeds == [0, 1]
+    assert made.overrides == [
+        f"data.root={tmp_path}",
+        "trainer.devices=4",
+        "metrics.test=[mae, max_f]",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ([], "experiment= is missing"),
+        (["experiment=isnet/absent"], "no recipe 'isnet/absent'; there are .*isnet/dis5k"),
+        (["experiment=isnet/dis5k", "seeds=a"], "whole numbers"),
+        (["experiment=isnet/dis5k", "train=model.sise=3"], "model.sise"),
+        (["experiment=isnet/dis5k", "gpus=3"], "the keys are experiment, seeds"),
+    ],
+)
+def test_mistakes_are_found_before_anything_starts(words: list[str], message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        plan(*words)
+
+
+def test_mistakes_are_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["experiment=isnet/absent"]) == 1
+    assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_what_is_finished_is_known(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    asked = Plan(["isnet/dis5k"], [0, 1], ["data.x=[1, 2]"])
+    assert not begun(asked)
+    record("isnet/dis5k", "a", "finished", "seed=0", "data.x=[1,2]")
+    record("isnet/dis5k", "b", "failed", "seed=1", "data.x=[1,2]")
+    record("isnet/dis5k", "c", "finished", "seed=1")  # of other settings
+    assert begun(asked)
+    assert unfinished(asked) == ["isnet/dis5k seed=1"]
+
+
+def test_faulty_data_stops_it_before_training(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(cli, "train", lambda words: pytest.fail("it trained"))
+    words = ["experiment=u2net/u2netp", f"root={tmp_path}", f"folder={tmp_path}/out"]
+    monkeypatch.chdir(tmp_path)  # main changes it
+    assert main(words) == 1
+    said = capsys.readouterr()
+    assert said.out.index("GPU hours (estimate): 13") < said.out.index("=== data")
+    assert "DUTS-TR" in said.out
+    assert "the data of u2net/u2netp has" in said.err
+
+
+TABLE_SUFFIXES = (".md", ".tex", ".csv", ".html", ".png")
+SYSTEMS = ("isnet", "u2netp", "inspyrenet", "dextr", "iog", "iog_refine")
+
+
+def miniature(folder: Path, recipes: str, seeds: str) -> dict[str, bytes]:
+    """The tables of `make reproduce-mini OUT=folder`, for some of its recipes and seeds."""
+    environment = {
+        **os.environ,
+        "OMP_NUM_THREADS": "1",
+        "CUDA_VISIBLE_DEVICES": "",
+        "GIT_DIR": str(folder / "nowhere"),  # a commit between two calls is no difference of theirs
+    }
+    environment.pop("FINECUT_CACHE", None)
+    given = [f"experiment={recipes}", f"seeds={seeds}", f"folder={folder}", "output=."]
+    done = subprocess.run(
+        [sys.executable, "-m", "src.reproduce", *given, "at_once=2", "measure=false"],
+        cwd=ROOT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    place = folder / recipes if "/" in recipes else folder  # a single recipe has its own
+    return {
+        path.name: path.read_bytes() for path in place.iterdir() if path.suffix in TABLE_SUFFIXES
+    }
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1200)
+def test_the_miniature_gives_the_same_table_twice(tmp_path: Path) -> None:
+    """All systems once; one of them, with clicks, again elsewhere and with another seed."""
+    first, second = tmp_path / "first", tmp_path / "elsewhere" / "second"
+    text = miniature(first, "miniature", "0")["table.md"].decode()
+    assert all(f"miniature/{system} " in text for system in SYSTEMS)
+    jobs = sorted((first / "logs" / "sweeps").rglob("results.json"))
+    times = [path.stat().st_mtime_ns for path in jobs]
+    assert len(jobs) == len(SYSTEMS)
+
+    assert (first / "logs" / "teachers").is_dir()
+
+    tables = miniature(first, "miniature/iog_refine", "0,1")
+    assert [path.stat().st_mtime_ns for path in jobs] == times, "seed 0 was done before"
+    assert tables == miniature(second, "miniature/iog_refine", "0,1")
+    assert {Path(name).suffix for name in tables} == set(TABLE_SUFFIXES)
+    text = tables["table.md"].decode()
+    (origin,) = (line for line in text.splitlines() if line.startswith("- miniature/iog_refine:"))
+    seeds = [part.split() for part in origin.split("weights: ")[1].split(", ")]
+    assert [words[:2] for words in seeds] == [["seed", "0"], ["seed", "1"]]
+    assert seeds[0][2] != seeds[1][2]

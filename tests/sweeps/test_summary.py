@@ -1,0 +1,95 @@
+"""The end of a sweep: manifest, table, best command line, plot, exit code; and where it lives."""
+
+import json
+from pathlib import Path
+
+import pytest
+from omegaconf import DictConfig, OmegaConf
+
+from src.sweeps.summary import SweepSummary, summarise, sweep_folder
+from src.training.config import freeze
+
+
+def write_job(sweep: Path, name: str, overrides: list[str], score: float | None) -> None:
+    freeze(OmegaConf.create({"objective": "max_f"}), sweep / name)
+    state = "failed" if score is None else "finished"
+    record = {"state": state, "overrides": overrides}
+    (sweep / name / "job.json").write_text(json.dumps(record))
+    if score is not None:
+        (sweep / name / "results.json").write_text(json.dumps({"DIS-VD": {"max_f": score}}))
+        (sweep / name / "provenance.json").write_text(json.dumps({"images": {"DIS-VD": 470}}))
+
+
+def test_a_sweep_ends_with_its_table_its_best_and_a_plot(tmp_path: Path) -> None:
+    write_job(tmp_path, "aa", ["data=dis5k", "lr=0.1"], 0.25)
+    write_job(tmp_path, "bb", ["data=dis5k", "lr=0.01"], 0.75)
+    write_job(tmp_path, "cc", ["data=dis5k", "lr=1e30"], None)
+    jobs = summarise(tmp_path)
+    assert [job["objective"] for job in jobs.values()] == [0.25, 0.75, None]
+    assert json.loads((tmp_path / "manifest.json").read_text()) == jobs
+    assert (tmp_path / "summary.md").read_text() == (
+        "| method | data | N | max_f |\n"
+        "| --- | --- | --- | ---: |\n"
+        "| lr=0.01 | DIS-VD | 470 | 0.7500 |\n"
+        "| lr=0.1 | DIS-VD | 470 | 0.2500 |\n"
+        "| lr=1e30 (failed) | – | 0 | – |\n"
+        "\nBest, 0.7500: `python train.py data=dis5k lr=0.01`\n"
+    )
+    assert (tmp_path / "parallel.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_job_that_tested_nothing_is_listed(tmp_path: Path) -> None:
+    write_job(tmp_path, "aa", ["seed=0"], 0.5)
+    (tmp_path / "aa" / "results.json").unlink()
+    summarise(tmp_path)
+    assert "| aa (not tested) |" in (tmp_path / "summary.md").read_text()
+    assert not (tmp_path / "parallel.png").exists(), "one job differs from none"
+
+
+@pytest.mark.parametrize(("score", "code"), [(None, 1), (0.5, None)])
+def test_a_sweep_with_a_failed_job_ends_with_code_1(
+    tmp_path: Path, score: float | None, code: int | None
+) -> None:
+    config = OmegaConf.create(
+        {
+            "name": "x",
+            "hydra": {"sweep": {"dir": str(tmp_path)}, "overrides": {"task": [], "hydra": []}},
+        }
+    )
+    summary = SweepSummary()
+    summary.on_multirun_start(config)
+    write_job(tmp_path, "aa", ["seed=0"], score)
+    if code is None:
+        summary.on_multirun_end(config)
+    else:
+        with pytest.raises(SystemExit) as ended:
+            summary.on_multirun_end(config)
+        assert ended.value.code == code
+    assert config.hydra.overrides.hydra == [f"hydra.sweep.dir='{tmp_path}'"]
+
+
+def of_a_sweep(*task: str, name: str = "u2netp-shapes") -> DictConfig:
+    return OmegaConf.create(
+        {
+            "name": name,
+            "model": {"name": "u2netp"},
+            "hydra": {
+                "sweep": {"dir": f"logs/sweeps/{name}"},
+                "overrides": {"task": list(task)},
+                "runtime": {"choices": {"data": "shapes"}},
+            },
+        }
+    )
+
+
+@pytest.mark.parametrize(
+    ("config", "folder"),
+    [
+        (of_a_sweep("seed=0,1"), "u2netp-shapes"),
+        (of_a_sweep("model=u2netp,isnet", "seed=0,1"), "u2netp+isnet-shapes"),
+        (of_a_sweep("model=choice(u2netp,isnet)", "data=a,b"), "u2netp+isnet-a+b"),
+        (of_a_sweep("model=u2netp,isnet", "name=mine", name="mine"), "mine"),
+    ],
+)
+def test_a_sweep_over_models_is_named_by_all_of_them(config: DictConfig, folder: str) -> None:
+    assert sweep_folder(config) == f"logs/sweeps/{folder}"

@@ -1,0 +1,45 @@
+"""What a user sees when a run cannot start or cannot go on: one message, no traceback."""
+
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from omegaconf import OmegaConf
+
+from src.errors import UserError
+from src.training import execute
+from src.training.execute import build, main
+
+
+def failing(error: Exception):  # type: ignore[no-untyped-def]
+    def raise_it(folder: Path) -> None:
+        raise error
+
+    return raise_it
+
+
+@pytest.mark.parametrize(
+    ("error", "message"),
+    [
+        (UserError("data: 2 problems"), "error: data: 2 problems"),
+        (torch.OutOfMemoryError("CUDA out of memory"), "does not fit .* Halve model.batch_size"),
+    ],
+)
+def test_errors_end_in_one_message(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, error: Exception, message: str
+) -> None:
+    monkeypatch.setattr(execute, "execute", failing(error))
+    monkeypatch.setattr(sys, "argv", ["execute", str(tmp_path)])
+    with pytest.raises(SystemExit, match=message):
+        main()
+
+
+def test_a_refused_value_names_what_refused_it() -> None:
+    node = OmegaConf.create({"_target_": "src.processing.Geometry", "size": 0})
+    with pytest.raises(UserError, match=r"src\.geometry\.Geometry: model\.size is 0"):
+        build(node)
+
+
+def test_nothing_builds_to_nothing() -> None:
+    assert build(None) is None
