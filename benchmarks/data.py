@@ -29,11 +29,11 @@ from torch.utils.data import DataLoader, Dataset, default_collate
 from torchvision.transforms.functional import normalize
 
 from src.datamodules.augmentation import isnet
-from src.datamodules.batch import Draw, collate
+from src.datamodules.batch import SampleKey, collate
 from src.datamodules.image_mask_folder import ImageMaskDataset
 from src.datamodules.loaders import start_worker
 from src.datamodules.pairs import Pair
-from src.processing import Geometry
+from src.processing import Processor
 
 Make = Callable[[int], object]
 _ROUNDS = 3
@@ -58,7 +58,7 @@ def main() -> None:
 
 def report_decoding(pairs: Sequence[Pair], size: tuple[int, int]) -> None:
     """Print what a sample costs from its files."""
-    geometry = Geometry(size=size)
+    geometry = Processor(size=size)
     plain = ImageMaskDataset(pairs, geometry)
     reduced = ImageMaskDataset(pairs, geometry, reduced_decode=True)
 
@@ -88,14 +88,14 @@ def report_cached(
     folder: Path, pairs: Sequence[Pair], size: tuple[int, int], batch_size: int
 ) -> None:
     """Print what a sample of a cached, flipped batch costs: made, and made and shipped."""
-    cached = ImageMaskDataset(pairs, Geometry(size=size), isnet())
+    cached = ImageMaskDataset(pairs, Processor(size=size), isnet())
     cached.fill_cache("disk", folder / "cache", workers=1)
     for i, pair in enumerate(pairs):
         torch.save(originals_sample(pair, size), folder / f"{i}.pt")
     count = len(pairs)
-    ours = Listed([partial(cached.__getitem__, Draw(i, 0)) for i in range(count)])
+    ours = Listed([partial(cached.__getitem__, SampleKey(i, 0)) for i in range(count)])
     originals = Listed([partial(originals_cached, folder / f"{i}.pt", i) for i in range(count)])
-    ready = cached[Draw(0, 0)]
+    ready = cached[SampleKey(0, 0)]
     made = Listed([lambda: ready] * count)
     order = [[(b + i) % count for i in range(batch_size)] for b in range(count)]
 

@@ -28,7 +28,7 @@ from torch import nn
 from src.engines.onnx_network import OnnxNetwork, write_network
 from src.inference import Segmenter
 from src.inference.model_spec import named
-from src.processing import Geometry
+from src.processing import Processor
 
 from .data import write_files
 
@@ -64,7 +64,7 @@ def compare(model: str, photos: list[Path], folder: Path, threads: int) -> None:
     quick = Segmenter(recipe.build(), geometry, name=model, device="cpu")
     quick.network = OnnxNetwork(folder / f"{model}.onnx")
     segmenter = Segmenter(recipe_copy(network, recipe), geometry, name=model, device="cpu")
-    tensor = geometry.normalise(
+    tensor = geometry.normalize(
         torch.from_numpy(geometry.resize_image(np.asarray(Image.open(photos[0]))))
         .permute(2, 0, 1)[None]
         .contiguous()
@@ -101,7 +101,7 @@ def recipe_copy(network: nn.Module, recipe: Any) -> nn.Module:
 
 
 def exported(
-    network: nn.Module, geometry: Geometry, path: Path, threads: int
+    network: nn.Module, geometry: Processor, path: Path, threads: int
 ) -> onnxruntime.InferenceSession:
     write_network(network, geometry.size, path)
     options = onnxruntime.SessionOptions()
@@ -109,18 +109,18 @@ def exported(
     return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
 
 
-def plain_file(network: nn.Module, geometry: Geometry, photo: Path, target: Path) -> None:
+def plain_file(network: nn.Module, geometry: Processor, photo: Path, target: Path) -> None:
     picture = io.imread(photo)
     tensor = torch.from_numpy(picture).permute(2, 0, 1)[None].float()
     small = F.interpolate(tensor, list(geometry.size), mode="bilinear")
     with torch.no_grad():
-        logits = network(geometry.normalise(small)).masks[0]
+        logits = network(geometry.normalize(small)).masks[0]
     mask = torch.sigmoid(F.interpolate(logits, picture.shape[:2], mode="bilinear"))[0, 0]
     mask = (mask - mask.min()) / (mask.max() - mask.min())
     io.imsave(target, (mask * 255).byte().numpy(), check_contrast=False)
 
 
-def ort_file(session: Any, geometry: Geometry, photo: Path, target: Path) -> None:
+def ort_file(session: Any, geometry: Processor, photo: Path, target: Path) -> None:
     picture = Image.open(photo).convert("RGB")
     height, width = geometry.size
     small = np.asarray(picture.resize((width, height), Image.Resampling.LANCZOS), np.float32)
@@ -128,8 +128,8 @@ def ort_file(session: Any, geometry: Geometry, photo: Path, target: Path) -> Non
     fed = values.transpose(2, 0, 1)[None].astype(np.float32)
     mask = 1 / (1 + np.exp(-session.run(None, {"image": fed})[0][0, 0]))
     mask = (mask - mask.min()) / (mask.max() - mask.min())
-    grey = Image.fromarray((mask * 255).astype(np.uint8))
-    grey.resize(picture.size, Image.Resampling.LANCZOS).save(target)
+    gray = Image.fromarray((mask * 255).astype(np.uint8))
+    gray.resize(picture.size, Image.Resampling.LANCZOS).save(target)
 
 
 @torch.inference_mode()

@@ -106,8 +106,8 @@ def _wall(pair: Pair, names: list[str], workers: int) -> float:
 
 def _write(folder: Path, prediction: np.ndarray, truth: np.ndarray) -> Pair:
     paths = folder / "prediction.png", folder / "truth.png"
-    for path, grey in zip(paths, (prediction, truth), strict=True):
-        cv2.imwrite(str(path), grey)
+    for path, gray in zip(paths, (prediction, truth), strict=True):
+        cv2.imwrite(str(path), gray)
     return Pair("set", "name", *paths)
 
 

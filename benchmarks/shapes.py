@@ -11,8 +11,8 @@ import cv2
 
 from src.datamodules.loaders import ResumableLoader
 from src.datamodules.samplers import TrainSampler
-from src.datamodules.synthetic import ShapesDataset
-from src.processing import Geometry
+from src.datamodules.synthetic import SyntheticDataset
+from src.processing import Processor
 
 _BATCH = 4
 
@@ -27,13 +27,13 @@ def main() -> None:
     print(f"| size | /s of CPU time, 1 core | /s, {arguments.workers} workers | /s per worker |")
     print("| ---: | ---: | ---: | ---: |")
     for size in arguments.sizes:
-        pictures = ShapesDataset(100_000, "train", 0, Geometry(size=(size, size)))
+        pictures = SyntheticDataset(100_000, "train", 0, Processor(size=(size, size)))
         alone = rate_alone(pictures, arguments.seconds)
         together = rate_of_workers(pictures, arguments.workers, arguments.seconds)
         print(f"| {size}² | {alone:.1f} | {together:.1f} | {together / arguments.workers:.1f} |")
 
 
-def rate_alone(pictures: ShapesDataset, seconds: float) -> float:
+def rate_alone(pictures: SyntheticDataset, seconds: float) -> float:
     """Samples per second of this process's CPU time, so that other load does not count."""
     pictures[0]
     started, count = time.process_time(), 0
@@ -43,7 +43,7 @@ def rate_alone(pictures: ShapesDataset, seconds: float) -> float:
     return count / (time.process_time() - started)
 
 
-def rate_of_workers(pictures: ShapesDataset, workers: int, seconds: float) -> float:
+def rate_of_workers(pictures: SyntheticDataset, workers: int, seconds: float) -> float:
     """Samples per second of wall time that come out of the training loader."""
     sampler = TrainSampler(len(pictures), seed=0)
     batches: Iterator[object] = iter(ResumableLoader(pictures, sampler, _BATCH, workers))

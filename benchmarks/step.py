@@ -246,7 +246,7 @@ def plain_batches(
     if hasattr(datamodule.train_set, "pairs"):
         for image, mask in endless(cfg, datamodule):
             yield {
-                "image": module.geometry.normalise(image.to(device)),
+                "image": module.geometry.normalize(image.to(device)),
                 "mask": mask.to(device),
             }
     while True:

@@ -15,7 +15,7 @@ _LONGEST_NAME = 200  # bytes of the unfinished file's; file systems take 255 or 
 
 
 @contextmanager
-def written_whole(path: Path) -> Iterator[Path]:
+def atomic_path(path: Path) -> Iterator[Path]:
     """A place beside `path` to write to; what is there takes the place of `path` at the end.
 
     The name holds this process's number, so that two writers of one file do not meet. A device or
@@ -42,10 +42,10 @@ def written_whole(path: Path) -> Iterator[Path]:
             unfinished.unlink()
 
 
-def write_whole(path: Path, content: str | bytes) -> None:
+def atomic_write(path: Path, content: str | bytes) -> None:
     """Write a file whole or not at all; text as UTF-8, with what that cannot hold escaped."""
     data = content if isinstance(content, bytes) else content.encode("utf-8", "backslashreplace")
-    with written_whole(path) as unfinished:
+    with atomic_path(path) as unfinished:
         unfinished.write_bytes(data)
 
 
@@ -81,11 +81,11 @@ def encode_image(suffix: str, rgb: np.ndarray, options: Sequence[int] = ()) -> b
     return data.tobytes()
 
 
-def write_image(path: Path, rgb: np.ndarray, options: Sequence[int] = ()) -> None:
+def atomic_write_image(path: Path, rgb: np.ndarray, options: Sequence[int] = ()) -> None:
     """Encode an image by its name's suffix and write it whole or not at all.
 
     Raises:
         UserError: As `encode_image`.
         OSError: The file cannot be written.
     """
-    write_whole(path, encode_image(path.suffix, rgb, options))
+    atomic_write(path, encode_image(path.suffix, rgb, options))

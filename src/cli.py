@@ -21,8 +21,8 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from src.command_line import as_overrides, quoted
-from src.errors import CommandError, UserError, told_of_files
+from src.command_line import quote_overrides, quoted
+from src.errors import CommandError, UserError, os_errors_as_user_errors
 from src.paths import CONF
 from src.settings.describe import help_text
 
@@ -116,7 +116,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         near = f"; did you mean {close[0]}?" if close else ""
         return _say(f"finecut has no command {words[0]!r}{near}; `finecut --help` lists them")
     try:
-        with told_of_files():
+        with os_errors_as_user_errors():
             return _carry_out(name, words[1:])
     except (HydraException, OmegaConfBaseException) as error:
         return _say(_in_one_line(error))
@@ -153,14 +153,14 @@ def _carry_out(name: str, words: list[str]) -> int:
 
     def task(cfg: DictConfig) -> Any:
         try:  # here, because Hydra would add a line of its own to an error that leaves the task
-            with told_of_files():
+            with os_errors_as_user_errors():
                 if command.job and HydraConfig.get().mode == RunMode.MULTIRUN:
                     return pkgutil.resolve_name(command.job)(cfg)
                 sys.exit(pkgutil.resolve_name(command.target)(cfg))
         except UserError as error:
             sys.exit(_say(str(error), error.exit_code))
 
-    words = as_overrides(words)
+    words = quote_overrides(words)
     if name == "train" and resume.asks(words):  # a run goes on as it was frozen
         cli.continue_run(words)
         return DONE

@@ -47,7 +47,7 @@ _TEXT = frozenset(
     (
         *("account", "boxes", "cache_dir", "checkpoint", "ckpt", "compare", "csv", "destination"),
         *("dir", "dirpath", "filename", "folder", "image_list", "images", "init_from", "input"),
-        *("licence", "maps", "mask_suffix", "masks", "name", "output", "partition", "project"),
+        *("license", "maps", "mask_suffix", "masks", "name", "output", "partition", "project"),
         *("published", "resume", "root", "skeletons", "storage", "study", "truth"),
     )
 )
@@ -61,7 +61,7 @@ TRAINER = frozenset(
 )
 
 
-def as_overrides(words: Sequence[str]) -> list[str]:
+def quote_overrides(words: Sequence[str]) -> list[str]:
     """The words of a command line, with those values quoted that Hydra's grammar would misread.
 
     A key that holds a path or a name takes its value as it was typed: spaces, commas, brackets,

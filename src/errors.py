@@ -66,10 +66,10 @@ def missing_extra(need: str, extra: str) -> UserError:
     return UserError(f"{need}; in the folder of finecut: pip install -e '.[{extra}]'")
 
 
-def told(run: Callable[Arguments, int]) -> Callable[Arguments, int]:
+def exit_on_user_error(run: Callable[Arguments, int]) -> Callable[Arguments, int]:
     """Make an entry point of a function that returns an exit code.
 
-    A UserError, and a file that cannot be read or written (`told_of_files`), are printed as one
+    A UserError, and a file that cannot be read or written (`os_errors_as_user_errors`), are printed as one
     line, and the code is 1; where the command itself is wrong, 2.
     """
 
@@ -77,7 +77,7 @@ def told(run: Callable[Arguments, int]) -> Callable[Arguments, int]:
     def telling(*args: Arguments.args, **kwargs: Arguments.kwargs) -> int:
         _print_any_name()
         try:
-            with told_of_files():
+            with os_errors_as_user_errors():
                 return run(*args, **kwargs)
         except UserError as error:
             print(f"error: {error}", file=sys.stderr)
@@ -120,7 +120,7 @@ def file_fault(error: BaseException | None, place: str | Path | None = None) -> 
 
 
 @contextmanager
-def told_of_files(place: str | Path | None = None) -> Iterator[None]:
+def os_errors_as_user_errors(place: str | Path | None = None) -> Iterator[None]:
     """Turn a file or folder that cannot be read or written into a UserError.
 
     Args:
@@ -136,8 +136,8 @@ def told_of_files(place: str | Path | None = None) -> Iterator[None]:
 
 
 @contextmanager
-def told_when_full(folder: str | Path, advice: str) -> Iterator[None]:
-    """Turn a full disk into a UserError with advice of its own; see `told_of_files` for the rest.
+def disk_full_as_user_error(folder: str | Path, advice: str) -> Iterator[None]:
+    """Turn a full disk into a UserError with advice of its own; see `os_errors_as_user_errors` for the rest.
 
     Args:
         folder: What was being written to.

@@ -37,7 +37,7 @@ def from_line(line: bytes) -> Any:
         raise ValueError("nested too deeply") from error
 
 
-def read_lines(path: Path) -> list[dict[str, Any]]:
+def read_jsonl(path: Path) -> list[dict[str, Any]]:
     """The objects in a file, none where it is not there.
 
     Lines that do not count are left out, and their number is logged.
@@ -63,7 +63,7 @@ def read_lines(path: Path) -> list[dict[str, Any]]:
     return entries
 
 
-def append_line(path: Path, entry: dict[str, Any]) -> None:
+def append_jsonl(path: Path, entry: dict[str, Any]) -> None:
     """Add an object; it is in the file when this returns."""
     with path.open("ab") as file:
         # On a line of its own even if the last one was cut short.

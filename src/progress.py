@@ -29,7 +29,7 @@ def progress_bars(shown: bool = True) -> Progress:
     return _bars(Console(stderr=True), disable=not shown)
 
 
-def tracked(items: Iterable[Item], description: str, total: int) -> Iterator[Item]:
+def track(items: Iterable[Item], description: str, total: int) -> Iterator[Item]:
     """Iterate with a bar that goes away at the end, or in a file with a line for each tenth."""
     console = Console(stderr=True)
     if console.is_terminal:

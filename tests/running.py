@@ -35,8 +35,8 @@ def write_pairs(folder: Path, count: int, seed: int = 0) -> None:
     for i in range(count):
         height, width = 40 + 3 * (i % 4), 56 - 5 * (i % 3)
         mask = np.zeros((height, width), np.uint8)
-        centre = (int(rng.integers(15, width - 15)), int(rng.integers(15, height - 15)))
-        cv2.circle(mask, centre, int(rng.integers(6, 13)), 255, -1)
+        center = (int(rng.integers(15, width - 15)), int(rng.integers(15, height - 15)))
+        cv2.circle(mask, center, int(rng.integers(6, 13)), 255, -1)
         noise = rng.integers(0, 90, (height, width, 3), dtype=np.uint8)
         image = np.where(mask[..., None] > 0, noise + 150, noise).astype(np.uint8)
         cv2.imwrite(str(folder / "images" / f"picture{i}.png"), image)

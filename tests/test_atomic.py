@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from src.atomic import write_whole, written_whole
+from src.atomic import atomic_path, atomic_write
 
 
 def break_off(path: Path) -> None:
-    with written_whole(path) as unfinished:
+    with atomic_path(path) as unfinished:
         unfinished.write_text("ne")
         raise OSError("full")
 
@@ -21,7 +21,7 @@ def test_the_old_file_stays_until_the_new_one_is_whole(tmp_path: Path) -> None:
     with pytest.raises(OSError, match="full"):
         break_off(path)
     assert path.read_text() == "old"
-    with written_whole(path) as unfinished:
+    with atomic_path(path) as unfinished:
         unfinished.write_text("new")
         assert path.read_text() == "old"
     assert path.read_text() == "new"
@@ -33,7 +33,7 @@ def test_a_file_that_cannot_be_written_is_named_by_its_own_name(tmp_path: Path) 
     (tmp_path / "folder").mkdir()
     for path in (tmp_path / "file" / "table.md", tmp_path / "folder"):
         with pytest.raises(OSError) as caught:  # noqa: PT011 - which one hangs on the system
-            write_whole(path, "numbers")
+            atomic_write(path, "numbers")
         assert caught.value.filename == str(path)
     assert {path.name for path in tmp_path.iterdir()} == {"file", "folder"}
 
@@ -46,13 +46,13 @@ def test_a_write_that_fails_for_want_of_room_names_its_file(
 
     monkeypatch.setattr(Path, "write_bytes", full)
     with pytest.raises(OSError, match="No space left") as caught:
-        write_whole(tmp_path / "numbers.json", "{}")
+        atomic_write(tmp_path / "numbers.json", "{}")
     assert caught.value.filename == str(tmp_path / "numbers.json")
 
 
 def test_a_name_of_the_greatest_length_is_written(tmp_path: Path) -> None:
     path = tmp_path / ("ß" * 127)  # 254 bytes
-    write_whole(path, "numbers")
+    atomic_write(path, "numbers")
     assert path.read_text() == "numbers"
 
 
@@ -60,12 +60,12 @@ def test_a_device_is_written_to_and_stays_a_device(tmp_path: Path) -> None:
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
     end = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
-    write_whole(pipe, "numbers")
+    atomic_write(pipe, "numbers")
     assert os.read(end, 100) == b"numbers"
     os.close(end)
     assert pipe.is_fifo()
 
 
 def test_text_is_written_as_utf_8_whatever_a_name_holds(tmp_path: Path) -> None:
-    write_whole(tmp_path / "table.md", "± caf\udce9")
+    atomic_write(tmp_path / "table.md", "± caf\udce9")
     assert (tmp_path / "table.md").read_bytes() == "± caf".encode() + rb"\udce9"

@@ -9,14 +9,14 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
-from src.command_line import as_overrides, is_text, quoted
+from src.command_line import is_text, quote_overrides, quoted
 
 PARSER = OverridesParser.create()
 
 
 def value(*words: str) -> object:
     """What the config holds of the last word."""
-    return read(as_overrides(words)[-1])
+    return read(quote_overrides(words)[-1])
 
 
 def read(word: str) -> object:
@@ -61,11 +61,11 @@ def test_a_value_is_what_was_typed(word: str, expected: object) -> None:
     ["seed=0,1,2", "lr=tag(log,interval(1e-5,1e-2))", "data@base=dis5k", "~logger", "-m", "--help"],
 )
 def test_what_hydra_reads_stays(word: str) -> None:
-    assert as_overrides([word]) == [word]
+    assert quote_overrides([word]) == [word]
 
 
 def test_the_flag_of_predict() -> None:
-    assert as_overrides(["--skip-existing"]) == ["skip_existing=true"]
+    assert quote_overrides(["--skip-existing"]) == ["skip_existing=true"]
 
 
 # What a path may hold, with the signs that mean something to Hydra, YAML, OmegaConf or a shell.
@@ -94,27 +94,27 @@ def test_any_path_arrives_as_it_was_typed(path: str) -> None:
     assert value(f"input=[{quoted(path)},b]") == [path, "b"]
     # A sweep writes the settings of its jobs once more.
     (job,), *_ = BasicSweeper.split_arguments(
-        PARSER.parse_overrides(as_overrides([f"data.root={path}"])), None
+        PARSER.parse_overrides(quote_overrides([f"data.root={path}"])), None
     )
     assert read(job[0]) == path
     # A word that was read before, by `reproduce` or a sweep, stays as it is.
-    once = as_overrides([f"data.root={path}"])
-    assert as_overrides(once) == once
+    once = quote_overrides([f"data.root={path}"])
+    assert quote_overrides(once) == once
 
 
 def test_a_sweep_divides_paths_at_commas() -> None:
-    assert as_overrides(["-m", "init_from=a.pth,b.pth"])[1] == "init_from=a.pth,b.pth"
+    assert quote_overrides(["-m", "init_from=a.pth,b.pth"])[1] == "init_from=a.pth,b.pth"
     assert value("-m", "init_from=a #1,b.pth") == "a #1,b.pth"  # no list of Hydra's
 
 
 def test_settings_that_are_no_paths_may_refer_to_others() -> None:
-    assert as_overrides(["data.val=${data.test.objects}"]) == ["data.val=${data.test.objects}"]
-    assert as_overrides(["name='${model.name}-x'"]) == ["name='${model.name}-x'"]  # in quotes
+    assert quote_overrides(["data.val=${data.test.objects}"]) == ["data.val=${data.test.objects}"]
+    assert quote_overrides(["name='${model.name}-x'"]) == ["name='${model.name}-x'"]  # in quotes
 
 
 def test_a_name_that_is_not_utf_8_is_refused_in_a_line() -> None:
     with pytest.raises(SystemExit, match=r"^error: 'input=caf\\udce9' is not UTF-8"):
-        as_overrides(["input=caf\udce9"])
+        quote_overrides(["input=caf\udce9"])
 
 
 @pytest.mark.parametrize("key", ["weights", "model.teacher.checkpoint", "~name", "data@base.root"])

@@ -8,7 +8,7 @@ import pytest
 from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig, OmegaConf
 
-from src.training.config import register, resolved
+from src.training.config import register, resolve
 from tests.conftest import Door
 
 ROOT = Path(__file__).parents[1]
@@ -18,7 +18,7 @@ CONF = ROOT / "conf"
 def composed(*overrides: str, config: str = "train") -> DictConfig:
     register()
     with initialize_config_dir(str(CONF), version_base=None):
-        return resolved(compose(config, list(overrides)))
+        return resolve(compose(config, list(overrides)))
 
 
 def choices(group: str) -> list[str]:
@@ -66,7 +66,7 @@ def test_u2net_on_duts_is_the_papers_recipe(model: str, small: bool) -> None:
     assert (cfg.model.size, cfg.model.batch_size, cfg.model.optimizer.lr) == (320, 12, 1e-3)
     assert cfg.model.augment.size * cfg.model.augment.share == pytest.approx(288)
     assert len(cfg.model.losses.sides.weights) == 7
-    assert cfg.model.geometry.scale == "own_maximum"
+    assert cfg.model.geometry.scale == "per_image_max"
 
 
 def test_one_size_reaches_every_stage() -> None:

@@ -20,7 +20,7 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import OmegaConf
 
-from src.command_line import as_overrides
+from src.command_line import quote_overrides
 from src.reporting.cli import settings
 from src.training.config import register
 
@@ -86,7 +86,7 @@ def check_config(name: str, arguments: list[str]) -> None:
         return
     register()
     words = [word for word in arguments if "=" in word and not FLAGS.match(word)]
-    overrides = as_overrides(words)
+    overrides = quote_overrides(words)
     parsed = OverridesParser.create().parse_overrides(overrides)
     single = [first(override) for override in parsed]
     with initialize_config_dir(str(ROOT / "conf"), version_base=None):

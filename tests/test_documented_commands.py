@@ -24,7 +24,7 @@ from omegaconf import DictConfig, OmegaConf
 from PIL import Image
 from torch import nn
 
-from src.command_line import as_overrides
+from src.command_line import quote_overrides
 from src.networks.iog import IOG
 from src.training.config import register
 from src.training.execute import build_module
@@ -174,7 +174,7 @@ def plain(words: list[str]) -> list[str]:
         return words
     words.remove("-m")
     settings = [w for w in words[1:] if not w.startswith(("sweep", "launcher"))]
-    parsed = OverridesParser.create().parse_overrides(as_overrides(settings))
+    parsed = OverridesParser.create().parse_overrides(quote_overrides(settings))
     return [words[0], *(first(override) for override in parsed)]
 
 
@@ -247,7 +247,7 @@ def write_runs(home: Path) -> None:
 def composed(config: str, words: list[str]) -> DictConfig:
     register()
     with initialize_config_dir(str(ROOT / "conf"), version_base=None):
-        return compose(config, as_overrides([w for w in words if "hydra." not in w]))
+        return compose(config, quote_overrides([w for w in words if "hydra." not in w]))
 
 
 def small_data_and_network(words: list[str], home: Path) -> list[str]:

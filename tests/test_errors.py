@@ -7,20 +7,27 @@ from pathlib import Path
 
 import pytest
 
-from src.errors import UserError, file_fault, is_full, told, told_of_files, told_when_full
+from src.errors import (
+    UserError,
+    disk_full_as_user_error,
+    exit_on_user_error,
+    file_fault,
+    is_full,
+    os_errors_as_user_errors,
+)
 
 
 @pytest.mark.parametrize("code", [errno.ENOSPC, errno.EDQUOT, errno.EFBIG])
 def test_a_full_disk_is_told(tmp_path: Path, code: int) -> None:
     with (
         pytest.raises(UserError, match=rf"{tmp_path}: .*\. Make room, then go on"),
-        told_when_full(tmp_path, "go on"),
+        disk_full_as_user_error(tmp_path, "go on"),
     ):
         raise OSError(code, os.strerror(code))
 
 
 def test_other_errors_pass_advice_on_a_full_disk() -> None:
-    with pytest.raises(PermissionError), told_when_full("folder", "go on"):
+    with pytest.raises(PermissionError), disk_full_as_user_error("folder", "go on"):
         raise PermissionError(errno.EACCES, "no")
     assert not is_full(None)
 
@@ -74,7 +81,7 @@ def test_an_entry_point_tells_of_a_file_in_one_line(
     (tmp_path / "folder").mkdir()
     (tmp_path / "file").touch()
 
-    @told
+    @exit_on_user_error
     def run() -> int:
         write(tmp_path)
         return 0
@@ -96,5 +103,8 @@ def test_an_error_without_a_file_names_the_place_that_is_given(tmp_path: Path) -
 
 def test_errors_that_are_none_of_the_file_system_keep_their_traceback() -> None:
     for error in (ConnectionResetError(errno.ECONNRESET, "reset"), OSError("no number"), KeyError):
-        with pytest.raises(error if isinstance(error, type) else type(error)), told_of_files("x"):
+        with (
+            pytest.raises(error if isinstance(error, type) else type(error)),
+            os_errors_as_user_errors("x"),
+        ):
             raise error

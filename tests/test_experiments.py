@@ -9,7 +9,7 @@ import pytest
 from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig, OmegaConf
 
-from src.reporting.reported_results import EXPERIMENTS, Published, load
+from src.reporting.reported_results import EXPERIMENTS, ReportedResult, load
 from src.training.config import register
 from tests.golden_data import SHARED, needs_shared
 
@@ -28,7 +28,7 @@ def composed(experiment: str, config: str = "train") -> DictConfig:
         return compose(config, [f"experiment={experiment}"])
 
 
-def printed(experiment: str) -> list[Published]:
+def printed(experiment: str) -> list[ReportedResult]:
     return [row for row in load() if row.experiment == experiment]
 
 

@@ -4,30 +4,30 @@ from pathlib import Path
 
 import pytest
 
-from src.jsonl import append_line, from_line, read_lines, to_line
+from src.jsonl import append_jsonl, from_line, read_jsonl, to_line
 
 
 def test_lines_come_back_in_their_order(tmp_path: Path) -> None:
     path = tmp_path / "journal.jsonl"
     entries = [{"id": 1, "name": "ärmel\nzwei"}, {"id": None}, {}]
     for count, entry in enumerate(entries, 1):
-        append_line(path, entry)
-        assert read_lines(path) == entries[:count]
+        append_jsonl(path, entry)
+        assert read_jsonl(path) == entries[:count]
 
 
 def test_no_file_has_no_lines(tmp_path: Path) -> None:
-    assert read_lines(tmp_path / "none.jsonl") == []
+    assert read_jsonl(tmp_path / "none.jsonl") == []
     assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("kept", range(1, 10))
 def test_a_line_cut_anywhere_is_left_out_and_the_next_is_whole(tmp_path: Path, kept: int) -> None:
     path = tmp_path / "journal.jsonl"
-    append_line(path, {"id": 1})
+    append_jsonl(path, {"id": 1})
     whole = path.read_bytes()
     path.write_bytes(whole + b'\n{"id": 2}'[:kept])
-    append_line(path, {"id": 3})
-    assert read_lines(path) == [{"id": 1}, {"id": 3}]
+    append_jsonl(path, {"id": 3})
+    assert read_jsonl(path) == [{"id": 1}, {"id": 3}]
 
 
 @pytest.mark.parametrize(
@@ -43,10 +43,10 @@ def test_what_is_no_object_or_not_its_checksum_is_left_out_and_said(
     tmp_path: Path, line: bytes, caplog: pytest.LogCaptureFixture
 ) -> None:
     path = tmp_path / "journal.jsonl"
-    append_line(path, {"id": 1})
+    append_jsonl(path, {"id": 1})
     path.write_bytes(path.read_bytes() + b"\n" + line)
-    append_line(path, {"id": 2})
-    assert read_lines(path) == [{"id": 1}, {"id": 2}]
+    append_jsonl(path, {"id": 2})
+    assert read_jsonl(path) == [{"id": 1}, {"id": 2}]
     assert "1 line(s) are cut short, damaged or of an older version" in caplog.text
 
 

@@ -9,7 +9,7 @@ import pytest
 from rich.console import Console
 
 from src import progress
-from src.progress import progress_bars, tracked
+from src.progress import progress_bars, track
 
 
 @pytest.fixture
@@ -24,7 +24,7 @@ def terminal(monkeypatch: pytest.MonkeyPatch) -> io.StringIO:
 def said(caplog: pytest.LogCaptureFixture, total: int) -> list[str]:
     caplog.clear()
     with caplog.at_level(logging.INFO):
-        assert list(tracked(range(total), "reading", total)) == list(range(total))
+        assert list(track(range(total), "reading", total)) == list(range(total))
     return caplog.messages
 
 
@@ -63,7 +63,7 @@ def test_items_are_asked_for_one_at_a_time(
             taken.append(number)
             yield number
 
-    going = tracked(items(), "reading", 3)
+    going = track(items(), "reading", 3)
     assert taken == []
     assert (next(going), taken) == (0, [0])
     assert (next(going), taken) == (1, [0, 1])
@@ -77,7 +77,7 @@ def test_a_failure_comes_through_the_bar() -> None:
         raise ValueError("no more")
 
     with pytest.raises(ValueError, match="no more"):
-        list(tracked(broken(), "reading", 2))
+        list(track(broken(), "reading", 2))
 
 
 @pytest.mark.parametrize("shown", [True, False])

@@ -7,16 +7,16 @@ from pathlib import Path
 from typing import Any
 
 from src.annotation.boxes import Annotation, Boxes, Picture
-from src.annotation.segment_boxes import Cutter
-from src.atomic import write_whole
+from src.annotation.segment_boxes import BoxSegmenter
+from src.atomic import atomic_write
 from src.errors import UserError
-from src.inference.photo import read_photo
+from src.inference.photo import read_image_file
 from src.inference.predict_files import Failure, Summary, reason_of
-from src.jsonl import append_line, read_lines
+from src.jsonl import append_jsonl, read_jsonl
 from src.progress import progress_bars
 
 
-class Finished:
+class FinishedImages:
     """Annotations of finished images, a line for each image.
 
     Args:
@@ -27,7 +27,7 @@ class Finished:
     def __init__(self, path: Path, key: str) -> None:
         self.path = path
         self._known: dict[Any, list[Annotation]] = {}
-        lines = read_lines(path)
+        lines = read_jsonl(path)
         if lines[:1] == [{"key": key}]:
             self._known = {
                 line["image_id"]: line["annotations"]
@@ -37,7 +37,7 @@ class Finished:
         else:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.unlink(missing_ok=True)
-            append_line(path, {"key": key})
+            append_jsonl(path, {"key": key})
 
     def __len__(self) -> int:
         return len(self._known)
@@ -48,7 +48,7 @@ class Finished:
     def add(self, image_id: Any, annotations: list[Annotation]) -> None:
         """Append an image; it is in the file when this returns."""
         self._known[image_id] = annotations
-        append_line(self.path, {"image_id": image_id, "annotations": annotations})
+        append_jsonl(self.path, {"image_id": image_id, "annotations": annotations})
 
     def remove(self) -> None:
         self.path.unlink(missing_ok=True)
@@ -57,7 +57,7 @@ class Finished:
 log = logging.getLogger(__name__)
 
 
-def annotate(cutter: Cutter, boxes: Boxes, folder: Path, output: Path, key: str) -> Summary:
+def annotate(cutter: BoxSegmenter, boxes: Boxes, folder: Path, output: Path, key: str) -> Summary:
     """Write `output`: the COCO file with a mask for every box that gave one.
 
     Finished images are kept in `<output>.partial`; the next call with the same `key` does only
@@ -71,7 +71,7 @@ def annotate(cutter: Cutter, boxes: Boxes, folder: Path, output: Path, key: str)
         UserError: Images that are missing.
     """
     pictures = boxes.pictures(folder)
-    finished = Finished(output.with_name(f"{output.name}.partial"), key)
+    finished = FinishedImages(output.with_name(f"{output.name}.partial"), key)
     known = sum(finished.get(picture.id) is not None for picture in pictures)
     if known:
         log.info("%d of %d images are done already", known, len(pictures))
@@ -92,10 +92,10 @@ def annotate(cutter: Cutter, boxes: Boxes, folder: Path, output: Path, key: str)
     return Summary(len(found), 0, failures)
 
 
-def _annotated(cutter: Cutter, picture: Picture) -> tuple[list[Annotation], list[Failure]]:
+def _annotated(cutter: BoxSegmenter, picture: Picture) -> tuple[list[Annotation], list[Failure]]:
     """What was cut out of an image, and what could not be."""
     try:
-        photo = read_photo(picture.path)
+        photo = read_image_file(picture.path)
         image = photo.pixels
         if picture.size is not None and picture.size != image.shape[:2]:
             raise UserError(f"is {image.shape[:2]}, but {picture.size} in the file of the boxes")
@@ -123,7 +123,7 @@ def _write(output: Path, boxes: Boxes, found: dict[Any, Annotation]) -> None:
     """The file with what was found, in the order of the boxes; crowds stay as they are."""
     annotations = list(_kept(boxes, found))
     output.parent.mkdir(parents=True, exist_ok=True)
-    write_whole(output, json.dumps({**boxes.content, "annotations": annotations}))
+    atomic_write(output, json.dumps({**boxes.content, "annotations": annotations}))
 
 
 def _kept(boxes: Boxes, found: dict[Any, Annotation]) -> Iterator[Annotation]:

@@ -9,9 +9,9 @@ from omegaconf import DictConfig
 
 from src.annotation.annotate import annotate
 from src.annotation.boxes import read_boxes
-from src.annotation.segment_boxes import Cutter
+from src.annotation.segment_boxes import BoxSegmenter
 from src.datamodules.coco_format import coco_masks
-from src.errors import UserError, told
+from src.errors import UserError, exit_on_user_error
 from src.inference import Segmenter
 from src.settings.commands import AnnotateSettings
 from src.settings.parse import parse
@@ -20,7 +20,7 @@ from src.training.provenance import file_hash
 log = logging.getLogger(__name__)
 
 
-@told
+@exit_on_user_error
 def run(config: DictConfig) -> int:
     """Annotate as the config says; the exit code is 1 if a box gave no mask."""
     cfg = parse(AnnotateSettings, config)
@@ -39,7 +39,7 @@ def run(config: DictConfig) -> int:
     segmenter = Segmenter.from_checkpoint(
         cfg.weights, cfg.model, cfg.device, size=cfg.size, precision=cfg.precision
     )
-    cutter = Cutter(segmenter, cfg.format, cfg.threshold)
+    cutter = BoxSegmenter(segmenter, cfg.format, cfg.threshold)
     log.info("%s; %d boxes in %d images", segmenter, count, len(pictures))
     summary = annotate(cutter, boxes, folder, output, _key(cfg, boxes.annotations, segmenter))
     log.info("%s\n%s", summary, output)

@@ -14,7 +14,7 @@ from src.inference import Segmenter
 from src.processing.crop import Box
 
 
-class Cutter:
+class BoxSegmenter:
     """A network that takes clicks, and what becomes of its masks.
 
     IOG gets the box as its outside clicks and the centre of the box as the click inside, the

@@ -9,7 +9,7 @@ from torch.utils.data import Dataset
 
 from src.datamodules.instances import InstanceDataset
 from src.errors import UserError
-from src.metrics.scores import Scores
+from src.metrics.scores import SegmentationMetrics
 from src.processing.crop import Box, box_of_mask, crop
 from src.processing.resize import resize
 
@@ -23,8 +23,8 @@ def otsu_map(image: np.ndarray) -> np.ndarray:
     Returns:
         uint8 `(H, W)`, 0 or 255.
     """
-    grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
-    _, bright = cv2.threshold(grey, 0, 255, cv2.THRESH_BINARY | cv2.THRESH_OTSU)
+    gray = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
+    _, bright = cv2.threshold(gray, 0, 255, cv2.THRESH_BINARY | cv2.THRESH_OTSU)
     border = np.concatenate([bright[0], bright[-1], bright[1:-1, 0], bright[1:-1, -1]])
     return 255 - bright if border.mean() > 127.5 else bright
 
@@ -134,7 +134,7 @@ def _grabcut(image: np.ndarray, box: Box, relax: int) -> np.ndarray:
 def _image_maps(
     dataset: Any, predict: Callable[[np.ndarray], np.ndarray]
 ) -> Iterable[dict[str, Any]]:
-    """The arguments of `Scores.update` for each image."""
+    """The arguments of `SegmentationMetrics.update` for each image."""
     for index in range(len(dataset)):
         sample = dataset[index]
         truth = np.asarray(sample["original"])
@@ -159,7 +159,7 @@ def _object_maps(
 
 
 def _score(maps: Iterable[dict[str, Any]], metrics: Sequence[str]) -> dict[str, float]:
-    scores = Scores(list(metrics))
+    scores = SegmentationMetrics(list(metrics))
     scores.sync_on_compute = False  # only rank 0 scores baselines
     for arguments in maps:
         scores.update(**arguments)

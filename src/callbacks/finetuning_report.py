@@ -6,7 +6,7 @@ from typing import Any
 
 from lightning import Callback, LightningModule, Trainer
 
-from src.atomic import write_whole
+from src.atomic import atomic_write
 from src.metrics.protocol import higher_is_better
 from src.training import results
 
@@ -55,13 +55,13 @@ class FineTuningReport(Callback):
     def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if trainer.is_global_zero:  # the test's table, if there is one, comes before it
             section = self.section()
-            write_whole(self.folder / results.TABLE, section)
+            atomic_write(self.folder / results.TABLE, section)
             log.info("\n%s", section)
 
     def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if trainer.is_global_zero and self.rows:
             path = self.folder / results.TABLE
-            write_whole(path, f"{path.read_text()}\n{self.section()}")
+            atomic_write(path, f"{path.read_text()}\n{self.section()}")
 
     def section(self) -> str:
         """The table of the untouched, best and last weights on each set, and what it means."""

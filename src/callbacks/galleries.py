@@ -13,7 +13,7 @@ from lightning import Callback, LightningModule, Trainer
 from lightning.pytorch.loggers import WandbLogger
 from torch import Tensor
 
-from src.atomic import write_image, write_whole
+from src.atomic import atomic_write, atomic_write_image
 from src.datamodules.batch import Batch
 
 
@@ -109,7 +109,7 @@ class MaskGallery(Callback):
         for name, rows in self._rows.items():
             self.folder.mkdir(parents=True, exist_ok=True)
             sheet = stack_rows(rows)
-            write_image(self.folder / f"{name}.png", sheet)
+            atomic_write_image(self.folder / f"{name}.png", sheet)
             for logger in trainer.loggers:
                 if isinstance(logger, WandbLogger):
                     logger.log_image(f"gallery/{name.split('_')[0]}", [sheet])
@@ -196,8 +196,8 @@ class Extremes(Callback):
             for rank, shown in enumerate(kept):
                 file = f"{trainer.global_rank}_{rank}.jpg"
                 quality = [cv2.IMWRITE_JPEG_QUALITY, 85]
-                write_image(folder / file, shown.row, quality)
+                atomic_write_image(folder / file, shown.row, quality)
                 entries.append({"name": shown.name, "error": shown.error, "file": file})
             text = json.dumps(entries, indent=2) + "\n"
-            write_whole(folder / f"{trainer.global_rank}.json", text)
+            atomic_write(folder / f"{trainer.global_rank}.json", text)
         self._kept = {}

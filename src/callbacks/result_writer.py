@@ -10,7 +10,7 @@ from typing import Any
 import torch.distributed as dist
 from lightning import Callback, LightningModule, Trainer
 
-from src.atomic import write_whole
+from src.atomic import atomic_write
 from src.callbacks.baselines import score_baselines
 from src.datamodules.batch import Batch
 from src.training import checkpoints, provenance, results
@@ -59,14 +59,14 @@ class ResultWriter(Callback):
         if self.summary is not None:
             results.write_results(self.folder, tables, self.summary)
         results.write_per_image(self.folder, rows)
-        write_whole(self.folder / "curves.json", json.dumps(curves) + "\n")
+        atomic_write(self.folder / "curves.json", json.dumps(curves) + "\n")
         table = [(self.method, name, counts[name], values) for name, values in tables.items()]
         if self.baselines:
             datamodule = trainer.datamodule  # type: ignore[attr-defined]
             table += score_baselines(datamodule, module.geometry.size, module.test_metrics)
         protocol = {metric: module.protocol(metric) for metric in next(iter(tables.values()))}
         note = "\n".join(f"- {metric}: {text}" for metric, text in protocol.items())
-        write_whole(self.folder / results.TABLE, results.markdown(table, note))
+        atomic_write(self.folder / results.TABLE, results.markdown(table, note))
         files = results.digests(self.folder)
         provenance.write(self.folder, protocol=protocol, images=counts, files=files)
         print(f"\n{results.markdown(table)}")

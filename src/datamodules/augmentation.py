@@ -165,7 +165,7 @@ class Enhance(A.ImageOnlyTransform):
             if name == "sharpness":
                 img = cv2.addWeighted(img, factor, cv2.filter2D(img, -1, _SMOOTH), 1 - factor, 0)
             else:
-                blank = _mean_grey(img) if name == "contrast" else 0.0
+                blank = _mean_gray(img) if name == "contrast" else 0.0
                 levels = blank + factor * (np.arange(256) - blank)
                 img = cv2.LUT(img, np.clip(np.rint(levels), 0, 255).astype(np.uint8))
         return img
@@ -174,6 +174,6 @@ class Enhance(A.ImageOnlyTransform):
 _SMOOTH = np.array([[1, 1, 1], [1, 5, 1], [1, 1, 1]], dtype=np.float32) / 13
 
 
-def _mean_grey(image: np.ndarray) -> float:
+def _mean_gray(image: np.ndarray) -> float:
     red, green, blue = cv2.mean(image)[:3]
     return 0.299 * red + 0.587 * green + 0.114 * blue

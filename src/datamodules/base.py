@@ -10,7 +10,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from src.datamodules.loaders import ResumableLoader, evaluation_loader, resolve_workers
 from src.datamodules.samplers import TrainSampler
-from src.datamodules.wrappers import Replay, Substituting
+from src.datamodules.wrappers import FallbackDataset, RehearsalMix
 from src.errors import UserError
 
 
@@ -93,7 +93,7 @@ class SegmentationDataModule(LightningDataModule):
                 "finetune.replay mixes training images of the base data in, of which there are"
                 " none: set base.train, or finetune.replay=0"
             )
-        self.train_set = Replay(self.train_set, base.train_set, share, self.seed)
+        self.train_set = RehearsalMix(self.train_set, base.train_set, share, self.seed)
 
     def train_dataloader(self) -> ResumableLoader:
         if self.train_set is None:
@@ -102,7 +102,7 @@ class SegmentationDataModule(LightningDataModule):
             )
         rank, world = self._place()
         weights = self.train_weights()
-        if isinstance(self.train_set, Replay):
+        if isinstance(self.train_set, RehearsalMix):
             weights = self.train_set.weights(weights)
         sampler = TrainSampler(
             len(self.train_set),  # type: ignore[arg-type]
@@ -116,7 +116,7 @@ class SegmentationDataModule(LightningDataModule):
         workers = self._workers()
         readable = self.train_set
         if self.on_error == "skip":
-            readable = Substituting(self.train_set, self.seed)
+            readable = FallbackDataset(self.train_set, self.seed)
         return ResumableLoader(readable, sampler, self.batch_size, workers, self.drop_last)
 
     def val_dataloader(self) -> list[DataLoader[Any]]:

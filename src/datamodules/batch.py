@@ -15,7 +15,7 @@ InputKey = Literal["image", "mask", "prompt"]
 LISTED_KEYS = ("original", "original_void")
 
 
-class Draw(NamedTuple):
+class SampleKey(NamedTuple):
     """What a training sampler hands to a data set: which item, and in which epoch.
 
     The epoch seeds the augmentation together with the item, so that a sample depends neither on

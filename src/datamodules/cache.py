@@ -22,7 +22,7 @@ from filelock import FileLock
 from src.datamodules.images import ImageError
 from src.datamodules.pairs import DataError
 from src.errors import UserError
-from src.progress import tracked
+from src.progress import track
 
 log = logging.getLogger(__name__)
 
@@ -168,7 +168,7 @@ def _build(
     missing = np.flatnonzero(done == _MISSING).tolist()
     with ThreadPoolExecutor(max(workers, 1)) as pool:
         results = pool.map(store, missing)
-        faults = [f for f in tracked(results, "caching samples", len(missing)) if f]
+        faults = [f for f in track(results, "caching samples", len(missing)) if f]
     if faults and on_error == "stop":
         raise DataError("cache", faults)
     for fault in faults:

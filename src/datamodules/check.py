@@ -12,32 +12,32 @@ import numpy as np
 from omegaconf import DictConfig
 
 from src import cli
-from src.atomic import write_image, write_whole
+from src.atomic import atomic_write, atomic_write_image
 from src.datamodules.contact_sheet import arrange, contact_sheet, tile_of
 from src.datamodules.inspection import (
     UNWRITTEN,
-    Facts,
-    Twin,
+    DuplicatePair,
+    ImageStats,
+    duplicates_between,
+    duplicates_within,
     inspect_or_complain,
     noted,
     spread,
-    summarise,
-    twins_between,
-    twins_within,
+    summarize,
 )
 from src.datamodules.instance_sources import InstanceSource
 from src.datamodules.mask_levels import ALL_BLACK, mixed_scales
 from src.datamodules.pairs import DataError, scan_pairs
 from src.datamodules.sources import Source, parse_sources, require_root
 from src.errors import UserError
-from src.progress import tracked
+from src.progress import track
 from src.settings.commands import CheckSettings
 from src.settings.parse import parse_part, plain, require_data
 
 _ROWS, _COLUMNS = 4, 8
 
 
-class ObjectFacts(NamedTuple):
+class ObjectStats(NamedTuple):
     """What is known of an object: its place in the source, its image's size, its share of it."""
 
     item: int
@@ -66,33 +66,33 @@ def check_objects(
             report["problems"] += [f"{label}: {problem}" for problem in error.problems]
             continue
         found = _inspect_all(source, label, workers)
-        facts = [entry for entry in found if isinstance(entry, ObjectFacts)]
+        facts = [entry for entry in found if isinstance(entry, ObjectStats)]
         report["problems"] += [f"{label}: {entry}" for entry in found if isinstance(entry, str)]
-        report["sets"][label] = _summarise(facts)
+        report["sets"][label] = _summarize(facts)
         if facts:
             sheet = _contact_sheet(source, facts)
             path = output / f"{label.replace('/', '-')}.png"
             with noted(report, path):
-                write_image(path, sheet)
+                atomic_write_image(path, sheet)
     return report
 
 
-def _inspect_all(source: InstanceSource, label: str, workers: int) -> list[ObjectFacts | str]:
-    def inspect(item: int) -> ObjectFacts | str:
+def _inspect_all(source: InstanceSource, label: str, workers: int) -> list[ObjectStats | str]:
+    def inspect(item: int) -> ObjectStats | str:
         try:
             mask = source.sample(item).mask
         except UserError as error:
             return str(error)
         if not mask.any():
             return f"{source.names[item]}: an object without a pixel"
-        return ObjectFacts(item, mask.size / 1e6, float((mask >= 128).mean()))
+        return ObjectStats(item, mask.size / 1e6, float((mask >= 128).mean()))
 
     with ThreadPoolExecutor(max(workers, 1)) as pool:
         results = pool.map(inspect, range(len(source)))
-        return list(tracked(results, f"reading {label}", len(source)))
+        return list(track(results, f"reading {label}", len(source)))
 
 
-def _summarise(facts: Sequence[ObjectFacts]) -> dict[str, Any]:
+def _summarize(facts: Sequence[ObjectStats]) -> dict[str, Any]:
     if not facts:
         return {"objects": 0, "expected": None}
     shares = np.array([fact.share for fact in facts])
@@ -105,7 +105,7 @@ def _summarise(facts: Sequence[ObjectFacts]) -> dict[str, Any]:
     }
 
 
-def _contact_sheet(source: InstanceSource, facts: Sequence[ObjectFacts]) -> np.ndarray:
+def _contact_sheet(source: InstanceSource, facts: Sequence[ObjectStats]) -> np.ndarray:
     """The smallest, middle and largest objects, each in its image."""
     ordered = sorted(facts, key=lambda fact: fact.share)
     count = min(_ROWS * _COLUMNS, len(ordered))
@@ -138,12 +138,12 @@ def check(data: Mapping[str, Any], output: Path, workers: int) -> dict[str, Any]
     require_root(data["root"], [s for split in sources.values() for s in split.values()])
     output.mkdir(parents=True, exist_ok=True)
     report: dict[str, Any] = {"problems": [], "warnings": [], "sets": {}}
-    facts: dict[str, list[Facts]] = {split: [] for split in _SPLITS}
+    facts: dict[str, list[ImageStats]] = {split: [] for split in _SPLITS}
     for split, named in sources.items():
         for name, source in named.items():
             facts[split] += _check_set(data, split, name, source, output, workers, report)
     for split in ("val", "test"):
-        _report_twins(twins_between(facts["train"], facts[split]), split, report)
+        _report_twins(duplicates_between(facts["train"], facts[split]), split, report)
     _write(report, output)
     return report
 
@@ -156,7 +156,7 @@ def _check_set(
     output: Path,
     workers: int,
     report: dict[str, Any],
-) -> list[Facts]:
+) -> list[ImageStats]:
     label = name if name == split else f"{split}/{name}"
     try:
         pairs, problems = scan_pairs(data["root"], source, name)
@@ -165,12 +165,12 @@ def _check_set(
     with ThreadPoolExecutor(max(workers, 1)) as pool:
         allow_empty = bool(data.get("allow_empty"))
         results = pool.map(lambda pair: inspect_or_complain(pair, allow_empty), pairs)
-        inspected = list(tracked(results, f"reading {label}", len(pairs)))
-    facts = [result for result in inspected if isinstance(result, Facts)]
+        inspected = list(track(results, f"reading {label}", len(pairs)))
+    facts = [result for result in inspected if isinstance(result, ImageStats)]
     problems += [result for result in inspected if isinstance(result, str)]
     warnings = [
         f"{twin.other.pair.image}: the same file as {twin.one.pair.image}"
-        for twin in twins_within(facts)
+        for twin in duplicates_within(facts)
     ]
     warnings += [
         f"{fact.pair.image}: holds several pictures; only the first is read"
@@ -188,15 +188,15 @@ def _check_set(
             (warnings if mild else problems).append(f"{fact.pair.mask}: {fact.fault}")
     report["problems"] += [f"{label}: {problem}" for problem in problems]
     report["warnings"] += [f"{label}: {warning}" for warning in warnings]
-    report["sets"][label] = {"expected": source.count, **summarise(facts)}
+    report["sets"][label] = {"expected": source.count, **summarize(facts)}
     if facts:
         sheet = output / f"{label.replace('/', '-')}.png"
         with noted(report, sheet):
-            write_image(sheet, contact_sheet(facts))
+            atomic_write_image(sheet, contact_sheet(facts))
     return facts
 
 
-def _report_twins(twins: list[Twin], split: str, report: dict[str, Any]) -> None:
+def _report_twins(twins: list[DuplicatePair], split: str, report: dict[str, Any]) -> None:
     for twin in twins:
         pair, of = twin.other.pair, twin.one.pair
         if twin.same_file:
@@ -233,7 +233,7 @@ def check_objects_of(cfg: DictConfig, output: Path) -> dict[str, Any]:
 def _write(report: dict[str, Any], output: Path) -> None:
     path = output / "report.json"
     with noted(report, path):
-        write_whole(path, json.dumps(report, indent=2, ensure_ascii=False))
+        atomic_write(path, json.dumps(report, indent=2, ensure_ascii=False))
 
 
 def show(report: dict[str, Any], output: Path) -> None:

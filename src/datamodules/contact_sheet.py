@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 
 from src.datamodules.images import judge_mask, read_image
-from src.datamodules.inspection import Facts
+from src.datamodules.inspection import ImageStats
 
 _TILE = 188
 _MARGIN = 2
@@ -14,7 +14,7 @@ _COLUMNS = 8
 _COLOUR = (255, 0, 170)  # rare in photographs
 
 
-def contact_sheet(facts: Sequence[Facts], rows: int = 4) -> np.ndarray:
+def contact_sheet(facts: Sequence[ImageStats], rows: int = 4) -> np.ndarray:
     """Tiles of the smallest, middle and largest foregrounds, uint8 RGB.
 
     Args:
@@ -54,7 +54,7 @@ def framed(image: np.ndarray, side: int) -> np.ndarray:
     return tile
 
 
-def _tile(fact: Facts) -> np.ndarray:
+def _tile(fact: ImageStats) -> np.ndarray:
     scale = _TILE / max(fact.height, fact.width)
     size = max(1, round(fact.width * scale)), max(1, round(fact.height * scale))
     image = read_image(fact.pair.image, at_least=(size[1], size[0]))

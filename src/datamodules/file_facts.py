@@ -9,7 +9,7 @@ from typing import Any
 
 from filelock import FileLock
 
-from src.atomic import write_whole
+from src.atomic import atomic_write
 from src.datamodules.images import ImageError, judge_mask
 from src.datamodules.mask_levels import ALL_BLACK, Scale, mask_fault, mixed_scales
 from src.datamodules.pairs import Pair, state_hash
@@ -18,7 +18,7 @@ from src.jsonl import from_line, to_line
 log = logging.getLogger(__name__)
 
 
-def remembered(folder: Path, name: str, find: Callable[[], Any]) -> Any:
+def cached_json(folder: Path, name: str, find: Callable[[], Any]) -> Any:
     """Plain values from `<folder>/<name>.json`, found and written first where it is not there.
 
     Processes that ask at once find them once. What `find` raises is remembered nowhere. A file
@@ -38,7 +38,7 @@ def remembered(folder: Path, name: str, find: Callable[[], Any]) -> Any:
             except ValueError:
                 log.warning("%s is damaged or of an older version: it is made again", note)
         line = to_line(find())
-        write_whole(note, line)
+        atomic_write(note, line)
         return from_line(line)
 
 
@@ -67,7 +67,7 @@ def contents(files: Mapping[str, Path], cache: Path) -> dict[str, str]:
         state = path.stat()
         times = (state.st_size, state.st_mtime_ns, state.st_ctime_ns, state.st_ino)
         key.update(f"{name}|{path.resolve()}|{times}\n".encode())
-    found: dict[str, str] = remembered(
+    found: dict[str, str] = cached_json(
         cache, f"contents-{key.hexdigest()[:16]}", lambda: _read_all(files)
     )
     return found
@@ -124,7 +124,7 @@ def mask_faults(
         return faults
 
     key = f"masks-{state_hash(pairs, allow_empty, _JUDGEMENT)}"
-    faults: dict[str, str] = remembered(memory, key, find)
+    faults: dict[str, str] = cached_json(memory, key, find)
     return faults
 
 

@@ -12,7 +12,7 @@ from torch.utils.data import Dataset
 
 from src.datamodules.augmentation import Augmentation
 from src.datamodules.base import SegmentationDataModule, check_choice
-from src.datamodules.batch import Draw, planes
+from src.datamodules.batch import SampleKey, planes
 from src.datamodules.cache import SampleCache, open_cache
 from src.datamodules.file_facts import mask_faults
 from src.datamodules.images import read_image, read_mask
@@ -20,16 +20,16 @@ from src.datamodules.pairs import (
     DataError,
     Pair,
     fingerprint,
-    hold_out,
     index_sets,
     join_sets,
+    split_by_hash,
     state_hash,
 )
 from src.datamodules.samplers import HardExamples, shares_to_weights
 from src.datamodules.sources import parse_sources, require_root
 from src.errors import UserError
 from src.paths import cache_folder
-from src.processing import Geometry
+from src.processing import Processor
 
 log = logging.getLogger(__name__)
 
@@ -54,7 +54,7 @@ class ImageMaskDataset(Dataset[dict[str, Any]]):
     def __init__(
         self,
         pairs: Sequence[Pair],
-        geometry: Geometry,
+        geometry: Processor,
         augment: Augmentation | None = None,
         seed: int = 0,
         evaluate: bool = False,
@@ -72,8 +72,8 @@ class ImageMaskDataset(Dataset[dict[str, Any]]):
     def __len__(self) -> int:
         return len(self.pairs)
 
-    def __getitem__(self, key: int | Draw) -> dict[str, Any]:
-        draw = key if isinstance(key, Draw) else Draw(key, epoch=0)
+    def __getitem__(self, key: int | SampleKey) -> dict[str, Any]:
+        draw = key if isinstance(key, SampleKey) else SampleKey(key, epoch=0)
         labels = {"index": draw.item, "name": self.pairs[draw.item].name}
         if self.evaluate:
             mask = read_mask(self.pairs[draw.item].mask)
@@ -160,7 +160,7 @@ class FolderDataModule(SegmentationDataModule):
         train: Any,
         val: Any,
         test: Any,
-        geometry: Geometry,
+        geometry: Processor,
         augment: Augmentation | None = None,
         batch_size: int = 8,
         num_workers: int | None = None,
@@ -264,7 +264,7 @@ class FolderDataModule(SegmentationDataModule):
                     log.warning("skipped %s", faults[str(pair.mask)])
             train = [pair for pair in train if str(pair.mask) not in faults]
         if not self.val:
-            train, val = hold_out(train, self.val_share)
+            train, val = split_by_hash(train, self.val_share)
         return {"train": train, "val": val}
 
     def _set_up_training(self, pairs: dict[str, list[Pair]]) -> None:

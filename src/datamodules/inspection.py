@@ -32,7 +32,7 @@ def noted(report: dict[str, Any], path: Path) -> Iterator[None]:
 
 
 @dataclass(frozen=True)
-class Facts:
+class ImageStats:
     """What is known of one pair after both files were decoded.
 
     Args:
@@ -52,7 +52,7 @@ class Facts:
     height: int
     width: int
     foreground: float
-    grey: float
+    gray: float
     digest: str
     look: np.ndarray
     fault: str | None
@@ -60,7 +60,7 @@ class Facts:
     several: bool = False
 
 
-def inspect(pair: Pair, allow_empty: bool = False) -> Facts:
+def inspect(pair: Pair, allow_empty: bool = False) -> ImageStats:
     """Decode both files of a pair completely.
 
     Raises:
@@ -71,12 +71,12 @@ def inspect(pair: Pair, allow_empty: bool = False) -> Facts:
     height, width = header.size
     # A JPEG is decoded at a fraction of its size, but to its last byte.
     small = read_image(pair.image, at_least=(8 * _GRID, 8 * _GRID))
-    return Facts(
+    return ImageStats(
         pair,
         height,
         width,
         foreground=float((mask >= 128).mean()),
-        grey=float(((mask > 0) & (mask < 255)).mean()),
+        gray=float(((mask > 0) & (mask < 255)).mean()),
         digest=hashlib.sha256(pair.image.read_bytes()).hexdigest(),
         look=_look(small),
         fault=fault or mask_fault(mask, allow_empty),
@@ -85,7 +85,7 @@ def inspect(pair: Pair, allow_empty: bool = False) -> Facts:
     )
 
 
-def inspect_or_complain(pair: Pair, allow_empty: bool = False) -> Facts | str:
+def inspect_or_complain(pair: Pair, allow_empty: bool = False) -> ImageStats | str:
     """Like `inspect`, with the complaint in place of an exception."""
     try:
         return inspect(pair, allow_empty)
@@ -93,7 +93,7 @@ def inspect_or_complain(pair: Pair, allow_empty: bool = False) -> Facts | str:
         return str(error)
 
 
-def summarise(facts: Sequence[Facts]) -> dict[str, Any]:
+def summarize(facts: Sequence[ImageStats]) -> dict[str, Any]:
     """Sizes and foreground of a set, as plain values."""
     if not facts:
         return {"images": 0}
@@ -104,13 +104,13 @@ def summarise(facts: Sequence[Facts]) -> dict[str, Any]:
         "megapixels": spread(megapixels),
         "foreground": spread(shares),
         "foreground_histogram": np.histogram(shares, bins=10, range=(0, 1))[0].tolist(),
-        "grey_mask_pixels": float(np.mean([fact.grey for fact in facts])),
+        "grey_mask_pixels": float(np.mean([fact.gray for fact in facts])),
     }
 
 
 def _look(image: np.ndarray) -> np.ndarray:
-    grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
-    grid = cv2.resize(grey, (_GRID + 1, _GRID), interpolation=cv2.INTER_AREA).astype(np.int16)
+    gray = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
+    grid = cv2.resize(gray, (_GRID + 1, _GRID), interpolation=cv2.INTER_AREA).astype(np.int16)
     return np.packbits(grid[:, 1:] > grid[:, :-1])
 
 
@@ -127,27 +127,29 @@ def spread(values: np.ndarray) -> dict[str, float]:
 _NEAR_BITS = 8
 
 
-class Twin(NamedTuple):
+class DuplicatePair(NamedTuple):
     """Two images that are one; `same_file` where every byte agrees."""
 
-    one: Facts
-    other: Facts
+    one: ImageStats
+    other: ImageStats
     same_file: bool
 
 
-def twins_within(facts: Sequence[Facts]) -> list[Twin]:
+def duplicates_within(facts: Sequence[ImageStats]) -> list[DuplicatePair]:
     """The same files under different names in one set."""
-    first: dict[str, Facts] = {}
+    first: dict[str, ImageStats] = {}
     twins = []
     for fact in facts:
         if fact.digest in first:
-            twins.append(Twin(first[fact.digest], fact, same_file=True))
+            twins.append(DuplicatePair(first[fact.digest], fact, same_file=True))
         else:
             first[fact.digest] = fact
     return twins
 
 
-def twins_between(facts: Sequence[Facts], others: Sequence[Facts]) -> list[Twin]:
+def duplicates_between(
+    facts: Sequence[ImageStats], others: Sequence[ImageStats]
+) -> list[DuplicatePair]:
     """For each image of `others` its twin in `facts`, if it has one."""
     if not facts or not others:
         return []
@@ -159,7 +161,7 @@ def twins_between(facts: Sequence[Facts], others: Sequence[Facts]) -> list[Twin]
     for match in nearest:
         other = others[match.queryIdx]
         if other.digest in by_digest:
-            twins.append(Twin(by_digest[other.digest], other, same_file=True))
+            twins.append(DuplicatePair(by_digest[other.digest], other, same_file=True))
         elif match.distance <= _NEAR_BITS:
-            twins.append(Twin(facts[match.trainIdx], other, same_file=False))
+            twins.append(DuplicatePair(facts[match.trainIdx], other, same_file=False))
     return twins

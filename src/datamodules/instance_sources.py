@@ -11,9 +11,9 @@ from typing import Literal, NamedTuple, Protocol
 import numpy as np
 from PIL import Image
 
-from src.datamodules.file_facts import remembered
+from src.datamodules.file_facts import cached_json
 from src.datamodules.images import ImageError, read_image, read_mask
-from src.datamodules.pairs import DataError, Pair, hold_out, index_pairs
+from src.datamodules.pairs import DataError, Pair, index_pairs, split_by_hash
 from src.datamodules.sources import Folder
 from src.paths import cache_folder
 
@@ -59,7 +59,7 @@ class InstanceSource(Protocol):
     def sample(self, item: int) -> Instance: ...
 
 
-class Record(NamedTuple):
+class InstanceAnnotation(NamedTuple):
     """Where an object is: `label` marks its pixels in `annotation`."""
 
     name: str
@@ -70,7 +70,7 @@ class Record(NamedTuple):
     area: int
 
 
-class RecordedObjects(ABC):
+class InstanceList(ABC):
     """An `InstanceSource` of records; a subclass says how its annotations are read.
 
     Args:
@@ -78,7 +78,7 @@ class RecordedObjects(ABC):
         sets: Released sets that they are from.
     """
 
-    def __init__(self, records: Sequence[Record], sets: tuple[str, ...]) -> None:
+    def __init__(self, records: Sequence[InstanceAnnotation], sets: tuple[str, ...]) -> None:
         self.records, self.sets = list(records), sets
 
     @property
@@ -105,16 +105,16 @@ class RecordedObjects(ABC):
         """Labels of the objects and where nothing counts, both `(H, W)`."""
 
 
-Finder = Callable[[Path, Path], list[Record]]
+Finder = Callable[[Path, Path], list[InstanceAnnotation]]
 
 
-def remembered_records(
+def cached_annotations(
     files: Sequence[tuple[Path, Path]],
     find: Finder,
     cache_dir: Path,
     where: str,
     on_error: Literal["stop", "skip"] = "stop",
-) -> list[Record]:
+) -> list[InstanceAnnotation]:
     """The objects of all annotation files, found once and kept in a JSON file.
 
     The list is keyed by the files' names, sizes and times of change; processes make it once.
@@ -131,14 +131,16 @@ def remembered_records(
     """
     _require(files, where)
     name = f"objects-{_state_hash(files, f'{where} {on_error}')}"
-    found = remembered(cache_dir, name, lambda: _find_all(files, find, where, on_error))
-    records = [Record(*entry) for entry in found]
+    found = cached_json(cache_dir, name, lambda: _find_all(files, find, where, on_error))
+    records = [InstanceAnnotation(*entry) for entry in found]
     if empty := len(files) - len({record.annotation for record in records}):
         log.warning("%s: %d of %d images have no object to point at", where, empty, len(files))
     return records
 
 
-def without_small(records: Iterable[Record], min_area: int, where: str) -> list[Record]:
+def without_small(
+    records: Iterable[InstanceAnnotation], min_area: int, where: str
+) -> list[InstanceAnnotation]:
     """Leave out objects of fewer than `min_area` pixels and say how many they were.
 
     Raises:
@@ -202,10 +204,10 @@ def as_mask(pixels: np.ndarray) -> np.ndarray:
 
 def _find_all(
     files: Sequence[tuple[Path, Path]], find: Finder, where: str, on_error: str
-) -> list[Record]:
+) -> list[InstanceAnnotation]:
     log.info("%s: listing the objects of %d images, once", where, len(files))
 
-    def attempt(pair: tuple[Path, Path]) -> list[Record] | str:
+    def attempt(pair: tuple[Path, Path]) -> list[InstanceAnnotation] | str:
         try:
             return find(*pair)
         except ImageError as error:
@@ -241,7 +243,7 @@ Part = Literal["all", "train", "held_out"]
 PARTS = ("all", "train", "held_out")
 
 
-class InstanceFolder(RecordedObjects):
+class InstanceFolder(InstanceList):
     """An object per id of label maps `0..N`, or the one object of each binary mask.
 
     Objects are named `image` after a binary mask, `image_id` after an id.
@@ -282,11 +284,11 @@ class InstanceFolder(RecordedObjects):
         self.kind, self.void_value = kind, void_value
         pairs = index_pairs(root, folder, name, on_error)
         if part != "all":
-            kept, held = hold_out(pairs, share)
+            kept, held = split_by_hash(pairs, share)
             pairs = kept if part == "train" else held
         self._stems = {str(pair.mask): pair.name for pair in pairs}
         where = f"{name} ({kind}, void {void_value})"
-        records = remembered_records(
+        records = cached_annotations(
             _files(pairs), self._find, cache_folder(cache_dir), where, on_error
         )
         super().__init__(without_small(records, min_area, name), (name,))
@@ -295,11 +297,11 @@ class InstanceFolder(RecordedObjects):
         labels = self._read(annotation)
         return labels, labels == self._void_label()
 
-    def _find(self, image: Path, annotation: Path) -> list[Record]:
+    def _find(self, image: Path, annotation: Path) -> list[InstanceAnnotation]:
         stem = self._stems[str(annotation)]
         areas = label_areas(self._read(annotation), self._void_label())
         return [
-            Record(
+            InstanceAnnotation(
                 stem if self.kind == "binary" else f"{stem}_{label}",
                 str(image),
                 str(annotation),

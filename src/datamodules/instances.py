@@ -16,7 +16,7 @@ from torch.utils.data import Dataset
 
 from src.datamodules.augmentation import Augmentation
 from src.datamodules.base import SegmentationDataModule
-from src.datamodules.batch import Draw, planes
+from src.datamodules.batch import SampleKey, planes
 
 # Configs that were frozen before `prompts.py` was its own file name two of these here.
 from src.datamodules.clicks import ExtremePoints as ExtremePoints
@@ -24,9 +24,9 @@ from src.datamodules.clicks import InsideOutsidePoints as InsideOutsidePoints
 from src.datamodules.clicks import Prompts
 from src.datamodules.instance_sources import Instance, InstanceSource
 from src.datamodules.sources import require_root
-from src.datamodules.wrappers import Replay
+from src.datamodules.wrappers import RehearsalMix
 from src.errors import UserError
-from src.processing import Geometry
+from src.processing import Processor
 from src.processing.crop import EmptyMaskError, box_of_mask, crop
 from src.processing.resize import resize
 
@@ -77,7 +77,7 @@ class InstanceDataset(Dataset[dict[str, Any]]):
     def __init__(
         self,
         source: InstanceSource,
-        geometry: Geometry,
+        geometry: Processor,
         prompts: Prompts,
         augment: Augmentation | None = None,
         seed: int = 0,
@@ -94,8 +94,8 @@ class InstanceDataset(Dataset[dict[str, Any]]):
     def __len__(self) -> int:
         return len(self.source)
 
-    def __getitem__(self, key: int | Draw) -> dict[str, Any]:
-        draw = key if isinstance(key, Draw) else Draw(key, epoch=0)
+    def __getitem__(self, key: int | SampleKey) -> dict[str, Any]:
+        draw = key if isinstance(key, SampleKey) else SampleKey(key, epoch=0)
         instance = self.source.sample(draw.item)
         if self.evaluate:
             # Not the run's seed: every run is tested with the same clicks.
@@ -176,7 +176,7 @@ class InstanceDataModule(SegmentationDataModule):
         train: MakeSource | None,
         val: MakeSource | None,
         test: Mapping[str, MakeSource] | None,
-        geometry: Geometry,
+        geometry: Processor,
         prompts: Prompts | None,
         augment: Augmentation | None = None,
         batch_size: int = 5,
@@ -229,7 +229,7 @@ class InstanceDataModule(SegmentationDataModule):
         return {use: _by_relative_name(files) for use, files in found.items() if files}
 
     def _used(self) -> dict[str, InstanceDataset]:
-        train = self.train_set.own if isinstance(self.train_set, Replay) else self.train_set
+        train = self.train_set.own if isinstance(self.train_set, RehearsalMix) else self.train_set
         named = {"train": train, "val": self.val_set}
         named |= {f"test/{name}": made for name, made in self.test_sets.items()}
         return {use: made for use, made in named.items() if isinstance(made, InstanceDataset)}

@@ -12,7 +12,7 @@ from torch.utils.data import BatchSampler, DataLoader, Dataset
 
 from src.datamodules.batch import Batch, collate
 from src.datamodules.samplers import ShardSampler, TrainSampler
-from src.datamodules.wrappers import Substituting
+from src.datamodules.wrappers import FallbackDataset
 from src.errors import UserError
 from src.processes import available_cpus
 
@@ -94,7 +94,7 @@ class ResumableLoader(DataLoader[Any]):
         self._resumed = {"epoch": state["epoch"], "batch": state["batch"]}
 
     def _say_replaced(self) -> None:
-        if isinstance(self.dataset, Substituting) and self.dataset.replaced:
+        if isinstance(self.dataset, FallbackDataset) and self.dataset.replaced:
             log.warning(
                 "%d unreadable training samples replaced by others since the start (epoch %d)",
                 self.dataset.replaced,

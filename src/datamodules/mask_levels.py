@@ -121,9 +121,9 @@ def mask_fault(mask: np.ndarray, allow_empty: bool = False) -> str | None:
     if (fault := not_a_mask(mask)) is not None:
         return fault
     counts = cv2.calcHist([mask], [0], None, [256], [0, 256])[:, 0]
-    grey = counts[_LOW : _HIGH + 1].sum() / mask.size
-    if grey > _MOST_GREY:
-        return f"{grey:.0%} of its pixels are neither black nor white: a photograph, not a mask?"
+    gray = counts[_LOW : _HIGH + 1].sum() / mask.size
+    if gray > _MOST_GREY:
+        return f"{gray:.0%} of its pixels are neither black nor white: a photograph, not a mask?"
     return None
 
 

@@ -136,7 +136,7 @@ def join_sets(sets: Mapping[str, Sequence[Pair]]) -> list[Pair]:
     ]
 
 
-def hold_out(pairs: Sequence[Pair], share: float) -> tuple[list[Pair], list[Pair]]:
+def split_by_hash(pairs: Sequence[Pair], share: float) -> tuple[list[Pair], list[Pair]]:
     """Divide pairs into those kept and a share held out, by a hash of each name alone.
 
     The choice of an image depends on no other image, no seed and no machine. At least one is held

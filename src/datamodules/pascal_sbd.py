@@ -9,11 +9,11 @@ import scipy.io
 
 from src.datamodules.images import ImageError, header_size
 from src.datamodules.instance_sources import (
-    Record,
-    RecordedObjects,
+    InstanceAnnotation,
+    InstanceList,
+    cached_annotations,
     label_areas,
     read_labels,
-    remembered_records,
     without_small,
 )
 from src.datamodules.pairs import DataError
@@ -26,7 +26,7 @@ _VOC = ("VOCdevkit/VOC2012", "VOC2012", "VOCtrainval_11-May-2012/VOCdevkit/VOC20
 _SBD = ("benchmark_RELEASE/dataset", "SBD/benchmark_RELEASE/dataset", "SBD/dataset", "SBD")
 
 
-class PascalInstances(RecordedObjects):
+class PascalInstances(InstanceList):
     """Objects of PASCAL VOC 2012's segmentation splits, with SBD's for training.
 
     Of SBD's images those of VOC's validation split are left out, and those that the VOC split
@@ -63,7 +63,7 @@ class PascalInstances(RecordedObjects):
         files = self._voc_files(split)
         if use_sbd:
             files += self._sbd_files()
-        records = remembered_records(files, _find, cache_folder(cache_dir), where)
+        records = cached_annotations(files, _find, cache_folder(cache_dir), where)
         sets = (f"VOC2012-{split}", *(["SBD"] if use_sbd else []))
         super().__init__(without_small(records, min_area, where), sets)
 
@@ -109,7 +109,7 @@ def _read_list(path: Path) -> list[str]:
     return path.read_text().split()
 
 
-def _find(image: Path, annotation: Path) -> list[Record]:
+def _find(image: Path, annotation: Path) -> list[InstanceAnnotation]:
     labels = _instances(annotation)
     if header_size(image) != labels.shape:
         raise ImageError(f"{annotation}: {labels.shape}, but {image} is {header_size(image)}")
@@ -118,7 +118,9 @@ def _find(image: Path, annotation: Path) -> list[Record]:
     if nameless := sorted(set(areas) - set(categories)):
         raise ImageError(f"{annotation}: objects {nameless} have no category")
     return [
-        Record(f"{image.stem}_{label}", str(image), str(annotation), label, categories[label], area)
+        InstanceAnnotation(
+            f"{image.stem}_{label}", str(image), str(annotation), label, categories[label], area
+        )
         for label, area in areas.items()
     ]
 

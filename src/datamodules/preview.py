@@ -14,7 +14,7 @@ import numpy as np
 from omegaconf import DictConfig
 
 from src import cli
-from src.atomic import encode_image, write_image
+from src.atomic import atomic_write_image, encode_image
 from src.datamodules.contact_sheet import arrange, framed, with_outline
 from src.errors import UserError
 from src.settings.commands import PreviewSettings
@@ -69,8 +69,8 @@ def draw_sample(sample: dict[str, Any], tile: int) -> np.ndarray:
     drawn = fit(image)
     if "void" in sample:
         drawn = _tinted(drawn, fit(sample["void"][0].numpy()) * 0.6, _VOID)
-    for spots, colour in zip(sample.get("prompt", ()), _PROMPTS, strict=False):
-        drawn = _tinted(drawn, fit(spots.numpy().astype(np.float32)), colour)
+    for spots, color in zip(sample.get("prompt", ()), _PROMPTS, strict=False):
+        drawn = _tinted(drawn, fit(spots.numpy().astype(np.float32)), color)
     drawn = with_outline(drawn, fit(sample["mask"][0].numpy()))
     return _captioned(framed(drawn, tile), str(sample["name"]))
 
@@ -94,9 +94,9 @@ def preview(data: Any, count: int, epoch: int, tile: int) -> np.ndarray:
     )
 
 
-def _tinted(image: np.ndarray, strength: np.ndarray, colour: tuple[int, int, int]) -> np.ndarray:
+def _tinted(image: np.ndarray, strength: np.ndarray, color: tuple[int, int, int]) -> np.ndarray:
     weight = np.clip(strength[..., None] / 255, 0, 1)
-    return (image * (1 - weight) + np.array(colour) * weight).astype(np.uint8)
+    return (image * (1 - weight) + np.array(color) * weight).astype(np.uint8)
 
 
 def _captioned(tile: np.ndarray, name: str) -> np.ndarray:
@@ -117,7 +117,7 @@ def run(cfg: DictConfig) -> int:
     encode_image(output.suffix, np.zeros((1, 1, 3), np.uint8))  # a suffix that cannot be, now
     sheet = preview(build(cfg.data), settings.count, settings.epoch, settings.tile)
     output.parent.mkdir(parents=True, exist_ok=True)
-    write_image(output, sheet)
+    atomic_write_image(output, sheet)
     print(f"{output}: masks outlined in pink, clicks in green (outside: orange), void in blue")
     return 0
 

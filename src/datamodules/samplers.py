@@ -9,11 +9,11 @@ from pathlib import Path
 import numpy as np
 from torch.utils.data import Sampler
 
-from src.datamodules.batch import Draw
+from src.datamodules.batch import SampleKey
 from src.errors import UserError
 
 
-class TrainSampler(Sampler[Draw]):
+class TrainSampler(Sampler[SampleKey]):
     """Shuffles by (seed, epoch) and gives each process an equal share that no other sees.
 
     Args:
@@ -54,10 +54,10 @@ class TrainSampler(Sampler[Draw]):
         """Leave out the first draws, in the next iteration only, to resume in mid-epoch."""
         self.skipped = draws
 
-    def __iter__(self) -> Iterator[Draw]:
+    def __iter__(self) -> Iterator[SampleKey]:
         start, self.skipped = self.skipped, 0
         share = self._order()[self.rank :: self.world][start:]
-        return iter([Draw(int(item), self.epoch) for item in share])
+        return iter([SampleKey(int(item), self.epoch) for item in share])
 
     def __len__(self) -> int:
         return self._total() // self.world

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch.utils.data import Dataset, get_worker_info
 
-from src.datamodules.batch import Draw
+from src.datamodules.batch import SampleKey
 from src.errors import UserError
 
 log = logging.getLogger(__name__)
@@ -16,7 +16,7 @@ _ATTEMPTS = 20
 _MOST_PROCESSES = 1024
 
 
-class Substituting(Dataset[dict[str, Any]]):
+class FallbackDataset(Dataset[dict[str, Any]]):
     """A training set whose unreadable samples are replaced by others, each time with a warning.
 
     Which one replaces a sample depends on (seed, epoch, item) alone, so that neither the number
@@ -40,7 +40,7 @@ class Substituting(Dataset[dict[str, Any]]):
     def __len__(self) -> int:
         return len(self.dataset)  # type: ignore[arg-type]
 
-    def __getitem__(self, draw: Draw) -> dict[str, Any]:
+    def __getitem__(self, draw: SampleKey) -> dict[str, Any]:
         try:
             return dict(self.dataset[draw])
         except UserError as error:
@@ -50,12 +50,12 @@ class Substituting(Dataset[dict[str, Any]]):
         self._counts[0 if worker is None else worker.id + 1] += 1
         return sample
 
-    def _substitute(self, draw: Draw, error: UserError) -> dict[str, Any]:
+    def _substitute(self, draw: SampleKey, error: UserError) -> dict[str, Any]:
         # Another stream than the sample's own augmentation, which starts from the same numbers.
         rng = np.random.default_rng((self.seed, draw.epoch, draw.item, 2))
         for item in rng.integers(len(self), size=_ATTEMPTS):
             try:
-                return dict(self.dataset[Draw(int(item), draw.epoch)])
+                return dict(self.dataset[SampleKey(int(item), draw.epoch)])
             except UserError:
                 continue
         raise UserError(
@@ -63,7 +63,7 @@ class Substituting(Dataset[dict[str, Any]]):
         )
 
 
-class Replay(Dataset[dict[str, Any]]):
+class RehearsalMix(Dataset[dict[str, Any]]):
     """The items of `own`, each once an epoch, then places that `base` fills with other items
     in each epoch: it is gone through in one fixed order, so that all of it is seen alike often.
 
@@ -84,17 +84,17 @@ class Replay(Dataset[dict[str, Any]]):
         self.own_count = len(own)  # type: ignore[arg-type]
         self.places = max(1, round(self.own_count * share / (1 - share)))
         self.order = np.random.default_rng(seed).permutation(len(base))  # type: ignore[arg-type]
-        _require_alike(own[Draw(0, epoch=0)], base[Draw(0, epoch=0)])
+        _require_alike(own[SampleKey(0, epoch=0)], base[SampleKey(0, epoch=0)])
 
     def __len__(self) -> int:
         return self.own_count + self.places
 
-    def __getitem__(self, draw: Draw) -> dict[str, Any]:
+    def __getitem__(self, draw: SampleKey) -> dict[str, Any]:
         place = draw.item - self.own_count
         if place < 0:
             return self.own[draw]
         item = int(self.order[(draw.epoch * self.places + place) % len(self.order)])
-        sample = self.base[Draw(item, draw.epoch)]
+        sample = self.base[SampleKey(item, draw.epoch)]
         return {**sample, "index": draw.item, "name": f"base/{sample['name']}"}
 
     def weights(self, own: np.ndarray | None) -> np.ndarray | None:

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from src.atomic import write_whole
+from src.atomic import atomic_write
 from src.errors import UserError, missing_extra
 
 Format = Literal["onnx", "torchscript", "torch_export"]
@@ -46,7 +46,7 @@ def write_torchscript(
     with _without_advice(), torch.no_grad():
         traced = torch.jit.trace(module, (example,), check_trace=False)
         torch.jit.save(traced, buffer, _extra_files={METADATA: json.dumps(dict(metadata))})
-    write_whole(path, buffer.getvalue())
+    atomic_write(path, buffer.getvalue())
 
 
 def write_torch_export(
@@ -57,7 +57,7 @@ def write_torch_export(
     program = exported(module, example, shapes)
     with _without_advice():
         torch.export.save(program, buffer, extra_files={METADATA: json.dumps(dict(metadata))})
-    write_whole(path, buffer.getvalue())
+    atomic_write(path, buffer.getvalue())
 
 
 def exported(module: nn.Module, example: Tensor, shapes: Shapes) -> torch.export.ExportedProgram:
@@ -146,11 +146,11 @@ def write_onnx(
     if precision == "half":
         model = _halved(model)
     elif precision == "int8":
-        model = _quantised(model, calibration)
+        model = _quantized(model, calibration)
     if model.ByteSize() >= _LARGEST_PROTOBUF:
         raise UserError("the network is larger than 2 GB, which one ONNX file cannot hold")
     onnx.helper.set_model_props(model, dict(metadata))
-    write_whole(path, model.SerializeToString())
+    atomic_write(path, model.SerializeToString())
 
 
 def open_onnx(path: Path) -> Run:
@@ -192,7 +192,7 @@ def _halved(model: Any) -> Any:
     return convert_float_to_float16(model, keep_io_types=True, op_block_list=blocked)
 
 
-def _quantised(model: Any, pictures: Iterable[np.ndarray]) -> Any:
+def _quantized(model: Any, pictures: Iterable[np.ndarray]) -> Any:
     from onnxruntime.quantization import CalibrationDataReader, QuantFormat, quantize_static
 
     class Reader(CalibrationDataReader):

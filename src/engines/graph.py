@@ -1,6 +1,6 @@
 """A network with its pre- and post-processing as one module that an exporter can follow.
 
-`Geometry` works on arrays with the kernels of OpenCV and Pillow; a graph has torch's `interpolate`
+`Processor` works on arrays with the kernels of OpenCV and Pillow; a graph has torch's `interpolate`
 only. Bilinear without antialiasing differs from OpenCV by rounding, with antialiasing from Pillow
 by rounding; `area` becomes the antialiased kernel. The parity report measures what that makes.
 """
@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from src.processing import Geometry
+from src.processing import Processor
 
 Size = tuple[int, int]
 
@@ -33,7 +33,7 @@ class BakedNetwork(nn.Module):
         geometry: The model's pre- and post-processing.
     """
 
-    def __init__(self, network: nn.Module, geometry: Geometry) -> None:
+    def __init__(self, network: nn.Module, geometry: Processor) -> None:
         super().__init__()
         self.network, self.geometry = network, geometry
         self.dtype = next(network.parameters()).dtype
@@ -43,7 +43,7 @@ class BakedNetwork(nn.Module):
         picture = image.permute(2, 0, 1)[None].float()
         mode, antialias = _KERNELS[self.geometry.image_kernel]
         resized = F.interpolate(picture, self.geometry.size, mode=mode, antialias=antialias)
-        values = self.geometry.normalise(resized.round().clamp(0, 255))
+        values = self.geometry.normalize(resized.round().clamp(0, 255))
         logits = self.network(values.to(self.dtype)).masks[0].float()
         for name in self.geometry.restore_steps:
             logits = STEPS[name](logits, size)
@@ -86,8 +86,8 @@ def _resize_corners(values: Tensor, size: Size) -> Tensor:
 
 
 def _resize_8bit(values: Tensor, size: Size) -> Tensor:
-    quantised = (values * 255).floor()
-    return F.interpolate(quantised, size, mode="bilinear", antialias=True).round() / 255
+    quantized = (values * 255).floor()
+    return F.interpolate(quantized, size, mode="bilinear", antialias=True).round() / 255
 
 
 # The steps of src/processing/steps.py without branches on values, on maps (1, 1, h, w).

@@ -7,7 +7,7 @@ import torch
 from filelock import FileLock
 from torch import Tensor, nn
 
-from src.atomic import write_whole
+from src.atomic import atomic_write
 from src.networks.output import Output
 from src.training.provenance import file_hash
 from src.weights.registry import cache_folder
@@ -57,7 +57,7 @@ def _write_once(network: nn.Module, size: tuple[int, int], path: Path) -> None:
             return
         log.info("writing %s, once", path)
         write_network(network, size, path)
-        write_whole(_checksum_file(path), file_hash(path))
+        atomic_write(_checksum_file(path), file_hash(path))
 
 
 def _is_sound(path: Path) -> bool:

@@ -8,11 +8,11 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from src.atomic import write_image
+from src.atomic import atomic_write_image
 from src.evaluation.matching import Pair
 from src.evaluation.read_map import read_map
-from src.metrics.image_score import ImageScore
-from src.metrics.joint_histogram import FOREGROUND_ABOVE, Grey
+from src.metrics.image_score import ImageResult
+from src.metrics.joint_histogram import FOREGROUND_ABOVE, Gray
 from src.metrics.protocol import higher_is_better
 
 PANEL = 320  # longer side of each panel, in pixels
@@ -20,7 +20,7 @@ MISSED, EXTRA = (60, 60, 230), (230, 120, 30)  # BGR: red is missed, blue is too
 Picture = npt.NDArray[np.uint8]
 
 
-def worst_pairs(scores: Mapping[Pair, ImageScore], metric: str, count: int) -> list[Pair]:
+def worst_pairs(scores: Mapping[Pair, ImageResult], metric: str, count: int) -> list[Pair]:
     """The pairs with the worst values of a measure, worst first; undefined ones last."""
     sign = 1 if higher_is_better(metric) else -1
 
@@ -32,7 +32,7 @@ def worst_pairs(scores: Mapping[Pair, ImageScore], metric: str, count: int) -> l
 
 
 def write_gallery(
-    path: Path, scores: Mapping[Pair, ImageScore], metric: str, count: int = 12
+    path: Path, scores: Mapping[Pair, ImageResult], metric: str, count: int = 12
 ) -> None:
     """Draw the worst images into one PNG; errors are drawn after binarising both at > 128.
 
@@ -53,7 +53,7 @@ def write_gallery(
         cv2.copyMakeBorder(row, 0, 6, 0, width - row.shape[1], cv2.BORDER_CONSTANT, value=(90,) * 3)
         for row in rows
     ]
-    write_image(path, np.concatenate(padded)[..., ::-1])  # the rows are BGR
+    atomic_write_image(path, np.concatenate(padded)[..., ::-1])  # the rows are BGR
 
 
 def draw_row(pair: Pair, caption: str) -> Picture:
@@ -65,7 +65,7 @@ def draw_row(pair: Pair, caption: str) -> Picture:
     kernel = cv2.INTER_AREA if scale < 1 else cv2.INTER_NEAREST
     if prediction.shape != truth.shape:
         prediction = np.asarray(cv2.resize(prediction, truth.shape[::-1]), np.uint8)
-    panels = [cv2.cvtColor(grey, cv2.COLOR_GRAY2BGR) for grey in (truth, prediction)]
+    panels = [cv2.cvtColor(gray, cv2.COLOR_GRAY2BGR) for gray in (truth, prediction)]
     panels.append(error_map(prediction, truth))
     row = np.concatenate([cv2.resize(p, (width, height), interpolation=kernel) for p in panels], 1)
     title = np.full((22, max(row.shape[1], 12 * len(caption)), 3), 90, np.uint8)
@@ -76,7 +76,7 @@ def draw_row(pair: Pair, caption: str) -> Picture:
     return np.asarray(np.concatenate([title, row]), np.uint8)
 
 
-def error_map(prediction: Grey, truth: Grey) -> Picture:
+def error_map(prediction: Gray, truth: Gray) -> Picture:
     """What both have in grey, what is missed in red and what is too much in blue, BGR."""
     on, true = prediction > FOREGROUND_ABOVE, truth > FOREGROUND_ABOVE
     picture = np.zeros((*truth.shape, 3), np.uint8)

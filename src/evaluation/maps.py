@@ -11,8 +11,14 @@ from typing import cast
 
 from filelock import FileLock, Timeout
 
-from src.atomic import write_whole
-from src.errors import UserError, file_fault, is_full, told_of_files, told_when_full
+from src.atomic import atomic_write
+from src.errors import (
+    UserError,
+    disk_full_as_user_error,
+    file_fault,
+    is_full,
+    os_errors_as_user_errors,
+)
 from src.evaluation import compare as comparing
 from src.evaluation.gallery import write_gallery
 from src.evaluation.matching import (
@@ -26,8 +32,8 @@ from src.evaluation.matching import (
 )
 from src.evaluation.report import Report
 from src.evaluation.scoring import (
-    Journal,
     Resize,
+    ResumeLog,
     Scored,
     faults,
     headers_are_sound,
@@ -76,14 +82,16 @@ def evaluate_maps(
         The exit code: 0, 1 if files are faulty, 2 if the command is or there is no room to write.
     """
     try:
-        with told_of_files():
+        with os_errors_as_user_errors():
             suffixes = (map_suffix or "", mask_suffix or "")
             request = _request(
                 maps, truth, output, metrics, allow_missing, resize, workers, suffixes
             )
             for remark in request.pairing.remarks:
                 print(remark, file=sys.stderr)
-            with told_when_full(request.output, "the same command goes on where it stopped"):
+            with disk_full_as_user_error(
+                request.output, "the same command goes on where it stopped"
+            ):
                 return _carry_out(request, compare, worst)
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
@@ -161,7 +169,7 @@ def _score(request: _Request) -> Scored | list[Problem]:
     output.mkdir(parents=True, exist_ok=True)
     try:
         with FileLock(output / ".lock", timeout=0):
-            journal = Journal(output / JOURNAL)
+            journal = ResumeLog(output / JOURNAL)
             scored = score_pairs(
                 pairs, request.metrics, journal, request.resize, request.workers, _skeletons()
             )
@@ -237,5 +245,5 @@ def _write_comparison(output: Path, other: comparing.Evaluation) -> None:
     ours = comparing.read_evaluation(output)
     name = other.folder.resolve().name
     table = comparing.markdown(comparing.compare_evaluations(ours, other), name)
-    write_whole(output / "compare.md", table)
+    atomic_write(output / "compare.md", table)
     print(table)

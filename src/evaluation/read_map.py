@@ -82,10 +82,10 @@ def map_size(path: Path) -> tuple[int, int]:
     return height, width
 
 
-def is_soft(grey: npt.NDArray[np.uint8]) -> bool:
+def is_soft(gray: npt.NDArray[np.uint8]) -> bool:
     """Whether a truth has values between 0 and 255, so that > 128 decides."""
     # Plus one, 255 and 0 are 0 and 1; this takes a sixtieth of the time of np.isin.
-    return bool(((grey + np.uint8(1)) & np.uint8(0xFE)).any())
+    return bool(((gray + np.uint8(1)) & np.uint8(0xFE)).any())
 
 
 def _read(path: Path, scale: int | None) -> tuple[npt.NDArray[np.uint8], bool]:

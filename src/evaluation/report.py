@@ -10,11 +10,11 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from src import escape
-from src.atomic import write_whole
+from src.atomic import atomic_write
 from src.evaluation.matching import Pair, Problem
-from src.metrics.image_score import ImageScore
+from src.metrics.image_score import ImageResult
 from src.metrics.protocol import describe, higher_is_better
-from src.metrics.summary import degenerate, summarise, undefined
+from src.metrics.summary import degenerate, summarize, undefined
 from src.training.results import PER_IMAGE, digest, write_per_image
 
 SUMMARY, PROTOCOL = "summary.json", "protocol.json"
@@ -43,16 +43,16 @@ class Report:
 
     method: str
     metrics: Sequence[str]
-    scores: Mapping[Pair, ImageScore]
+    scores: Mapping[Pair, ImageResult]
     notices: Mapping[Pair, Sequence[str]] = field(default_factory=dict)
     problems: Sequence[Problem] = ()
     partial: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self.by_set: dict[str, list[ImageScore]] = {}
+        self.by_set: dict[str, list[ImageResult]] = {}
         for pair in sorted(self.scores):
             self.by_set.setdefault(pair.set, []).append(self.scores[pair])
-        self.values = {name: summarise(of, self.metrics) for name, of in self.by_set.items()}
+        self.values = {name: summarize(of, self.metrics) for name, of in self.by_set.items()}
 
     def write(self, folder: Path) -> None:
         """Write `summary.json`, `.md`, `.csv`, `.tex`, `protocol.json` and `per_image.csv`."""
@@ -62,11 +62,11 @@ class Report:
         }
         write_per_image(folder, self.per_image())
         protocol = self.protocol() | {"files": {PER_IMAGE: digest(folder / PER_IMAGE)}}
-        write_whole(folder / PROTOCOL, json.dumps(protocol, indent=2) + "\n")
-        write_whole(folder / "summary.md", self.markdown())
-        write_whole(folder / "summary.csv", self.csv())
-        write_whole(folder / "summary.tex", self.latex())
-        write_whole(folder / SUMMARY, json.dumps(whole, indent=2) + "\n")
+        atomic_write(folder / PROTOCOL, json.dumps(protocol, indent=2) + "\n")
+        atomic_write(folder / "summary.md", self.markdown())
+        atomic_write(folder / "summary.csv", self.csv())
+        atomic_write(folder / "summary.tex", self.latex())
+        atomic_write(folder / SUMMARY, json.dumps(whole, indent=2) + "\n")
 
     def per_image(self) -> list[dict[str, str | float]]:
         """One row per image: its data set, its name and its own value of each measure."""

@@ -28,9 +28,9 @@ from src.evaluation.read_map import (
     read_truth,
     set_scale,
 )
-from src.jsonl import append_line, read_lines
-from src.metrics.image_score import ImageScore, score_pair
-from src.metrics.joint_histogram import Grey
+from src.jsonl import append_jsonl, read_jsonl
+from src.metrics.image_score import ImageResult, score_pair
+from src.metrics.joint_histogram import Gray
 from src.metrics.pool import discard_pool, pool
 from src.metrics.protocol import describe
 from src.processes import available_cpus
@@ -40,7 +40,7 @@ _TYPE, _SHAPE = np.dtype("<u4"), (2, 256)
 _BYTES = 4 * 2 * 256
 
 
-class Journal:
+class ResumeLog:
     """One line per scored image, found again by the contents of its two files and the protocol.
 
     Args:
@@ -50,15 +50,15 @@ class Journal:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        lines = read_lines(path)
+        lines = read_jsonl(path)
         self._known = {line["key"]: line for line in lines if isinstance(line.get("key"), str)}
 
-    def get(self, key: str) -> tuple[ImageScore, list[str]] | None:
+    def get(self, key: str) -> tuple[ImageResult, list[str]] | None:
         """Score and notices stored under a key, None where there are none."""
         entry = self._known.get(key)
         return None if entry is None else _outcome(entry)
 
-    def add(self, key: str, score: ImageScore, notices: Sequence[str]) -> None:
+    def add(self, key: str, score: ImageResult, notices: Sequence[str]) -> None:
         """Append one image; it is in the file when this returns."""
         packed = zlib.compress(score.histogram.astype(_TYPE).tobytes())
         entry = {
@@ -67,10 +67,10 @@ class Journal:
             "notices": list(notices),
             "histogram": base64.b64encode(packed).decode(),
         }
-        append_line(self.path, entry)
+        append_jsonl(self.path, entry)
 
 
-def _outcome(entry: dict[str, Any]) -> tuple[ImageScore, list[str]] | None:
+def _outcome(entry: dict[str, Any]) -> tuple[ImageResult, list[str]] | None:
     """An entry's score and notices; None where it holds something else."""
     values, notices, histogram = (entry.get(k) for k in ("values", "notices", "histogram"))
     if not (isinstance(values, dict) and all(isinstance(v, float) for v in values.values())):
@@ -85,7 +85,7 @@ def _outcome(entry: dict[str, Any]) -> tuple[ImageScore, list[str]] | None:
     if len(packed) != _BYTES or not unpacker.eof:
         return None
     counts = np.frombuffer(packed, _TYPE).astype(np.int64).reshape(_SHAPE)
-    return ImageScore(values, counts), notices
+    return ImageResult(values, counts), notices
 
 
 def key_of(
@@ -110,7 +110,7 @@ Resize = Literal["prediction"] | None
 IN_PLACE = 8  # so few images are scored before a second process has started
 READERS = 8
 
-Outcome = tuple[ImageScore, list[str]]
+Outcome = tuple[ImageResult, list[str]]
 
 
 @dataclass
@@ -124,7 +124,7 @@ class Scored:
         reused: How many scores an earlier run had left.
     """
 
-    scores: dict[Pair, ImageScore] = field(default_factory=dict)
+    scores: dict[Pair, ImageResult] = field(default_factory=dict)
     notices: dict[Pair, list[str]] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
     reused: int = 0
@@ -146,7 +146,7 @@ def faults(pairs: Sequence[Pair], resize: Resize) -> list[Problem]:
 def score_pairs(
     pairs: Sequence[Pair],
     metrics: Sequence[str],
-    journal: Journal,
+    journal: ResumeLog,
     resize: Resize = None,
     workers: int | None = None,
     skeletons: Path | None = None,
@@ -249,7 +249,7 @@ def _header_is_sound(pair: Pair, resize: Resize) -> bool:
         return False
 
 
-def _read(pair: Pair, resize: Resize) -> tuple[tuple[Grey, Grey] | None, list[Problem]]:
+def _read(pair: Pair, resize: Resize) -> tuple[tuple[Gray, Gray] | None, list[Problem]]:
     """Map and truth, or None and why."""
     maps, problems = [], []
     reads = (read_map, pair.map, pair.map_scale), (read_truth, pair.truth, pair.truth_scale)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from omegaconf import DictConfig
 
-from src.errors import told
+from src.errors import exit_on_user_error
 from src.export.export import Request, export
 from src.export.parity import BLANK
 from src.inference import Segmenter
@@ -15,7 +15,7 @@ from src.settings.parse import parse
 log = logging.getLogger(__name__)
 
 
-@told
+@exit_on_user_error
 def run(config: DictConfig) -> int:
     """Export as the config says; the exit code is 1 if that failed or parity did."""
     cfg = parse(ExportSettings, config)
@@ -26,7 +26,7 @@ def run(config: DictConfig) -> int:
         bare=cfg.bare,
         dynamic=cfg.dynamic,
         pictures=Path(cfg.pictures).expanduser() if cfg.pictures else None,
-        licence=cfg.licence,
+        license=cfg.license,
     )
     segmenter = Segmenter.from_checkpoint(cfg.weights, cfg.model, "cpu", size=cfg.size)
     file, report, parity = export(segmenter, request)

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from src.atomic import write_whole
+from src.atomic import atomic_write
 from src.engines.formats import (
     SUFFIXES,
     Run,
@@ -31,9 +31,9 @@ UNKNOWN = "not stated; that of the weights' owner and of their training data"
 
 
 def describe(
-    segmenter: Segmenter, *, bare: bool, precision: str, licence: str | None
+    segmenter: Segmenter, *, bare: bool, precision: str, license: str | None
 ) -> dict[str, str]:
-    """Strings by name: model, hash of the weights, geometry, what goes in and out, licence."""
+    """Strings by name: model, hash of the weights, geometry, what goes in and out, license."""
     weights = segmenter.weights
     digest = file_hash(weights) if weights else ""
     released = find(weights.name) if weights else None
@@ -46,7 +46,7 @@ def describe(
         "precision": precision,
         "weights": weights.name if weights else "",
         "weights_sha256": digest,
-        "licence": licence or (released and released.licence) or UNKNOWN,
+        "license": license or (released and released.license) or UNKNOWN,
         "trained_on": json.dumps(released.trained_on if released else None),
         "geometry": json.dumps(segmenter.geometry.to_dict()),
         "input": f"image: float32 (B, C, {height}, {width}), normalised by geometry"
@@ -72,7 +72,7 @@ class Request:
     bare: The network alone, from normalised floats to logits.
     dynamic: A bare file takes any batch size. Files with processing take any picture anyway.
     pictures: A folder for parity and calibration; None uses built-in drawings.
-    licence: Written into the file where the registry does not know it.
+    license: Written into the file where the registry does not know it.
     """
 
     format: str
@@ -81,7 +81,7 @@ class Request:
     bare: bool = False
     dynamic: bool = False
     pictures: Path | None = None
-    licence: str | None = None
+    license: str | None = None
 
     def __post_init__(self) -> None:
         if self.format not in SUFFIXES:
@@ -119,16 +119,16 @@ def export(segmenter: Segmenter, request: Request) -> Exported:
     path = _file(segmenter, request)
     path.parent.mkdir(parents=True, exist_ok=True)
     metadata = describe(
-        segmenter, bare=request.bare, precision=request.precision, licence=request.licence
+        segmenter, bare=request.bare, precision=request.precision, license=request.license
     )
     photos = pictures(request.pictures)
     inputs = _bare_inputs(segmenter, photos) if request.bare else photos
     _write(segmenter, request, path, metadata, list(inputs.values()))
     parity = _compare(segmenter, request, path, inputs)
     report = path.with_name(f"{path.name}.parity.md")
-    write_whole(report, markdown(parity, metadata, path.name))
+    atomic_write(report, markdown(parity, metadata, path.name))
     values = {"file": path.name, "metadata": metadata, **parity.to_dict()}
-    write_whole(report.with_suffix(".json"), json.dumps(values, indent=2) + "\n")
+    atomic_write(report.with_suffix(".json"), json.dumps(values, indent=2) + "\n")
     return Exported(path, report, parity)
 
 
@@ -211,7 +211,7 @@ def _bare_inputs(segmenter: Segmenter, photos: Mapping[str, np.ndarray]) -> dict
     for i, (name, photo) in enumerate(photos.items()):
         resized = segmenter.geometry.resize_image(photo)
         batch = torch.tensor(resized).permute(2, 0, 1)[None]
-        values = segmenter.geometry.normalise(batch)[:, :channels]
+        values = segmenter.geometry.normalize(batch)[:, :channels]
         extra = torch.rand(
             (1, channels - values.shape[1], *values.shape[2:]),
             generator=torch.Generator().manual_seed(i),

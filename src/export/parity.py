@@ -34,14 +34,14 @@ def pictures(folder: Path | None, count: int = 8) -> dict[str, np.ndarray]:
 def drawing(height: int, width: int, seed: int) -> np.ndarray:
     """An ellipse with a thin handle over a textured gradient, uint8 `(H, W, 3)`."""
     rng = np.random.default_rng(seed)
-    colours = rng.random((3, 4, 3)).astype(np.float32) * 255
-    gradient = cv2.resize(colours, (width, height), interpolation=cv2.INTER_CUBIC)
+    colors = rng.random((3, 4, 3)).astype(np.float32) * 255
+    gradient = cv2.resize(colors, (width, height), interpolation=cv2.INTER_CUBIC)
     noise = rng.normal(0, 12, gradient.shape)
     image = (gradient + noise).clip(0, 255).astype(np.uint8)
-    centre = (int(width * rng.uniform(0.4, 0.6)), int(height * rng.uniform(0.4, 0.6)))
-    colour = tuple(float(value) for value in rng.integers(0, 256, 3))
-    cv2.ellipse(image, centre, (width // 4, height // 5), 20, 0, 360, colour, -1, cv2.LINE_AA)
-    cv2.line(image, centre, (width - width // 8, height // 8), colour, 5, cv2.LINE_AA)
+    center = (int(width * rng.uniform(0.4, 0.6)), int(height * rng.uniform(0.4, 0.6)))
+    color = tuple(float(value) for value in rng.integers(0, 256, 3))
+    cv2.ellipse(image, center, (width // 4, height // 5), 20, 0, 360, color, -1, cv2.LINE_AA)
+    cv2.line(image, center, (width - width // 8, height // 8), color, 5, cv2.LINE_AA)
     return image
 
 

@@ -8,9 +8,9 @@ from pathlib import Path
 
 from omegaconf import DictConfig
 
-from src.errors import told, told_of_files, told_when_full
+from src.errors import disk_full_as_user_error, exit_on_user_error, os_errors_as_user_errors
 from src.inference.outputs import parse_outputs
-from src.inference.plan import Plan
+from src.inference.plan import PredictConfig
 from src.inference.predict_files import Summary, predict_files
 from src.inference.processes import devices_for, predict_in_processes
 from src.inference.segmenter import Segmenter
@@ -21,7 +21,7 @@ from src.settings.parse import parse
 log = logging.getLogger(__name__)
 
 
-@told
+@exit_on_user_error
 def predict(config: DictConfig) -> int:
     """Predict as the config says; the exit code is 1 if a file failed or nothing could be done."""
     cfg = parse(PredictSettings, config)
@@ -29,7 +29,9 @@ def predict(config: DictConfig) -> int:
     inputs = find_inputs(cfg.input, recursive=cfg.recursive, destination=plan.destination)
     sources = inputs.sources
     plan.protect(sources)
-    with told_when_full(plan.destination, "the same command with skip_existing=true goes on"):
+    with disk_full_as_user_error(
+        plan.destination, "the same command with skip_existing=true goes on"
+    ):
         _see_whether_writable(plan.destination)
         if cfg.processes == 1:
             segmenter = _segmenter(cfg, cfg.device)
@@ -47,7 +49,7 @@ def predict(config: DictConfig) -> int:
 def _see_whether_writable(folder: Path) -> None:
     """Say once, and before anything is computed, that a folder cannot be written to."""
     made = [path for path in (folder, *folder.parents) if not path.exists()]
-    with told_of_files(folder):
+    with os_errors_as_user_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
         try:
             with tempfile.TemporaryFile(dir=folder):
@@ -64,8 +66,8 @@ def _predict_share(
     return predict_files(_segmenter(cfg, device), sources, _plan(cfg), finished)
 
 
-def _plan(cfg: PredictSettings) -> Plan:
-    return Plan(
+def _plan(cfg: PredictSettings) -> PredictConfig:
+    return PredictConfig(
         outputs=parse_outputs(cfg.output, sigma=cfg.sigma, opacity=cfg.opacity),
         destination=Path(cfg.destination).expanduser(),
         detail=cfg.detail,

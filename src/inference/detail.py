@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from src.processing import Geometry
+from src.processing import Processor
 from src.processing.processor import dynamic_size
 from src.processing.resize import resize
 
@@ -70,7 +70,7 @@ SHORT_SIDE = 1280
 
 def blended_logits(
     network: Any,
-    geometry: Geometry,
+    geometry: Processor,
     image: np.ndarray,
     to_tensor: Callable[[np.ndarray], Tensor],
     autocast: Callable[[], AbstractContextManager[Any]],
@@ -90,7 +90,7 @@ def blended_logits(
     width, height = dynamic_size(image.shape[1], image.shape[0], SHORT_SIDE)
     large = resize(image, (height, width), geometry.image_kernel)
     fine, coarse = (
-        geometry.normalise(to_tensor(picture[None]))
+        geometry.normalize(to_tensor(picture[None]))
         for picture in (large, geometry.resize_image(image))
     )
     with autocast():

@@ -14,7 +14,7 @@ from torch import Tensor
 from src.datamodules.images import decode, from_pillow
 from src.datamodules.raster import KindError, colors_of, seen
 from src.errors import UserError
-from src.inference.photo import Photo
+from src.inference.photo import ImageFile
 
 _UNCERTAIN = ("I", "F", "LAB")  # Pillow's modes; it would clip them, or take them for another
 
@@ -102,7 +102,7 @@ def read_any(image: AnyImage, read: Callable[[Picture], Answer]) -> Answer:
             return read(image)
         except (OSError, SyntaxError) as error:  # Pillow decodes only now, and finds it cut short
             raise UserError(f"the Pillow image cannot be decoded: {error}") from error
-    if isinstance(image, np.ndarray | Path | Photo) or (isinstance(image, str) and image):
+    if isinstance(image, np.ndarray | Path | ImageFile) or (isinstance(image, str) and image):
         return read(image)
     data = image
     if not isinstance(image, str) and callable(getattr(image, "read", None)):

@@ -20,7 +20,7 @@ from src.datamodules.clicks import (
 from src.datamodules.raster import within
 from src.errors import UserError
 from src.inference.image_input import AnyImage, as_seen, read_any
-from src.processing import Geometry
+from src.processing import Processor
 from src.processing.crop import Box, BoxError, box_in_crop, box_of_points, crop, points_in_crop
 
 Points = Sequence[Sequence[float]] | np.ndarray
@@ -96,7 +96,7 @@ def read_inside_outside(
         order = [i for i in order if i not in corners]
         tight = _with_area(box_of_points(np.rint(places[corners])).clipped(size))
     inside = next((i for i in order if sides[i]), None)
-    first = _centre(tight) if inside is None else _within(places[inside], tight)
+    first = _center(tight) if inside is None else _within(places[inside], tight)
     further = [
         Correction(float(places[i, 0]), float(places[i, 1]), bool(sides[i]))
         for i in order
@@ -147,7 +147,7 @@ def _with_area(box: Box) -> Box:
     return box
 
 
-def _centre(box: Box) -> tuple[float, float]:
+def _center(box: Box) -> tuple[float, float]:
     return (box.x_min + box.x_max) / 2, (box.y_min + box.y_max) / 2
 
 
@@ -159,11 +159,11 @@ def _within(point: np.ndarray, box: Box) -> tuple[float, float]:
     return x, y
 
 
-class ClickSession:
+class InteractiveSegmenter:
     """Answers clicks on one picture after another, with a network that is guided by clicks.
 
     Crop, prompt and the way back are those of evaluation: `geometry.crop`, `datamodules.prompts`,
-    `Geometry.restore_crop`. The crop of an object is cut and resized once, and a network that can
+    `Processor.restore_crop`. The crop of an object is cut and resized once, and a network that can
     refine encodes it once, for as long as box and first clicks stay the same.
 
     Args:
@@ -179,7 +179,7 @@ class ClickSession:
     def __init__(
         self,
         network: nn.Module,
-        geometry: Geometry,
+        geometry: Processor,
         prompts: Prompts,
         name: str,
         device: torch.device,
@@ -265,7 +265,7 @@ class ClickSession:
         return self.network(self._input()).masks[0]
 
     def _input(self) -> Tensor:
-        image = self.geometry.normalise(self._crop)
+        image = self.geometry.normalize(self._crop)
         return torch.cat([image, self._tensor(self._prompt)], dim=1)
 
     def _corrected(self, corrections: Sequence[Correction]) -> np.ndarray:

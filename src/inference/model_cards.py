@@ -7,8 +7,8 @@ not do is here.
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from src.inference.model_spec import Recipe, named
-from src.processing import Geometry
+from src.inference.model_spec import ModelSpec, named
+from src.processing import Processor
 from src.weights.registry import Released, released
 
 
@@ -75,7 +75,7 @@ FAMILIES = {
 
 _SCALES = {
     "255": "divided by 255",
-    "own_maximum": "divided by the picture's own maximum",
+    "per_image_max": "divided by the picture's own maximum",
     "none": "0 to 255 as they are",
 }
 
@@ -87,7 +87,7 @@ def cards() -> str:
         "",
         "The weights that the authors released, as `python -m src.inference.model_cards` writes "
         "them down from `src/weights/registry.yaml` and `conf/model`. None of them is part of this "
-        "project; each has its own licence. *Not stated* means: in no source that we found.",
+        "project; each has its own license. *Not stated* means: in no source that we found.",
         "",
         "`weights=NAME` downloads a file that has a plain link into `~/.cache/finecut` "
         "(`FINECUT_WEIGHTS`) and checks it. What lies on Google Drive only is fetched with a "
@@ -113,26 +113,26 @@ def _introduced(family: Family) -> list[str]:
     ]
 
 
-def _facts(entry: Released, recipe: Recipe) -> Iterator[tuple[str, str]]:
+def _facts(entry: Released, recipe: ModelSpec) -> Iterator[tuple[str, str]]:
     height, width = recipe.geometry.size
     yield "model", f"`{entry.model}`"
     yield "input", f"{height} × {width}, {_input(recipe)}"
-    yield "normalisation", _normalisation(recipe.geometry)
+    yield "normalisation", _normalization(recipe.geometry)
     yield "trained on", ", ".join(entry.trained_on) if entry.trained_on else "not stated"
-    yield "licence", entry.licence or "not stated"
+    yield "license", entry.license or "not stated"
     yield "file", f"`{entry.file}`" + (f", {entry.size / 1e6:.1f} MB" if entry.size else "")
     yield "checksum", _checksum(entry)
     yield "from", _places(entry)
 
 
-def _input(recipe: Recipe) -> str:
+def _input(recipe: ModelSpec) -> str:
     resized = f"resized as `{recipe.geometry.image_kernel}`"
     if "prompt" not in recipe.inputs:
         return f"the whole picture, {resized}"
     return f"a crop of the picture around the object, {resized}, and heat maps of the clicks"
 
 
-def _normalisation(geometry: Geometry) -> str:
+def _normalization(geometry: Processor) -> str:
     text = f"RGB, {_SCALES[geometry.scale]}"
     if geometry.scale == "none":
         return text
@@ -154,7 +154,7 @@ def _places(entry: Released) -> str:
     return ", ".join(links)
 
 
-def _command(entry: Released, recipe: Recipe) -> str:
+def _command(entry: Released, recipe: ModelSpec) -> str:
     """The command that uses the weights; by name where they can be downloaded."""
     weights = f"weights={entry.name if entry.urls else entry.file}"
     if "prompt" in recipe.inputs:

@@ -13,20 +13,20 @@ from torch import nn
 from src.datamodules.clicks import Prompts
 from src.errors import UserError
 from src.instantiate import build
-from src.processing import Geometry
-from src.training.checkpoints import geometry_of, prompts_in
+from src.processing import Processor
+from src.training.checkpoints import processor_of, prompts_in
 from src.training.config import composed, names
 from src.weights.checkpoint import Checkpoint, read_checkpoint, read_outline
 from src.weights.loading import load_official, network_of
 from src.weights.registry import find
 
 
-class Recipe(NamedTuple):
+class ModelSpec(NamedTuple):
     """What is needed to run a model, apart from its weights."""
 
     name: str
     network: Mapping[str, Any]  # `_target_` and the constructor's arguments
-    geometry: Geometry
+    geometry: Processor
     inputs: tuple[str, ...]
     prompts: Prompts | None = None
 
@@ -37,14 +37,14 @@ class Recipe(NamedTuple):
         return network.eval()
 
 
-def named(model: str) -> Recipe:
+def named(model: str) -> ModelSpec:
     """The recipe of conf/model/<model>.yaml."""
     if model not in names():
         raise UserError(f"no model is called {model!r}; choose one of {', '.join(names())}")
     return of_config(composed(model))
 
 
-def of_config(model: DictConfig) -> Recipe:
+def of_config(model: DictConfig) -> ModelSpec:
     """The recipe of a composed `model` group."""
     network: Any = OmegaConf.to_container(model.network, resolve=True)
     geometry: Any = OmegaConf.to_container(model.geometry, resolve=True)
@@ -52,7 +52,7 @@ def of_config(model: DictConfig) -> Recipe:
     return _recipe(model.name, network, geometry, model.inputs, prompts)
 
 
-def of_checkpoint(source: Path | Checkpoint, model: str | DictConfig | None = None) -> Recipe:
+def of_checkpoint(source: Path | Checkpoint, model: str | DictConfig | None = None) -> ModelSpec:
     """The recipe of a checkpoint: ours say it themselves, released ones are known by name.
 
     Args:
@@ -68,7 +68,7 @@ def of_checkpoint(source: Path | Checkpoint, model: str | DictConfig | None = No
             prompts = None
         elif prompts is None:  # of before they were written down: the model's
             prompts = named(said.model).prompts
-        return Recipe(said.model, said.network, geometry_of(checkpoint), said.inputs, prompts)
+        return ModelSpec(said.model, said.network, processor_of(checkpoint), said.inputs, prompts)
     if isinstance(model, DictConfig):
         return of_config(model)
     if model is None and (released := find(path.name)):
@@ -82,7 +82,7 @@ def of_checkpoint(source: Path | Checkpoint, model: str | DictConfig | None = No
 
 def load(
     weights: str | Path, model: str | DictConfig | None = None
-) -> tuple[nn.Module, Recipe, Path]:
+) -> tuple[nn.Module, ModelSpec, Path]:
     """A network with the weights of a file, or of a name of the registry."""
     checkpoint = read_checkpoint(weights)
     recipe = of_checkpoint(checkpoint, model)
@@ -97,9 +97,9 @@ def _recipe(
     geometry: Mapping[str, Any],
     inputs: Any,
     prompts: Prompts | None,
-) -> Recipe:
+) -> ModelSpec:
     values = {key: value for key, value in geometry.items() if key != "_target_"}
-    return Recipe(name, dict(network), Geometry(**values), tuple(inputs), prompts)
+    return ModelSpec(name, dict(network), Processor(**values), tuple(inputs), prompts)
 
 
 def _must_agree(path: Path, name: str, model: str | DictConfig | None) -> None:

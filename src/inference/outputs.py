@@ -18,7 +18,7 @@ _SHRINK = 4  # the coarse round needs no more resolution
 _SMALL = 1e-5
 
 
-def foreground_colours(
+def foreground_colors(
     image: np.ndarray, alpha: np.ndarray, opacity: np.ndarray | None = None
 ) -> np.ndarray:
     """Estimate F of `image = alpha·F + (1 - alpha)·B`.
@@ -81,7 +81,7 @@ _NAMED = {"green": (0, 177, 64)}  # the green of a studio's screen, not CSS's
 _WORDS = "mask, rgba, white, green, #rrggbb, blur, overlay, composite, or a picture's path"
 
 
-class Cut:
+class Cutout:
     """A photo beside its mask.
 
     Args:
@@ -95,19 +95,19 @@ class Cut:
 
     def __init__(
         self,
-        colours: np.ndarray,
+        colors: np.ndarray,
         mask: np.ndarray,
         *,
         estimate: bool = True,
         opacity: np.ndarray | None = None,
     ) -> None:
-        self.colours, self.estimate, self.opacity = colours, estimate, opacity
+        self.colors, self.estimate, self.opacity = colors, estimate, opacity
         self.mask = within(mask, opacity)
 
     @cached_property
     def image(self) -> np.ndarray:
         """float32 `(H, W, 3)` in [0, 1]."""
-        return self.colours.astype(np.float32) / np.iinfo(self.colours.dtype).max
+        return self.colors.astype(np.float32) / np.iinfo(self.colors.dtype).max
 
     @cached_property
     def alpha(self) -> np.ndarray:
@@ -119,7 +119,7 @@ class Cut:
         """float32 `(H, W, 3)` in [0, 1]."""
         if not self.estimate:
             return self.image
-        return foreground_colours(
+        return foreground_colors(
             self.image,
             self.coverage[..., 0],
             None if self.visible is None else self.visible[..., 0],
@@ -146,20 +146,20 @@ class Cut:
 
     def kept(self, values: np.ndarray) -> np.ndarray:
         """Floats `(H, W, 3)` in the depth of the photo, as transparent as the photo itself."""
-        colours = self.quantised(values)
-        return colours if self.opacity is None else np.dstack([colours, self.opacity])
+        colors = self.quantized(values)
+        return colors if self.opacity is None else np.dstack([colors, self.opacity])
 
-    def quantised(self, values: np.ndarray) -> np.ndarray:
+    def quantized(self, values: np.ndarray) -> np.ndarray:
         """Floats in [0, 1] in the depth of the photo."""
-        most = np.iinfo(self.colours.dtype).max
-        return (values * most + 0.5).clip(0, most).astype(self.colours.dtype)
+        most = np.iinfo(self.colors.dtype).max
+        return (values * most + 0.5).clip(0, most).astype(self.colors.dtype)
 
 
 class Output(NamedTuple):
     """A kind of picture: its short name, whether it is transparent, and how it is made."""
 
     name: str
-    render: Callable[[Cut], np.ndarray]
+    render: Callable[[Cutout], np.ndarray]
     alpha: bool = False
 
 
@@ -193,22 +193,22 @@ def _parse(word: str, sigma: float, opacity: float) -> Output:
         return Output(word, _rgba, alpha=True)
     if word == "composite":
         return Output(word, lambda cut: composite(cut, sigma, opacity))
-    if (colour := _colour(word)) is not None:
-        return Output(word.lstrip("#"), lambda cut: cut.quantised(cut.over(colour)))
+    if (color := _color(word)) is not None:
+        return Output(word.lstrip("#"), lambda cut: cut.quantized(cut.over(color)))
     path = Path(word).expanduser()
     if not path.is_file():
         raise UserError(f"output {word!r} is neither a word nor a file; choose of {_WORDS}")
     backdrop = read_image(path)
-    return Output(path.stem, lambda cut: cut.quantised(cut.over(_covering(backdrop, cut))))
+    return Output(path.stem, lambda cut: cut.quantized(cut.over(_covering(backdrop, cut))))
 
 
-def composite(cut: Cut, sigma: float, opacity: float) -> np.ndarray:
+def composite(cut: Cutout, sigma: float, opacity: float) -> np.ndarray:
     """A drawing (U²-Net portrait) in the blurred colours of its photo."""
     blurred = _gaussian(cut, sigma) if sigma > 0 else cut.image
     return cut.kept(opacity * blurred + (1 - opacity) * cut.alpha)
 
 
-def _gaussian(cut: Cut, sigma: float) -> np.ndarray:
+def _gaussian(cut: Cutout, sigma: float) -> np.ndarray:
     """The photo blurred; what is transparent lends its colour to nothing."""
     if cut.visible is None:
         return cv2.GaussianBlur(cut.image, (0, 0), sigma)
@@ -217,15 +217,15 @@ def _gaussian(cut: Cut, sigma: float) -> np.ndarray:
     return blurred / np.maximum(total, 1e-5)
 
 
-def _mask(cut: Cut) -> np.ndarray:
+def _mask(cut: Cutout) -> np.ndarray:
     return cut.mask
 
 
-def _rgba(cut: Cut) -> np.ndarray:
-    return cut.quantised(np.concatenate([cut.foreground, cut.alpha], axis=2))
+def _rgba(cut: Cutout) -> np.ndarray:
+    return cut.quantized(np.concatenate([cut.foreground, cut.alpha], axis=2))
 
 
-def _blur(cut: Cut) -> np.ndarray:
+def _blur(cut: Cutout) -> np.ndarray:
     """The background out of focus; what is in front does not bleed into it."""
     radius = max(1, round(_BLUR * min(cut.mask.shape)))
     background, weight = cut.image, 1 - cut.coverage + 1e-3
@@ -236,7 +236,7 @@ def _blur(cut: Cut) -> np.ndarray:
     return cut.kept(cut.coverage * cut.foreground + (1 - cut.coverage) * background)
 
 
-def _overlay(cut: Cut) -> np.ndarray:
+def _overlay(cut: Cutout) -> np.ndarray:
     """The photo with its foreground tinted and outlined, to judge a mask by."""
     tinted = cut.image + 0.5 * cut.coverage * (_TINT - cut.image)
     inside = (cut.mask > 127).astype(np.uint8)
@@ -247,7 +247,7 @@ def _overlay(cut: Cut) -> np.ndarray:
     return cut.kept(np.where(edge[..., None] > 0, _TINT, tinted))
 
 
-def _colour(word: str) -> np.ndarray | None:
+def _color(word: str) -> np.ndarray | None:
     try:
         rgb = _NAMED.get(word) or ImageColor.getrgb(word)
     except ValueError:
@@ -255,7 +255,7 @@ def _colour(word: str) -> np.ndarray | None:
     return np.array(rgb[:3], dtype=np.float32) / 255
 
 
-def _covering(backdrop: np.ndarray, cut: Cut) -> np.ndarray:
+def _covering(backdrop: np.ndarray, cut: Cutout) -> np.ndarray:
     """The middle of a picture, scaled to cover the photo."""
     height, width = cut.mask.shape
     scale = max(height / backdrop.shape[0], width / backdrop.shape[1])

@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from src.atomic import written_whole
+from src.atomic import atomic_path
 from src.datamodules.images import ImageError, decode
 from src.datamodules.raster import KindError, colors_of, seen
 
@@ -27,7 +27,7 @@ _MOST_JPEG_EXIF = 65_533 - 6  # bytes of one segment, behind its name
 
 
 @dataclass(frozen=True)
-class Photo:
+class ImageFile:
     """What a file holds.
 
     path: The file.
@@ -41,7 +41,7 @@ class Photo:
 
     path: Path
     pixels: np.ndarray
-    colours: np.ndarray
+    colors: np.ndarray
     format: str
     profile: bytes | None = None
     exif: bytes | None = None
@@ -50,13 +50,13 @@ class Photo:
     def suffix(self, *, alpha: bool) -> str:
         """The suffix of a picture made from this photo: its own where the format can hold it."""
         alpha = alpha or self.opacity is not None
-        if self.colours.dtype == np.uint16 or self.format not in (_WITH_ALPHA if alpha else _KEPT):
+        if self.colors.dtype == np.uint16 or self.format not in (_WITH_ALPHA if alpha else _KEPT):
             return ".png"
         own = self.path.suffix.lower()
         return own if Image.registered_extensions().get(own) == self.format else _KEPT[self.format]
 
 
-def read_photo(path: Path) -> Photo:
+def read_image_file(path: Path) -> ImageFile:
     """Read a photo of any format that Pillow knows.
 
     Raises:
@@ -70,10 +70,10 @@ def read_photo(path: Path) -> Photo:
     if header.several:
         log.warning("%s: holds several pictures; only the first is read", path)
     profile = header.profile
-    return Photo(
+    return ImageFile(
         path=path,
         pixels=seen(colors, decoded.opacity),
-        colours=colors,
+        colors=colors,
         format=header.format,
         profile=profile if profile and profile[16:20] == b"RGB " else None,
         exif=_upright_exif(header.exif),
@@ -81,7 +81,7 @@ def read_photo(path: Path) -> Photo:
     )
 
 
-def write_picture(path: Path, pixels: np.ndarray, photo: Photo | None = None) -> None:
+def write_image_file(path: Path, pixels: np.ndarray, photo: ImageFile | None = None) -> None:
     """Write uint8 or uint16 `(H, W)`, `(H, W, 3)` or `(H, W, 4)`, whole or not at all.
 
     Args:
@@ -93,7 +93,7 @@ def write_picture(path: Path, pixels: np.ndarray, photo: Photo | None = None) ->
         data = _deep_png(pixels, profile)
     else:
         data = _encoded(path, pixels, profile, photo.exif if photo else None)
-    with written_whole(path) as unfinished:
+    with atomic_path(path) as unfinished:
         unfinished.write_bytes(data)
 
 

@@ -8,7 +8,7 @@ from typing import Literal
 
 from src.errors import UserError
 from src.inference.outputs import Output
-from src.inference.photo import Photo
+from src.inference.photo import ImageFile
 from src.inference.segmenter import Detail
 from src.inference.sources import Source, folded
 
@@ -17,7 +17,7 @@ _ALPHA_SUFFIXES = (".png", ".webp", ".tif", ".tiff")
 
 
 @dataclass(frozen=True)
-class Plan:
+class PredictConfig:
     """How every source is treated.
 
     outputs: What is made of each.
@@ -51,7 +51,7 @@ class Plan:
         folder = self.destination / output.name if len(self.outputs) > 1 else self.destination
         return folder / source.name.parent / (source.name.name + suffix)
 
-    def photo_target(self, source: Source, output: Output, photo: Photo) -> Path:
+    def photo_target(self, source: Source, output: Output, photo: ImageFile) -> Path:
         """Where a picture goes; masks are PNG, others keep their photo's format if they can."""
         suffix = ".png" if output.name == "mask" else photo.suffix(alpha=output.alpha)
         return self.target(source, output, suffix)

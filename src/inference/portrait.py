@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 
 from src.errors import UserError
-from src.inference.photo import Photo
+from src.inference.photo import ImageFile
 
 # What is kept around a face, in its own widths and heights: more above, for the hair.
 _SIDE, _ABOVE, _BELOW = 0.45, 0.6, 0.35
@@ -16,7 +16,7 @@ _DETECTION_SIDE = 640
 _SMALLEST = 0.08  # of the shorter side
 
 
-def crop_to_face(photo: Photo) -> Photo:
+def crop_to_face(photo: ImageFile) -> ImageFile:
     """A square around the largest face of a photo, white where it leaves the photo.
 
     The detector is the Haar cascade that comes with OpenCV: upright frontal faces.
@@ -31,7 +31,7 @@ def crop_to_face(photo: Photo) -> Photo:
     return replace(
         photo,
         pixels=_square(photo.pixels, top, left, side),
-        colours=_square(photo.colours, top, left, side),
+        colors=_square(photo.colors, top, left, side),
         opacity=None if photo.opacity is None else _square(photo.opacity, top, left, side),
     )
 
@@ -40,10 +40,10 @@ def face_box(image: np.ndarray) -> tuple[int, int, int, int] | None:
     """The largest face of a uint8 image `(H, W, 3)` as x, y, width, height; None without one."""
     scale = min(1.0, _DETECTION_SIDE / min(image.shape[:2]))
     size = (max(1, round(image.shape[1] * scale)), max(1, round(image.shape[0] * scale)))
-    grey = cv2.cvtColor(cv2.resize(image, size, interpolation=cv2.INTER_AREA), cv2.COLOR_RGB2GRAY)
+    gray = cv2.cvtColor(cv2.resize(image, size, interpolation=cv2.INTER_AREA), cv2.COLOR_RGB2GRAY)
     smallest = max(24, round(_SMALLEST * min(size)))
     found = _detector().detectMultiScale(
-        cv2.equalizeHist(grey), scaleFactor=1.1, minNeighbors=6, minSize=(smallest, smallest)
+        cv2.equalizeHist(gray), scaleFactor=1.1, minNeighbors=6, minSize=(smallest, smallest)
     )
     if len(found) == 0:
         return None

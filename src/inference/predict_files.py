@@ -16,9 +16,9 @@ from rich.progress import Progress
 
 from src.datamodules.file_kinds import advice_on
 from src.errors import UserError, file_fault, is_full
-from src.inference.outputs import Cut
-from src.inference.photo import Photo, read_photo, write_picture
-from src.inference.plan import Plan
+from src.inference.outputs import Cutout
+from src.inference.photo import ImageFile, read_image_file, write_image_file
+from src.inference.plan import PredictConfig
 from src.inference.portrait import crop_to_face
 from src.inference.segmenter import Segmenter
 from src.inference.sources import Source
@@ -59,7 +59,7 @@ class Summary(NamedTuple):
 def predict_files(
     segmenter: Segmenter,
     sources: Sequence[Source],
-    plan: Plan,
+    plan: PredictConfig,
     finished: Callable[[], None] | None = None,
 ) -> Summary:
     """Make the plan's outputs of every source; collects what fails.
@@ -95,18 +95,18 @@ def predict_files(
 
 
 def _predict_pictures(
-    segmenter: Segmenter, sources: Sequence[Source], plan: Plan
+    segmenter: Segmenter, sources: Sequence[Source], plan: PredictConfig
 ) -> Iterator[Failure | None]:
     """Reads ahead and writes behind the network, a batch at a time, in bounded memory."""
     size = segmenter.batch_size
     batches = [sources[i : i + size] for i in range(0, len(sources), size)]
     with ThreadPoolExecutor(_THREADS) as pool:
         writing: deque[tuple[Source, Future[None]]] = deque()
-        reading: deque[list[Future[Photo]]] = deque()
+        reading: deque[list[Future[ImageFile]]] = deque()
         for index, batch in enumerate(batches):
             for ahead in batches[index + len(reading) : index + 2]:
                 reading.append([pool.submit(_read, source, plan) for source in ahead])
-            photos: list[tuple[Source, Photo]] = []
+            photos: list[tuple[Source, ImageFile]] = []
             for source, future in zip(batch, reading.popleft(), strict=True):
                 try:
                     photos.append((source, future.result()))
@@ -123,9 +123,9 @@ def _predict_pictures(
             yield _outcome(*writing.popleft())
 
 
-def _read(source: Source, plan: Plan) -> Photo:
+def _read(source: Source, plan: PredictConfig) -> ImageFile:
     try:
-        photo = read_photo(source.path)
+        photo = read_image_file(source.path)
     except UserError as error:
         if (advice := advice_on(source.path)) is None:
             raise
@@ -134,8 +134,8 @@ def _read(source: Source, plan: Plan) -> Photo:
 
 
 def _segmented(
-    segmenter: Segmenter, photos: list[tuple[Source, Photo]], plan: Plan
-) -> Iterator[tuple[Source, Photo, np.ndarray | Exception]]:
+    segmenter: Segmenter, photos: list[tuple[Source, ImageFile]], plan: PredictConfig
+) -> Iterator[tuple[Source, ImageFile, np.ndarray | Exception]]:
     """The masks of a batch; if the batch fails, of its pictures one by one."""
     options = {"detail": plan.detail, "flip": plan.flip, "overlap": plan.overlap}
     pixels = [photo.pixels for _, photo in photos]
@@ -152,16 +152,16 @@ def _segmented(
         yield source, photo, mask
 
 
-def _write(source: Source, photo: Photo, mask: np.ndarray, plan: Plan) -> None:
+def _write(source: Source, photo: ImageFile, mask: np.ndarray, plan: PredictConfig) -> None:
     with _one_large if mask.size > _LARGE else nullcontext():
-        cut = Cut(photo.colours, mask, estimate=plan.estimate, opacity=photo.opacity)
+        cut = Cutout(photo.colors, mask, estimate=plan.estimate, opacity=photo.opacity)
         for output in plan.outputs:
             target = plan.photo_target(source, output, photo)
-            write_picture(target, output.render(cut), None if output.name == "mask" else photo)
+            write_image_file(target, output.render(cut), None if output.name == "mask" else photo)
 
 
 def _predict_video(
-    segmenter: Segmenter, source: Source, plan: Plan, progress: Progress
+    segmenter: Segmenter, source: Source, plan: PredictConfig, progress: Progress
 ) -> Failure | None:
     from src.inference.video import predict_video
 
@@ -194,5 +194,5 @@ def reason_of(error: Exception) -> str:
     """An error in words for a list of failures."""
     if (fault := file_fault(error)) is not None:
         return fault
-    told = isinstance(error, UserError | OSError)
-    return str(error) if told else f"{type(error).__name__}: {error}"
+    readable = isinstance(error, UserError | OSError)
+    return str(error) if readable else f"{type(error).__name__}: {error}"

@@ -19,10 +19,10 @@ from src.errors import UserError
 from src.inference.detail import blended_logits, tiled_logits
 from src.inference.devices import autocast, choose_device
 from src.inference.image_input import AnyImage, as_list, as_seen, read_any
-from src.inference.interactive import ClickSession, Corners, Labels, Points
+from src.inference.interactive import Corners, InteractiveSegmenter, Labels, Points
 from src.inference.model_spec import load
 from src.networks.fusion import fold
-from src.processing import Geometry
+from src.processing import Processor
 
 log = logging.getLogger(__name__)
 
@@ -49,7 +49,7 @@ class Segmenter:
     def __init__(
         self,
         network: nn.Module,
-        geometry: Geometry,
+        geometry: Processor,
         *,
         name: str = "network",
         inputs: Sequence[str] = ("image",),
@@ -65,7 +65,7 @@ class Segmenter:
         self.geometry, self.name, self.inputs = geometry, name, tuple(inputs)
         self.weights, self.precision, self.batch_size = weights, precision, batch_size
         self._session = (
-            ClickSession(self.network, geometry, prompts, name, self.device, self._autocast)
+            InteractiveSegmenter(self.network, geometry, prompts, name, self.device, self._autocast)
             if prompts is not None
             else None
         )
@@ -233,7 +233,7 @@ class Segmenter:
                 "(docs/interactive.md), or choose a model that works without, such as isnet"
             )
 
-    def _guided(self) -> ClickSession:
+    def _guided(self) -> InteractiveSegmenter:
         if self._session is None:
             raise UserError(
                 f"{self.name} works without clicks: call mask(picture); set_image and predict are "
@@ -258,7 +258,7 @@ class Segmenter:
         return self.logits(images)
 
     def _tiled(self, image: np.ndarray, overlap: float) -> Tensor:
-        if self.geometry.scale == "own_maximum":
+        if self.geometry.scale == "per_image_max":
             # The picture's maximum, not each tile's: a dark tile must not become a bright one.
             image = (image * (255 / max(1, int(image.max())))).round().astype(np.uint8)
         return tiled_logits(image, self.geometry.size, overlap, self.batch_size, self.logits)
@@ -276,7 +276,7 @@ class Segmenter:
         """Logits `(B, 1, h, w)` of a uint8 batch; one that does not fit is halved, and said so."""
         try:
             with self._autocast():
-                return self.network(self.geometry.normalise(batch)).masks[0].float()
+                return self.network(self.geometry.normalize(batch)).masks[0].float()
         except torch.OutOfMemoryError as error:
             if len(batch) == 1:
                 raise UserError(self._advice()) from error

@@ -13,8 +13,8 @@ import numpy as np
 
 from src.datamodules.raster import backdrop_of, seen
 from src.errors import UserError
-from src.inference.outputs import Cut, Output
-from src.inference.plan import Plan
+from src.inference.outputs import Cutout, Output
+from src.inference.plan import PredictConfig
 from src.inference.segmenter import Segmenter
 from src.inference.sources import Source
 from src.inference.video_reader import Film, Frame, Sound, av
@@ -67,7 +67,9 @@ _MOV_LANGUAGES = {
 Report = Callable[[int, int | None], None]
 
 
-def predict_video(segmenter: Segmenter, source: Source, plan: Plan, report: Report) -> None:
+def predict_video(
+    segmenter: Segmenter, source: Source, plan: PredictConfig, report: Report
+) -> None:
     """Make the plan's outputs of a video: `.mp4` (H.264), with transparency `.mov` (ProRes 4444).
 
     Args:
@@ -88,7 +90,7 @@ def predict_video(segmenter: Segmenter, source: Source, plan: Plan, report: Repo
             shown = [judged(frame) for frame in frames]
             masks = segmenter.masks(shown, detail=plan.detail, flip=plan.flip, overlap=plan.overlap)
             for frame, pixels, mask in zip(frames, shown, masks, strict=True):
-                cut = Cut(
+                cut = Cutout(
                     frame.pixels,
                     smoother(mask, pixels),
                     estimate=plan.estimate,
@@ -129,7 +131,7 @@ class _Judged:
 class _Writer:
     """One output file; it gets its name when it is complete."""
 
-    def __init__(self, plan: Plan, source: Source, output: Output) -> None:
+    def __init__(self, plan: PredictConfig, source: Source, output: Output) -> None:
         self.output = output
         self._target = partial(plan.target, source, output)
         self.path = self.temporary = Path()
@@ -160,7 +162,7 @@ class _Writer:
         if self.video is not None:
             self._flush_sound()
 
-    def picture(self, cut: Cut, like: Frame, film: Film) -> None:
+    def picture(self, cut: Cutout, like: Frame, film: Film) -> None:
         """Encode what the output makes of a frame, at the time of the frame `like`."""
         pixels = self.output.render(cut)
         if self.video is None:

@@ -16,10 +16,10 @@ from src.lit_modules.parameter_groups import FineTuning
 from src.lit_modules.random_state import random_state, require_random_state, restore_random_state
 from src.lit_modules.schedule import PolyLR
 from src.metrics.protocol import describe
-from src.metrics.scores import Scores
+from src.metrics.scores import SegmentationMetrics
 from src.networks.fusion import fold
 from src.networks.output import Output
-from src.processing import Geometry, NonFiniteError
+from src.processing import NonFiniteError, Processor
 from src.processing.crop import Box
 
 Groups = Callable[[nn.Module], Iterable[Any]]
@@ -48,7 +48,7 @@ class SegmentationModule(LightningModule):
     def __init__(
         self,
         network: nn.Module,
-        geometry: Geometry,
+        geometry: Processor,
         inputs: Sequence[InputKey],
         losses: Mapping[str, nn.Module | None],
         optimizer: Callable[[Iterable[Any]], Optimizer],
@@ -68,8 +68,8 @@ class SegmentationModule(LightningModule):
         self.losses = nn.ModuleDict({n: term for n, term in losses.items() if term is not None})
         self.optimizer, self.schedule, self.groups = optimizer, schedule, groups
         self.finetuning = finetuning
-        self.val_scores = Scores(list(val_metrics))
-        self.base_scores = Scores(list(val_metrics))
+        self.val_scores = SegmentationMetrics(list(val_metrics))
+        self.base_scores = SegmentationMetrics(list(val_metrics))
         self.test_metrics = list(test_metrics)
         self.test_scores = nn.ModuleDict()
         self.metric_workers, self.skeleton_cache = metric_workers, skeleton_cache
@@ -96,7 +96,7 @@ class SegmentationModule(LightningModule):
 
     def as_floats(self, batch: Batch) -> Batch:
         """The batch with its image normalised and its maps in [0, 1], in place."""
-        batch["image"] = self.geometry.normalise(batch["image"])
+        batch["image"] = self.geometry.normalize(batch["image"])
         batch["mask"] = batch["mask"].float() / 255
         if "void" in batch:
             batch["void"] = batch["void"].float() / 255
@@ -141,7 +141,7 @@ class SegmentationModule(LightningModule):
         whole = _all_batches(self.trainer.limit_test_batches)
         self.test_scores = nn.ModuleDict(
             {
-                name: Scores(
+                name: SegmentationMetrics(
                     self.test_metrics,
                     workers=self.metric_workers,
                     skeleton_cache=self.skeleton_cache,
@@ -241,7 +241,7 @@ class SegmentationModule(LightningModule):
         return batch * self.trainer.accumulate_grad_batches * self.trainer.world_size
 
     def score(
-        self, predictions: Sequence[Tensor], batch: Batch, scores: Scores
+        self, predictions: Sequence[Tensor], batch: Batch, scores: SegmentationMetrics
     ) -> dict[str, list[Tensor]]:
         """Add restored predictions to the scores; hand them on to the callbacks."""
         on_host = [prediction.cpu() for prediction in predictions]

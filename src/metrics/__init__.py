@@ -1,4 +1,4 @@
-"""Measures of foreground maps: pure functions on uint8 maps, and torchmetrics around them.
+"""Metrics of foreground maps: pure functions on uint8 maps, and torchmetrics around them.
 
 Importing this package imports no torch; the metric classes do so when they are asked for.
 """
@@ -11,7 +11,7 @@ from src.metrics.image_score import score_image
 __all__ = ["score_image"]
 
 _METRICS = {
-    "Scores": "scores",
+    "SegmentationMetrics": "scores",
     "PerImageMetric": "per_image",
     **dict.fromkeys(
         (

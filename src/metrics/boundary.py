@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from src.metrics.joint_histogram import (
     FOREGROUND_ABOVE,
-    Grey,
+    Gray,
     Levels,
     levels_or_min_max,
     require_pair,
@@ -27,7 +27,7 @@ _RADII = 5
 _DILATION = 0.02  # of the diagonal
 
 
-def mba(prediction: Grey, truth: Grey) -> float:
+def mba(prediction: Gray, truth: Gray) -> float:
     """Mean boundary accuracy (Cheng et al., "CascadePSP", CVPR 2020).
 
     The share of correct pixels near the truth's boundary, averaged over five radii from 1 towards
@@ -60,7 +60,7 @@ def mba(prediction: Grey, truth: Grey) -> float:
     return float(np.mean(scores))
 
 
-def boundary_iou(prediction: Grey, truth: Grey) -> float:
+def boundary_iou(prediction: Gray, truth: Gray) -> float:
     """Boundary IoU of the maps at > 128 (Cheng et al., "Boundary IoU", CVPR 2021).
 
     The IoU of the two masks' inner boundaries, 2 % of the diagonal wide; the image's border counts
@@ -73,7 +73,7 @@ def boundary_iou(prediction: Grey, truth: Grey) -> float:
 
 
 def boundary_iou_curve(
-    prediction: Grey, truth: Grey, *, levels: Levels | None = None
+    prediction: Gray, truth: Gray, *, levels: Levels | None = None
 ) -> npt.NDArray[np.float64]:
     """Boundary IoU at 256 thresholds, highest first, as InSPyReNet's evaluation computes it.
 
@@ -92,10 +92,10 @@ def boundary_iou_curve(
             is not `(256,)`.
     """
     require_pair(prediction, truth)
-    grey = (levels_or_min_max(levels, prediction) * 255).astype(np.uint8)[prediction]
+    gray = (levels_or_min_max(levels, prediction) * 255).astype(np.uint8)[prediction]
     side = 2 * _thickness(truth.shape) + 1
     square = np.ones((side, side), np.uint8)
-    ours = grey - cv2.erode(grey, square, borderType=cv2.BORDER_CONSTANT, borderValue=0)
+    ours = gray - cv2.erode(gray, square, borderType=cv2.BORDER_CONSTANT, borderValue=0)
     mask = (truth > FOREGROUND_ABOVE).astype(np.uint8)
     theirs = mask > cv2.erode(mask, square, borderType=cv2.BORDER_CONSTANT, borderValue=0)
     hit = np.cumsum(np.bincount(ours[theirs], minlength=256)[::-1])

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from src.metrics.joint_histogram import FOREGROUND_ABOVE, Grey, Mask, min_max_levels, require_pair
+from src.metrics.joint_histogram import FOREGROUND_ABOVE, Gray, Mask, min_max_levels, require_pair
 from src.metrics.kernels.bits import Words, complement, count, grow_cross, pack, unpack
 from src.metrics.kernels.corrections import count_corrections
 from src.metrics.kernels.skeleton import thin
@@ -18,9 +18,9 @@ Efforts = tuple[int, int, int, int]
 
 
 def human_correction_efforts(
-    prediction: Grey,
-    truth: Grey,
-    skeleton: npt.NDArray[np.bool_] | Grey | None = None,
+    prediction: Gray,
+    truth: Gray,
+    skeleton: npt.NDArray[np.bool_] | Gray | None = None,
     relax: int = 5,
     epsilon: float = 2.0,
 ) -> Efforts:
@@ -48,9 +48,9 @@ def human_correction_efforts(
 
 
 def human_correction_efforts_pysod(
-    prediction: Grey,
-    truth: Grey,
-    skeleton: npt.NDArray[np.bool_] | Grey | None = None,
+    prediction: Gray,
+    truth: Gray,
+    skeleton: npt.NDArray[np.bool_] | Gray | None = None,
     relax: int = 5,
     epsilon: float = 2.0,
 ) -> Efforts:
@@ -72,8 +72,8 @@ def human_correction_efforts_pysod(
 
 def _efforts(
     mask: Mask,
-    truth: Grey,
-    skeleton: npt.NDArray[np.bool_] | Grey | None,
+    truth: Gray,
+    skeleton: npt.NDArray[np.bool_] | Gray | None,
     relax: int,
     epsilon: float,
 ) -> Efforts:
@@ -100,7 +100,7 @@ def _relaxed_errors(ours: Words, theirs: Words, width: int, relax: int) -> tuple
 
 
 def _structure(
-    truth: Words, shape: tuple[int, ...], skeleton: npt.NDArray[np.bool_] | Grey | None
+    truth: Words, shape: tuple[int, ...], skeleton: npt.NDArray[np.bool_] | Gray | None
 ) -> Words:
     if skeleton is None:
         thinned = truth.copy()

@@ -15,10 +15,10 @@ from src.metrics.f_measure import f_of, f_of_dis, precision_recall, precision_re
 from src.metrics.iou import intersection_over_union
 from src.metrics.joint_histogram import (
     Counts,
-    Grey,
+    Gray,
+    JointHistogram,
     Levels,
     Mask,
-    Prepared,
     adaptive_counts,
     levels_of,
     prepare,
@@ -32,7 +32,7 @@ Curve = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class ImageScore:
+class ImageResult:
     """What is kept of an image once it is scored: a few kilobytes.
 
     Attributes:
@@ -80,8 +80,8 @@ class Curves:
 class _Image:
     """A pair on its way through the measures."""
 
-    pair: Prepared
-    void: Grey | None
+    pair: JointHistogram
+    void: Gray | None
     skeletons: Path | None  # folder that keeps them
 
     def __post_init__(self) -> None:
@@ -117,13 +117,13 @@ class _Image:
 
 
 def score_pair(
-    prediction: Grey,
-    truth: Grey,
+    prediction: Gray,
+    truth: Gray,
     metrics: Sequence[str],
-    void: Grey | None = None,
+    void: Gray | None = None,
     skeletons: Path | None = None,
     category: int = 0,
-) -> ImageScore:
+) -> ImageResult:
     """Score one image, and keep what a data set's curves need.
 
     Args:
@@ -143,10 +143,10 @@ def score_pair(
         protocol(name)
     image = _Image(prepare(prediction, truth), void, skeletons)
     values = {name: float(_measure(name)(image)) for name in metrics}
-    return ImageScore(values, image.pair.histogram, category)
+    return ImageResult(values, image.pair.histogram, category)
 
 
-def score_image(prediction: Grey, truth: Grey, metrics: Sequence[str]) -> dict[str, float]:
+def score_image(prediction: Gray, truth: Gray, metrics: Sequence[str]) -> dict[str, float]:
     """Score one image by the measures named; `max_f` and its like are those of its own curves.
 
     Args:

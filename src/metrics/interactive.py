@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from src.metrics.joint_histogram import FOREGROUND_ABOVE, Counts, Grey, Mask
+from src.metrics.joint_histogram import FOREGROUND_ABOVE, Counts, Gray, Mask
 
 MAX_CLICKS = 20
 VOLUME = tuple(n / 10 for n in range(1, 10))  # thresholds whose mean is mAP^r's volume
@@ -32,7 +32,7 @@ def jaccard_at(histogram: Counts, threshold: float) -> float:
     return _ratio(int(on[1]), int(on[0] + histogram[1].sum()))
 
 
-def histogram_outside(void: Grey, prediction: Grey, truth: Grey) -> Counts:
+def histogram_outside(void: Gray, prediction: Gray, truth: Gray) -> Counts:
     """The joint histogram `(2, 256)` of the pixels where `void`, uint8 `(H, W)`, is not > 128."""
     if void.shape != truth.shape:
         raise ValueError(f"void is {void.shape} but truth is {truth.shape} (rows, columns)")
@@ -42,7 +42,7 @@ def histogram_outside(void: Grey, prediction: Grey, truth: Grey) -> Counts:
 
 
 def error_percent(
-    prediction: Grey, truth: Grey, void: Grey | None = None, threshold: float = 0.5
+    prediction: Gray, truth: Gray, void: Gray | None = None, threshold: float = 0.5
 ) -> float:
     """Wrong pixels, in percent of those in the truth's tight box, outside `void`.
 

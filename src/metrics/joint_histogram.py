@@ -7,13 +7,13 @@ import numba
 import numpy as np
 import numpy.typing as npt
 
-Grey = npt.NDArray[np.uint8]
+Gray = npt.NDArray[np.uint8]
 Mask = npt.NDArray[np.bool_]
 
 FOREGROUND_ABOVE = 128  # the field's rule for truths: a pixel is foreground if it is > 128
 
 
-def require_pair(prediction: Grey, truth: Grey) -> None:
+def require_pair(prediction: Gray, truth: Gray) -> None:
     """Refuse all but two uint8 `(H, W)` maps of one size.
 
     Raises:
@@ -29,18 +29,18 @@ def require_pair(prediction: Grey, truth: Grey) -> None:
         )
 
 
-def require_map(name: str, grey: Grey) -> None:
+def require_map(name: str, gray: Gray) -> None:
     """Refuse all but one uint8 `(H, W)` map; raises as `require_pair` does."""
-    if grey.dtype != np.uint8:
-        raise TypeError(f"{name} must be uint8 in 0..255, not {grey.dtype}")
-    if grey.ndim != 2 or grey.size == 0:
-        raise ValueError(f"{name} must be (H, W) with at least one pixel, not {grey.shape}")
+    if gray.dtype != np.uint8:
+        raise TypeError(f"{name} must be uint8 in 0..255, not {gray.dtype}")
+    if gray.ndim != 2 or gray.size == 0:
+        raise ValueError(f"{name} must be (H, W) with at least one pixel, not {gray.shape}")
 
 
 Levels = npt.NDArray[np.float64]
 
 
-def min_max_levels(prediction: Grey) -> Levels:
+def min_max_levels(prediction: Gray) -> Levels:
     """Values `(256,)` of the grey levels by PySODMetrics' rule: `v / 255`, then min-max.
 
     Entry `v` has the bits that the rule on the whole map would give to a pixel of level `v`. A
@@ -53,7 +53,7 @@ def min_max_levels(prediction: Grey) -> Levels:
     return np.asarray(np.clip((values - low) / (high - low), 0.0, 1.0))
 
 
-def levels_or_min_max(levels: Levels | None, prediction: Grey) -> Levels:
+def levels_or_min_max(levels: Levels | None, prediction: Gray) -> Levels:
     """The given table, or that of `min_max_levels` without one.
 
     Raises:
@@ -74,7 +74,7 @@ BANKS = 4  # equal neighbours count in different tables: a counter is not waited
 
 
 @dataclass(frozen=True)
-class Prepared:
+class JointHistogram:
     """A prediction, its truth and their joint histogram.
 
     Attributes:
@@ -84,8 +84,8 @@ class Prepared:
         quadrants: `(2, 2, 2, 256)`: lower half, right half, foreground of the truth, grey level.
     """
 
-    prediction: Grey
-    truth: Grey
+    prediction: Gray
+    truth: Gray
     split: tuple[int, int]
     quadrants: Counts
 
@@ -95,7 +95,7 @@ class Prepared:
         return np.asarray(self.quadrants.sum(axis=(0, 1)))
 
 
-def prepare(prediction: Grey, truth: Grey) -> Prepared:
+def prepare(prediction: Gray, truth: Gray) -> JointHistogram:
     """Count both maps in two passes over the pixels.
 
     Args:
@@ -115,7 +115,7 @@ def prepare(prediction: Grey, truth: Grey) -> Prepared:
     else:
         split = round(rows / area) + 1, round(columns / area) + 1
     split = min(split[0], height), min(split[1], width)
-    return Prepared(prediction, truth, split, _quadrants(prediction, truth, *split))
+    return JointHistogram(prediction, truth, split, _quadrants(prediction, truth, *split))
 
 
 def levels_of(histogram: Counts, raw: bool = False) -> Levels:
@@ -143,7 +143,7 @@ def threshold_counts(histogram: Counts, levels: Levels) -> Counts:
     return np.asarray(counts[:, ::-1].cumsum(axis=1)[:, ::-1])
 
 
-def adaptive_counts(pair: Prepared, levels: Levels) -> Counts:
+def adaptive_counts(pair: JointHistogram, levels: Levels) -> Counts:
     """Pixels `(2,)`, background and foreground, at or above twice the mean value, at most 1."""
     total = pair.histogram.sum(axis=0)
     threshold = 2 * float(total @ levels) / pair.truth.size
@@ -155,7 +155,7 @@ def adaptive_counts(pair: Prepared, levels: Levels) -> Counts:
 
 
 @numba.njit(cache=True, nogil=True)
-def _moments(truth: Grey) -> tuple[int, int, int]:
+def _moments(truth: Gray) -> tuple[int, int, int]:
     """Foreground pixels, and the sums of their rows and columns."""
     area, rows, columns = 0, 0, 0
     for y in range(truth.shape[0]):
@@ -171,7 +171,7 @@ def _moments(truth: Grey) -> tuple[int, int, int]:
 
 
 @numba.njit(cache=True, nogil=True)
-def _quadrants(prediction: Grey, truth: Grey, top: int, left: int) -> Counts:
+def _quadrants(prediction: Gray, truth: Gray, top: int, left: int) -> Counts:
     height, width = truth.shape
     counts = np.zeros((2, 2, 2, 256), np.int64)
     banks = np.zeros((BANKS, 512), np.uint32)
@@ -190,7 +190,7 @@ def _quadrants(prediction: Grey, truth: Grey, top: int, left: int) -> Counts:
 
 
 @numba.njit(cache=True, nogil=True)
-def _count_row(prediction: Grey, truth: Grey, banks: npt.NDArray[np.uint32]) -> None:
+def _count_row(prediction: Gray, truth: Gray, banks: npt.NDArray[np.uint32]) -> None:
     whole = len(truth) // BANKS * BANKS
     for x in range(0, whole, BANKS):
         for bank in range(BANKS):

@@ -1,7 +1,7 @@
 """One torchmetrics `Metric` per measure, for any project's `MetricCollection`.
 
 `update(predictions, truths, index=None)` takes uint8 maps `(h, w)`, or tensors `(B, 1, H, W)`.
-To compute many measures use `Scores`, which does once per image what they share.
+To compute many measures use `SegmentationMetrics`, which does once per image what they share.
 """
 
 from collections.abc import Sequence
@@ -14,14 +14,14 @@ from torch import Tensor
 from src.metrics.interactive import MAX_CLICKS, clicks_to_reach
 from src.metrics.per_image import PerImageMetric, number
 from src.metrics.protocol import RAW, describe, higher_is_better
-from src.metrics.scores import Scores
-from src.metrics.summary import summarise
+from src.metrics.scores import SegmentationMetrics
+from src.metrics.summary import summarize
 
 Form = Literal["max", "mean", "adp"]
 
 
-class Measure(Scores):
-    """One measure, by its name in `src.metrics.protocol.PROTOCOLS`; `Scores`' other arguments.
+class SegmentationMetric(SegmentationMetrics):
+    """One measure, by its name in `src.metrics.protocol.PROTOCOLS`; `SegmentationMetrics`' other arguments.
 
     Attributes:
         name: Of the measure.
@@ -38,87 +38,87 @@ class Measure(Scores):
 
     def compute(self) -> Tensor:  # type: ignore[override]
         """The measure over all images of all processes, float64."""
-        return torch.tensor(summarise(self._all()[1], self.names)[self.name], dtype=torch.float64)
+        return torch.tensor(summarize(self._all()[1], self.names)[self.name], dtype=torch.float64)
 
 
-class MAE(Measure):
+class MAE(SegmentationMetric):
     """Mean absolute error; `raw` leaves out the min-max normalisation."""
 
     def __init__(self, raw: bool = False, **kwargs: Any) -> None:
         super().__init__("mae" + RAW * raw, **kwargs)
 
 
-class SMeasure(Measure):
+class SMeasure(SegmentationMetric):
     """Structure measure; `raw` leaves out the min-max normalisation."""
 
     def __init__(self, raw: bool = False, **kwargs: Any) -> None:
         super().__init__("s_measure" + RAW * raw, **kwargs)
 
 
-class WeightedF(Measure):
+class WeightedF(SegmentationMetric):
     """Weighted F-measure; `raw` leaves out the min-max normalisation."""
 
     def __init__(self, raw: bool = False, **kwargs: Any) -> None:
         super().__init__("weighted_f" + RAW * raw, **kwargs)
 
 
-class FMeasure(Measure):
+class FMeasure(SegmentationMetric):
     """F-measure, β² = 0.3, by PySODMetrics' rule; never to be mixed with `MaxFDis`."""
 
     def __init__(self, form: Form = "max", raw: bool = False, **kwargs: Any) -> None:
         super().__init__(f"{form}_f" + RAW * raw, **kwargs)
 
 
-class EMeasure(Measure):
+class EMeasure(SegmentationMetric):
     """Enhanced-alignment measure."""
 
     def __init__(self, form: Form = "max", raw: bool = False, **kwargs: Any) -> None:
         super().__init__(f"{form}_e" + RAW * raw, **kwargs)
 
 
-class MaxFDis(Measure):
+class MaxFDis(SegmentationMetric):
     """Max-F of averaged precision and recall: older papers' (256) or IS-Net's log's (255)."""
 
     def __init__(self, thresholds: Literal[255, 256] = 256, **kwargs: Any) -> None:
         super().__init__({255: "max_f_dis_255", 256: "max_f_dis"}[thresholds], **kwargs)
 
 
-class HCE(Measure):
+class HCE(SegmentationMetric):
     """Human correction efforts; `pysod` is PySODMetrics' variant, which gives other numbers."""
 
     def __init__(self, pysod: bool = False, **kwargs: Any) -> None:
         super().__init__("hce_pysod" if pysod else "hce", **kwargs)
 
 
-class MBA(Measure):
+class MBA(SegmentationMetric):
     """Mean boundary accuracy; truths without a boundary are left out."""
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__("mba", **kwargs)
 
 
-class BIoU(Measure):
+class BIoU(SegmentationMetric):
     """Boundary IoU."""
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__("biou", **kwargs)
 
 
-class IoU(Measure):
+class IoU(SegmentationMetric):
     """IoU outside void; `threshold` is a percentage of full brightness."""
 
     def __init__(self, threshold: int = 50, **kwargs: Any) -> None:
         super().__init__(f"iou_{threshold}", **kwargs)
 
 
-class ErrorPercent(Measure):
+class ErrorPercent(SegmentationMetric):
     """Wrong pixels in percent of the truth's tight box, outside void."""
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__("error_percent", **kwargs)
 
 
-class MeanRecall(Measure):
+class MeanRecall(SegmentationMetric):
     """mAP^r of given instances; `update` needs their `categories`."""
 
     def __init__(self, at: Literal["50", "70", "vol"] = "vol", **kwargs: Any) -> None:

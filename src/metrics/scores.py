@@ -10,18 +10,18 @@ import numpy as np
 from torch import Tensor
 
 from src.errors import UserError
-from src.metrics.image_score import ImageScore, score_pair
-from src.metrics.joint_histogram import Grey
+from src.metrics.image_score import ImageResult, score_pair
+from src.metrics.joint_histogram import Gray
 from src.metrics.per_image import PerImageMetric, Rows, number
 from src.metrics.pool import discard_pool, pool
 from src.metrics.protocol import protocol
-from src.metrics.summary import mean_curves, summarise, undefined
+from src.metrics.summary import mean_curves, summarize, undefined
 
 Map = Tensor | np.ndarray
 WAITING_PER_WORKER = 3  # full-size maps are held until scored
 
 
-class Scores(PerImageMetric):
+class SegmentationMetrics(PerImageMetric):
     """Scores maps by every measure named; what the measures share is done once per image.
 
     Args:
@@ -46,7 +46,7 @@ class Scores(PerImageMetric):
         self.workers = workers
         self.skeleton_cache = None if skeleton_cache is None else Path(skeleton_cache)
         self._seen = 0
-        self._waiting: list[tuple[int, Future[ImageScore]]] = []
+        self._waiting: list[tuple[int, Future[ImageResult]]] = []
 
     def update(
         self,
@@ -77,7 +77,7 @@ class Scores(PerImageMetric):
 
     def compute(self) -> dict[str, float]:
         """Each measure over all images of all processes."""
-        return summarise(self._all()[1], self.names)
+        return summarize(self._all()[1], self.names)
 
     def per_image(self) -> list[dict[str, float]]:
         """Each image's own values with its `index`, sorted by it, of all processes.
@@ -117,7 +117,7 @@ class Scores(PerImageMetric):
         return super().__getstate__()
 
     def _score(
-        self, image: int, prediction: Grey, truth: Grey, void: Grey | None, category: int
+        self, image: int, prediction: Gray, truth: Gray, void: Gray | None, category: int
     ) -> None:
         job = (prediction, truth, self.names, void, self.skeleton_cache, category)
         if self.workers == 0:
@@ -131,7 +131,7 @@ class Scores(PerImageMetric):
 
     def _collect(self, all_but: int = 0) -> None:
         """Wait for the oldest images until at most `all_but` are in the workers' hands."""
-        finished: list[tuple[int, ImageScore]] = []
+        finished: list[tuple[int, ImageResult]] = []
         while len(self._waiting) > all_but:
             image, future = self._waiting.pop(0)
             try:
@@ -147,21 +147,21 @@ class Scores(PerImageMetric):
             "for want of memory, of which fewer metrics.workers need less"
         )
 
-    def _keep(self, scores: Sequence[tuple[int, ImageScore]]) -> None:
+    def _keep(self, scores: Sequence[tuple[int, ImageResult]]) -> None:
         if scores:
             rows = np.stack([self._row(one) for _, one in scores])
             self.add_rows([image for image, _ in scores], rows)
 
-    def _row(self, score: ImageScore) -> Rows:
+    def _row(self, score: ImageResult) -> Rows:
         values = np.array([score.values[name] for name in self.names], np.float64)
         return np.concatenate([values.view(np.int64), [score.category], score.histogram.ravel()])
 
-    def _all(self) -> tuple[list[int], list[ImageScore]]:
+    def _all(self) -> tuple[list[int], list[ImageResult]]:
         self._collect()
         index, rows = self.rows()
         values = np.ascontiguousarray(rows[:, : len(self.names)]).view(np.float64)
         scores = [
-            ImageScore(
+            ImageResult(
                 dict(zip(self.names, map(float, of_image), strict=True)),
                 row[-512:].reshape(2, 256),
                 int(row[-513]),
@@ -171,7 +171,7 @@ class Scores(PerImageMetric):
         return index, scores
 
 
-def as_map(given: Map) -> Grey:
+def as_map(given: Map) -> Gray:
     """A uint8 map `(h, w)` of a tensor or array, `(1, h, w)` allowed. Others are refused later."""
     array = given.detach().cpu().numpy() if isinstance(given, Tensor) else np.asarray(given)
     if array.ndim == 3 and array.shape[0] == 1:

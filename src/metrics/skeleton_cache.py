@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from src.metrics.joint_histogram import FOREGROUND_ABOVE, Grey, Mask, require_map
+from src.metrics.joint_histogram import FOREGROUND_ABOVE, Gray, Mask, require_map
 from src.metrics.kernels.skeleton import skeletonize
 
 _RULE = b"finecut skeleton 1"  # a new number if `skeletonize` ever gives other skeletons
@@ -28,7 +28,7 @@ class SkeletonCache:
     def __init__(self, folder: Path | str | None = None) -> None:
         self.folder = None if folder is None else Path(folder)
 
-    def __call__(self, truth: Grey) -> Mask:
+    def __call__(self, truth: Gray) -> Mask:
         """Skeleton `(H, W)` of the pixels > 128 of a uint8 `(H, W)` map."""
         require_map("truth", truth)
         if self.folder is None:
@@ -41,7 +41,7 @@ class SkeletonCache:
         return skeleton
 
 
-def _digest(truth: Grey) -> str:
+def _digest(truth: Gray) -> str:
     bits = np.packbits(truth > FOREGROUND_ABOVE, axis=1)
     return hashlib.sha256(_RULE + repr(truth.shape).encode() + bits.tobytes()).hexdigest()
 

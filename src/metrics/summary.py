@@ -6,14 +6,14 @@ import numpy as np
 import numpy.typing as npt
 
 from src.metrics.f_measure import f_of, f_of_dis, precision_recall_dis
-from src.metrics.image_score import Curves, ImageScore
+from src.metrics.image_score import Curves, ImageResult
 from src.metrics.interactive import mean_recall, mean_recall_volume
 from src.metrics.protocol import RAW
 
 Curve = npt.NDArray[np.float64]
 
 
-def summarise(scores: Sequence[ImageScore], names: Sequence[str]) -> dict[str, float]:
+def summarize(scores: Sequence[ImageResult], names: Sequence[str]) -> dict[str, float]:
     """The value of each measure over a data set.
 
     Sums run in the order of `scores`: the same order gives the same bits. Images on which a
@@ -27,20 +27,20 @@ def summarise(scores: Sequence[ImageScore], names: Sequence[str]) -> dict[str, f
     return {name: _value(name, scores, curves) for name in names}
 
 
-def mean_curves(scores: Sequence[ImageScore]) -> dict[str, Curve]:
+def mean_curves(scores: Sequence[ImageResult]) -> dict[str, Curve]:
     """`precision`, `recall` and `f` `(256,)`, each averaged over images; lowest threshold first."""
     images = [Curves(one.histogram) for one in scores]
     precision, recall = _mean_pair([one.precision_recall for one in images])
     return {"precision": precision, "recall": recall, "f": _mean([one.f for one in images])}
 
 
-def undefined(scores: Sequence[ImageScore], names: Sequence[str]) -> dict[str, int]:
+def undefined(scores: Sequence[ImageResult], names: Sequence[str]) -> dict[str, int]:
     """Images left out of a measure because it is undefined there, where there are any."""
     counts = {name: sum(np.isnan(one.values[name]) for one in scores) for name in names}
     return {name: int(count) for name, count in counts.items() if count}
 
 
-def degenerate(scores: Sequence[ImageScore]) -> dict[str, int]:
+def degenerate(scores: Sequence[ImageResult]) -> dict[str, int]:
     """How many images have an empty truth, a full truth, or a prediction of one grey level."""
     sides = [one.histogram.sum(axis=1) for one in scores]
     levels = [np.count_nonzero(one.histogram.any(axis=0)) for one in scores]
@@ -51,7 +51,7 @@ def degenerate(scores: Sequence[ImageScore]) -> dict[str, int]:
     }
 
 
-def _value(name: str, scores: Sequence[ImageScore], curves: dict[bool, list[Curves]]) -> float:
+def _value(name: str, scores: Sequence[ImageResult], curves: dict[bool, list[Curves]]) -> float:
     base, raw = name.removesuffix(RAW), name.endswith(RAW)
     if not scores:
         return float("nan")

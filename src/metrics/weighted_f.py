@@ -10,7 +10,7 @@ import numpy as np
 
 from src.metrics.joint_histogram import (
     FOREGROUND_ABOVE,
-    Grey,
+    Gray,
     Levels,
     levels_or_min_max,
     require_pair,
@@ -24,7 +24,7 @@ from src.metrics.kernels.weighted_errors import (
 )
 
 
-def weighted_f(prediction: Grey, truth: Grey, *, levels: Levels | None = None) -> float:
+def weighted_f(prediction: Gray, truth: Gray, *, levels: Levels | None = None) -> float:
     """Weighted F of a uint8 `(H, W)` prediction against a uint8 `(H, W)` truth, > 128 foreground.
 
     Equal to PySODMetrics' up to the order of its sums; 0 for a truth without foreground.

@@ -10,7 +10,9 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils.checkpoint import checkpoint
 
 
-def recomputed(module: nn.Module, *inputs: Any, run: Callable[..., Any] | None = None) -> Any:
+def checkpoint_activations(
+    module: nn.Module, *inputs: Any, run: Callable[..., Any] | None = None
+) -> Any:
     """Call `module`, keeping nothing for the backward pass but `inputs`.
 
     Costs a second forward pass during backward. BatchNorm must not count the batch a second time

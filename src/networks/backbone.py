@@ -13,7 +13,7 @@ from timm.models.resnet import ResNet
 from timm.models.swin_transformer import SwinTransformer, checkpoint_filter_fn
 from torch import Tensor, nn
 
-from src.networks.activation_checkpointing import recomputed
+from src.networks.activation_checkpointing import checkpoint_activations
 from src.networks.swin_windows import shifted_window_mask, swin_block
 from src.weights.checkpoint import WeightsError, check_tensors, read_checkpoint
 
@@ -48,17 +48,17 @@ class Backbone(nn.Module, ABC):
         """Recompute the blocks' activations in the backward pass instead of keeping them."""
         self.checkpointing = enable
 
-    def official_name(self, name: str) -> str:
+    def to_upstream_key(self, name: str) -> str:
         """The key that the authors of InSPyReNet gave the entry `name` of our state."""
         return name
 
-    def official_constants(self) -> dict[str, Tensor]:
+    def upstream_buffers(self) -> dict[str, Tensor]:
         """Entries of the authors' checkpoints that are computed, not learned, by their key."""
         return {}
 
     def _run(self, block: nn.Module, x: Tensor) -> Tensor:
         if self.checkpointing and self.training:
-            return cast(Tensor, recomputed(block, x))
+            return cast(Tensor, checkpoint_activations(block, x))
         return cast(Tensor, block(x))
 
 
@@ -121,12 +121,12 @@ class SwinBackbone(Backbone):
         mask = shifted_window_mask(x, blocks[-1].window_size, blocks[-1].shift_size)
         for block in blocks:
             if self.checkpointing and self.training:
-                x = recomputed(block, block, x, mask, run=swin_block)
+                x = checkpoint_activations(block, block, x, mask, run=swin_block)
             else:
                 x = swin_block(block, x, mask)
         return x
 
-    def official_name(self, name: str) -> str:
+    def to_upstream_key(self, name: str) -> str:
         """timm opens a stage with the patch merging, the authors close the one before with it."""
         parts = name.split(".")
         if parts[0] == "norms":
@@ -135,7 +135,7 @@ class SwinBackbone(Backbone):
             parts[1] = str(int(parts[1]) - 1)
         return ".".join(parts)
 
-    def official_constants(self) -> dict[str, Tensor]:
+    def upstream_buffers(self) -> dict[str, Tensor]:
         return {
             name: buffer.clone()
             for name, buffer in self.named_buffers()

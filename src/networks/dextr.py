@@ -25,7 +25,7 @@ class PSPHead(nn.Module):
         return self.logits(self.pooling(x))
 
     @staticmethod
-    def official_name(name: str) -> str:
+    def to_upstream_key(name: str) -> str:
         return name.replace("pooling.", "").replace("logits.", "final.")
 
 
@@ -42,7 +42,7 @@ class AtrousHead(nn.Module):
         return torch.stack([conv(x) for conv in self.convs]).sum(dim=0)
 
     @staticmethod
-    def official_name(name: str) -> str:
+    def to_upstream_key(name: str) -> str:
         return name.replace("convs.", "conv2d_list.")
 
 
@@ -88,7 +88,7 @@ class DEXTR(nn.Module):
         """Recompute the backbone's activations in the backward pass instead of keeping them."""
         self.backbone.set_grad_checkpointing(enable)
 
-    def official_name(self, name: str) -> str:
+    def to_upstream_key(self, name: str) -> str:
         if name.startswith("head."):
-            return f"layer5.{self.head.official_name(name.removeprefix('head.'))}"
+            return f"layer5.{self.head.to_upstream_key(name.removeprefix('head.'))}"
         return name.removeprefix("backbone.")

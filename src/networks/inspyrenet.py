@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from src.networks.activation_checkpointing import recomputed
+from src.networks.activation_checkpointing import checkpoint_activations
 from src.networks.attention import AxialDecoder, AxialEncoder, ScaleInvariantAttention
 from src.networks.backbone import build_backbone
 from src.networks.blocks import at_least_fp32, resize
@@ -130,20 +130,20 @@ class InSPyReNet(nn.Module):
 
     def _run(self, module: nn.Module, *inputs: Any) -> Any:
         if self.checkpointing and self.training:
-            return recomputed(module, *inputs)
+            return checkpoint_activations(module, *inputs)
         return module(*inputs)
 
-    def official_name(self, name: str) -> str:
+    def to_upstream_key(self, name: str) -> str:
         """The key that the authors' checkpoints have for the entry `name` of our state."""
         if name.startswith("backbone."):
-            return "backbone." + self.backbone.official_name(name.removeprefix("backbone."))
+            return "backbone." + self.backbone.to_upstream_key(name.removeprefix("backbone."))
         for pattern, theirs in _OFFICIAL_NAMES:
             name = pattern.sub(theirs, name)
         return name
 
-    def official_constants(self) -> dict[str, Tensor]:
+    def upstream_buffers(self) -> dict[str, Tensor]:
         """Entries of the authors' checkpoints that are computed, not learned, by their key."""
-        constants = self.backbone.official_constants()
+        constants = self.backbone.upstream_buffers()
         return {f"backbone.{key}": value for key, value in constants.items()}
 
 

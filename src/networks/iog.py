@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from src.networks.activation_checkpointing import recomputed
+from src.networks.activation_checkpointing import checkpoint_activations
 from src.networks.blocks import PyramidPooling, conv_norm, resize_corners
 from src.networks.output import Output
 from src.networks.resnet import create_iog_resnet
@@ -58,13 +58,13 @@ class CoarseNet(nn.Module):
         return CoarseMaps(pyramid, logits)
 
     @staticmethod
-    def official_name(name: str) -> str:
+    def to_upstream_key(name: str) -> str:
         module, index, rest = name.split(".", 2)
         if module == "upsamples":  # theirs count one that is never called, and open with a resize
             part, leaf = rest.split(".")
             return f"upsamples.{int(index) + 1}.{int(part) + 1}.{leaf}"
         if module == "heads":
-            return f"predict.{index}.{CoarseHead.official_name(rest)}"
+            return f"predict.{index}.{CoarseHead.to_upstream_key(rest)}"
         return name
 
 
@@ -84,7 +84,7 @@ class CoarseHead(nn.Module):
         return self.norm(resize_corners(self.predict(self.squeeze(x)), like))
 
     @staticmethod
-    def official_name(name: str) -> str:
+    def to_upstream_key(name: str) -> str:
         return name.replace("squeeze.", "").replace("predict.", "3.").replace("norm.", "5.")
 
 
@@ -110,7 +110,7 @@ class FineNet(nn.Module):
         return self.predict(torch.cat(levels, dim=1))
 
     @staticmethod
-    def official_name(name: str) -> str:
+    def to_upstream_key(name: str) -> str:
         return name.replace("predict.", "final_predict.").replace("shortcut.", "downsample.")
 
 
@@ -188,13 +188,13 @@ class IOG(nn.Module):
         self.checkpointing = enable
         self.image_backbone.set_grad_checkpointing(enable)
 
-    def official_name(self, name: str) -> str:
+    def to_upstream_key(self, name: str) -> str:
         module, rest = name.split(".", 1)
         if module in ("coarse", "fine"):
-            rest = getattr(self, module).official_name(rest)
+            rest = getattr(self, module).to_upstream_key(rest)
         return f"{_OFFICIAL[module]}.{rest}"
 
-    def official_constants(self) -> dict[str, Tensor]:
+    def upstream_buffers(self) -> dict[str, Tensor]:
         """The authors' first upsampling, which their forward pass never calls.
 
         It would be a parameter that no gradient reaches, so it is no part of our state. Exported
@@ -219,7 +219,9 @@ class IOG(nn.Module):
         return Output(masks, {**layers, **quarters})
 
     def _run(self, module: nn.Module, x: Any) -> Any:
-        return recomputed(module, x) if self.checkpointing and self.training else module(x)
+        return (
+            checkpoint_activations(module, x) if self.checkpointing and self.training else module(x)
+        )
 
 
 class IOGRefine(IOG):

@@ -4,7 +4,7 @@ from torch import Tensor, nn
 
 from src.networks.blocks import resize
 from src.networks.output import Output
-from src.networks.rsu import RSUNetwork, conv_bn_relu, official_block_name, rsu
+from src.networks.rsu import RSUNetwork, conv_bn_relu, rsu, upstream_block_key
 
 
 class ISNet(RSUNetwork):
@@ -47,10 +47,10 @@ class ISNet(RSUNetwork):
         maps = self.decode(self.decoder, self.encode(self.encoder, self.stem(x)))
         return Output(side_outputs(self.heads, maps, like=x), named_stages(maps))
 
-    def official_name(self, name: str) -> str:
+    def to_upstream_key(self, name: str) -> str:
         if name.startswith("stem."):
             return name.replace("stem.", "conv_in.")
-        return official_stage_name(self, name)
+        return upstream_stage_key(self, name)
 
 
 class ISNetGTEncoder(RSUNetwork):
@@ -82,11 +82,11 @@ class ISNetGTEncoder(RSUNetwork):
         maps = self.encode(self.encoder, self.stem(mask))
         return Output(side_outputs(self.heads, maps, like=mask), named_stages(maps))
 
-    def official_name(self, name: str) -> str:
+    def to_upstream_key(self, name: str) -> str:
         if name.startswith("stem."):
             _, layer, leaf = name.split(".")
             return f"conv_in.{('conv', 'bn')[int(layer)]}.{leaf}"
-        return official_stage_name(self, name)
+        return upstream_stage_key(self, name)
 
 
 def checked_width(width: int) -> int:
@@ -109,7 +109,7 @@ def named_stages(maps: list[Tensor]) -> dict[str, Tensor]:
     return {f"stage{i}": x for i, x in enumerate(maps, start=1)}
 
 
-def official_stage_name(network: nn.Module, name: str) -> str:
+def upstream_stage_key(network: nn.Module, name: str) -> str:
     """The authors' name of an entry of the encoder, the decoder or the side outputs."""
     group, index, rest = name.split(".", 2)
     number = int(index) + 1
@@ -117,4 +117,4 @@ def official_stage_name(network: nn.Module, name: str) -> str:
         return f"side{number}.{rest}"
     stage = f"stage{number}" + ("d" if group == "decoder" else "")
     block = network.get_submodule(f"{group}.{index}")
-    return f"{stage}.{official_block_name(rest, block)}"
+    return f"{stage}.{upstream_block_key(rest, block)}"

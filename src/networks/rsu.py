@@ -4,7 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from src.networks.activation_checkpointing import recomputed
+from src.networks.activation_checkpointing import checkpoint_activations
 from src.networks.blocks import resize
 
 
@@ -130,10 +130,10 @@ class RSUNetwork(nn.Module):
         return decoded
 
     def _run(self, stage: nn.Module, x: Tensor) -> Tensor:
-        return recomputed(stage, x) if self.checkpointing else stage(x)
+        return checkpoint_activations(stage, x) if self.checkpointing else stage(x)
 
 
-def official_block_name(name: str, block: nn.Module) -> str:
+def upstream_block_key(name: str, block: nn.Module) -> str:
     """The authors' name of the entry `name` of `block`'s state: `up.0.1.bias` → `…5d.bn_s1.bias`.
 
     They number the units of a block from its input: 1, 2, … down, the bottom last, and `5d … 1d`

@@ -41,7 +41,7 @@ class Summary(NamedTuple):
     seconds: float
 
 
-def summarise(name: str, size: int | None = None, passes: int = 3) -> Summary:
+def summarize(name: str, size: int | None = None, passes: int = 3) -> Summary:
     """Measure a network of the catalogue at its paper's input, or at another side."""
     channels, paper_size = INPUTS[name]
     side = size or paper_size
@@ -105,7 +105,7 @@ def main() -> None:
     if unknown := [name for name in names if name not in NETWORKS]:
         sys.exit(f"error: no network is called {unknown[0]!r}; choose of {', '.join(NETWORKS)}")
     print(f"{torch.get_num_threads()} CPU threads, torch {torch.__version__}, fp32, one image\n")
-    print(markdown([summarise(name) for name in names]))
+    print(markdown([summarize(name) for name in names]))
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from src.networks.isnet import named_stages, official_stage_name, side_heads, side_outputs
+from src.networks.isnet import named_stages, side_heads, side_outputs, upstream_stage_key
 from src.networks.output import Output
 from src.networks.rsu import RSUNetwork, rsu
 
@@ -77,7 +77,7 @@ class U2Net(RSUNetwork):
         sides = side_outputs(self.heads, maps, like=x)
         return Output([self.fuse(torch.cat(sides, dim=1)), *sides], named_stages(maps))
 
-    def official_name(self, name: str) -> str:
+    def to_upstream_key(self, name: str) -> str:
         if name.startswith("fuse."):
             return name.replace("fuse.", "outconv.")
-        return official_stage_name(self, name)
+        return upstream_stage_key(self, name)

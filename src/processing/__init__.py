@@ -1,5 +1,5 @@
-"""Geometry: how an image becomes a network's input and its logits become an 8-bit mask."""
+"""Processing: how an image becomes a network's input and its logits become an 8-bit mask."""
 
-from src.processing.processor import Geometry, NonFiniteError
+from src.processing.processor import NonFiniteError, Processor
 
-__all__ = ["Geometry", "NonFiniteError"]
+__all__ = ["NonFiniteError", "Processor"]

@@ -42,7 +42,7 @@ def _to_multiple(side: float, stride: int) -> int:
     return max(1, round(side / stride)) * stride
 
 
-Scale = Literal["255", "own_maximum", "none"]
+Scale = Literal["255", "per_image_max", "none"]
 LARGEST_SIDE = 8192  # of a network's input; a larger one takes more memory than there is
 
 
@@ -51,14 +51,14 @@ class NonFiniteError(UserError):
 
 
 @dataclass(frozen=True)
-class Geometry:
+class Processor:
     """A model's pre- and post-processing; saved in its checkpoints and exports.
 
     Args:
         size: Height and width of the network's input.
         image_kernel: How images are resized to `size`, see `resize.py`.
         mask_kernel: How training masks are resized to `size`.
-        scale: What divides the 8-bit image before mean and std: `255`, its `own_maximum` (U²-Net),
+        scale: What divides the 8-bit image before mean and std: `255`, its `per_image_max` (U²-Net),
             or nothing (DEXTR and IOG see 0..255).
         mean: Subtracted per channel, after scaling.
         std: Divides per channel.
@@ -102,7 +102,7 @@ class Geometry:
         for field, known in (
             ("image_kernel", KERNELS),
             ("mask_kernel", KERNELS),
-            ("scale", ("255", "own_maximum", "none")),
+            ("scale", ("255", "per_image_max", "none")),
         ):
             if getattr(self, field) not in known:
                 raise ValueError(f"geometry.{field} is {getattr(self, field)!r}; choose of {known}")
@@ -117,12 +117,12 @@ class Geometry:
         """Bring a uint8 `(H, W)` mask to the network's size."""
         return resize(mask, self.size, self.mask_kernel)
 
-    def normalise(self, image: Tensor) -> Tensor:
+    def normalize(self, image: Tensor) -> Tensor:
         """Turn a uint8 batch `(B, 3, H, W)` into the floats the network expects."""
         values = image.float()
         if self.scale == "255":
             values = values / 255
-        elif self.scale == "own_maximum":
+        elif self.scale == "per_image_max":
             # A black image has no maximum to divide by and stays black.
             values = values / values.amax(dim=(1, 2, 3), keepdim=True).clamp(min=1)
         mean = torch.tensor(self.mean, device=values.device).view(1, -1, 1, 1)
@@ -138,7 +138,7 @@ class Geometry:
         values, target = _finite(logits.float()), (int(size[0]), int(size[1]))
         for name in self.restore_steps:
             values = STEPS[name](values, target)
-        return _quantised(values)
+        return _quantized(values)
 
     def restore_crop(self, logits: Tensor, box: Box, size: Sequence[int]) -> Tensor:
         """Turn the logits `(h, w)` of a crop into a uint8 mask of the whole image's `size`.
@@ -148,10 +148,10 @@ class Geometry:
         """
         crop = _finite(logits.float()).sigmoid().cpu().numpy()
         whole = paste_back(crop, box, (int(size[0]), int(size[1])), self.paste_relax)
-        return _quantised(torch.from_numpy(whole))
+        return _quantized(torch.from_numpy(whole))
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values, for checkpoints and exports; `Geometry(**values)` reads them."""
+        """Plain values, for checkpoints and exports; `Processor(**values)` reads them."""
         return asdict(self)
 
 
@@ -173,6 +173,6 @@ def _is_finite(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
-def _quantised(values: Tensor) -> Tensor:
+def _quantized(values: Tensor) -> Tensor:
     # The small offset keeps exact levels (k/255) from falling to k-1 in fp32.
     return (values * 255 + 1e-4).clamp(0, 255).to(torch.uint8)

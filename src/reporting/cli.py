@@ -8,9 +8,9 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
-from src.atomic import write_whole
+from src.atomic import atomic_write
 from src.command_line import is_text, literals, text_or_list
-from src.errors import UserError, told
+from src.errors import UserError, exit_on_user_error
 from src.escape import file_name
 from src.paths import CONF
 from src.reporting import reported_results
@@ -70,7 +70,7 @@ HELP = """finecut puts finished runs into tables, beside the numbers that papers
 """
 
 
-@told
+@exit_on_user_error
 def main(words: Sequence[str]) -> int:
     """Carry out a command line; returns the exit code."""
     if any(word in ("-h", "--help") for word in words):
@@ -115,9 +115,9 @@ def write(
         "table.html": html(table, groups, curves, title, digits, problems),
     }
     for name, text in texts.items():
-        write_whole(folder / name, text)
+        atomic_write(folder / name, text)
     for name, png in curves.items():
-        write_whole(folder / f"curves_{file_name(name)}.png", png)
+        atomic_write(folder / f"curves_{file_name(name)}.png", png)
 
 
 def _report_left_out(problems: Sequence[str]) -> int:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from src.errors import UserError, told
+from src.errors import UserError, exit_on_user_error
 from src.escape import markdown_row
 from src.paths import EXPERIMENTS
 from src.plain_data import read_csv
@@ -18,7 +18,7 @@ COLUMNS = (
 )
 
 
-class Published(NamedTuple):
+class ReportedResult(NamedTuple):
     """One printed number.
 
     Attributes:
@@ -46,22 +46,22 @@ class Published(NamedTuple):
     note: str
 
 
-def load(experiments: Path = EXPERIMENTS) -> list[Published]:
+def load(experiments: Path = EXPERIMENTS) -> list[ReportedResult]:
     """Every published row. Raises UserError that names the file and the line of a bad one."""
     return [row for path in sorted(experiments.glob("*/published.csv")) for row in _read(path)]
 
 
-def of(experiment: str, rows: Sequence[Published]) -> list[Published]:
+def of(experiment: str, rows: Sequence[ReportedResult]) -> list[ReportedResult]:
     """The rows of an experiment that some metric of ours may be compared with."""
     return [row for row in rows if row.experiment == experiment and row.compares_with]
 
 
-def _read(path: Path) -> list[Published]:
+def _read(path: Path) -> list[ReportedResult]:
     rows = read_csv(path, "see docs/tables.md", COLUMNS)
     return [_parse(row, f"{path}:{number}") for number, row in enumerate(rows, 2)]
 
 
-def _parse(row: dict[str, str], place: str) -> Published:
+def _parse(row: dict[str, str], place: str) -> ReportedResult:
     try:
         value = round(float(row["printed"]) * float(row["scale"]), 10)
         tolerance = float(row["tolerance"]) if row["tolerance"] else None
@@ -71,7 +71,7 @@ def _parse(row: dict[str, str], place: str) -> Published:
         raise UserError(f"{place}: {error}") from error
     if bool(row["compares_with"]) != (tolerance is not None):
         raise UserError(f"{place}: give both compares_with and tolerance, or neither")
-    return Published(
+    return ReportedResult(
         experiment=row["experiment"],
         trained_on=tuple(row["trained_on"].split("+")) if row["trained_on"] else (),
         test_set=row["set"],
@@ -108,18 +108,18 @@ def papers() -> list[str]:
     return list(dict.fromkeys(row.experiment.split("/")[0] for row in load() if row.experiment))
 
 
-@told
+@exit_on_user_error
 def main(words: Sequence[str]) -> int:
     """Carry out a command line; returns the exit code."""
     print(printed(" ".join(words)) if words else "\n".join(papers()) + "\n", end="")
     return 0
 
 
-def _table(rows: Sequence[Published], notes: dict[str, str]) -> str:
+def _table(rows: Sequence[ReportedResult], notes: dict[str, str]) -> str:
     """One recipe's numbers; `notes`, from text to label, grows by what they refer to."""
     ours = {row.metric: row.compares_with for row in rows if row.compares_with}
     compared = {(row.test_set, row.metric, row.printed) for row in rows if row.compares_with}
-    columns: dict[str, list[Published]] = {}
+    columns: dict[str, list[ReportedResult]] = {}
     for row in rows:  # a repetition of a compared number, digit for digit, is left out
         if row.compares_with or (row.test_set, row.metric, row.printed) not in compared:
             columns.setdefault(ours.get(row.metric) or row.metric, []).append(row)
@@ -135,11 +135,11 @@ def _table(rows: Sequence[Published], notes: dict[str, str]) -> str:
     return f"`{rows[0].experiment}`, trained on {' + '.join(rows[0].trained_on)}:\n\n{body}"
 
 
-def _scale(row: Published) -> str:
+def _scale(row: ReportedResult) -> str:
     return "" if float(row.printed) == row.value else f" × {float(row.printed) / row.value:g}"
 
 
-def _notes(row: Published, known: Sequence[str] = ()) -> list[str]:
+def _notes(row: ReportedResult, known: Sequence[str] = ()) -> list[str]:
     return [n for n in ("" if row.compares_with else UNCOMPARED, row.note) if n and n not in known]
 
 

@@ -5,9 +5,9 @@ from typing import NamedTuple
 
 from src.metrics.protocol import HIGHER_IS_BETTER, RAW
 from src.reporting.groups import Group
-from src.reporting.reported_results import Published, of
+from src.reporting.reported_results import ReportedResult, of
 from src.reporting.runs import Run
-from src.reporting.warnings import Flags, disqualifying
+from src.reporting.warnings import RowWarnings, disqualifying
 from src.training.config import config_hash
 
 _SHOWN = 12  # characters of a hash
@@ -104,7 +104,7 @@ class Table(NamedTuple):
 
 def build(
     groups: Sequence[Group],
-    published: Sequence[Published],
+    published: Sequence[ReportedResult],
     metrics: Sequence[str] | None = None,
     digits: int = 3,
 ) -> Table:
@@ -138,13 +138,13 @@ class _Builder:
     def __init__(
         self,
         groups: Sequence[Group],
-        published: Sequence[Published],
+        published: Sequence[ReportedResult],
         metrics: Sequence[str],
         digits: int,
     ) -> None:
         self.groups, self.published, self.metrics = groups, published, metrics
         self.digits = digits
-        self.flags = Flags(groups)
+        self.flags = RowWarnings(groups)
         self.notes: list[str] = []
 
     def of_set(self, test_set: str) -> list[Row]:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from src.reporting.groups import Group, Spread
-from src.reporting.reported_results import Published
+from src.reporting.reported_results import ReportedResult
 from src.reporting.table import show
 from src.reporting.warnings import disqualifying, other_training
 
@@ -13,7 +13,7 @@ class Check(NamedTuple):
     """One printed number beside ours; `ours` is None where nothing was measured."""
 
     group: str
-    published: Published
+    published: ReportedResult
     ours: Spread | None
     objections: tuple[str, ...]
 
@@ -25,7 +25,7 @@ class Check(NamedTuple):
         return abs(self.ours.mean - self.published.value) <= self.published.tolerance + 1e-9
 
 
-def verify(groups: Sequence[Group], published: Sequence[Published]) -> list[Check]:
+def verify(groups: Sequence[Group], published: Sequence[ReportedResult]) -> list[Check]:
     """A check for every group and every row of `published` that stands beside it.
 
     All rows compare with a metric.
@@ -45,7 +45,7 @@ def report(checks: Sequence[Check], digits: int) -> str:
     return "\n".join([*lines, f"{len(checks) - failed} of {len(checks)} numbers agree"]) + "\n"
 
 
-def _check(group: Group, row: Published) -> Check:
+def _check(group: Group, row: ReportedResult) -> Check:
     assert row.compares_with is not None
     ours = group.spread(row.test_set, row.compares_with)
     objections = (*disqualifying(group, row.test_set), *other_training(group, [row]))

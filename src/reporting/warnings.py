@@ -5,19 +5,19 @@ from pathlib import Path
 
 from src.errors import UserError
 from src.reporting.groups import Group
-from src.reporting.reported_results import Published
+from src.reporting.reported_results import ReportedResult
 from src.reporting.runs import PROVENANCE, Run, read_provenance
 from src.weights import registry
 
 
-class Flags:
+class RowWarnings:
     """Judges the rows of one table; knows the table's other groups, to see what one lacks."""
 
     def __init__(self, groups: Sequence[Group]) -> None:
         self.seeds = sorted({seed for group in groups if group.trained for seed in group.seeds})
         self.groups = groups
 
-    def of(self, group: Group, test_set: str, printed: Sequence[Published] = ()) -> list[str]:
+    def of(self, group: Group, test_set: str, printed: Sequence[ReportedResult] = ()) -> list[str]:
         """Every remark on a group's row for a test set, the gravest first.
 
         `printed` are the published numbers beside it.
@@ -55,7 +55,7 @@ def disqualifying(group: Group, test_set: str) -> list[str]:
     return [*_contamination(group, test_set), *_missing_images(group, test_set)]
 
 
-def other_training(group: Group, printed: Sequence[Published]) -> list[str]:
+def other_training(group: Group, printed: Sequence[ReportedResult]) -> list[str]:
     """What keeps a row from reproducing a published one: it was trained on something else."""
     stated = {row.trained_on for row in printed if row.trained_on}
     seen = [sets for _, sets in _seen(group.runs[0])]

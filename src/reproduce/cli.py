@@ -11,8 +11,8 @@ from typing import Any, NamedTuple
 
 from omegaconf import OmegaConf
 
-from src.command_line import as_overrides, literals
-from src.errors import CommandError, UserError, told
+from src.command_line import literals, quote_overrides
+from src.errors import CommandError, UserError, exit_on_user_error
 from src.paths import CONF, IMPORT_ROOT
 from src.plain_data import read_json
 from src.reporting import cli as tables
@@ -96,7 +96,7 @@ class Plan(NamedTuple):
     overrides: list[str]
 
 
-@told
+@exit_on_user_error
 def main(words: Sequence[str]) -> int:
     """Carry out a command line; returns the exit code."""
     if any(word in ("-h", "--help") for word in words):
@@ -123,7 +123,7 @@ def planned(cfg: ReproduceSettings) -> Plan:
         raise CommandError(f"train={cfg.train}: {error}") from None
     if cfg.root is not None:
         overrides.insert(0, f"data.root={Path(cfg.root).expanduser().absolute()}")
-    plan = Plan(named(cfg.experiment), cfg.seeds, as_overrides(overrides))
+    plan = Plan(named(cfg.experiment), cfg.seeds, quote_overrides(overrides))
     for recipe in plan.recipes:
         composed(recipe, plan.overrides)
     return plan

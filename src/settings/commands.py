@@ -159,7 +159,7 @@ class ExportSettings(Settings):
     pictures: FilePath | None = setting(
         "a folder of images for parity and calibration; null: built-in drawings"
     )
-    licence: Text | None = setting("written into the file where the registry does not know it")
+    license: Text | None = setting("written into the file where the registry does not know it")
 
     @model_validator(mode="after")
     def _check(self) -> "ExportSettings":
@@ -214,7 +214,7 @@ class AppSettings(Settings):
     )
     max_upload_mb: float = setting("larger files are refused", gt=0, le=100_000)
     keep: Whole = setting("images kept; the one not used for longest makes room", ge=1, le=100_000)
-    licence: Text | None = setting("shown on the page where the registry does not know it")
+    license: Text | None = setting("shown on the page where the registry does not know it")
 
 
 class TablesSettings(Settings):

@@ -17,12 +17,12 @@ from filelock import FileLock, Timeout
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
-from src.atomic import write_whole
+from src.atomic import atomic_write
 from src.errors import UserError
 from src.plain_data import read_json
 from src.training import preemption
 from src.training.child import let_idle_threads_sleep, run_child
-from src.training.config import CONFIG, config_hash, freeze, resolved, thaw
+from src.training.config import CONFIG, config_hash, load_config, resolve, save_config
 from src.training.results import RESULTS, read_results
 from src.training.trainer import require_known
 
@@ -52,7 +52,7 @@ def run_job(cfg: DictConfig, sweep: Path, overrides: Sequence[str]) -> float | N
     """
     title = " ".join(overrides) or "defaults"
     try:
-        cfg = resolved(cfg)
+        cfg = resolve(cfg)
         searching = cfg.pop("sweep", None) is not None
         cfg.pop("launcher", None)  # a job is what it computes, however it came about
         if searching:
@@ -95,7 +95,7 @@ def _require_objective(cfg: DictConfig) -> None:
 def _carry_out(cfg: DictConfig, folder: Path, overrides: Sequence[str], title: str) -> None:
     log.info("job: %s in %s", title, folder)
     if not (preemption.restarted() and (folder / CONFIG).is_file()):
-        freeze(cfg, folder)
+        save_config(cfg, folder)
     _record(folder, state="running", overrides=list(overrides))
     code = run_child(
         [sys.executable, "-m", "src.training.execute", str(folder)], folder / "job.log"
@@ -145,7 +145,7 @@ def _are_words(value: Any) -> bool:
 
 
 def _record(folder: Path, **entry: Any) -> None:
-    write_whole(folder / JOB, json.dumps({"pid": os.getpid(), **entry}, indent=2) + "\n")
+    atomic_write(folder / JOB, json.dumps({"pid": os.getpid(), **entry}, indent=2) + "\n")
 
 
 def _last_line(path: Path) -> str:
@@ -159,7 +159,7 @@ def objective(folder: Path) -> float | None:
     if not results:
         return None
     try:
-        name = thaw(folder).get("objective")
+        name = load_config(folder).get("objective")
     except UserError as error:
         log.warning("%s", error)
         return None

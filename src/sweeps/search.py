@@ -125,7 +125,7 @@ class Search:
         folder.mkdir(parents=True, exist_ok=True)
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         # Two workers would both make the tables.
-        with FileLock(folder / ".study.lock"), self._told():
+        with FileLock(folder / ".study.lock"), self._storage_errors():
             opened = open_storage(storage, folder)
             self._url = opened.engine.url
             self._study = optuna.create_study(
@@ -139,7 +139,7 @@ class Search:
 
     def take(self, count: int) -> list[Trial]:
         """Up to `count` trials for this worker: those a dead worker left first, then new ones."""
-        with FileLock(self.folder / ".study.lock"), self._told():
+        with FileLock(self.folder / ".study.lock"), self._storage_errors():
             taken = self._abandoned(count)
             while len(taken) < count and len(self._whole()) < self.trials:
                 trial = self._study.ask(dict(self.space))
@@ -149,7 +149,7 @@ class Search:
 
     def tell(self, number: int, value: float | None) -> None:
         """Record a trial's objective; None or NaN: it failed."""
-        with self._told():
+        with self._storage_errors():
             if value is None or math.isnan(value):
                 self._study.tell(number, state=TrialState.FAIL)
             else:
@@ -158,13 +158,13 @@ class Search:
 
     def report(self) -> str:
         """How many trials there are, in one line."""
-        with self._told():
+        with self._storage_errors():
             states = [trial.state for trial in self._study.get_trials(deepcopy=False)]
         counts = {state.name.lower(): states.count(state) for state in dict.fromkeys(states)}
         parts = ", ".join(f"{count} {name}" for name, count in counts.items())
         return f"study {self._study.study_name}: {parts} of {self.trials} trials"
 
-    def _told(self) -> AbstractContextManager[None]:
+    def _storage_errors(self) -> AbstractContextManager[None]:
         """What a database says in the way of its work becomes one line."""
         return said_without_password(self._url)
 

@@ -17,7 +17,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from omegaconf import DictConfig, open_dict, read_write
 
-from src.atomic import write_whole, written_whole
+from src.atomic import atomic_path, atomic_write
 from src.command_line import literal, quoted
 from src.errors import CommandError
 from src.settings.training import parse_launcher
@@ -44,21 +44,21 @@ def parallel_plot(path: Path, lines: Sequence[Line]) -> None:
     last = _Axis("objective", [repr(score) for score in scores]) if scores else None
     figure = Figure(figsize=(2.2 + 1.8 * len(keys), 4.5), layout="constrained")
     plot = figure.subplots()
-    colours = matplotlib.colormaps["viridis"]
+    colors = matplotlib.colormaps["viridis"]
     for settings, score in sorted(lines, key=_best_on_top):
         heights = [axis.height(settings.get(axis.key, "–")) for axis in axes]
         if score is None or last is None:
             plot.plot(heights, color="0.6", linestyle="--", linewidth=1)
             continue
         height = last.height(repr(score))
-        plot.plot([*heights, height], color=colours(0.9 * height), linewidth=1.8)
+        plot.plot([*heights, height], color=colors(0.9 * height), linewidth=1.8)
     for position, axis in enumerate(axes):
         axis.draw(plot, position, "right")
     if last:
         last.draw(plot, len(axes), "left")
     plot.set_axis_off()
     plot.set_ylim(-0.12, 1.12)
-    with written_whole(path) as unfinished:
+    with atomic_path(path) as unfinished:
         figure.savefig(unfinished, format="png", dpi=150, metadata={"Software": None})
 
 
@@ -143,7 +143,7 @@ class SweepSummary(Callback):
 
     def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
         sweep = Path(config.hydra.sweep.dir)
-        jobs = summarise(sweep)
+        jobs = summarize(sweep)
         print((sweep / SUMMARY).read_text())
         failed = [
             name
@@ -174,14 +174,14 @@ def sweep_folder(config: DictConfig) -> str:
     return str(folder.with_name(f"{choices['model']}-{choices['data']}"))
 
 
-def summarise(sweep: Path) -> Jobs:
+def summarize(sweep: Path) -> Jobs:
     """Write `manifest.json`, `summary.md` and `parallel.png` of what the jobs recorded."""
     jobs = {
         path.parent.name: {**read_job(path), "objective": objective(path.parent)}
         for path in sorted(sweep.glob(f"*/{JOB}"))
     }
-    write_whole(sweep / MANIFEST, json.dumps(jobs, indent=2) + "\n")
-    write_whole(sweep / SUMMARY, markdown(_rows(sweep, jobs), note=_best(jobs)))
+    atomic_write(sweep / MANIFEST, json.dumps(jobs, indent=2) + "\n")
+    atomic_write(sweep / SUMMARY, markdown(_rows(sweep, jobs), note=_best(jobs)))
     _plot(sweep, jobs)
     return jobs
 

@@ -13,14 +13,14 @@ from lightning.fabric.plugins import TorchCheckpointIO
 
 from src.datamodules.clicks import Prompts, prompts_of
 from src.errors import UserError
-from src.processing import Geometry
+from src.processing import Processor
 from src.weights.checkpoint import Checkpoint, WeightsError, read_checkpoint, verify
 
 # One name for all, so that a kill leaves one such file at most and the next checkpoint takes it.
 _UNFINISHED = ".unfinished.ckpt"
 
 
-class WholeCheckpointIO(TorchCheckpointIO):
+class AtomicCheckpointIO(TorchCheckpointIO):
     """Writes beside the checkpoint and renames.
 
     Lightning's own writes into the system's temporary folder and moves the file from there. From
@@ -147,7 +147,7 @@ def best(folder: Path) -> Path:
     raise UserError(f"{folder} has no checkpoint to test; did its training start?")
 
 
-def geometry_of(checkpoint: Checkpoint) -> Geometry:
+def processor_of(checkpoint: Checkpoint) -> Processor:
     """The pre- and post-processing that a checkpoint of ours states.
 
     Raises:
@@ -155,7 +155,7 @@ def geometry_of(checkpoint: Checkpoint) -> Geometry:
     """
     assert checkpoint.metadata is not None
     try:
-        return Geometry(**checkpoint.metadata.geometry)
+        return Processor(**checkpoint.metadata.geometry)
     except (TypeError, ValueError) as error:
         raise _of_another_version(checkpoint, "geometry", error) from None
 
@@ -185,9 +185,9 @@ def _check_pixels(said: Mapping[str, Any]) -> None:
 
 
 def _of_another_version(checkpoint: Checkpoint, part: str, error: Exception) -> UserError:
-    told = (str(error).splitlines() or [type(error).__name__])[0]
+    reason = (str(error).splitlines() or [type(error).__name__])[0]
     return UserError(
-        f"{checkpoint.path}: its {part}: {told}; it was made by another version of finecut"
+        f"{checkpoint.path}: its {part}: {reason}; it was made by another version of finecut"
     )
 
 

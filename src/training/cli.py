@@ -40,7 +40,7 @@ def main(cfg: DictConfig) -> None:
     require_known(cfg.trainer)
     require_as_many(cfg)
     if _first_rank():
-        freeze_or_continue(cfg, folder)
+        save_or_continue(cfg, folder)
     else:
         config.wait_for_config(folder)
     _carry_out(folder)
@@ -52,7 +52,7 @@ def _put(cfg: DictConfig, folder: Path, changes: resume.Changes, accept_data: bo
         cfg.resume_data = resume.ACCEPT if accept_data else None
     if _first_rank():
         resume.record(folder, cfg, changes)
-        config.freeze(cfg, folder)
+        config.save_config(cfg, folder)
     else:
         config.wait_for_config(folder, cfg)
 
@@ -64,18 +64,18 @@ def _carry_out(folder: Path) -> None:
     os.execv(sys.executable, command)
 
 
-def freeze_or_continue(cfg: DictConfig, folder: Path) -> None:
+def save_or_continue(cfg: DictConfig, folder: Path) -> None:
     """Freeze a run's config; where a scheduler started the run before, let it go on as it was.
 
     Raises UserError where the folder holds a training with other settings.
     """
     trained = any((folder / "checkpoints").glob("*.ckpt"))
     if not (cfg.fit and trained and (folder / config.CONFIG).is_file()):
-        config.freeze(cfg, folder)
+        config.save_config(cfg, folder)
         return
     if preemption.restarted():
         return  # the yaml files may have changed since; the run has not
-    before, after = config.thaw(folder, located=False), config.resolved(cfg)
+    before, after = config.load_config(folder, located=False), config.resolve(cfg)
     if config.config_hash(before) != config.config_hash(after):
         raise UserError(
             f"{folder} holds a run with other settings; "

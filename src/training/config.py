@@ -17,7 +17,7 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from src.atomic import write_whole
+from src.atomic import atomic_write
 from src.command_line import is_literal, literals
 from src.errors import UserError
 from src.paths import CONF
@@ -36,7 +36,7 @@ _IRRELEVANT = (
 _IRRELEVANT_DATA = ("num_workers", "cache_dir")
 
 
-def resolved(cfg: DictConfig) -> DictConfig:
+def resolve(cfg: DictConfig) -> DictConfig:
     """The config without interpolations; an unset or unknown value is a clear error.
 
     What is left of `${x}` in it is text, and escaped as such.
@@ -48,15 +48,15 @@ def resolved(cfg: DictConfig) -> DictConfig:
     return DictConfig(literals(plain))
 
 
-def freeze(cfg: DictConfig, folder: Path) -> Path:
+def save_config(cfg: DictConfig, folder: Path) -> Path:
     """Write the resolved config as `<folder>/config.yaml` and return its path."""
     path = folder / CONFIG
     folder.mkdir(parents=True, exist_ok=True)
-    write_whole(path, OmegaConf.to_yaml(resolved(cfg)))
+    atomic_write(path, OmegaConf.to_yaml(resolve(cfg)))
     return path
 
 
-def thaw(folder: Path, *, located: bool = True) -> DictConfig:
+def load_config(folder: Path, *, located: bool = True) -> DictConfig:
     """Read a run's frozen config; unless `located`, its folder stays unnamed.
 
     Raises:
@@ -130,7 +130,7 @@ def wait_for_config(folder: Path, cfg: DictConfig | None = None, seconds: float 
     """
     deadline = time.monotonic() + seconds
     path = folder / CONFIG
-    while not path.is_file() or (cfg is not None and thaw(folder, located=False) != cfg):
+    while not path.is_file() or (cfg is not None and load_config(folder, located=False) != cfg):
         if time.monotonic() > deadline:
             raise UserError(f"rank 0 wrote no {path} in {seconds:.0f} s; did it fail?")
         time.sleep(0.2)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from src.atomic import write_whole
+from src.atomic import atomic_write
 from src.datamodules.base import SegmentationDataModule
 from src.datamodules.file_facts import contents
 from src.errors import UserError
@@ -48,7 +48,7 @@ class DataState:
 
     def write(self, folder: Path) -> None:
         """Note the digests of all files in the run's folder."""
-        write_whole(folder / DATA, json.dumps(self.contents) + "\n")
+        atomic_write(folder / DATA, json.dumps(self.contents) + "\n")
 
     def differences(self, folder: Path, before: Mapping[str, Any]) -> list[str]:
         """What is not as it was, a sentence for each set.

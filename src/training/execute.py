@@ -18,7 +18,7 @@ from omegaconf import DictConfig, OmegaConf
 from src.command_line import literal
 from src.datamodules.base import SegmentationDataModule
 from src.datamodules.clicks import to_dict
-from src.errors import UserError, told_of_files, told_when_full
+from src.errors import UserError, disk_full_as_user_error, os_errors_as_user_errors
 from src.instantiate import build
 from src.networks.blocks import allow_single_values
 from src.paths import cache_folder
@@ -26,13 +26,13 @@ from src.settings.nodes import check_nodes
 from src.settings.training import parse_training
 from src.training import checkpoints, finetune, preemption, provenance
 from src.training.between_steps import StopBetweenSteps
-from src.training.checkpoints import WholeCheckpointIO
-from src.training.config import config_hash, thaw
+from src.training.checkpoints import AtomicCheckpointIO
+from src.training.config import config_hash, load_config
 from src.training.data_state import DataState, require_same
 from src.training.dry_run import dry_run
 from src.training.loggers import METRICS, read_rows
 from src.training.results import RESULTS
-from src.training.resumable import require_resumable, told_when_unusable
+from src.training.resumable import require_resumable, unusable_as_user_error
 from src.training.resume import ACCEPT
 from src.training.run_folder import held
 from src.training.teacher import obtain_teacher
@@ -47,7 +47,7 @@ _WORKER_DIED = "DataLoader worker (pid"  # torch has no class for it
 
 def execute(folder: Path) -> None:
     """Fit and test as the folder's config says; continues from its newest checkpoint if any."""
-    cfg = thaw(folder)
+    cfg = load_config(folder)
     require_known(cfg.trainer)
     cfg = check_nodes(parse_training(cfg))
     finetune.require_start(cfg)
@@ -105,7 +105,7 @@ def _fit_and_test(
     if cfg.fit:
         if newest is None:
             finetune.score_untouched(cfg, trainer, module, datamodule)
-        with told_when_unusable(newest, trainer):
+        with unusable_as_user_error(newest, trainer):
             trainer.fit(module, datamodule, ckpt_path=newest, weights_only=True)
         if trainer.interrupted:
             raise KeyboardInterrupt
@@ -214,7 +214,7 @@ def build_trainer(cfg: DictConfig, folder: Path) -> Trainer:
         cfg.trainer,
         callbacks=callbacks,
         logger=loggers,
-        plugins=[WholeCheckpointIO()],
+        plugins=[AtomicCheckpointIO()],
         default_root_dir=str(folder),
         sync_batchnorm=synchronised,
         val_check_interval=every or 1.0,
@@ -226,7 +226,7 @@ def _note(cfg: DictConfig, folder: Path, data: dict[str, Any], changed: dict[str
     """Write down where the run's numbers come from, and that it goes on with other data."""
     known = provenance.read(folder)
     entries = provenance.collect(cfg, data)
-    entries["frozen"] = config_hash(thaw(folder, located=False))
+    entries["frozen"] = config_hash(load_config(folder, located=False))
     if changed:
         *before, last = known.get("resumes") or [{}]
         entries["resumes"] = [*before, {**last, "data": changed}]
@@ -272,7 +272,7 @@ def main() -> None:
     folder = Path(sys.argv[1])
     again = f"python train.py resume={folder} (or the sweep's command) continues"
     try:
-        with told_of_files(folder), held(folder), told_when_full(folder, again):
+        with os_errors_as_user_errors(folder), held(folder), disk_full_as_user_error(folder, again):
             execute(folder)
     except preemption.Preempted:
         log.info("stopped by a signal; the scheduler, or resume=%s, continues", sys.argv[1])

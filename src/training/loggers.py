@@ -13,9 +13,9 @@ from lightning.pytorch.loggers.logger import Logger, rank_zero_experiment
 from lightning.pytorch.utilities import rank_zero_only
 from omegaconf import OmegaConf
 
-from src.atomic import write_whole
+from src.atomic import atomic_write
 from src.errors import UserError
-from src.training.config import thaw
+from src.training.config import load_config
 
 Row = dict[str, Any]
 
@@ -70,7 +70,7 @@ class CSVLog(Logger):
         if step == self._start or not set(row) <= set(self._columns):
             rows = [old for old in read_rows(self.path) if not _is_redone(old, row)]
             self._columns = sorted(set(self._columns).union(row, *rows))
-            write_whole(self.path, self._text([*rows, row], header=True))
+            atomic_write(self.path, self._text([*rows, row], header=True))
         else:
             with self.path.open("a", newline="") as file:
                 file.write(self._text([row]))
@@ -166,7 +166,7 @@ def wandb_logger(
         project=project,
         group=group,
         name=name,
-        config=OmegaConf.to_container(thaw(Path(folder), located=False), resolve=True),
+        config=OmegaConf.to_container(load_config(Path(folder), located=False), resolve=True),
         id=hashlib.sha256(str(Path(folder).absolute()).encode()).hexdigest()[:12],
         offline=offline,
         resume="allow",

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from src.atomic import write_whole
+from src.atomic import atomic_write
 from src.errors import UserError
 from src.file_hash import file_hash
 from src.paths import IMPORT_ROOT, IS_INSTALLED
@@ -46,7 +46,7 @@ def write(folder: Path, **entries: Any) -> None:
     """Add entries to the run's provenance file; an interrupted write leaves the old file."""
     known = read(folder)
     text = json.dumps({**known, **entries}, indent=2, default=str) + "\n"
-    write_whole(folder / PROVENANCE, text)
+    atomic_write(folder / PROVENANCE, text)
 
 
 def read(folder: Path) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from src import escape
-from src.atomic import write_whole
+from src.atomic import atomic_write
 from src.errors import UserError
 from src.plain_data import read_json
 
@@ -31,7 +31,7 @@ def write_results(folder: Path, results: Table, name: str = RESULTS) -> None:
         data: {metric: None if is_undefined(value) else value for metric, value in row.items()}
         for data, row in results.items()
     }
-    write_whole(folder / name, json.dumps(rows, indent=2) + "\n")
+    atomic_write(folder / name, json.dumps(rows, indent=2) + "\n")
 
 
 def write_per_image(folder: Path, rows: Sequence[Mapping[str, Any]]) -> None:
@@ -40,7 +40,7 @@ def write_per_image(folder: Path, rows: Sequence[Mapping[str, Any]]) -> None:
     writer = csv.DictWriter(text, fieldnames=list(rows[0]) if rows else ["set", "name"])
     writer.writeheader()
     writer.writerows(rows)
-    write_whole(folder / PER_IMAGE, text.getvalue())
+    atomic_write(folder / PER_IMAGE, text.getvalue())
 
 
 def digests(folder: Path) -> dict[str, str]:

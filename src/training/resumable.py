@@ -61,7 +61,7 @@ class _Started(Callback):
 
 
 @contextmanager
-def told_when_unusable(path: Path | None, trainer: Trainer) -> Iterator[None]:
+def unusable_as_user_error(path: Path | None, trainer: Trainer) -> Iterator[None]:
     """Turn what goes wrong while a checkpoint's state is taken up into a UserError."""
     if path is None:
         yield

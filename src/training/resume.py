@@ -76,7 +76,7 @@ def amended(asked: Asked) -> tuple[DictConfig, Changes]:
     Raises:
         UserError: Values that cannot change, each by name and with the reason.
     """
-    before = config.thaw(asked.folder, located=False)
+    before = config.load_config(asked.folder, located=False)
     _require_whole(before, asked.folder)
     after = before.copy()
     values = dict(asked.values)
@@ -91,7 +91,7 @@ def amended(asked: Asked) -> tuple[DictConfig, Changes]:
                 OmegaConf.update(after, key, value, merge=False, force_add=True)
             except Exception as error:  # a key inside of a plain value
                 raise UserError(f"resume: {key}: {str(error).splitlines()[0]}") from None
-    after = config.resolved(after)
+    after = config.resolve(after)
     changes = changes_of(before, after)
     _require_allowed(changes, before, after, asked.folder)
     return after, changes

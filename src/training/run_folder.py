@@ -11,7 +11,7 @@ from filelock import FileLock, Timeout
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
 
-from src.errors import UserError, told_of_files
+from src.errors import UserError, os_errors_as_user_errors
 
 
 class RunFolder(Callback):
@@ -26,7 +26,7 @@ class RunFolder(Callback):
 
 def _make(folder: str) -> None:
     try:
-        with told_of_files(folder):
+        with os_errors_as_user_errors(folder):
             Path(folder).mkdir(parents=True, exist_ok=True)
     except UserError as error:
         sys.exit(f"error: {error}")

@@ -13,7 +13,7 @@ from src.command_line import literal
 from src.errors import UserError
 from src.processes import die_with_parent
 from src.training import checkpoints, preemption
-from src.training.config import config_hash, freeze, thaw
+from src.training.config import config_hash, load_config, save_config
 from src.training.data_state import DataState, require_taught_by
 from src.training.resume import ACCEPT
 from src.weights import registry
@@ -33,7 +33,7 @@ def obtain_teacher(cfg: DictConfig, folder: Path, data: DataState | None = None)
     if teacher is None or cfg.model.get("feature_supervision") is None:
         return
     if teacher.checkpoint is None:
-        stage = stage_one(thaw(folder, located=False))
+        stage = stage_one(load_config(folder, located=False))
         checkpoint = _train(stage, Path(teacher.folder))
         if data is not None:
             require_taught_by(data, checkpoint.parents[1], stage.get("resume_data") == ACCEPT)
@@ -58,7 +58,7 @@ def _train(stage: DictConfig, teachers: Path) -> Path:
             log.info("ground-truth encoder: cached in %s", folder)
             return checkpoints.best(folder)
         log.info("ground-truth encoder: training it in %s", folder)
-        freeze(stage, folder)
+        save_config(stage, folder)
         return _run(folder)
 
 

@@ -8,19 +8,19 @@ from typing import TYPE_CHECKING
 import numpy as np
 from omegaconf import DictConfig
 
-from src.errors import UserError, missing_extra, told, told_when_full
+from src.errors import UserError, disk_full_as_user_error, exit_on_user_error, missing_extra
 from src.settings.commands import AppSettings
 from src.settings.parse import parse
 
 if TYPE_CHECKING:
     from src.inference import Segmenter
-    from src.webapp.session_store import Desk
+    from src.webapp.session_store import SessionStore
     from src.webapp.uploads import Limits
 
 log = logging.getLogger(__name__)
 
 
-@told
+@exit_on_user_error
 def serve(config: DictConfig) -> int:
     """Serve the page until interrupted; the exit code is 1 if it could not start."""
     cfg = parse(AppSettings, config)
@@ -45,19 +45,19 @@ def serve(config: DictConfig) -> int:
         if segmenter.clicks is None:  # what cannot work fails now, not at the first picture
             segmenter.mask(np.zeros((64, 64, 3), np.uint8), detail=cfg.detail)
         desk, patience = _desk(cfg, segmenter, limits), Patience()
-        app = create_app(desk, licence=cfg.licence, names=cfg.names, patience=patience)
+        app = create_app(desk, license=cfg.license, names=cfg.names, patience=patience)
         log.info("%s\nopen %s, stop with Ctrl-C", segmenter, _address(listener))
         with suppress(KeyboardInterrupt):  # uvicorn has ended in order, then raises it again
             server_of(app, patience).run(sockets=[listener])
     return 0
 
 
-def _desk(cfg: AppSettings, segmenter: "Segmenter", limits: "Limits") -> "Desk":
-    from src.webapp.session_store import Desk
+def _desk(cfg: AppSettings, segmenter: "Segmenter", limits: "Limits") -> "SessionStore":
+    from src.webapp.session_store import SessionStore
 
-    with told_when_full("the temporary folder", "start the page again"):
+    with disk_full_as_user_error("the temporary folder", "start the page again"):
         try:
-            return Desk(segmenter, limits, detail=cfg.detail, keep=cfg.keep)
+            return SessionStore(segmenter, limits, detail=cfg.detail, keep=cfg.keep)
         except FileNotFoundError as error:  # of tempfile, which tries several folders
             raise UserError(
                 f"{error.strerror or error}; make room there, or set TMPDIR to a folder with room"

@@ -9,15 +9,17 @@ from src.webapp.uploads import Limits
 from src.weights.registry import find
 
 
-def about(segmenter: Segmenter, limits: Limits, licence: str | None = None) -> dict[str, Any]:
-    """Plain values for the page: the model, its weights and their licence, and the limits.
+def describe_model(
+    segmenter: Segmenter, limits: Limits, license: str | None = None
+) -> dict[str, Any]:
+    """Plain values for the page: the model, its weights and their license, and the limits.
 
     Args:
         segmenter: The model.
         limits: Of uploads.
-        licence: Of the weights, where the registry does not know it.
+        license: Of the weights, where the registry does not know it.
     """
-    said = describe(segmenter, bare=False, precision=segmenter.precision, licence=licence)
+    said = describe(segmenter, bare=False, precision=segmenter.precision, license=license)
     released = find(said["weights"])
     if released and released.sha256 not in (None, said["weights_sha256"]):
         released = None  # another file of that name
@@ -30,7 +32,7 @@ def about(segmenter: Segmenter, limits: Limits, licence: str | None = None) -> d
         "device": f"{segmenter.device}, {segmenter.precision}",
         "weights": said["weights"],
         "sha256": said["weights_sha256"],
-        "licence": said["licence"],
+        "license": said["license"],
         "trained_on": json.loads(said["trained_on"]),
         "page": released.page if released else None,
         "max_megapixels": limits.megapixels,

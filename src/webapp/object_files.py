@@ -13,18 +13,18 @@ MOST = 254  # numbers of a palette PNG; 0 is the background and 255 is void in P
 FOREGROUND = 128  # of an 8-bit mask
 
 
-def voc_colours(count: int = 256) -> np.ndarray:
+def voc_colors(count: int = 256) -> np.ndarray:
     """The colours of PASCAL VOC's label maps, uint8 `(count, 3)`.
 
     The bits of a label are dealt to red, green and blue in turn, from each channel's highest bit
     down, so that neighbouring numbers differ most.
     """
     labels = np.arange(count)
-    colours = np.zeros((count, 3), np.uint8)
+    colors = np.zeros((count, 3), np.uint8)
     for bit in range(8):
         high = 7 - bit // 3
-        colours[:, bit % 3] |= (((labels >> bit) & 1) << high).astype(np.uint8)
-    return colours
+        colors[:, bit % 3] |= (((labels >> bit) & 1) << high).astype(np.uint8)
+    return colors
 
 
 def label_map(masks: Mapping[int, np.ndarray], size: tuple[int, int]) -> np.ndarray:
@@ -45,7 +45,7 @@ def label_map(masks: Mapping[int, np.ndarray], size: tuple[int, int]) -> np.ndar
 def palette_png(masks: Mapping[int, np.ndarray], size: tuple[int, int]) -> bytes:
     """`label_map` as a PNG whose palette is VOC's."""
     image = Image.fromarray(label_map(masks, size), mode="P")
-    image.putpalette(voc_colours().tobytes())
+    image.putpalette(voc_colors().tobytes())
     buffer = BytesIO()
     image.save(buffer, "PNG")
     return buffer.getvalue()

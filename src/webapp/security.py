@@ -26,7 +26,7 @@ _HEADERS = {
 }
 
 
-class Guard:
+class RequestGuard:
     """Middleware that refuses foreign hosts, foreign origins of all but plain reading, and clicks
     by the megabyte.
 

@@ -17,11 +17,11 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
 from src.errors import UserError, is_full
-from src.webapp.model_info import about
+from src.webapp.model_info import describe_model
 from src.webapp.object_files import MOST
 from src.webapp.request_limits import BusyError, Intake, Patience, Punctual
-from src.webapp.security import Guard
-from src.webapp.session_store import Clicks, Desk, GoneError
+from src.webapp.security import RequestGuard
+from src.webapp.session_store import Clicks, GoneError, SessionStore
 from src.webapp.uploads import TooLargeError
 
 log = logging.getLogger(__name__)
@@ -49,9 +49,9 @@ class ClicksBody(BaseModel):
 
 
 def create_app(
-    desk: Desk,
+    desk: SessionStore,
     *,
-    licence: str | None = None,
+    license: str | None = None,
     names: Iterable[str] = (),
     patience: Patience | None = None,
     buffered: int | None = None,
@@ -61,14 +61,14 @@ def create_app(
     Args:
         desk: Used in one thread of its own, so that the model sees one request at a time and the
             server answers meanwhile; closed with the server.
-        licence: Of the weights, where the registry does not know it.
-        names: See `Guard`.
+        license: Of the weights, where the registry does not know it.
+        names: See `RequestGuard`.
         patience: How long a request may take to arrive.
         buffered: Bytes of uploads in memory at a time, see `Intake`.
     """
     thread = ThreadPoolExecutor(1, thread_name_prefix="model")
     intake = Intake(desk.limits, buffered)
-    facts = about(desk.segmenter, desk.limits, licence)
+    facts = describe_model(desk.segmenter, desk.limits, license)
 
     async def work(job: Callable[..., T], *arguments: Any) -> T:
         return await asyncio.get_running_loop().run_in_executor(thread, job, *arguments)
@@ -82,7 +82,7 @@ def create_app(
     # No generated pages about the routes: they load scripts from elsewhere.
     app = FastAPI(title="finecut", openapi_url=None, lifespan=lifespan)
     app.add_middleware(Punctual, patience=patience or Patience())
-    app.add_middleware(Guard, names=tuple(names))
+    app.add_middleware(RequestGuard, names=tuple(names))
     app.mount("/static", StaticFiles(directory=_STATIC))
     _add_error_answers(app)
 

@@ -20,8 +20,8 @@ from PIL import Image
 from src.datamodules.raster import within
 from src.errors import UserError, is_full
 from src.inference import Segmenter
-from src.inference.outputs import Cut, parse_outputs
-from src.inference.photo import Photo, write_picture
+from src.inference.outputs import Cutout, parse_outputs
+from src.inference.photo import ImageFile, write_image_file
 from src.inference.segmenter import Detail
 from src.webapp.object_files import coco, palette_png
 from src.webapp.uploads import Limits, display_name, read_upload
@@ -49,7 +49,7 @@ class Clicks:
 
 
 @dataclass(eq=False)
-class OpenPicture:
+class OpenImage:
     """An uploaded picture.
 
     folder: Holds what was made of it; a folder `<number>` for each of its objects.
@@ -58,7 +58,7 @@ class OpenPicture:
 
     key: str
     name: str
-    photo: Photo
+    photo: ImageFile
     folder: Path
     objects: set[int] = field(default_factory=set)
 
@@ -78,7 +78,7 @@ class OpenPicture:
         return self.folder / str(number)
 
 
-class Desk:
+class SessionStore:
     """Opens pictures, and makes masks and what follows from them; each is made once.
 
     Args:
@@ -94,11 +94,11 @@ class Desk:
         if keep < 1:
             raise UserError(f"keep is {keep}; at least 1 picture must be kept")
         self.segmenter, self.limits, self.detail, self.keep = segmenter, limits, detail, keep
-        self._pictures: OrderedDict[str, OpenPicture] = OrderedDict()
+        self._pictures: OrderedDict[str, OpenImage] = OrderedDict()
         self._home = TemporaryDirectory(prefix="finecut-")
-        self._pointed_at: OpenPicture | None = None  # what the segmenter has seen and encoded
+        self._pointed_at: OpenImage | None = None  # what the segmenter has seen and encoded
 
-    def open(self, data: bytes, name: str) -> OpenPicture:
+    def open(self, data: bytes, name: str) -> OpenImage:
         """Take in a file that a browser sent, under a key that nobody guesses.
 
         Raises:
@@ -108,7 +108,7 @@ class Desk:
         photo = read_upload(data, shown, self.limits)
         key = secrets.token_urlsafe(16)
         folder = Path(self._home.name) / secrets.token_hex(8)
-        picture = OpenPicture(key, shown, photo, folder)
+        picture = OpenImage(key, shown, photo, folder)
         try:
             _write_shown(folder, photo)
         except BaseException:
@@ -137,7 +137,7 @@ class Desk:
         mask = picture.folder / "mask.png"
         if not mask.is_file():
             found = self.segmenter.mask(picture.photo.pixels, detail=self.detail)
-            write_picture(mask, within(found, picture.photo.opacity))
+            write_image_file(mask, within(found, picture.photo.opacity))
         return _rendered(picture, picture.folder, output, view)
 
     def put_object(self, key: str, number: int, clicks: Clicks) -> bytes:
@@ -157,7 +157,7 @@ class Desk:
         )
         changed = picture.folder / f"{number}.changed"
         try:
-            write_picture(changed / "mask.png", within(mask, picture.photo.opacity))
+            write_image_file(changed / "mask.png", within(mask, picture.photo.opacity))
         except BaseException:  # a full disk
             shutil.rmtree(changed, ignore_errors=True)
             raise
@@ -190,7 +190,7 @@ class Desk:
         self._pictures.clear()
         self._home.cleanup()
 
-    def _find(self, key: str) -> OpenPicture:
+    def _find(self, key: str) -> OpenImage:
         if key not in self._pictures:
             raise GoneError(
                 "This picture is no longer here: only the latest are kept. Please send it again."
@@ -201,37 +201,39 @@ class Desk:
     def _forget(self, key: str) -> None:
         shutil.rmtree(self._pictures.pop(key).folder)
 
-    def _drop(self, picture: OpenPicture, number: int) -> None:
+    def _drop(self, picture: OpenImage, number: int) -> None:
         if number in picture.objects:
             picture.objects.remove(number)
             shutil.rmtree(picture.folder / str(number))
 
 
-def _write_shown(folder: Path, photo: Photo) -> None:
+def _write_shown(folder: Path, photo: ImageFile) -> None:
     """A JPEG without the file's EXIF block; a PNG of what a JPEG cannot hold."""
     plain = replace(photo, exif=None, opacity=None)
     if max(photo.pixels.shape[:2]) <= _WIDEST_JPEG:
         try:
-            write_picture(folder / "picture.jpg", photo.pixels, plain)
+            write_image_file(folder / "picture.jpg", photo.pixels, plain)
             return
         except (OSError, ValueError, struct.error) as error:
             if is_full(error):
                 raise
             log.debug("%s: shown as PNG", photo.path, exc_info=error)  # a huge color profile
-    write_picture(folder / "picture.png", photo.pixels, plain)
+    write_image_file(folder / "picture.png", photo.pixels, plain)
 
 
-def _rendered(picture: OpenPicture, folder: Path, output: str, view: bool) -> bytes:
+def _rendered(picture: OpenImage, folder: Path, output: str, view: bool) -> bytes:
     """Read an output, or make it of the mask in the same folder."""
     path = folder / (f"{output}-view.png" if view else f"{output}.png")
     if not path.is_file():
-        colours, mask = picture.photo.colours, _read_mask(folder / "mask.png")
+        colors, mask = picture.photo.colors, _read_mask(folder / "mask.png")
         opacity = picture.photo.opacity
         if view:
-            colours, mask = _shrunk(colours), _shrunk(mask)
+            colors, mask = _shrunk(colors), _shrunk(mask)
             opacity = None if opacity is None else _shrunk(opacity)
         photo = None if output == "mask" else picture.photo
-        write_picture(path, _RENDERERS[output].render(Cut(colours, mask, opacity=opacity)), photo)
+        write_image_file(
+            path, _RENDERERS[output].render(Cutout(colors, mask, opacity=opacity)), photo
+        )
     return path.read_bytes()
 
 
@@ -245,7 +247,7 @@ def _shrunk(pixels: np.ndarray) -> np.ndarray:
     return cv2.resize(pixels, size, interpolation=cv2.INTER_AREA)
 
 
-def _masks(picture: OpenPicture) -> dict[int, np.ndarray]:
+def _masks(picture: OpenImage) -> dict[int, np.ndarray]:
     return {n: _read_mask(picture.object_folder(n) / "mask.png") for n in picture.objects}
 
 

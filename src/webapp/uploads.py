@@ -13,7 +13,7 @@ from tempfile import TemporaryDirectory
 from PIL import Image, UnidentifiedImageError
 
 from src.errors import UserError
-from src.inference.photo import Photo, read_photo
+from src.inference.photo import ImageFile, read_image_file
 
 log = logging.getLogger(__name__)
 
@@ -77,7 +77,7 @@ class Limits:
             )
 
 
-def read_upload(data: bytes, name: str, limits: Limits) -> Photo:
+def read_upload(data: bytes, name: str, limits: Limits) -> ImageFile:
     """Decode a file that a browser sent; `name` only appears in messages.
 
     Raises:
@@ -90,7 +90,7 @@ def read_upload(data: bytes, name: str, limits: Limits) -> Photo:
         path = Path(folder) / f"upload{suffix}"
         path.write_bytes(data)
         try:
-            return read_photo(path)
+            return read_image_file(path)
         except UserError as error:
             raise UploadError(str(error).replace(str(path), name)) from None
         except Exception as error:  # decoders fail in many ways on what is made to make them fail

@@ -203,11 +203,11 @@ def _located(source: str | Path) -> Path:
     except RegistryError as error:
         raise WeightsError(str(error)) from error
     try:
-        if told := not_a_checkpoint(path):
+        if reason := not_a_checkpoint(path):
             entry = released_at(path)
             if entry and entry.checksum and not entry.checksum.matches(path):
-                told = entry.damaged(path).removeprefix(f"{path} ")
-            raise WeightsError(f"{path} {told}")
+                reason = entry.damaged(path).removeprefix(f"{path} ")
+            raise WeightsError(f"{path} {reason}")
     except OSError as error:
         raise WeightsError(f"{path}: {error.strerror or error}") from error
     return path

@@ -153,8 +153,8 @@ def check_outline(checkpoint: Checkpoint) -> None:
 
 def to_official(network: nn.Module) -> dict[str, Tensor]:
     """The state of `network` under its authors' names, constants included."""
-    state = {official_name(network, key): value for key, value in network.state_dict().items()}
-    return {**state, **official_constants(network)}
+    state = {to_upstream_key(network, key): value for key, value in network.state_dict().items()}
+    return {**state, **upstream_buffers(network)}
 
 
 def read_state(path: str | Path) -> StateDict:
@@ -162,19 +162,19 @@ def read_state(path: str | Path) -> StateDict:
     return read_checkpoint(path).state
 
 
-def official_name(network: nn.Module, name: str) -> str:
+def to_upstream_key(network: nn.Module, name: str) -> str:
     renames = getattr(network, "official_name", None)
     return renames(name) if renames else name
 
 
-def official_constants(network: nn.Module) -> dict[str, Tensor]:
+def upstream_buffers(network: nn.Module) -> dict[str, Tensor]:
     constants = getattr(network, "official_constants", None)
     return constants() if constants else {}
 
 
 def _translate(network: nn.Module, ours: StateDict, state: StateDict) -> dict[str, str]:
     """The key of `state` for each of ours: our own where the file is ours, else the authors'."""
-    theirs = {key: official_name(network, key) for key in ours}
+    theirs = {key: to_upstream_key(network, key) for key in ours}
     # Some names are the same in both: the naming that matches more entries is the file's.
     if sum(key in state for key in ours) > sum(key in state for key in theirs.values()):
         return {key: key for key in ours}
@@ -215,15 +215,15 @@ def _compare(network: nn.Module, state: StateDict) -> _Comparison:
     ours = network.state_dict()
     theirs = _translate(network, ours, state)
     misshapen = [
-        told
+        reason
         for key, value in ours.items()
-        if theirs[key] in state and (told := _difference(key, state[theirs[key]], value))
+        if theirs[key] in state and (reason := _difference(key, state[theirs[key]], value))
     ]
     # Releases older than PyTorch 0.4.1 have no batch counters; nothing is computed from them.
     missing = [
         key for key in ours if theirs[key] not in state and not key.endswith("num_batches_tracked")
     ]
-    known = set(theirs.values()) | set(official_constants(network))
+    known = set(theirs.values()) | set(upstream_buffers(network))
     return _Comparison(theirs, missing, [key for key in state if key not in known], misshapen)
 
 

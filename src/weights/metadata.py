@@ -43,7 +43,7 @@ class Metadata:
     model: Its name; a word, never a path.
     target: The dotted name of the network's class.
     arguments: Its constructor's.
-    geometry, prompts: Plain values, for `Geometry` and `prompts_of`.
+    geometry, prompts: Plain values, for `Processor` and `prompts_of`.
     inputs: What is joined for the network, of `image`, `mask` and `prompt`.
     """
 

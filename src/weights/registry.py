@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import yaml
 
-from src.atomic import write_whole
+from src.atomic import atomic_write
 from src.errors import UserError
 from src.file_hash import file_hash
 from src.weights.download import Checksum, DownloadError, download
@@ -58,7 +58,7 @@ def remember(path: Path) -> str:
     """
     digest, note = file_hash(path), note_of(path)
     try:
-        write_whole(note, f"{digest}  {path.name}\n")
+        atomic_write(note, f"{digest}  {path.name}\n")
     except OSError as error:
         log.warning("%s cannot be written (%s): %s is used unverified", note, error.strerror, path)
     return digest
@@ -83,7 +83,7 @@ class Released(NamedTuple):
     file: str
     purpose: str
     page: str
-    licence: str | None
+    license: str | None
     trained_on: tuple[str, ...] | None
     drive: str | None = None
     urls: tuple[str, ...] = ()
@@ -203,7 +203,7 @@ def cache_folder() -> Path:
 
 def markdown() -> str:
     """The registry as a Markdown table."""
-    lines = ["| name | model | file | MB | trained on | get it from | checksum | licence |"]
+    lines = ["| name | model | file | MB | trained on | get it from | checksum | license |"]
     lines.append("|---|---|---|---:|---|---|---|---|")
     for entry in released().values():
         sets = ", ".join(entry.trained_on) if entry.trained_on else "not stated"
@@ -212,7 +212,7 @@ def markdown() -> str:
         check = entry.checksum
         digest = f"{check.algorithm} {check.digest[:12]}…" if check else "–"
         cells = (entry.name, entry.model, f"[{entry.file}]({entry.page})", size, sets, where)
-        lines.append(f"| {' | '.join(cells)} | {digest} | {entry.licence or 'not stated'} |")
+        lines.append(f"| {' | '.join(cells)} | {digest} | {entry.license or 'not stated'} |")
     return "\n".join(lines) + "\n"
 
 

@@ -10,7 +10,7 @@ import torch
 
 from src.annotation.annotate import annotate
 from src.annotation.boxes import read_boxes
-from src.annotation.segment_boxes import Cutter
+from src.annotation.segment_boxes import BoxSegmenter
 from src.weights.loading import create, to_official
 from tests.annotation.miniature import SIZE, BoxFiller, write_coco
 from tests.inference.tiny import save_picture
@@ -23,7 +23,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:Depreca
 
 
 def annotated(folder: Path, segmenter: Any = None, key: str = "", **options: Any) -> Any:
-    cutter = Cutter(segmenter or BoxFiller(), **options)
+    cutter = BoxSegmenter(segmenter or BoxFiller(), **options)
     boxes = read_boxes(folder / "boxes.json")
     return annotate(cutter, boxes, folder / "images", folder / "masks.json", key)
 
@@ -58,10 +58,10 @@ def test_bad_boxes_are_named_and_the_rest_is_done(tmp_path: Path) -> None:
     write_coco(tmp_path, [[10, 20, 30, 40], *bad])
     summary = annotated(tmp_path)
     assert summary.done == 1
-    told = str(summary)
+    reason = str(summary)
     for identity, words in ((11, "no area"), (12, "no pixel"), (13, "bbox"), (14, "finite")):
         assert any(
-            f"annotation {identity}: " in line and words in line for line in told.split("\n")
+            f"annotation {identity}: " in line and words in line for line in reason.split("\n")
         )
     said = json.loads((tmp_path / "masks.json").read_text())
     assert [a["id"] for a in said["annotations"]] == [10]

@@ -5,13 +5,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from src.annotation.segment_boxes import Cutter, pixel_box
+from src.annotation.segment_boxes import BoxSegmenter, pixel_box
 from src.errors import UserError
 from src.processing.crop import BoxError
 from tests.annotation.miniature import SIZE, BoxFiller
 
 
-class Grey(BoxFiller):
+class Gray(BoxFiller):
     """Answers one grey everywhere, and notes what it was asked."""
 
     def __init__(self, level: int, clicks: str = "inside_outside") -> None:
@@ -23,8 +23,8 @@ class Grey(BoxFiller):
         return np.full(SIZE, self.level, np.uint8)
 
 
-def opened(segmenter: Any, **options: Any) -> Cutter:
-    cutter = Cutter(segmenter, **options)
+def opened(segmenter: Any, **options: Any) -> BoxSegmenter:
+    cutter = BoxSegmenter(segmenter, **options)
     cutter.open(np.zeros((*SIZE, 3), np.uint8))
     return cutter
 
@@ -63,14 +63,14 @@ def test_a_box_beside_the_image_is_refused() -> None:
 
 
 def test_iog_is_given_the_box_alone() -> None:
-    segmenter = Grey(200)
+    segmenter = Gray(200)
     clicks = opened(segmenter)._clicks(annotation(extreme_points=[[1, 1]]))
     assert clicks == {"box": (10, 20, 39, 59)}
 
 
 def test_dextr_is_given_the_points_alone() -> None:
     points = [[5, 9], [30, 12], [11, 4], [12, 40]]
-    cutter = opened(Grey(200, "extreme_points"))
+    cutter = opened(Gray(200, "extreme_points"))
     assert cutter._clicks(annotation(extreme_points=points)) == {
         "points": [(5, 9), (30, 12), (11, 4), (12, 40)]
     }
@@ -83,7 +83,7 @@ def test_dextr_is_given_the_points_alone() -> None:
 )
 def test_a_pixel_belongs_from_the_threshold_on(level: int, threshold: float, found: bool) -> None:
     pytest.importorskip("pycocotools")
-    cutter = opened(Grey(level), threshold=threshold)
+    cutter = opened(Gray(level), threshold=threshold)
     if found:
         assert cutter.cut(annotation())["area"] == SIZE[0] * SIZE[1]
     else:
@@ -106,10 +106,10 @@ def test_models_without_clicks_are_refused() -> None:
     segmenter = BoxFiller()
     segmenter.clicks = None
     with pytest.raises(UserError, match="iog, iog_refine or dextr"):
-        Cutter(segmenter)  # type: ignore[arg-type]
+        BoxSegmenter(segmenter)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("threshold", [0, 1, -0.5, 127.5, float("nan")])
 def test_a_threshold_is_a_probability(threshold: float) -> None:
     with pytest.raises(UserError, match="a probability between 0 and 1"):
-        Cutter(BoxFiller(), threshold=threshold)  # type: ignore[arg-type]
+        BoxSegmenter(BoxFiller(), threshold=threshold)  # type: ignore[arg-type]

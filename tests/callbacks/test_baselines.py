@@ -9,7 +9,7 @@ from src.callbacks.baselines import score_baselines
 from src.datamodules.clicks import ExtremePoints
 from src.datamodules.instance_sources import Instance
 from src.datamodules.instances import InstanceDataset
-from src.processing import Geometry
+from src.processing import Processor
 
 METRICS = ["iou", "error_percent", "mapr_50"]
 
@@ -34,7 +34,7 @@ class Discs:
 
 
 def rows(discs: type[Discs] = Discs) -> dict[str, dict[str, float]]:
-    dataset = InstanceDataset(discs(), Geometry(64), ExtremePoints(relax=20), evaluate=True)  # type: ignore[arg-type]
+    dataset = InstanceDataset(discs(), Processor(64), ExtremePoints(relax=20), evaluate=True)  # type: ignore[arg-type]
     module = SimpleNamespace(test_sets={"discs": dataset})
     scored = score_baselines(module, (64, 64), METRICS)
     assert all((name, count) == ("discs", 2) for _, name, count, _ in scored)

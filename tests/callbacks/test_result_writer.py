@@ -14,8 +14,8 @@ from src.callbacks.result_writer import ResultWriter
 from src.training.results import digest
 
 
-class Scores:
-    """Stands in for `src.metrics.Scores`: images by index, in the order of a test's batches."""
+class SegmentationMetrics:
+    """Stands in for `src.metrics.SegmentationMetrics`: images by index, in the order of a test's batches."""
 
     def __init__(self, *values: float) -> None:
         self.values = values
@@ -33,7 +33,7 @@ class Module:
     test_metrics = ("mae",)
     geometry = SimpleNamespace(size=(8, 8))
 
-    def __init__(self, **test_scores: Scores) -> None:
+    def __init__(self, **test_scores: SegmentationMetrics) -> None:
         self.test_scores = test_scores
 
     def test_values(self, name: str) -> dict[str, float]:
@@ -46,7 +46,7 @@ class Module:
 
 def scored(writer: ResultWriter, rank: int = 0) -> None:
     """A test on two sets, whose images come in batches of any order."""
-    module: Any = Module(SOD=Scores(0.1, 0.2, 0.6), ECSSD=Scores(0.5))
+    module: Any = Module(SOD=SegmentationMetrics(0.1, 0.2, 0.6), ECSSD=SegmentationMetrics(0.5))
     datamodule = SimpleNamespace(test_names=["SOD", "ECSSD"])
     trainer: Any = SimpleNamespace(datamodule=datamodule, is_global_zero=rank == 0)
     batches = [(0, [2, 0], ["c", "a"]), (0, [1, 0], ["b", "a"]), (1, [0], ["x"])]

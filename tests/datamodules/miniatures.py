@@ -16,8 +16,8 @@ def disc(seed: int, height: int = 36, width: int = 48) -> np.ndarray:
     """A white disc somewhere on black, uint8."""
     rng = np.random.default_rng(seed)
     mask = np.zeros((height, width), dtype=np.uint8)
-    centre = (int(rng.integers(12, width - 12)), int(rng.integers(12, height - 12)))
-    return cv2.circle(mask, centre, int(rng.integers(6, 11)), 255, -1)
+    center = (int(rng.integers(12, width - 12)), int(rng.integers(12, height - 12)))
+    return cv2.circle(mask, center, int(rng.integers(6, 11)), 255, -1)
 
 
 def write_pair(images: Path, masks: Path, stem: str, seed: int, extension: str = ".jpg") -> None:

@@ -5,9 +5,9 @@ import pytest
 import torch
 
 from src.callbacks.baselines import box_map, grabcut_map, mean_mask, otsu_map
-from src.datamodules.synthetic import ShapesDataset
+from src.datamodules.synthetic import SyntheticDataset
 from src.errors import UserError
-from src.processing import Geometry
+from src.processing import Processor
 from src.processing.crop import Box
 
 
@@ -40,8 +40,8 @@ def test_mean_mask_of_nothing_is_refused():
 
 
 def test_both_do_poorly_on_the_drawn_pictures():
-    pictures = ShapesDataset(40, "test", 0, Geometry(size=96), evaluation=True)
-    centre = mean_mask(ShapesDataset(40, "train", 0, Geometry(size=96)), (96, 96))
+    pictures = SyntheticDataset(40, "test", 0, Processor(size=96), evaluation=True)
+    center = mean_mask(SyntheticDataset(40, "train", 0, Processor(size=96)), (96, 96))
     ious = {"otsu": [], "mean": []}
     for item in range(40):
         sample = pictures[item]
@@ -49,7 +49,7 @@ def test_both_do_poorly_on_the_drawn_pictures():
         guesses = {
             "otsu": otsu_map(sample["image"].numpy().transpose(1, 2, 0)) > 128,
             # Thresholded where it agrees best with this set's share of foreground.
-            "mean": centre > np.quantile(centre, 1 - truth.mean()),
+            "mean": center > np.quantile(center, 1 - truth.mean()),
         }
         for name, guess in guesses.items():
             ious[name].append((guess & truth).sum() / (guess | truth).sum())

@@ -14,7 +14,7 @@ from tests.datamodules.miniatures import write_pair
 TILE = 192
 
 
-def colour(value: int) -> np.ndarray:
+def color(value: int) -> np.ndarray:
     return np.full((4, 6, 3), value, np.uint8)
 
 
@@ -23,11 +23,11 @@ def colour(value: int) -> np.ndarray:
     [(1, 8, (4, 6, 3)), (3, 8, (4, 18, 3)), (8, 8, (4, 48, 3)), (9, 8, (8, 48, 3))],
 )
 def test_tiles_fill_rows(count: int, columns: int, shape: tuple[int, ...]) -> None:
-    assert arrange([colour(9)] * count, columns).shape == shape
+    assert arrange([color(9)] * count, columns).shape == shape
 
 
 def test_tiles_stand_in_their_order_and_the_rest_is_white() -> None:
-    sheet = arrange([colour(value) for value in (10, 20, 30)], 2)
+    sheet = arrange([color(value) for value in (10, 20, 30)], 2)
     assert [int(sheet[y, x, 0]) for y in (0, 4) for x in (0, 6)] == [10, 20, 30, 255]
 
 
@@ -50,10 +50,10 @@ def test_an_empty_mask_has_no_outline() -> None:
 
 
 def test_a_frame_is_white_around_the_picture() -> None:
-    tile = framed(colour(9), side=10)
+    tile = framed(color(9), side=10)
     assert tile.shape == (14, 14, 3)
     assert (tile[2:6, 2:8] == 9).all()
-    assert (tile == 9).sum() == colour(9).size
+    assert (tile == 9).sum() == color(9).size
 
 
 @pytest.mark.parametrize("size", [(400, 300), (10, 900), (900, 10), (188, 188)])

@@ -15,7 +15,7 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 from PIL import Image
 
-from src.datamodules.batch import Draw
+from src.datamodules.batch import SampleKey
 from src.datamodules.image_mask_folder import FolderDataModule
 from src.datamodules.pairs import DataError
 from src.datamodules.samplers import HardExamples
@@ -294,10 +294,10 @@ def test_a_sample_depends_on_its_draw_alone(tmp_path: Path) -> None:
     data.setup("fit")
     dataset = data.train_set
     assert dataset is not None
-    first = dataset[Draw(3, 1)]["image"]
-    dataset[Draw(4, 1)]
-    assert torch.equal(first, dataset[Draw(3, 1)]["image"])
-    epochs = [dataset[Draw(3, number)]["image"] for number in range(6)]
+    first = dataset[SampleKey(3, 1)]["image"]
+    dataset[SampleKey(4, 1)]
+    assert torch.equal(first, dataset[SampleKey(3, 1)]["image"])
+    epochs = [dataset[SampleKey(3, number)]["image"] for number in range(6)]
     assert any(not torch.equal(epochs[0], other) for other in epochs[1:])
 
 

@@ -12,7 +12,7 @@ from src.datamodules.images import ImageError, decode, header_size, read_image, 
 from src.datamodules.inspection import inspect
 from src.datamodules.pairs import Pair
 from src.errors import UserError
-from src.inference.photo import read_photo
+from src.inference.photo import read_image_file
 from tests.datamodules.miniatures import disc, photo
 
 PHOTO = photo(1)
@@ -124,15 +124,15 @@ def test_a_file_that_is_opaque_all_over_is_as_one_without_alpha(tmp_path: Path) 
     np.testing.assert_array_equal(read_image(path), PHOTO)
 
 
-@pytest.mark.parametrize("colour", [0, 255, (200, 30, 30)])
+@pytest.mark.parametrize("color", [0, 255, (200, 30, 30)])
 @pytest.mark.parametrize("hidden", [0, 255])
 def test_a_shape_of_one_colour_on_nothing_is_masked_by_its_alpha(
-    tmp_path: Path, colour: int | tuple[int, int, int], hidden: int
+    tmp_path: Path, color: int | tuple[int, int, int], hidden: int
 ) -> None:
     soft = cv2.GaussianBlur(DISC, (9, 9), 2)
     layers = np.full((*DISC.shape, 4), hidden, np.uint8)
     layers[..., 3] = soft
-    layers[soft > 0, :3] = colour
+    layers[soft > 0, :3] = color
     path = save(tmp_path / "a.png", Image.fromarray(layers))
     np.testing.assert_array_equal(read_mask(path), soft)
 
@@ -195,7 +195,7 @@ def test_every_file_is_decoded_once(
     monkeypatch.setattr(cv2, "imdecode", counted_imdecode)
     monkeypatch.setattr(TiffImagePlugin.TiffImageFile, "_load_libtiff", counted_tiff)
     monkeypatch.setattr(ImageFile.ImageFile, "load", counted_load)
-    read_photo(tmp_path / name)
+    read_image_file(tmp_path / name)
     assert len(decoded) == 1
     inspect(Pair("a", tmp_path / name, tmp_path / "mask.png"))
     assert len(decoded) == 3, "the image again, and its mask"
@@ -208,7 +208,7 @@ def test_an_image_above_the_limit_says_how_to_read_it(
     for name in ("a.png", "a.tif"):
         path = save(tmp_path / name, Image.fromarray(PHOTO))
         monkeypatch.setenv("FINECUT_MAX_MEGAPIXELS", "0.001")
-        for read in (read_image, read_mask, header_size, read_photo):
+        for read in (read_image, read_mask, header_size, read_image_file):
             with pytest.raises(ImageError, match=rf"{name}: .*FINECUT_MAX_MEGAPIXELS"):
                 read(path)
         monkeypatch.setenv("FINECUT_MAX_MEGAPIXELS", "0.01")

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from src.datamodules.images import ImageError
-from src.datamodules.inspection import Facts, inspect, inspect_or_complain, spread, summarise
+from src.datamodules.inspection import ImageStats, inspect, inspect_or_complain, spread, summarize
 from src.datamodules.pairs import Pair
 from tests.datamodules.miniatures import disc, photo, write_set
 
@@ -23,7 +23,7 @@ def test_facts_of_a_pair(pair: Pair) -> None:
     fact = inspect(pair)
     assert (fact.height, fact.width) == (37, 49)
     assert fact.foreground == pytest.approx((disc(1, 37, 49) > 0).mean())
-    assert fact.grey == 0
+    assert fact.gray == 0
     assert fact.fault is None
     assert (fact.look.shape, fact.look.dtype) == ((32,), np.uint8)
     assert len(fact.digest) == 64
@@ -34,7 +34,7 @@ def test_grey_and_faults_of_the_mask(pair: Pair) -> None:
     mask[:, :7] = 3
     cv2.imwrite(str(pair.mask), mask)
     fact = inspect(pair)
-    assert fact.grey == pytest.approx(1 / 7)
+    assert fact.gray == pytest.approx(1 / 7)
     assert fact.foreground == 0
     assert "brightest value is 3" in str(fact.fault)
     cv2.imwrite(str(pair.mask), mask * 0)
@@ -79,22 +79,24 @@ def test_a_file_that_is_not_whole_is_complained_about(pair: Pair, which: str) ->
 
 
 def test_without_a_complaint_there_are_facts(pair: Pair) -> None:
-    assert isinstance(inspect_or_complain(pair), Facts)
+    assert isinstance(inspect_or_complain(pair), ImageStats)
 
 
 def test_what_a_set_holds() -> None:
     shares, look = (0.0, 0.1, 0.95, 1.0), np.zeros(32, np.uint8)
     facts = [
-        Facts(Pair(str(i), Path("a"), Path("b")), 1000, 1000 * (i + 1), share, 0.5, "", look, None)
+        ImageStats(
+            Pair(str(i), Path("a"), Path("b")), 1000, 1000 * (i + 1), share, 0.5, "", look, None
+        )
         for i, share in enumerate(shares)
     ]
-    said = summarise(facts)
+    said = summarize(facts)
     assert said["images"] == 4
     assert said["megapixels"] == {"smallest": 1, "median": 2.5, "largest": 4}
     assert said["foreground"] == {"smallest": 0, "median": 0.525, "largest": 1}
     assert said["foreground_histogram"] == [1, 1, 0, 0, 0, 0, 0, 0, 0, 2]
     assert said["grey_mask_pixels"] == 0.5
-    assert summarise([]) == {"images": 0}
+    assert summarize([]) == {"images": 0}
 
 
 def test_a_spread_of_one_value() -> None:

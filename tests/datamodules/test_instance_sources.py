@@ -9,12 +9,12 @@ from PIL import Image
 
 from src.datamodules.images import ImageError
 from src.datamodules.instance_sources import (
-    Record,
-    RecordedObjects,
+    InstanceAnnotation,
+    InstanceList,
     as_mask,
+    cached_annotations,
     label_areas,
     read_labels,
-    remembered_records,
     without_small,
 )
 from src.datamodules.pairs import DataError
@@ -23,8 +23,8 @@ Files = list[tuple[Path, Path]]
 BAD = ("bad1.png", "bad2.png")
 
 
-def record(name: str = "a", area: int = 9) -> Record:
-    return Record(name, "a.jpg", f"{name}.png", 1, 1, area)
+def record(name: str = "a", area: int = 9) -> InstanceAnnotation:
+    return InstanceAnnotation(name, "a.jpg", f"{name}.png", 1, 1, area)
 
 
 class Finder:
@@ -33,13 +33,13 @@ class Finder:
     def __init__(self) -> None:
         self.seen: list[str] = []
 
-    def __call__(self, image: Path, annotation: Path) -> list[Record]:
+    def __call__(self, image: Path, annotation: Path) -> list[InstanceAnnotation]:
         self.seen.append(annotation.name)
         if annotation.stem.startswith("bad"):
             raise ImageError(f"{annotation}: no labels")
         if annotation.stem.startswith("empty"):
             return []
-        return [Record(annotation.stem, str(image), str(annotation), 1, 2, 30)]
+        return [InstanceAnnotation(annotation.stem, str(image), str(annotation), 1, 2, 30)]
 
 
 def files(root: Path, *stems: str) -> Files:
@@ -52,10 +52,10 @@ def files(root: Path, *stems: str) -> Files:
 
 def test_a_list_is_made_once_for_the_same_files(tmp_path: Path) -> None:
     find, pairs = Finder(), files(tmp_path, "a", "b")
-    first = remembered_records(pairs, find, tmp_path / "cache", "mine")
-    again = remembered_records(pairs, find, tmp_path / "cache", "mine")
+    first = cached_annotations(pairs, find, tmp_path / "cache", "mine")
+    again = cached_annotations(pairs, find, tmp_path / "cache", "mine")
     assert first == again
-    assert [type(one) for one in again] == [Record, Record]
+    assert [type(one) for one in again] == [InstanceAnnotation, InstanceAnnotation]
     assert [one.name for one in first] == ["a", "b"]
     assert sorted(find.seen) == ["a.png", "b.png"]
 
@@ -64,7 +64,7 @@ def test_a_list_is_made_once_for_the_same_files(tmp_path: Path) -> None:
 def test_whatever_changes_the_objects_makes_a_new_list(tmp_path: Path, change: str) -> None:
     find, pairs = Finder(), files(tmp_path, "a", "b")
     where, rule = "mine", "stop"
-    remembered_records(pairs, find, tmp_path / "cache", where)
+    cached_annotations(pairs, find, tmp_path / "cache", where)
     if change == "size":
         pairs[0][1].write_text("x")
         os.utime(pairs[0][1], ns=(0, 0))
@@ -77,14 +77,14 @@ def test_whatever_changes_the_objects_makes_a_new_list(tmp_path: Path, change: s
     else:
         rule = "skip"
     find.seen.clear()
-    remembered_records(pairs, find, tmp_path / "cache", where, rule)  # type: ignore[arg-type]
+    cached_annotations(pairs, find, tmp_path / "cache", where, rule)  # type: ignore[arg-type]
     assert len(find.seen) == len(pairs)
 
 
 def test_every_unreadable_annotation_is_in_one_message(tmp_path: Path) -> None:
     pairs = files(tmp_path, "bad1", "a", "bad2")
     with pytest.raises(DataError) as caught:
-        remembered_records(pairs, Finder(), tmp_path / "cache", "mine")
+        cached_annotations(pairs, Finder(), tmp_path / "cache", "mine")
     assert caught.value.problems == [f"{tmp_path / name}: no labels" for name in BAD]
     # Nothing is remembered of it: mended files are found.
     assert not list((tmp_path / "cache").glob("*.json"))
@@ -94,7 +94,7 @@ def test_unreadable_annotations_can_be_skipped_with_a_warning_each(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     pairs = files(tmp_path, "bad1", "a", "bad2")
-    found = remembered_records(pairs, Finder(), tmp_path / "cache", "mine", on_error="skip")
+    found = cached_annotations(pairs, Finder(), tmp_path / "cache", "mine", on_error="skip")
     assert [one.name for one in found] == ["a"]
     assert [f"skipped {tmp_path / name}: no labels" in caplog.text for name in BAD] == [True] * 2
 
@@ -103,7 +103,7 @@ def test_images_without_an_object_are_counted(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     pairs = files(tmp_path, "a", "empty1", "empty2")
-    remembered_records(pairs, Finder(), tmp_path / "cache", "mine")
+    cached_annotations(pairs, Finder(), tmp_path / "cache", "mine")
     assert "mine: 2 of 3 images have no object to point at" in caplog.text
 
 
@@ -112,7 +112,7 @@ def test_missing_files_are_named_before_any_is_read(tmp_path: Path) -> None:
     pairs[0][0].unlink()
     pairs[1][1].unlink()
     with pytest.raises(DataError) as caught:
-        remembered_records(pairs, find, tmp_path / "cache", "mine")
+        cached_annotations(pairs, find, tmp_path / "cache", "mine")
     assert caught.value.problems == [f"no file {pairs[0][0]}", f"no file {pairs[1][1]}"]
     assert find.seen == []
 
@@ -199,7 +199,7 @@ def test_booleans_become_a_mask() -> None:
     assert (mask.dtype, mask.tolist()) == (np.uint8, [[255, 0]])
 
 
-class Maps(RecordedObjects):
+class Maps(InstanceList):
     """Objects whose annotations are label maps with void at 255."""
 
     def labels_and_void(self, annotation: Path) -> tuple[np.ndarray, np.ndarray]:
@@ -212,7 +212,10 @@ def test_a_record_becomes_an_object_with_what_does_not_count(tmp_path: Path) -> 
     Image.fromarray(labels).save(tmp_path / "a.png")
     Image.new("RGB", (3, 2), "red").save(tmp_path / "photo.png")
     places = (str(tmp_path / "photo.png"), str(tmp_path / "a.png"))
-    source = Maps([Record("a_2", *places, 2, 5, 1), Record("a_1", *places, 1, 4, 3)], ("VOC",))
+    source = Maps(
+        [InstanceAnnotation("a_2", *places, 2, 5, 1), InstanceAnnotation("a_1", *places, 1, 4, 3)],
+        ("VOC",),
+    )
     assert (len(source), source.names, source.sets) == (2, ["a_2", "a_1"], ("VOC",))
     instance = source.sample(1)
     assert (instance.name, instance.category) == ("a_1", 4)

@@ -7,7 +7,7 @@ import pytest
 import torch
 from lightning import LightningDataModule
 
-from src.datamodules.batch import Draw, collate
+from src.datamodules.batch import SampleKey, collate
 from src.datamodules.instance_sources import Instance
 from src.datamodules.instances import (
     ExtremePoints,
@@ -18,19 +18,19 @@ from src.datamodules.instances import (
     flip_rotate_scale,
 )
 from src.errors import UserError
-from src.processing import Geometry
+from src.processing import Processor
 from src.processing.crop import Box, EmptyMaskError, paste_back
 
-DEXTR = Geometry(128, image_kernel="opencv_cubic", mask_kernel="nearest", scale="none")
-IOG = Geometry(128, scale="none")
+DEXTR = Processor(128, image_kernel="opencv_cubic", mask_kernel="nearest", scale="none")
+IOG = Processor(128, scale="none")
 PAPERS = [(DEXTR, ExtremePoints()), (IOG, InsideOutsidePoints())]
 
 
 class Discs:
     """A disc per item, some at the image's border, with a ring of void around it."""
 
-    def __init__(self, centres: Sequence[tuple[int, int]] = ((60, 50), (3, 4), (118, 90))) -> None:
-        self.centres = centres
+    def __init__(self, centers: Sequence[tuple[int, int]] = ((60, 50), (3, 4), (118, 90))) -> None:
+        self.centers = centers
 
     sets = ("discs",)
 
@@ -39,11 +39,11 @@ class Discs:
         return [f"disc{i}" for i in range(len(self))]
 
     def __len__(self) -> int:
-        return len(self.centres)
+        return len(self.centers)
 
     def sample(self, item: int) -> Instance:
         y, x = np.mgrid[:100, :120]
-        distance = np.hypot(x - self.centres[item][0], y - self.centres[item][1])
+        distance = np.hypot(x - self.centers[item][0], y - self.centers[item][1])
         mask = (distance <= 15).astype(np.uint8) * np.uint8(255)
         void = ((distance > 15) & (distance <= 17)).astype(np.uint8) * np.uint8(255)
         image = np.stack([mask, 255 - mask, void], axis=2)
@@ -52,7 +52,7 @@ class Discs:
 
 @pytest.mark.parametrize(("geometry", "prompts"), PAPERS)
 @pytest.mark.parametrize("item", range(3))
-def test_an_evaluation_sample(geometry: Geometry, prompts: Prompts, item: int) -> None:
+def test_an_evaluation_sample(geometry: Processor, prompts: Prompts, item: int) -> None:
     dataset = InstanceDataset(Discs(), geometry, prompts, evaluate=True)
 
     sample = dataset[item]
@@ -79,7 +79,7 @@ def test_an_evaluation_sample(geometry: Geometry, prompts: Prompts, item: int) -
 @pytest.mark.parametrize(("geometry", "prompts"), PAPERS)
 @pytest.mark.parametrize("item", range(3))
 def test_a_perfect_crop_pastes_back_to_the_object(
-    geometry: Geometry, prompts: Prompts, item: int
+    geometry: Processor, prompts: Prompts, item: int
 ) -> None:
     sample = InstanceDataset(Discs(), geometry, prompts, evaluate=True)[item]
     truth = sample["original"].numpy() >= 128
@@ -94,23 +94,23 @@ def test_a_perfect_crop_pastes_back_to_the_object(
 
 @pytest.mark.parametrize(("geometry", "prompts"), PAPERS)
 def test_training_samples_depend_on_seed_epoch_and_item_alone(
-    geometry: Geometry, prompts: Prompts
+    geometry: Processor, prompts: Prompts
 ) -> None:
-    def made(seed: int, draw: Draw) -> dict:
+    def made(seed: int, draw: SampleKey) -> dict:
         return InstanceDataset(Discs(), geometry, prompts, flip_rotate_scale(), seed)[draw]
 
-    sample = made(1, Draw(0, 3))
+    sample = made(1, SampleKey(0, 3))
     assert set(sample) == {"index", "name", "image", "mask", "void", "prompt", "box"}
-    again = made(1, Draw(0, 3))
+    again = made(1, SampleKey(0, 3))
     assert all(torch.equal(sample[key], again[key]) for key in ("image", "mask", "prompt", "box"))
-    for other in (made(2, Draw(0, 3)), made(1, Draw(0, 4))):
+    for other in (made(2, SampleKey(0, 3)), made(1, SampleKey(0, 4))):
         assert not torch.equal(sample["image"], other["image"])
 
 
 def test_image_mask_and_void_move_together() -> None:
     dataset = InstanceDataset(Discs(), DEXTR, ExtremePoints(), flip_rotate_scale())
     for epoch in range(8):
-        sample = dataset[Draw(0, epoch)]
+        sample = dataset[SampleKey(0, epoch)]
         for channel, key in ((0, "mask"), (2, "void")):
             agreeing = (sample["image"][channel] >= 128) == (sample[key][0] >= 128)
             assert agreeing.float().mean() > 0.95
@@ -120,9 +120,9 @@ def test_image_mask_and_void_move_together() -> None:
 def test_extreme_points_move_in_training_only() -> None:
     training = InstanceDataset(Discs(), DEXTR, ExtremePoints())
     testing = InstanceDataset(Discs(), DEXTR, ExtremePoints(), evaluate=True)
-    drawn = [training[Draw(0, epoch)]["prompt"] for epoch in range(4)]
+    drawn = [training[SampleKey(0, epoch)]["prompt"] for epoch in range(4)]
     assert any(not torch.equal(drawn[0], other) for other in drawn[1:])
-    assert torch.equal(testing[0]["prompt"], testing[Draw(0, 9)]["prompt"])
+    assert torch.equal(testing[0]["prompt"], testing[SampleKey(0, 9)]["prompt"])
 
 
 def test_an_object_moved_out_of_the_image_stays_where_it_was() -> None:
@@ -134,7 +134,7 @@ def test_an_object_moved_out_of_the_image_stays_where_it_was() -> None:
             return instance._replace(mask=mask)
 
     dataset = InstanceDataset(Corner(), DEXTR, ExtremePoints(), flip_rotate_scale())
-    boxes = [dataset[Draw(0, epoch)]["box"].tolist() for epoch in range(30)]
+    boxes = [dataset[SampleKey(0, epoch)]["box"].tolist() for epoch in range(30)]
     assert [-50, -50, 50, 50] in boxes
 
 

@@ -11,7 +11,7 @@ from torch import nn
 from torch.utils.data import Dataset
 
 from src.datamodules.base import SegmentationDataModule
-from src.datamodules.batch import Draw
+from src.datamodules.batch import SampleKey
 from src.datamodules.loaders import ResumableLoader, evaluation_loader
 from src.datamodules.samplers import TrainSampler
 from src.errors import UserError
@@ -28,8 +28,8 @@ class Labels(Dataset[dict[str, Any]]):
     def __len__(self) -> int:
         return self.length
 
-    def __getitem__(self, key: int | Draw) -> dict[str, Any]:
-        item, epoch = key if isinstance(key, Draw) else (key, -1)
+    def __getitem__(self, key: int | SampleKey) -> dict[str, Any]:
+        item, epoch = key if isinstance(key, SampleKey) else (key, -1)
         return {"index": item, "epoch": epoch, "image": torch.full((1, 1, 1), float(item))}
 
 

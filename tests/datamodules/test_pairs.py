@@ -10,10 +10,10 @@ from PIL import Image
 from src.datamodules.pairs import (
     DataError,
     fingerprint,
-    hold_out,
     index_pairs,
     join_sets,
     scan_pairs,
+    split_by_hash,
 )
 from src.datamodules.sources import Folder, Source, Table
 from tests.datamodules.miniatures import disc, photo, write_pair, write_set
@@ -156,14 +156,14 @@ def test_joined_names_say_their_set(root: Path) -> None:
 def test_hold_out_depends_on_names_alone(root: Path) -> None:
     pairs = index_pairs(root, OWN, "a")
     many = [pair._replace(name=f"{i}") for i in range(400) for pair in pairs[:1]]
-    kept, held = hold_out(many, 0.1)
+    kept, held = split_by_hash(many, 0.1)
     assert len(kept) + len(held) == 400
     assert 20 < len(held) < 60
-    assert set(held) == set(hold_out(many[::-1], 0.1)[1])
-    assert set(hold_out(many[:200], 0.1)[1]) == set(held) & set(many[:200])
-    assert len(hold_out(pairs, 1e-6)[1]) == 1, "a share that is asked for is never empty"
-    assert hold_out(pairs, 0) == (pairs, [])
-    assert hold_out([], 0.1) == ([], [])
+    assert set(held) == set(split_by_hash(many[::-1], 0.1)[1])
+    assert set(split_by_hash(many[:200], 0.1)[1]) == set(held) & set(many[:200])
+    assert len(split_by_hash(pairs, 1e-6)[1]) == 1, "a share that is asked for is never empty"
+    assert split_by_hash(pairs, 0) == (pairs, [])
+    assert split_by_hash([], 0.1) == ([], [])
 
 
 def test_fingerprint_changes_with_content_and_not_with_place(root: Path, tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from src.datamodules.clicks import InsideOutsidePoints
 from src.datamodules.instances import InstanceDataModule, flip_rotate_scale
 from src.datamodules.preview import draw_sample, preview, training_samples
 from src.errors import UserError
-from src.processing import Geometry
+from src.processing import Processor
 from tests.datamodules.miniatures import write_set
 from tests.datamodules.test_image_mask_folder import own
 from tests.datamodules.test_instances import Discs
@@ -27,7 +27,7 @@ def discs() -> InstanceDataModule:
         lambda root: Discs(),
         None,
         None,
-        Geometry(64, scale="none"),
+        Processor(64, scale="none"),
         InsideOutsidePoints(),
         flip_rotate_scale(),
         batch_size=2,

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from src.datamodules.file_facts import remembered
+from src.datamodules.file_facts import cached_json
 
 
 class Finder:
@@ -24,25 +24,25 @@ class Finder:
 def test_what_was_found_is_not_looked_for_again(tmp_path: Path) -> None:
     find = Finder({"a": [1, None, "ä"]}, "never")
     folder = tmp_path / "cache" / "deep"
-    first = remembered(folder, "masks-1", find)
-    assert remembered(folder, "masks-1", find) == first == {"a": [1, None, "ä"]}
+    first = cached_json(folder, "masks-1", find)
+    assert cached_json(folder, "masks-1", find) == first == {"a": [1, None, "ä"]}
     assert find.asked == 1
 
 
 def test_the_first_answer_is_what_later_ones_will_be(tmp_path: Path) -> None:
     """Tuples become lists and keys strings at once, not only when they are read again."""
-    assert remembered(tmp_path, "x", Finder({1: (2, 3)})) == {"1": [2, 3]}
+    assert cached_json(tmp_path, "x", Finder({1: (2, 3)})) == {"1": [2, 3]}
 
 
 def test_another_name_is_another_finding(tmp_path: Path) -> None:
     find = Finder("one", "two")
-    assert [remembered(tmp_path, name, find) for name in ("a", "b", "a")] == ["one", "two", "one"]
+    assert [cached_json(tmp_path, name, find) for name in ("a", "b", "a")] == ["one", "two", "one"]
 
 
 @pytest.mark.parametrize("nothing", [None, [], {}, 0])
 def test_nothing_is_a_finding_too(tmp_path: Path, nothing: Any) -> None:
     find = Finder(nothing, "again")
-    assert [remembered(tmp_path, "x", find) for _ in range(2)] == [nothing] * 2
+    assert [cached_json(tmp_path, "x", find) for _ in range(2)] == [nothing] * 2
 
 
 def test_a_failure_is_not_remembered(tmp_path: Path) -> None:
@@ -50,14 +50,14 @@ def test_a_failure_is_not_remembered(tmp_path: Path) -> None:
         raise OSError("disk")
 
     with pytest.raises(OSError, match="disk"):
-        remembered(tmp_path, "x", fail)
+        cached_json(tmp_path, "x", fail)
     assert not (tmp_path / "x.json").exists()
-    assert remembered(tmp_path, "x", Finder(7)) == 7
+    assert cached_json(tmp_path, "x", Finder(7)) == 7
 
 
 def test_what_json_cannot_hold_leaves_no_half_file(tmp_path: Path) -> None:
     with pytest.raises(TypeError):
-        remembered(tmp_path, "x", Finder({"a": object()}))
+        cached_json(tmp_path, "x", Finder({"a": object()}))
     assert [path.name for path in tmp_path.iterdir() if path.suffix != ".lock"] == []
 
 
@@ -66,7 +66,7 @@ def test_those_who_ask_at_once_share_one_finding(tmp_path: Path) -> None:
 
     def ask() -> Any:
         start.wait(20)
-        return remembered(tmp_path, "x", find)
+        return cached_json(tmp_path, "x", find)
 
     with ThreadPoolExecutor(2) as pool:
         answers = [pool.submit(ask) for _ in range(2)]
@@ -89,7 +89,7 @@ def test_a_damaged_or_older_file_is_found_again(
 ) -> None:
     find = Finder({"a": 2}, "never")
     (tmp_path / "x.json").write_bytes(content)
-    assert remembered(tmp_path, "x", find) == {"a": 2}
+    assert cached_json(tmp_path, "x", find) == {"a": 2}
     assert "x.json is damaged or of an older version" in caplog.text
-    assert remembered(tmp_path, "x", find) == {"a": 2}
+    assert cached_json(tmp_path, "x", find) == {"a": 2}
     assert find.asked == 1

@@ -8,8 +8,8 @@ import torch
 from torch.utils.data import Dataset
 
 from src.datamodules.base import SegmentationDataModule
-from src.datamodules.batch import Draw
-from src.datamodules.wrappers import Replay
+from src.datamodules.batch import SampleKey
+from src.datamodules.wrappers import RehearsalMix
 from src.errors import UserError
 
 
@@ -22,7 +22,7 @@ class Numbers(Dataset[dict[str, Any]]):
     def __len__(self) -> int:
         return self.length
 
-    def __getitem__(self, draw: Draw) -> dict[str, Any]:
+    def __getitem__(self, draw: SampleKey) -> dict[str, Any]:
         image = torch.full((3, 4, 4), self.first + draw.item)
         return {
             "index": draw.item,
@@ -32,12 +32,12 @@ class Numbers(Dataset[dict[str, Any]]):
         }
 
 
-def shown(replay: Replay, epoch: int) -> list[int]:
-    return [int(replay[Draw(i, epoch)]["image"][0, 0, 0]) for i in range(len(replay))]
+def shown(replay: RehearsalMix, epoch: int) -> list[int]:
+    return [int(replay[SampleKey(i, epoch)]["image"][0, 0, 0]) for i in range(len(replay))]
 
 
 def test_each_own_image_once_and_the_share_of_the_base() -> None:
-    replay = Replay(Numbers(80), Numbers(500, first=1000), share=0.2)
+    replay = RehearsalMix(Numbers(80), Numbers(500, first=1000), share=0.2)
     seen = shown(replay, epoch=0)
     assert seen[:80] == list(range(80))
     assert len(seen) == 100
@@ -45,7 +45,7 @@ def test_each_own_image_once_and_the_share_of_the_base() -> None:
 
 
 def test_epochs_go_through_all_of_the_base() -> None:
-    replay = Replay(Numbers(8), Numbers(10, first=1000), share=0.2)
+    replay = RehearsalMix(Numbers(8), Numbers(10, first=1000), share=0.2)
     assert replay.places == 2
     seen = [value for epoch in range(5) for value in shown(replay, epoch)[8:]]
     assert sorted(seen) == list(range(1000, 1010))
@@ -53,14 +53,14 @@ def test_epochs_go_through_all_of_the_base() -> None:
 
 
 def test_samples_keep_their_place_and_tell_where_they_are_from() -> None:
-    sample = Replay(Numbers(4), Numbers(4), share=0.5)[Draw(6, epoch=3)]
+    sample = RehearsalMix(Numbers(4), Numbers(4), share=0.5)[SampleKey(6, epoch=3)]
     assert sample["index"] == 6
     assert sample["name"].startswith("base/")
     assert sample["name"].endswith("@3")
 
 
 def test_weights_of_the_own_images_leave_the_share_as_it_is() -> None:
-    replay = Replay(Numbers(8), Numbers(10), share=0.2)
+    replay = RehearsalMix(Numbers(8), Numbers(10), share=0.2)
     assert replay.weights(None) is None
     weights = replay.weights(np.array([1.0] * 7 + [3.0]))
     assert weights is not None
@@ -71,7 +71,7 @@ def test_weights_of_the_own_images_leave_the_share_as_it_is() -> None:
 
 def test_images_and_objects_do_not_mix() -> None:
     with pytest.raises(UserError, match="objects with clicks cannot be mixed"):
-        Replay(Numbers(4), Numbers(4, prompt=torch.zeros(1, 4, 4)), share=0.2)
+        RehearsalMix(Numbers(4), Numbers(4, prompt=torch.zeros(1, 4, 4)), share=0.2)
 
 
 def test_a_data_module_scores_and_mixes_its_base() -> None:

@@ -7,12 +7,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from src.datamodules.batch import Draw
+from src.datamodules.batch import SampleKey
 from src.datamodules.samplers import HardExamples, ShardSampler, TrainSampler, shares_to_weights
 from src.errors import UserError
 
 
-def shares(length: int, world: int, epoch: int = 0, drop_last: bool = True) -> list[list[Draw]]:
+def shares(
+    length: int, world: int, epoch: int = 0, drop_last: bool = True
+) -> list[list[SampleKey]]:
     samplers = [TrainSampler(length, 7, rank, world, drop_last) for rank in range(world)]
     for sampler in samplers:
         sampler.set_epoch(epoch)
@@ -50,7 +52,7 @@ def test_skip_holds_for_one_pass() -> None:
 def test_fixed_never_changes() -> None:
     sampler = TrainSampler(5, seed=1, fixed=True)
     sampler.set_epoch(3)
-    assert list(sampler) == [Draw(item, 0) for item in range(5)]
+    assert list(sampler) == [SampleKey(item, 0) for item in range(5)]
 
 
 @given(st.integers(0, 40), st.integers(1, 5))

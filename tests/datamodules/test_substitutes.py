@@ -6,11 +6,11 @@ from typing import Any
 import pytest
 import torch
 
-from src.datamodules.batch import Draw
+from src.datamodules.batch import SampleKey
 from src.datamodules.images import ImageError
 from src.datamodules.loaders import ResumableLoader
 from src.datamodules.samplers import TrainSampler
-from src.datamodules.wrappers import Substituting
+from src.datamodules.wrappers import FallbackDataset
 from src.errors import UserError
 from tests.datamodules.miniatures import write_set
 from tests.datamodules.test_image_mask_folder import assert_same, own
@@ -27,13 +27,13 @@ class Numbers(torch.utils.data.Dataset[dict[str, Any]]):
     def __len__(self) -> int:
         return 10
 
-    def __getitem__(self, draw: Draw) -> dict[str, Any]:
+    def __getitem__(self, draw: SampleKey) -> dict[str, Any]:
         if draw.item in self.damaged:
             raise ImageError(f"{draw.item}.jpg: damaged")
         return {"index": draw.item, "name": str(draw.item)}
 
 
-def epochs(dataset: Substituting, workers: int) -> list[list[int]]:
+def epochs(dataset: FallbackDataset, workers: int) -> list[list[int]]:
     sampler = TrainSampler(10, seed=3)
     loader = ResumableLoader(dataset, sampler, batch_size=5, num_workers=workers)
     seen = []
@@ -44,7 +44,7 @@ def epochs(dataset: Substituting, workers: int) -> list[list[int]]:
 
 
 def test_substitutes_depend_on_the_draw_alone(caplog: pytest.LogCaptureFixture) -> None:
-    alone, helped = (Substituting(Numbers({2, 7}), seed=3) for _ in range(2))
+    alone, helped = (FallbackDataset(Numbers({2, 7}), seed=3) for _ in range(2))
     with caplog.at_level("WARNING"):
         batches = epochs(alone, workers=0)
 
@@ -58,13 +58,13 @@ def test_substitutes_depend_on_the_draw_alone(caplog: pytest.LogCaptureFixture) 
 
 
 def test_another_epoch_brings_another_substitute() -> None:
-    dataset = Substituting(Numbers({2}), seed=3)
-    assert len({dataset[Draw(2, epoch)]["index"] for epoch in range(20)}) > 3
+    dataset = FallbackDataset(Numbers({2}), seed=3)
+    assert len({dataset[SampleKey(2, epoch)]["index"] for epoch in range(20)}) > 3
 
 
 def test_a_lost_disk_is_not_replaced_for_ever() -> None:
     with pytest.raises(UserError, match=r"4\.jpg: damaged; nor could 20 others be read"):
-        Substituting(Numbers(set(range(10))), seed=3)[Draw(4, 0)]
+        FallbackDataset(Numbers(set(range(10))), seed=3)[SampleKey(4, 0)]
 
 
 def cut(root: Path, name: str) -> Path:

@@ -10,7 +10,7 @@ import tifffile
 from PIL import Image
 
 from src.datamodules.images import ImageError, decode, header_size, read_image, read_mask
-from src.inference.photo import read_photo
+from src.inference.photo import read_image_file
 from tests.datamodules.miniatures import disc, photo
 
 COLORS = photo(1)
@@ -38,24 +38,24 @@ def test_colors_and_opacity_in_every_layout(
     colors, alpha = COLORS.astype(kind) * kind(unit), ALPHA.astype(kind) * kind(unit)
     layout = {"planarconfig": planar, "tile": tile, "byteorder": order}
     path = write(tmp_path / "rgb.tif", colors, photometric="rgb", **layout)
-    assert np.array_equal(read_photo(path).colours, colors)
+    assert np.array_equal(read_image_file(path).colors, colors)
     assert np.array_equal(read_image(path), COLORS)
     both = np.dstack([colors, alpha])
     named = {**layout, "photometric": "rgb", "extrasamples": ["unassalpha"]}
-    shown = read_photo(write(tmp_path / "rgba.tif", both, **named))
+    shown = read_image_file(write(tmp_path / "rgba.tif", both, **named))
     assert np.array_equal(shown.opacity, alpha)
-    assert np.array_equal(shown.colours[SHOWN], colors[SHOWN])
-    assert not shown.colours[~SHOWN].any()
+    assert np.array_equal(shown.colors[SHOWN], colors[SHOWN])
+    assert not shown.colors[~SHOWN].any()
     named["extrasamples"] = ["unspecified"]
-    unnamed = read_photo(write(tmp_path / "rgbx.tif", both, **named))
+    unnamed = read_image_file(write(tmp_path / "rgbx.tif", both, **named))
     assert unnamed.opacity is None
-    assert np.array_equal(unnamed.colours, colors)
+    assert np.array_equal(unnamed.colors, colors)
     assert np.array_equal(unnamed.pixels, COLORS)
     gray = np.dstack([colors[..., 0], alpha])
     named = {**layout, "photometric": "minisblack", "extrasamples": ["unassalpha"]}
-    shown = read_photo(write(tmp_path / "la.tif", gray, **named))
+    shown = read_image_file(write(tmp_path / "la.tif", gray, **named))
     assert np.array_equal(shown.opacity, alpha)
-    assert np.array_equal(shown.colours[SHOWN], np.dstack([gray[..., :1]] * 3)[SHOWN])
+    assert np.array_equal(shown.colors[SHOWN], np.dstack([gray[..., :1]] * 3)[SHOWN])
 
 
 @pytest.mark.parametrize("bits", [8, 16])
@@ -65,11 +65,11 @@ def test_premultiplied_colors_are_divided_by_their_opacity(tmp_path: Path, bits:
     stored = (COLORS.astype(np.uint64) * unit * alpha[..., None] // (255 * unit)).astype(kind)
     samples = np.dstack([stored, alpha.astype(kind)])
     options = {"photometric": "rgb", "extrasamples": ["assocalpha"]}
-    found = read_photo(write(tmp_path / "a.tif", samples, **options))
+    found = read_image_file(write(tmp_path / "a.tif", samples, **options))
     solid = ALPHA == 255
-    assert np.abs(found.colours[solid].astype(int) - COLORS[solid].astype(int) * unit).max() <= unit
+    assert np.abs(found.colors[solid].astype(int) - COLORS[solid].astype(int) * unit).max() <= unit
     soft = (ALPHA > 100) & ~solid
-    assert np.abs(found.colours[soft].astype(int) - COLORS[soft].astype(int) * unit).max() <= (
+    assert np.abs(found.colors[soft].astype(int) - COLORS[soft].astype(int) * unit).max() <= (
         3 * unit
     )
 

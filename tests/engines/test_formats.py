@@ -19,7 +19,7 @@ from src.engines.formats import (
 )
 from src.errors import UserError
 
-SAID = {"model": "mine", "licence": "ä, 1"}
+SAID = {"model": "mine", "license": "ä, 1"}
 
 
 class Doubled(nn.Module):

@@ -1,4 +1,4 @@
-"""The processing that is baked into a file, against the processing of `Geometry`."""
+"""The processing that is baked into a file, against the processing of `Processor`."""
 
 import numpy as np
 import pytest
@@ -6,13 +6,13 @@ import torch
 
 from src.engines.graph import STEPS, BakedNetwork
 from src.inference.model_spec import named, names
-from src.processing import Geometry
+from src.processing import Processor
 from src.processing.resize import KERNELS
 from src.processing.steps import STEPS as PYTHON_STEPS
 from tests.inference.tiny import RedFinder, finder, red_on_blue
 
 
-def both(geometry: Geometry, image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def both(geometry: Processor, image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     with torch.inference_mode():
         baked = BakedNetwork(RedFinder(), geometry)(torch.from_numpy(image)).numpy()
     return baked.astype(int), finder(geometry).mask(image).astype(int)
@@ -37,7 +37,7 @@ def test_the_same_mask_as_in_python(model: str, size: tuple[int, int]) -> None:
     """Up to rounding, for the processing of every model that needs an image only."""
     geometry = named(model).geometry
     values = {**geometry.to_dict(), "size": (64, 64)}
-    baked, python = both(Geometry(**values), photo(*size))
+    baked, python = both(Processor(**values), photo(*size))
     assert baked.shape == python.shape == size
     assert np.abs(baked - python).max() <= 16  # a rounding of one grey level, steepened
     assert np.abs(baked - python).mean() < 0.3
@@ -45,12 +45,12 @@ def test_the_same_mask_as_in_python(model: str, size: tuple[int, int]) -> None:
 
 @pytest.mark.parametrize("kernel", [k for k in KERNELS if k != "area"])
 def test_kernels(kernel: str) -> None:
-    geometry = Geometry((64, 64), image_kernel=kernel)  # type: ignore[arg-type]
+    geometry = Processor((64, 64), image_kernel=kernel)  # type: ignore[arg-type]
     baked, python = both(geometry, photo(90, 120))
     assert np.abs(baked - python).mean() < 0.3
 
 
 def test_a_black_picture_is_no_division_by_zero() -> None:
-    geometry = Geometry((64, 64), scale="own_maximum", restore_steps=("sigmoid", "min_max"))
+    geometry = Processor((64, 64), scale="per_image_max", restore_steps=("sigmoid", "min_max"))
     baked, python = both(geometry, np.zeros((64, 64, 3), np.uint8))
     assert np.array_equal(baked, python)

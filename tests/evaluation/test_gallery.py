@@ -16,15 +16,15 @@ from src.evaluation.gallery import (
     write_gallery,
 )
 from src.evaluation.matching import Pair
-from src.metrics.image_score import ImageScore
+from src.metrics.image_score import ImageResult
 
 NAN = float("nan")
 
 
-def scores(metric: str, **values: float) -> dict[Pair, ImageScore]:
+def scores(metric: str, **values: float) -> dict[Pair, ImageResult]:
     nothing = np.zeros((2, 256), np.int64)
     return {
-        Pair("S", name, Path(f"{name}.png"), Path("t.png")): ImageScore({metric: value}, nothing)
+        Pair("S", name, Path(f"{name}.png"), Path("t.png")): ImageResult({metric: value}, nothing)
         for name, value in values.items()
     }
 
@@ -89,7 +89,7 @@ def test_rows_of_different_widths_are_one_picture(tmp_path: Path) -> None:
     for name, size in (("a", (20, 40)), ("b", (40, 20))):
         (tmp_path / name).mkdir()
         pair = write(tmp_path / name, size, size)._replace(name=name)
-        scored[pair] = ImageScore({"mae": 1.0}, np.zeros((2, 256), np.int64))
+        scored[pair] = ImageResult({"mae": 1.0}, np.zeros((2, 256), np.int64))
     path = tmp_path / "worst.png"
     write_gallery(path, scored, "mae")
     assert cv2.imread(str(path)).shape == (2 * (22 + 6) + 160 + 320, 960, 3)

@@ -9,30 +9,30 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from src.evaluation.scoring import Journal, key_of
-from src.jsonl import append_line
-from src.metrics.image_score import ImageScore, score_pair
+from src.evaluation.scoring import ResumeLog, key_of
+from src.jsonl import append_jsonl
+from src.metrics.image_score import ImageResult, score_pair
 from tests.metrics.numbered_pairs import make_pair
 
 
 def test_a_score_comes_back_to_the_last_digit(tmp_path: Path) -> None:
     path = tmp_path / "journal.jsonl"
     score = score_pair(*make_pair(1), ["mae", "max_f"])
-    Journal(path).add("k", score, ["a note"])
-    found = Journal(path).get("k")
+    ResumeLog(path).add("k", score, ["a note"])
+    found = ResumeLog(path).get("k")
     assert found is not None
     again, notices = found
     assert again.values == score.values
     assert np.array_equal(again.histogram, score.histogram)
     assert again.histogram.dtype == score.histogram.dtype
     assert notices == ["a note"]
-    assert Journal(path).get("other") is None
+    assert ResumeLog(path).get("other") is None
 
 
 def test_an_undefined_value_stays_undefined(tmp_path: Path) -> None:
     path = tmp_path / "journal.jsonl"
-    Journal(path).add("k", ImageScore({"mba": math.nan}, np.zeros((2, 256), np.int64)), [])
-    found = Journal(path).get("k")
+    ResumeLog(path).add("k", ImageResult({"mba": math.nan}, np.zeros((2, 256), np.int64)), [])
+    found = ResumeLog(path).get("k")
     assert found is not None
     assert math.isnan(found[0].values["mba"])
 
@@ -41,15 +41,15 @@ def test_large_images_fit(tmp_path: Path) -> None:
     path = tmp_path / "journal.jsonl"
     histogram = np.zeros((2, 256), np.int64)
     histogram[1, 255] = 3_000_000_000  # pixels
-    Journal(path).add("k", ImageScore({}, histogram), [])
-    found = Journal(path).get("k")
+    ResumeLog(path).add("k", ImageResult({}, histogram), [])
+    found = ResumeLog(path).get("k")
     assert found is not None
     assert found[0].histogram[1, 255] == 3_000_000_000
 
 
 def test_lines_of_another_kind_are_passed_over(tmp_path: Path) -> None:
     path = tmp_path / "journal.jsonl"
-    Journal(path).add("k", score_pair(*make_pair(1), ["mae"]), [])
+    ResumeLog(path).add("k", score_pair(*make_pair(1), ["mae"]), [])
     entry = json.loads(path.read_text())["entry"]
     others = {
         "notices": [None, 7, [7], {}],
@@ -59,11 +59,11 @@ def test_lines_of_another_kind_are_passed_over(tmp_path: Path) -> None:
     count = 0
     for name, values in others.items():
         for value in values:
-            append_line(path, {**entry, "key": f"other {count}", name: value})
+            append_jsonl(path, {**entry, "key": f"other {count}", name: value})
             count += 1
-        append_line(path, {k: v for k, v in entry.items() if k != name} | {"key": f"no {name}"})
-    append_line(path, {**entry, "key": ["k"]})
-    journal = Journal(path)
+        append_jsonl(path, {k: v for k, v in entry.items() if k != name} | {"key": f"no {name}"})
+    append_jsonl(path, {**entry, "key": ["k"]})
+    journal = ResumeLog(path)
     assert journal.get("k") is not None
     assert [journal.get(f"other {i}") for i in range(count)] == [None] * count
     assert [journal.get(f"no {name}") for name in others] == [None] * 3
@@ -81,8 +81,8 @@ def _bomb() -> str:
 def test_the_last_of_several_lines_counts(tmp_path: Path) -> None:
     path = tmp_path / "journal.jsonl"
     for number in (1, 2):
-        Journal(path).add("k", score_pair(*make_pair(number), ["mae"]), [])
-    found = Journal(path).get("k")
+        ResumeLog(path).add("k", score_pair(*make_pair(number), ["mae"]), [])
+    found = ResumeLog(path).get("k")
     assert found is not None
     assert found[0].values == score_pair(*make_pair(2), ["mae"]).values
 

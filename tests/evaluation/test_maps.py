@@ -16,7 +16,7 @@ import pytest
 from src.evaluation import scoring as scoring
 from src.evaluation.maps import FAULTY_FILES, OK, WRONG_COMMAND, evaluate_maps
 from src.metrics.image_score import score_pair
-from src.metrics.summary import summarise
+from src.metrics.summary import summarize
 from tests.golden_data import SHARED, needs_shared
 from tests.metrics.numbered_pairs import make_pair
 
@@ -43,7 +43,7 @@ def write_maps(root: Path, count: int, first: int = 0) -> tuple[Path, Path]:
 
 
 def expected(count: int, names: list[str]) -> dict[str, float]:
-    return summarise([score_pair(*make_pair(index), names) for index in range(count)], names)
+    return summarize([score_pair(*make_pair(index), names) for index in range(count)], names)
 
 
 def read(output: Path) -> dict[str, dict[str, float]]:
@@ -124,7 +124,7 @@ def test_allow_missing_scores_the_rest_and_marks_it(tmp_path: Path) -> None:
     assert evaluate_maps(maps, truth, output, ["mae"], allow_missing=True) == OK
 
     rest = [score_pair(*make_pair(index), ["mae"]) for index in (3, 4, 5)]
-    assert read(output) == {"SET": summarise(rest, ["mae"])}
+    assert read(output) == {"SET": summarize(rest, ["mae"])}
     table = (output / "summary.md").read_text()
     assert "3 of 6 INCOMPLETE" in table
     assert "3 of 6 INCOMPLETE" in (output / "summary.tex").read_text()

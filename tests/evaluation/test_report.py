@@ -11,7 +11,7 @@ import pytest
 
 from src.evaluation.matching import Pair, Problem
 from src.evaluation.report import Report
-from src.metrics.image_score import ImageScore, score_pair
+from src.metrics.image_score import ImageResult, score_pair
 from src.metrics.protocol import describe
 
 TRUTH = np.zeros((20, 30), np.uint8)
@@ -164,5 +164,5 @@ def test_a_report_of_nothing_is_a_table_without_rows(tmp_path: Path) -> None:
 def test_values_are_plain_numbers() -> None:
     """`repr` of a numpy number would not be a number in the CSV."""
     names = ["mae", "iou", "mapr_50", "mapr_vol", "hce"]
-    scores: dict[Pair, ImageScore] = {pair("A", "x"): score_pair(TRUTH, TRUTH, names)}
+    scores: dict[Pair, ImageResult] = {pair("A", "x"): score_pair(TRUTH, TRUTH, names)}
     assert {type(value) for value in Report("m", names, scores).values["A"].values()} == {float}

@@ -14,13 +14,13 @@ from src.evaluation.matching import Pair
 from src.evaluation.scoring import (
     RESIZED,
     SOFT,
-    Journal,
+    ResumeLog,
     faults,
     headers_are_sound,
     score_files,
     score_pairs,
 )
-from src.metrics.image_score import ImageScore, score_pair
+from src.metrics.image_score import ImageResult, score_pair
 from tests.metrics.numbered_pairs import make_pair
 
 
@@ -91,7 +91,7 @@ def test_scores_come_with_their_problems_in_order(tmp_path: Path) -> None:
     pairs = [write(tmp_path, number) for number in range(5)]
     for number in (3, 1):
         pairs[number].map.write_bytes(b"")
-    scored = score_pairs(pairs, ["mae"], Journal(tmp_path / "journal"), workers=1)
+    scored = score_pairs(pairs, ["mae"], ResumeLog(tmp_path / "journal"), workers=1)
     assert [pair.name for pair in scored.scores] == ["0", "2", "4"]
     assert scored.notices == {pair: [] for pair in scored.scores}
     assert [problem.text.split("/")[-1][:5] for problem in scored.problems] == ["1-map", "3-map"]
@@ -103,7 +103,7 @@ def test_what_the_journal_knows_is_not_scored_again(
 ) -> None:
     pairs = [write(tmp_path, number) for number in range(3)]
     path = tmp_path / "journal"
-    first = score_pairs(pairs[:2], ["mae"], Journal(path), workers=1)
+    first = score_pairs(pairs[:2], ["mae"], ResumeLog(path), workers=1)
     seen: list[str] = []
     real = score_files
 
@@ -112,12 +112,12 @@ def test_what_the_journal_knows_is_not_scored_again(
         return real(pair, **options)  # type: ignore[arg-type]
 
     monkeypatch.setattr(scoring, "score_files", watched)
-    again = score_pairs(pairs, ["mae"], Journal(path), workers=1)
+    again = score_pairs(pairs, ["mae"], ResumeLog(path), workers=1)
     assert (seen, again.reused) == (["2"], 2)
     assert {pair: again.scores[pair].values for pair in pairs[:2]} == {
         pair: score.values for pair, score in first.scores.items()
     }
-    score_pairs(pairs, ["mae", "max_f"], Journal(path), workers=1)
+    score_pairs(pairs, ["mae", "max_f"], ResumeLog(path), workers=1)
     assert seen == ["2", "0", "1", "2"]
 
 
@@ -149,7 +149,7 @@ def test_few_images_start_no_process(
     asked: list[int] = []
     monkeypatch.setattr(scoring, "pool", lambda number: asked.append(number) or Pool())
     pair = write(tmp_path, 0)
-    done = ImageScore({"mae": 0.5}, np.zeros((2, 256), np.int64))
+    done = ImageResult({"mae": 0.5}, np.zeros((2, 256), np.int64))
     pairs = [pair._replace(name=str(i)) for i in range(count)]
     found = list(scoring._outcomes(pairs, lambda one: (done, []), workers))
     assert sorted(one.name for one, _ in found) == sorted(str(i) for i in range(count))
@@ -157,7 +157,7 @@ def test_few_images_start_no_process(
 
 
 @pytest.mark.parametrize(
-    ("failure", "told"),
+    ("failure", "reason"),
     [
         (BrokenProcessPool("killed"), (UserError, "again with fewer workers=")),
         (KeyboardInterrupt("stopped"), (KeyboardInterrupt, "stopped")),
@@ -168,12 +168,12 @@ def test_a_pool_that_failed_is_thrown_away(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     failure: BaseException,
-    told: tuple[type[BaseException], str],
+    reason: tuple[type[BaseException], str],
 ) -> None:
     discarded: list[int] = []
     monkeypatch.setattr(scoring, "discard_pool", discarded.append)
     monkeypatch.setattr(scoring, "pool", lambda number: Pool(failure))
     pairs = [write(tmp_path, 0)._replace(name=str(i)) for i in range(16)]
-    with pytest.raises(told[0], match=told[1]):
+    with pytest.raises(reason[0], match=reason[1]):
         list(scoring._outcomes(pairs, lambda one: [], 2))
     assert discarded == [2]

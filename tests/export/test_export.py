@@ -17,7 +17,7 @@ from src.errors import UserError
 from src.export.cli import run
 from src.export.export import Exported, Request, export
 from src.inference import Segmenter
-from src.processing import Geometry
+from src.processing import Processor
 from src.training.provenance import file_hash
 from src.weights.loading import create, to_official
 from tests.inference.tiny import RedFinder, finder, red_on_blue, save_picture
@@ -25,8 +25,10 @@ from tests.inference.tiny import RedFinder, finder, red_on_blue, save_picture
 pytest.importorskip("onnx")
 pytest.importorskip("onnxruntime")
 
-U2NET = Geometry((64, 64), scale="own_maximum", restore_steps=("sigmoid", "min_max", "resize_8bit"))
-INSPYRENET = Geometry(
+U2NET = Processor(
+    (64, 64), scale="per_image_max", restore_steps=("sigmoid", "min_max", "resize_8bit")
+)
+INSPYRENET = Processor(
     (64, 64), image_kernel="pillow", restore_steps=("sigmoid", "min_max", "resize_corners")
 )
 
@@ -44,7 +46,7 @@ def whole(
     folder = tmp_path_factory.mktemp(kind)
     torch.save(RedFinder().state_dict(), folder / "weights.pth")
     segmenter = finder(request.param, name="finder", weights=folder / "weights.pth")
-    return segmenter, export(segmenter, Request(kind, folder, licence="MIT"))
+    return segmenter, export(segmenter, Request(kind, folder, license="MIT"))
 
 
 def test_a_file_gives_the_mask_of_any_picture(whole: tuple[Segmenter, Exported], kind: str) -> None:
@@ -67,8 +69,8 @@ def test_a_file_says_what_it_is(whole: tuple[Segmenter, Exported]) -> None:
     assert said["model"] == "finder"
     assert segmenter.weights is not None
     assert said["weights_sha256"] == file_hash(segmenter.weights)
-    assert said["licence"] == "MIT"
-    assert Geometry(**json.loads(said["geometry"])) == segmenter.geometry
+    assert said["license"] == "MIT"
+    assert Processor(**json.loads(said["geometry"])) == segmenter.geometry
 
 
 @pytest.mark.parametrize(
@@ -138,7 +140,7 @@ def test_clicks_are_made_outside_the_network(tmp_path: Path) -> None:
 
 # The smallest of each kind: U²-Net's blocks are IS-Net's, Res2Net is convolutions as they are, IOG
 # is a part of its refinement.
-BAKED: dict[str, tuple[Geometry, Callable[[], nn.Module]]] = {
+BAKED: dict[str, tuple[Processor, Callable[[], nn.Module]]] = {
     "isnet": (U2NET, lambda: create("isnet", width=4)),
     "inspyrenet": (
         INSPYRENET,
@@ -174,7 +176,7 @@ def settled(network: nn.Module) -> nn.Module:
 @pytest.mark.parametrize("name", ["dextr", "iog_refine"])
 def test_networks_with_clicks_on_onnx_runtime(name: str, tmp_path: Path) -> None:
     torch.manual_seed(0)
-    geometry = Geometry((64, 64), scale="none", mean=(0, 0, 0), std=(1, 1, 1))
+    geometry = Processor((64, 64), scale="none", mean=(0, 0, 0), std=(1, 1, 1))
     network = settled(create(name, backbone="resnet18"))
     segmenter = Segmenter(network, geometry, inputs=("image", "prompt"), device="cpu")
     exported = export(segmenter, Request("onnx", tmp_path, bare=True))

@@ -9,7 +9,7 @@ import torch
 
 from src.export import export
 from src.export.export import UNKNOWN, describe
-from src.processing import Geometry
+from src.processing import Processor
 from src.weights.registry import released
 from tests.inference.tiny import GEOMETRY, finder
 
@@ -19,9 +19,9 @@ def commit(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(export, "git_state", lambda: {"commit": "abc", "dirty": False})
 
 
-def said(weights: Path | None = None, licence: str | None = None, bare: bool = False) -> dict:
+def said(weights: Path | None = None, license: str | None = None, bare: bool = False) -> dict:
     segmenter = finder(name="mine", weights=weights)
-    return describe(segmenter, bare=bare, precision="half", licence=licence)
+    return describe(segmenter, bare=bare, precision="half", license=license)
 
 
 def test_everything_is_a_string() -> None:
@@ -29,13 +29,13 @@ def test_everything_is_a_string() -> None:
     assert {type(value) for value in found.values()} == {str}
     assert found["framework"] == f"finecut abc, torch {torch.__version__}"
     assert (found["model"], found["precision"]) == ("mine", "half")
-    assert Geometry(**json.loads(found["geometry"])) == GEOMETRY
+    assert Processor(**json.loads(found["geometry"])) == GEOMETRY
 
 
 def test_without_a_file_nothing_is_said_of_weights() -> None:
     found = said()
     assert (found["weights"], found["weights_sha256"]) == ("", "")
-    assert (found["licence"], json.loads(found["trained_on"])) == (UNKNOWN, None)
+    assert (found["license"], json.loads(found["trained_on"])) == (UNKNOWN, None)
 
 
 def test_code_of_unknown_state_is_no_none(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -61,16 +61,16 @@ def test_released_weights_are_known_by_their_name(tmp_path: Path) -> None:
     found = said(write(tmp_path, known.file))
     assert found["weights"] == known.file
     assert found["weights_sha256"] == sha256(b"weights").hexdigest()
-    assert found["licence"] == known.licence
+    assert found["license"] == known.license
     assert json.loads(found["trained_on"]) == list(known.trained_on or ())
 
 
 def test_another_file_of_a_released_name_is_not_taken_for_it(tmp_path: Path) -> None:
     assert released()["u2net"].sha256 is not None
     found = said(write(tmp_path, "u2net.pth"))
-    assert (found["licence"], json.loads(found["trained_on"])) == (UNKNOWN, None)
+    assert (found["license"], json.loads(found["trained_on"])) == (UNKNOWN, None)
 
 
 @pytest.mark.parametrize("name", ["u2net_portrait.pth", "mine.ckpt"])
 def test_a_licence_that_is_given_counts(tmp_path: Path, name: str) -> None:
-    assert said(write(tmp_path, name), licence="MIT")["licence"] == "MIT"
+    assert said(write(tmp_path, name), license="MIT")["license"] == "MIT"

@@ -47,9 +47,9 @@ class Outcome:
     def expect_error(self, code: int, printed: str, *says: str) -> None:
         """What a command printed shall end in one clear error that holds all words."""
         lines = printed.strip().splitlines() or [""]
-        told = "\n".join(lines[next((i for i, s in enumerate(lines) if "error: " in s), 0) :])
-        clear = code > 0 and "error: " in told and "Traceback" not in printed
-        if not (clear and all(word in told for word in says)):
+        reason = "\n".join(lines[next((i for i, s in enumerate(lines) if "error: " in s), 0) :])
+        clear = code > 0 and "error: " in reason and "Traceback" not in printed
+        if not (clear and all(word in reason for word in says)):
             self.faults.append(f"exit code {code}, no clear error: {last_lines(printed)}")
 
     def expect_same(self, whole: Path, case: Case) -> None:

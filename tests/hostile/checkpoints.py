@@ -101,7 +101,7 @@ def _metadata() -> Iterator[tuple[str, Callable[[Content], object]]]:
         *(
             "src.networks.u2net.Nothing",
             "src.networks.u2net",
-            "src.processing.Geometry",
+            "src.processing.Processor",
             "torch.nn",
         ),
         *("src.networks.u2net.nn.Linear", "src.networks.dextr.nn.Module", "torch.nn.Linear"),

@@ -16,7 +16,7 @@ from PIL import Image
 from src.errors import UserError
 from src.file_hash import file_hash
 from src.inference.model_spec import load
-from src.processing import Geometry
+from src.processing import Processor
 from src.processing.crop import Box
 from src.weights.checkpoint import read_checkpoint
 from src.weights.loading import create
@@ -31,7 +31,7 @@ def sound() -> dict[str, Any]:
         f"network.{key}": value
         for key, value in create("isnet_gt_encoder", width=16).state_dict().items()
     }
-    geometry = Geometry((32, 32), restore_steps=("sigmoid",)).to_dict()
+    geometry = Processor((32, 32), restore_steps=("sigmoid",)).to_dict()
     return {
         "state_dict": state,
         "finecut": {
@@ -148,7 +148,7 @@ def test_a_bit_flipped_in_the_weights_of_a_tested_checkpoint_is_one_line(
 
 
 def test_nothing_turns_nan_into_black() -> None:
-    geometry = Geometry((8, 8))
+    geometry = Processor((8, 8))
     logits = torch.zeros(8, 8)
     logits[3, 4] = float("nan")
     with pytest.raises(UserError, match="not finite"):

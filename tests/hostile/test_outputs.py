@@ -14,12 +14,12 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from src.atomic import encode_image, write_image
+from src.atomic import atomic_write_image, encode_image
 from src.datamodules.check import check, show
 from src.engines.formats import SUFFIXES, write_torch_export, write_torchscript
 from src.errors import UserError
 from src.inference.outputs import parse_outputs
-from src.inference.plan import Plan
+from src.inference.plan import PredictConfig
 from src.inference.predict_files import Summary, predict_files
 from src.inference.sources import _named as named
 from src.inference.sources import find_sources
@@ -45,7 +45,7 @@ def files(folder: Path) -> list[str]:
 
 def write_noise(folder: Path) -> None:
     noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
-    write_image(folder / "a.png", noise)
+    atomic_write_image(folder / "a.png", noise)
 
 
 def plot(folder: Path) -> None:
@@ -114,7 +114,7 @@ def test_a_check_on_a_full_disk_shows_what_it_found_and_says_what_it_could_not_w
 
 def test_images_on_a_full_disk_leave_none_and_say_so(tmp_path: Path) -> None:
     save_picture(tmp_path / "in/a.png", 200, 300)
-    plan = Plan(parse_outputs("white"), tmp_path / "out")
+    plan = PredictConfig(parse_outputs("white"), tmp_path / "out")
     with little_room(100), pytest.raises(OSError, match="too large") as caught:
         predict_files(finder(), find_sources(tmp_path / "in"), plan)
     assert caught.value.errno == errno.EFBIG
@@ -157,7 +157,7 @@ def test_no_two_files_of_a_folder_have_one_result(found: set[str]) -> None:
 def test_three_files_that_share_their_beginning_have_three_masks(tmp_path: Path) -> None:
     for name in ("x.jpg", "x.png", "x.png.jpg"):
         save_picture(tmp_path / "in" / name)
-    plan = Plan(parse_outputs("mask"), tmp_path / "out")
+    plan = PredictConfig(parse_outputs("mask"), tmp_path / "out")
     summary = predict_files(finder(), find_sources(tmp_path / "in"), plan)
     assert summary == Summary(3, 0, [])
     assert files(tmp_path / "out") == ["x.jpg.png", "x.png.jpg.png", "x.png.png"]

@@ -215,8 +215,8 @@ def scored(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name in ("maps", "SET"):
         (root / name).mkdir()
     for index in range(3):
-        for name, grey in zip(("maps", "SET"), make_pair(index), strict=True):
-            cv2.imwrite(str(root / name / f"{index}.png"), grey)
+        for name, gray in zip(("maps", "SET"), make_pair(index), strict=True):
+            cv2.imwrite(str(root / name / f"{index}.png"), gray)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("FINECUT_CACHE", str(root / "cache"))
         assert [score(root, output) for output in ("a", "b")] == [OK, OK]

@@ -8,13 +8,13 @@ from src.datamodules.clicks import ExtremePoints, InsideOutsidePoints, Prompts
 from src.datamodules.instance_sources import Instance
 from src.inference import Segmenter
 from src.networks.output import Output
-from src.processing import Geometry
+from src.processing import Processor
 
 SIZE = 96
 RELAX = 20
 NONE = {"scale": "none", "mean": (0, 0, 0), "std": (1, 1, 1)}
-DEXTR = (Geometry(SIZE, paste_relax=RELAX, **NONE), ExtremePoints(relax=RELAX))  # type: ignore[arg-type]
-IOG = (Geometry(SIZE, **NONE), InsideOutsidePoints(relax=RELAX))  # type: ignore[arg-type]
+DEXTR = (Processor(SIZE, paste_relax=RELAX, **NONE), ExtremePoints(relax=RELAX))  # type: ignore[arg-type]
+IOG = (Processor(SIZE, **NONE), InsideOutsidePoints(relax=RELAX))  # type: ignore[arg-type]
 
 
 class Guided(nn.Module):
@@ -51,7 +51,7 @@ class Refining(Guided):
         return self.decode(self.encode(x), x[:, 3:])
 
 
-def segmenter(network: nn.Module, paper: tuple[Geometry, Prompts]) -> Segmenter:
+def segmenter(network: nn.Module, paper: tuple[Processor, Prompts]) -> Segmenter:
     geometry, prompts = paper
     return Segmenter(
         network, geometry, inputs=("image", "prompt"), prompts=prompts, name="tiny", device="cpu"

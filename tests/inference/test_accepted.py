@@ -41,8 +41,8 @@ def test_an_open_file_and_a_tensor_are_images(tmp_path: Path) -> None:
     tensor = torch.from_numpy(IMAGE).permute(2, 0, 1)
     assert np.array_equal(finder().mask(tensor), expected)
     assert np.array_equal(finder().mask(tensor.contiguous()), expected)
-    grey = torch.full((1, 9, 12), 200, dtype=torch.uint8)
-    assert finder().mask(grey).shape == (9, 12)
+    gray = torch.full((1, 9, 12), 200, dtype=torch.uint8)
+    assert finder().mask(gray).shape == (9, 12)
 
 
 @pytest.mark.parametrize("make", [np.asfortranarray, lambda a: a[::-1, ::-1][::-1, ::-1]])

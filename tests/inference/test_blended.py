@@ -8,10 +8,10 @@ from torch import Tensor
 from src.inference import Segmenter
 from src.networks.inspyrenet import InSPyReNet
 from src.networks.output import Output
-from src.processing import Geometry
+from src.processing import Processor
 from tests.inference.tiny import RedFinder, red_on_blue
 
-GEOMETRY = Geometry((64, 64), image_kernel="pillow", restore_steps=("sigmoid", "resize_corners"))
+GEOMETRY = Processor((64, 64), image_kernel="pillow", restore_steps=("sigmoid", "resize_corners"))
 
 
 class TwoSizes(RedFinder):

@@ -3,7 +3,7 @@
 import cv2
 import numpy as np
 
-from src.inference.outputs import foreground_colours
+from src.inference.outputs import foreground_colors
 
 
 def scene(height: int = 200, width: int = 260) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -26,17 +26,17 @@ def scene(height: int = 200, width: int = 260) -> tuple[np.ndarray, np.ndarray, 
 def test_halo_is_gone() -> None:
     image, alpha, truth = scene()
     soft = (alpha > 0.05) & (alpha < 0.95)
-    found = foreground_colours(image, alpha)
+    found = foreground_colors(image, alpha)
     assert np.abs(found - truth)[soft].mean() < 0.25 * np.abs(image - truth)[soft].mean()
 
 
 def test_solid_colours_are_kept() -> None:
     image, alpha, _ = scene()
-    assert np.abs(foreground_colours(image, alpha) - image)[alpha == 1].max() < 1e-6
+    assert np.abs(foreground_colors(image, alpha) - image)[alpha == 1].max() < 1e-6
 
 
 def test_empty_full_and_tiny_masks() -> None:
     image = np.full((3, 2, 3), 0.25, np.float32)
     for value in (0.0, 1.0):
-        found = foreground_colours(image, np.full((3, 2), value, np.float32))
+        found = foreground_colors(image, np.full((3, 2), value, np.float32))
         assert np.isfinite(found).all()

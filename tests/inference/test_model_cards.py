@@ -29,7 +29,7 @@ def test_every_weight_has_a_card(page: str) -> None:
             entry.purpose,
             f"`{entry.file}`",
             "| input |",
-            "| licence |",
+            "| license |",
             "| trained on |",
         ):
             assert fact in section

@@ -8,16 +8,16 @@ from PIL import Image
 
 from src.datamodules.raster import raster
 from src.errors import UserError
-from src.inference.outputs import Cut, parse_outputs
-from src.inference.photo import Photo, write_picture
+from src.inference.outputs import Cutout, parse_outputs
+from src.inference.photo import ImageFile, write_image_file
 from tests.inference.tiny import red_on_blue, save_picture
 
 
 def made(word: str, dtype: type = np.uint8, **options: float) -> np.ndarray:
     image, mask = red_on_blue()
-    colours = image if dtype is np.uint8 else image.astype(np.uint16) * 257
+    colors = image if dtype is np.uint8 else image.astype(np.uint16) * 257
     (output,) = parse_outputs(word, **options)
-    return output.render(Cut(colours, mask))
+    return output.render(Cutout(colors, mask))
 
 
 IMAGE, MASK = red_on_blue()
@@ -29,7 +29,7 @@ def test_mask_is_the_mask() -> None:
 
 
 @pytest.mark.parametrize(
-    ("word", "colour"),
+    ("word", "color"),
     [
         ("white", (255, 255, 255)),
         ("black", (0, 0, 0)),
@@ -37,9 +37,9 @@ def test_mask_is_the_mask() -> None:
         ("#ff8800", (255, 136, 0)),
     ],
 )
-def test_a_colour_replaces_the_background(word: str, colour: tuple[int, int, int]) -> None:
+def test_a_colour_replaces_the_background(word: str, color: tuple[int, int, int]) -> None:
     picture = made(word)
-    assert (picture[OUTSIDE] == colour).all()
+    assert (picture[OUTSIDE] == color).all()
     assert np.array_equal(picture[INSIDE], IMAGE[INSIDE])
 
 
@@ -69,7 +69,7 @@ def test_a_picture_covers_the_background(tmp_path: Path) -> None:
     Image.new("RGB", (500, 40), (9, 99, 199)).save(path)
     (output,) = parse_outputs(str(path))
     assert output.name == "beach"
-    assert (output.render(Cut(IMAGE, MASK))[OUTSIDE] == (9, 99, 199)).all()
+    assert (output.render(Cutout(IMAGE, MASK))[OUTSIDE] == (9, 99, 199)).all()
 
 
 def test_composite_mixes_drawing_and_photo() -> None:
@@ -100,18 +100,18 @@ OPACITY = np.where(np.arange(MASK.shape[0])[:, None] < 40, 0, SHEER[None]).astyp
 @pytest.mark.parametrize("word", ["rgba", "blur", "overlay", "composite"])
 def test_nothing_is_more_opaque_than_its_photo(word: str, depth: type) -> None:
     unit = np.iinfo(depth).max // 255
-    colours, opacity = IMAGE.astype(depth) * depth(unit), OPACITY.astype(depth) * depth(unit)
+    colors, opacity = IMAGE.astype(depth) * depth(unit), OPACITY.astype(depth) * depth(unit)
     if depth is np.uint16:
         opacity -= opacity > 0  # between two levels of 8 bit
     (output,) = parse_outputs(word)
-    picture = output.render(Cut(colours, MASK, opacity=opacity))
+    picture = output.render(Cutout(colors, MASK, opacity=opacity))
     assert picture.dtype == depth
     assert (picture[..., 3] <= opacity).all()
     assert picture[..., 3].max() > 0
 
 
 def test_a_mask_leaves_out_what_is_transparent() -> None:
-    mask = parse_outputs("mask")[0].render(Cut(IMAGE, MASK, opacity=OPACITY))
+    mask = parse_outputs("mask")[0].render(Cutout(IMAGE, MASK, opacity=OPACITY))
     assert np.array_equal(mask, np.minimum(MASK, OPACITY))
 
 
@@ -120,9 +120,9 @@ def test_hidden_colours_are_in_no_picture_and_sheer_ones_stay(word: str) -> None
     (output,) = parse_outputs(word)
     pictures = []
     for hidden in (0, 255):
-        colours = np.where(OPACITY[..., None] > 0, IMAGE, hidden).astype(np.uint8)
-        shown = raster(colours, OPACITY)
-        pictures.append(output.render(Cut(shown.values, MASK, opacity=shown.opacity)))
+        colors = np.where(OPACITY[..., None] > 0, IMAGE, hidden).astype(np.uint8)
+        shown = raster(colors, OPACITY)
+        pictures.append(output.render(Cutout(shown.values, MASK, opacity=shown.opacity)))
     assert np.array_equal(*pictures)
     if word == "rgba":
         inside = (MASK == 255) & (OPACITY > 0)
@@ -133,7 +133,7 @@ def test_hidden_colours_are_in_no_picture_and_sheer_ones_stay(word: str) -> None
 def test_an_exif_block_too_large_for_a_jpeg_is_left_out(tmp_path: Path) -> None:
     pixels = np.zeros((8, 8, 3), np.uint8)
     exif = b"Exif\0\0" + bytes(70_000)
-    photo = Photo(tmp_path / "a.jpg", pixels, pixels, "JPEG", exif=exif)
-    write_picture(tmp_path / "b.jpg", pixels, photo)
+    photo = ImageFile(tmp_path / "a.jpg", pixels, pixels, "JPEG", exif=exif)
+    write_image_file(tmp_path / "b.jpg", pixels, photo)
     with Image.open(tmp_path / "b.jpg") as image:
         assert image.size == (8, 8)

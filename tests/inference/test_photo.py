@@ -8,7 +8,7 @@ import pytest
 from PIL import Image, ImageCms
 
 from src.datamodules.images import ImageError
-from src.inference.photo import read_photo, write_picture
+from src.inference.photo import read_image_file, write_image_file
 from tests.inference.tiny import red_on_blue, save_picture
 
 PROFILE = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
@@ -19,10 +19,10 @@ def test_format_profile_and_orientation(tmp_path: Path, suffix: str) -> None:
     exif = Image.Exif()
     exif[0x0112], exif[0x010F] = 6, "Maker"
     path = save_picture(tmp_path / f"a{suffix}", icc_profile=PROFILE, exif=exif)
-    photo = read_photo(path)
+    photo = read_image_file(path)
     assert photo.pixels.shape == (120, 90, 3)
     target = tmp_path / "out" / f"a{photo.suffix(alpha=False)}"
-    write_picture(target, photo.pixels, photo)
+    write_image_file(target, photo.pixels, photo)
     with Image.open(target) as written, Image.open(path) as original:
         assert written.format == original.format
         assert written.size == (90, 120)
@@ -38,7 +38,7 @@ def test_a_phones_jpeg_stays_a_jpeg(tmp_path: Path, caplog: pytest.LogCaptureFix
     first.save(tmp_path / "a.jpg", "MPO", save_all=True, append_images=[second])
     with Image.open(tmp_path / "a.jpg") as image:
         assert image.format == "MPO"
-    photo = read_photo(tmp_path / "a.jpg")
+    photo = read_image_file(tmp_path / "a.jpg")
     assert photo.pixels.shape == (30, 40, 3)
     assert photo.suffix(alpha=False) == ".jpg"
     assert not caplog.records
@@ -49,13 +49,13 @@ def test_further_pages_are_said_to_be_left_out(
 ) -> None:
     pages = [Image.fromarray(red_on_blue()[0])] * 3
     pages[0].save(tmp_path / "a.tif", save_all=True, append_images=pages[1:])
-    read_photo(tmp_path / "a.tif")
+    read_image_file(tmp_path / "a.tif")
     assert "a.tif: holds several pictures; only the first is read" in caplog.text
 
 
 def test_tiff_keeps_its_profile(tmp_path: Path) -> None:
-    photo = read_photo(save_picture(tmp_path / "a.tif", icc_profile=PROFILE))
-    write_picture(tmp_path / "b.tif", photo.pixels, photo)
+    photo = read_image_file(save_picture(tmp_path / "a.tif", icc_profile=PROFILE))
+    write_image_file(tmp_path / "b.tif", photo.pixels, photo)
     with Image.open(tmp_path / "b.tif") as written:
         assert written.info["icc_profile"] == PROFILE
         assert np.array_equal(np.asarray(written), photo.pixels)
@@ -66,12 +66,12 @@ def test_tiff_keeps_its_profile(tmp_path: Path) -> None:
 def test_sixteen_bits_stay_sixteen(tmp_path: Path, profile: bytes | None, channels: int) -> None:
     deep = np.random.default_rng(0).integers(0, 65536, (20, 30, 3), dtype=np.uint16)
     cv2.imwrite(str(tmp_path / "a.png"), deep[..., ::-1])
-    photo = read_photo(tmp_path / "a.png")
-    assert np.array_equal(photo.colours, deep)
+    photo = read_image_file(tmp_path / "a.png")
+    assert np.array_equal(photo.colors, deep)
     assert photo.pixels.dtype == np.uint8
     values = np.dstack([deep, deep[..., 0]])[..., :channels]
     object.__setattr__(photo, "profile", profile)
-    write_picture(tmp_path / "b.png", values, photo)
+    write_image_file(tmp_path / "b.png", values, photo)
     back = cv2.imread(str(tmp_path / "b.png"), cv2.IMREAD_UNCHANGED)
     assert np.array_equal(back[..., :3][..., ::-1], deep)
     with Image.open(tmp_path / "b.png") as written:
@@ -79,20 +79,20 @@ def test_sixteen_bits_stay_sixteen(tmp_path: Path, profile: bytes | None, channe
 
 
 def test_sixteen_bit_grey_and_alpha(tmp_path: Path) -> None:
-    grey = np.linspace(0, 65535, 600).astype(np.uint16).reshape(20, 30)
-    cv2.imwrite(str(tmp_path / "g.png"), grey)
-    assert np.array_equal(read_photo(tmp_path / "g.png").colours[..., 1], grey)
-    cv2.imwrite(str(tmp_path / "a.png"), np.dstack([grey, grey, grey, grey[::-1]]))
-    photo = read_photo(tmp_path / "a.png")
-    assert np.array_equal(photo.opacity, grey[::-1])
-    assert np.array_equal(photo.colours[..., 0], np.where(grey[::-1] > 0, grey, 0))
+    gray = np.linspace(0, 65535, 600).astype(np.uint16).reshape(20, 30)
+    cv2.imwrite(str(tmp_path / "g.png"), gray)
+    assert np.array_equal(read_image_file(tmp_path / "g.png").colors[..., 1], gray)
+    cv2.imwrite(str(tmp_path / "a.png"), np.dstack([gray, gray, gray, gray[::-1]]))
+    photo = read_image_file(tmp_path / "a.png")
+    assert np.array_equal(photo.opacity, gray[::-1])
+    assert np.array_equal(photo.colors[..., 0], np.where(gray[::-1] > 0, gray, 0))
 
 
 def test_cmyk_loses_a_profile_that_is_no_longer_true(tmp_path: Path) -> None:
     Image.new("CMYK", (8, 6), (0, 255, 255, 0)).save(
         tmp_path / "a.jpg", icc_profile=b"\0" * 16 + b"CMYK" + b"\0" * 108
     )
-    photo = read_photo(tmp_path / "a.jpg")
+    photo = read_image_file(tmp_path / "a.jpg")
     assert photo.profile is None
     assert photo.suffix(alpha=False) == ".jpg"
 
@@ -103,18 +103,18 @@ def test_cmyk_loses_a_profile_that_is_no_longer_true(tmp_path: Path) -> None:
      ("a.webp", ".webp", ".webp"), ("a.gif", ".png", ".png")],
 )  # fmt: skip
 def test_suffixes(tmp_path: Path, name: str, opaque: str, alpha: str) -> None:
-    photo = read_photo(save_picture(tmp_path / name))
+    photo = read_image_file(save_picture(tmp_path / name))
     assert (photo.suffix(alpha=False), photo.suffix(alpha=True)) == (opaque, alpha)
 
 
 def test_a_wrong_suffix_is_corrected(tmp_path: Path) -> None:
     save_picture(tmp_path / "a.jpg").rename(tmp_path / "a.png")
-    assert read_photo(tmp_path / "a.png").suffix(alpha=False) == ".jpg"
+    assert read_image_file(tmp_path / "a.png").suffix(alpha=False) == ".jpg"
 
 
 def test_transparency_is_written(tmp_path: Path) -> None:
     image, mask = red_on_blue()
-    write_picture(tmp_path / "a.png", np.dstack([image, mask]))
+    write_image_file(tmp_path / "a.png", np.dstack([image, mask]))
     with Image.open(tmp_path / "a.png") as written:
         assert written.mode == "RGBA"
 
@@ -122,4 +122,4 @@ def test_transparency_is_written(tmp_path: Path) -> None:
 def test_what_is_no_photo(tmp_path: Path) -> None:
     (tmp_path / "a.jpg").write_bytes(b"no")
     with pytest.raises(ImageError, match=r"a\.jpg"):
-        read_photo(tmp_path / "a.jpg")
+        read_image_file(tmp_path / "a.jpg")

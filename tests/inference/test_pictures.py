@@ -30,8 +30,8 @@ def test_a_path_may_begin_at_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 
 
 def test_a_grey_array_becomes_rgb() -> None:
-    grey = np.arange(6, dtype=np.uint8).reshape(2, 3)
-    assert np.array_equal(as_seen(grey).pixels, np.stack([grey] * 3, axis=2))
+    gray = np.arange(6, dtype=np.uint8).reshape(2, 3)
+    assert np.array_equal(as_seen(gray).pixels, np.stack([gray] * 3, axis=2))
 
 
 def test_a_mirrored_array_is_laid_out_anew() -> None:

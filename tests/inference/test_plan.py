@@ -7,21 +7,21 @@ import pytest
 
 from src.errors import UserError
 from src.inference.outputs import parse_outputs
-from src.inference.photo import Photo
-from src.inference.plan import Plan
+from src.inference.photo import ImageFile
+from src.inference.plan import PredictConfig
 from src.inference.sources import Source, find_sources
 
 
-def plan(folder: Path, *words: str, **values: object) -> Plan:
-    return Plan(parse_outputs(list(words) or "mask"), folder, **values)  # type: ignore[arg-type]
+def plan(folder: Path, *words: str, **values: object) -> PredictConfig:
+    return PredictConfig(parse_outputs(list(words) or "mask"), folder, **values)  # type: ignore[arg-type]
 
 
 def source(path: Path | str, name: str) -> Source:
     return Source(Path(path), Path(name))
 
 
-def photo(path: str, kind: str, dtype: type = np.uint8) -> Photo:
-    return Photo(Path(path), np.zeros((1, 1, 3), np.uint8), np.zeros((1, 1, 3), dtype), kind)
+def photo(path: str, kind: str, dtype: type = np.uint8) -> ImageFile:
+    return ImageFile(Path(path), np.zeros((1, 1, 3), np.uint8), np.zeros((1, 1, 3), dtype), kind)
 
 
 def test_one_output_mirrors_the_tree_and_several_have_folders_in_it(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from src.errors import UserError
-from src.inference.photo import Photo
+from src.inference.photo import ImageFile
 from src.inference.portrait import crop_to_face, face_box, surroundings
 
 
@@ -23,15 +23,15 @@ def test_a_face_is_found_and_kept_with_its_hair() -> None:
     x, y, width, height = box
     assert abs(x + width / 2 - 222) < 25  # where it is in that picture
     assert abs(y + height / 2 - 120) < 35
-    cropped = crop_to_face(Photo(Path("a.png"), image, image, "PNG"))
+    cropped = crop_to_face(ImageFile(Path("a.png"), image, image, "PNG"))
     assert height < cropped.pixels.shape[0] < image.shape[0]
-    assert cropped.colours.shape == cropped.pixels.shape
+    assert cropped.colors.shape == cropped.pixels.shape
 
 
 def test_no_face() -> None:
     image = np.zeros((100, 100, 3), np.uint8)
     with pytest.raises(UserError, match="wall"):
-        crop_to_face(Photo(Path("wall.png"), image, image, "PNG"))
+        crop_to_face(ImageFile(Path("wall.png"), image, image, "PNG"))
 
 
 def test_surroundings_move_inside_where_there_is_room() -> None:
@@ -46,12 +46,12 @@ def test_a_narrow_photo_is_made_square_with_white() -> None:
     """A square input would else show the network a stretched face."""
     image = face()[:, 140:300]
     deep = image.astype(np.uint16) * 257
-    cropped = crop_to_face(Photo(Path("a.png"), image, deep, "PNG"))
+    cropped = crop_to_face(ImageFile(Path("a.png"), image, deep, "PNG"))
     side = cropped.pixels.shape[0]
-    assert cropped.pixels.shape == cropped.colours.shape == (side, side, 3)
+    assert cropped.pixels.shape == cropped.colors.shape == (side, side, 3)
     border = (side - image.shape[1]) // 2
     assert border > 0
     assert (cropped.pixels[:, :border] == 255).all()
-    assert (cropped.colours[:, -border:] == 65535).all()
+    assert (cropped.colors[:, -border:] == 65535).all()
     middle = slice(border, -border)
-    assert np.array_equal(cropped.pixels[:, middle] * np.uint16(257), cropped.colours[:, middle])
+    assert np.array_equal(cropped.pixels[:, middle] * np.uint16(257), cropped.colors[:, middle])

@@ -9,8 +9,8 @@ import pytest
 from PIL import Image
 
 from src.errors import UserError
-from src.inference.outputs import Cut, Output, parse_outputs
-from src.inference.plan import Plan
+from src.inference.outputs import Cutout, Output, parse_outputs
+from src.inference.plan import PredictConfig
 from src.inference.predict_files import Summary, predict_files
 from src.inference.sources import find_sources
 from tests.inference.tiny import finder, red_on_blue, save_picture
@@ -23,12 +23,12 @@ def photos(tmp_path: Path) -> Path:
     return tmp_path / "in"
 
 
-def run(photos: Path, plan: Plan) -> Summary:
+def run(photos: Path, plan: PredictConfig) -> Summary:
     return predict_files(finder(batch_size=3), find_sources(photos), plan)
 
 
 def test_output_mirrors_the_input(photos: Path, tmp_path: Path) -> None:
-    summary = run(photos, Plan(parse_outputs(["mask", "white"]), tmp_path / "out"))
+    summary = run(photos, PredictConfig(parse_outputs(["mask", "white"]), tmp_path / "out"))
     assert (summary.done, summary.skipped, summary.failures) == (7, 0, [])
     found = sorted(str(p.relative_to(tmp_path / "out")) for p in (tmp_path / "out").rglob("*.*"))
     assert found == sorted(
@@ -41,7 +41,7 @@ def test_output_mirrors_the_input(photos: Path, tmp_path: Path) -> None:
 
 
 def test_one_output_needs_no_folder_of_its_own(photos: Path, tmp_path: Path) -> None:
-    run(photos, Plan(parse_outputs("rgba"), tmp_path / "out"))
+    run(photos, PredictConfig(parse_outputs("rgba"), tmp_path / "out"))
     assert (tmp_path / "out/sub0/0.png").is_file()
 
 
@@ -49,7 +49,7 @@ def test_bad_files_are_listed_and_the_rest_done(photos: Path, tmp_path: Path) ->
     (photos / "broken.jpg").write_bytes(b"\xff\xd8\xff")
     (photos / "empty.png").touch()
     (photos / "film.mp4").write_bytes(b"no film")
-    summary = run(photos, Plan(parse_outputs("mask"), tmp_path / "out"))
+    summary = run(photos, PredictConfig(parse_outputs("mask"), tmp_path / "out"))
     assert summary.done == 7
     assert sorted(f.path.name for f in summary.failures) == ["broken.jpg", "empty.png", "film.mp4"]
     assert "3 failed" in str(summary)
@@ -57,7 +57,7 @@ def test_bad_files_are_listed_and_the_rest_done(photos: Path, tmp_path: Path) ->
 
 
 def test_what_is_done_is_skipped(photos: Path, tmp_path: Path) -> None:
-    plan = Plan(parse_outputs(["mask", "white"]), tmp_path / "out", skip_existing=True)
+    plan = PredictConfig(parse_outputs(["mask", "white"]), tmp_path / "out", skip_existing=True)
     run(photos, plan)
     (tmp_path / "out/white/sub1/3.jpg").unlink()
     before = (tmp_path / "out/mask/sub0/2.png").stat().st_mtime_ns
@@ -69,11 +69,11 @@ def test_what_is_done_is_skipped(photos: Path, tmp_path: Path) -> None:
 
 def test_originals_are_never_overwritten(photos: Path) -> None:
     with pytest.raises(UserError, match="overwritten"):
-        run(photos, Plan(parse_outputs("white"), photos))
+        run(photos, PredictConfig(parse_outputs("white"), photos))
 
 
 def test_a_face_is_asked_for_in_vain(photos: Path, tmp_path: Path) -> None:
-    plan = replace(Plan(parse_outputs("mask"), tmp_path / "out"), crop="face")
+    plan = replace(PredictConfig(parse_outputs("mask"), tmp_path / "out"), crop="face")
     summary = run(photos, plan)
     assert len(summary.failures) == 7
     assert "no upright frontal face" in str(summary)
@@ -88,7 +88,7 @@ def test_large_pictures_are_cut_one_at_a_time(
     at_once: list[int] = []
     running = 0
 
-    def render(cut: Cut) -> np.ndarray:
+    def render(cut: Cutout) -> np.ndarray:
         nonlocal running
         running += 1
         at_once.append(running)
@@ -97,14 +97,14 @@ def test_large_pictures_are_cut_one_at_a_time(
         return cut.mask
 
     monkeypatch.setattr(predict_files, "_LARGE", 100)
-    run(photos, Plan([Output("mask", render)], tmp_path / "out"))
+    run(photos, PredictConfig([Output("mask", render)], tmp_path / "out"))
     assert at_once == [1] * 7
 
 
 def test_a_kind_that_is_not_read_is_named_with_what_to_do(photos: Path, tmp_path: Path) -> None:
     (photos / "phone.jpg").write_bytes(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic")
     (photos / "gone.jpg").symlink_to("nowhere")
-    summary = run(photos, Plan(parse_outputs("mask"), tmp_path / "out"))
+    summary = run(photos, PredictConfig(parse_outputs("mask"), tmp_path / "out"))
     assert summary.done == 7
     said = str(summary)
     assert "phone.jpg: is a HEIC image, whatever .jpg says" in said

@@ -9,7 +9,7 @@ import torch
 from src.errors import UserError
 from src.inference import Segmenter
 from src.inference.model_spec import named
-from src.processing import Geometry
+from src.processing import Processor
 from src.weights.loading import create, to_official
 from tests.inference.tiny import GEOMETRY, RedFinder, finder, red_on_blue
 
@@ -26,7 +26,7 @@ def test_is_what_evaluation_computes() -> None:
     """The same geometry in the same order as `SegmentationModule.predictions`."""
     image, _ = red_on_blue()
     resized = torch.tensor(GEOMETRY.resize_image(image)).permute(2, 0, 1)[None]
-    logits = RedFinder()(GEOMETRY.normalise(resized)).masks[0][0, 0]
+    logits = RedFinder()(GEOMETRY.normalize(resized)).masks[0][0, 0]
     assert np.array_equal(finder().mask(image), GEOMETRY.restore(logits, image.shape[:2]).numpy())
 
 
@@ -43,9 +43,9 @@ def test_flip_is_the_mean_of_both_sides() -> None:
     assert np.abs(mask.astype(int) - mirrored[:, ::-1]).max() <= 1
 
 
-@pytest.mark.parametrize("scale", ["255", "own_maximum"])
+@pytest.mark.parametrize("scale", ["255", "per_image_max"])
 def test_tiles_see_more_than_the_whole(scale: str) -> None:
-    geometry = Geometry((64, 64), scale=scale, mean=(0, 0, 0), std=(1, 1, 1))  # type: ignore[arg-type]
+    geometry = Processor((64, 64), scale=scale, mean=(0, 0, 0), std=(1, 1, 1))  # type: ignore[arg-type]
     image, truth = red_on_blue(300, 400)
     image[250:260] = (255, 255, 255)
     image[10:12, 5:395], truth[10:12, 5:395] = (230, 40, 20), 255
@@ -128,7 +128,7 @@ def released(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_released_file_is_known_by_its_name(released: Path) -> None:
     segmenter = Segmenter.from_checkpoint(released, device="cpu", size=64)
     assert segmenter.name == "u2netp"
-    assert segmenter.geometry.scale == "own_maximum"
+    assert segmenter.geometry.scale == "per_image_max"
     assert segmenter.geometry.size == (64, 64)
     assert segmenter.mask(red_on_blue(70, 50)[0]).shape == (70, 50)
 

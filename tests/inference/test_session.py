@@ -13,7 +13,7 @@ from src.errors import UserError
 from src.inference import Segmenter, interactive
 from src.lit_modules.refinement import RefinementModule
 from src.lit_modules.segmentation import SegmentationModule
-from src.processing import Geometry
+from src.processing import Processor
 from src.processing.crop import box_of_mask, crop
 from tests.inference.clicked import DEXTR, IOG, SIZE, Guided, OneObject, Refining, segmenter
 from tests.inference.tiny import finder
@@ -22,14 +22,14 @@ INPUTS: Any = ["image", "prompt"]
 
 
 def evaluated(
-    module: SegmentationModule, paper: tuple[Geometry, Prompts], source: OneObject
+    module: SegmentationModule, paper: tuple[Processor, Prompts], source: OneObject
 ) -> Any:
     """A batch of the one object, as the module sees it in testing."""
     dataset = InstanceDataset(source, *paper, evaluate=True)
     return module.as_floats(collate([dataset[0]]))
 
 
-def users_clicks(source: OneObject, paper: tuple[Geometry, Prompts]) -> dict[str, Any]:
+def users_clicks(source: OneObject, paper: tuple[Processor, Prompts]) -> dict[str, Any]:
     """The points that the data set draws, as a user would give them: in pixels of the picture."""
     _, prompts = paper
     instance, rng = source.sample(0), np.random.default_rng(0)
@@ -42,7 +42,7 @@ def users_clicks(source: OneObject, paper: tuple[Geometry, Prompts]) -> dict[str
 
 
 @pytest.mark.parametrize(("paper", "maps"), [(DEXTR, 1), (IOG, 2)])
-def test_is_what_evaluation_restores(paper: tuple[Geometry, Prompts], maps: int) -> None:
+def test_is_what_evaluation_restores(paper: tuple[Processor, Prompts], maps: int) -> None:
     """To the bit, where the crop has the network's size and no click is rounded."""
     network, source = Guided(maps).eval(), OneObject()
     module = SegmentationModule(network, paper[0], INPUTS, {}, torch.optim.SGD)
@@ -62,7 +62,7 @@ def test_is_what_evaluation_restores(paper: tuple[Geometry, Prompts], maps: int)
 @pytest.mark.parametrize(("paper", "maps"), [(DEXTR, 1), (IOG, 2)])
 @pytest.mark.parametrize("side", [30, 70])
 def test_stays_close_where_clicks_are_rounded(
-    paper: tuple[Geometry, Prompts], maps: int, side: int
+    paper: tuple[Processor, Prompts], maps: int, side: int
 ) -> None:
     network, source = Guided(maps).eval(), OneObject(side)
     module = SegmentationModule(network, paper[0], INPUTS, {}, torch.optim.SGD)

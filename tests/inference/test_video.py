@@ -11,7 +11,7 @@ import pytest
 
 from src.errors import UserError
 from src.inference.outputs import parse_outputs
-from src.inference.plan import Plan
+from src.inference.plan import PredictConfig
 from src.inference.sources import find_sources
 from tests.inference.tiny import finder, red_on_blue
 
@@ -83,7 +83,7 @@ def made(path: Path, tmp_path: Path, *words: str, **options: Any) -> int:
     """Make outputs of a video below `tmp_path/out`; returns how many frames were reported."""
     from src.inference.video import predict_video
 
-    plan = Plan(parse_outputs(list(words)), tmp_path / "out", **options)
+    plan = PredictConfig(parse_outputs(list(words)), tmp_path / "out", **options)
     seen: list[int] = [0]
     predict_video(finder(), find_sources(path)[0], plan, lambda done, total: seen.append(done))
     return seen[-1]

@@ -9,9 +9,9 @@ from torch import Tensor, nn
 
 from src.inference import Segmenter
 from src.networks.output import Output
-from src.processing import Geometry
+from src.processing import Processor
 
-GEOMETRY = Geometry((64, 64), mean=(0.5, 0.5, 0.5), std=(1.0, 1.0, 1.0))
+GEOMETRY = Processor((64, 64), mean=(0.5, 0.5, 0.5), std=(1.0, 1.0, 1.0))
 
 
 class RedFinder(nn.Module):
@@ -27,7 +27,7 @@ class RedFinder(nn.Module):
         return Output([self.conv(x)], {})
 
 
-def finder(geometry: Geometry = GEOMETRY, **arguments: object) -> Segmenter:
+def finder(geometry: Processor = GEOMETRY, **arguments: object) -> Segmenter:
     return Segmenter(RedFinder(), geometry, device="cpu", **arguments)  # type: ignore[arg-type]
 
 

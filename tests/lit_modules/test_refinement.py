@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from src.lit_modules.refinement import RefinementModule
 from src.losses.interactive import RefinementSupervision
 from src.networks.output import Output
-from src.processing import Geometry
+from src.processing import Processor
 
 SIZE = 64
 
@@ -31,7 +31,7 @@ class Painter(nn.Module):
 
 
 def module(**options: Any) -> RefinementModule:
-    geometry = Geometry(size=(SIZE, SIZE), scale="none", mean=(0, 0, 0), std=(1, 1, 1))
+    geometry = Processor(size=(SIZE, SIZE), scale="none", mean=(0, 0, 0), std=(1, 1, 1))
     losses = {"refinement": RefinementSupervision()}
     return RefinementModule(
         Painter(), geometry, ["image", "prompt"], losses, torch.optim.SGD, **options

@@ -11,9 +11,9 @@ from torch import Tensor, nn
 from src.lit_modules.segmentation import SegmentationModule
 from src.losses.terms import BinaryCrossEntropy, DeepSupervision
 from src.networks.output import Output
-from src.processing import Geometry
+from src.processing import Processor
 
-GEOMETRY = Geometry(size=(16, 16), mean=(0, 0, 0), std=(1, 1, 1))
+GEOMETRY = Processor(size=(16, 16), mean=(0, 0, 0), std=(1, 1, 1))
 
 
 class Tiny(nn.Module):

@@ -33,10 +33,10 @@ def random_pair(rng: np.random.Generator, largest: int = 150) -> Pair:
         mask = np.roll(truth, rng.integers(-9, 10, 2), (0, 1)) | (
             random_mask(rng, height, width) & (kind == 2)
         )
-    return grey(rng, mask), grey(rng, truth)
+    return gray(rng, mask), gray(rng, truth)
 
 
-def grey(rng: np.random.Generator, mask: np.ndarray) -> np.ndarray:
+def gray(rng: np.random.Generator, mask: np.ndarray) -> np.ndarray:
     """Levels 129 to 255 where the mask is set, 0 to 128 elsewhere, the bounds more than others."""
     high = np.where(rng.random(mask.shape) < 0.3, 129, rng.integers(129, 256, mask.shape))
     low = np.where(rng.random(mask.shape) < 0.3, 128, rng.integers(0, 129, mask.shape))

@@ -89,12 +89,12 @@ def mba(prediction: np.ndarray, truth: np.ndarray) -> float:
     return float(np.mean(scores))
 
 
-def inner_boundary(grey: np.ndarray) -> np.ndarray:
+def inner_boundary(gray: np.ndarray) -> np.ndarray:
     """What an erosion of 2 % of the diagonal takes away; the outside counts as background."""
-    radius = max(1, round(0.02 * float(np.hypot(*grey.shape))))
-    framed = cv2.copyMakeBorder(grey, 1, 1, 1, 1, cv2.BORDER_CONSTANT, value=0)
+    radius = max(1, round(0.02 * float(np.hypot(*gray.shape))))
+    framed = cv2.copyMakeBorder(gray, 1, 1, 1, 1, cv2.BORDER_CONSTANT, value=0)
     eroded = cv2.erode(framed, np.ones((3, 3), np.uint8), iterations=radius)
-    return grey - eroded[1:-1, 1:-1]
+    return gray - eroded[1:-1, 1:-1]
 
 
 def boundary_iou(prediction: np.ndarray, truth: np.ndarray) -> float:

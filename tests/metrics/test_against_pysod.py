@@ -60,13 +60,13 @@ def _map(draw: st.DrawFn, rng: np.random.Generator, height: int, width: int) -> 
         return rng.choice(np.array([0, level, 85, 255], np.uint8), (height, width))
     if kind == "binary":
         return np.where(rng.random((height, width)) < 0.3, 255, 0).astype(np.uint8)
-    grey = np.full((height, width), level if kind == "constant" else 0, np.uint8)
+    gray = np.full((height, width), level if kind == "constant" else 0, np.uint8)
     row, column = rng.integers(height), rng.integers(width)
     if kind == "pixel":
-        grey[row, column] = 255
+        gray[row, column] = 255
     if kind == "block":
-        grey[row:, column:] = level
-    return np.ascontiguousarray(grey[:: draw(st.sampled_from([1, -1]))])
+        gray[row:, column:] = level
+    return np.ascontiguousarray(gray[:: draw(st.sampled_from([1, -1]))])
 
 
 def assert_equal(ours: dict[str, float], theirs: dict[str, float]) -> None:
@@ -91,7 +91,7 @@ def test_min_max_normalised(pair: tuple[np.ndarray, np.ndarray]) -> None:
 @given(pairs())
 def test_raw(pair: tuple[np.ndarray, np.ndarray]) -> None:
     names = [f"{name}_raw" for name in NAMES]
-    assert_equal(score_image(*pair, names), pysod(*pair, normalise=False))
+    assert_equal(score_image(*pair, names), pysod(*pair, normalize=False))
 
 
 @pytest.mark.parametrize("prediction", [0, 1, 77, 128, 255])

@@ -9,7 +9,7 @@ import pytest
 from src.metrics import score_image
 from src.metrics.f_measure import precision_recall_dis
 from src.metrics.image_score import score_pair
-from src.metrics.summary import summarise
+from src.metrics.summary import summarize
 from tests.golden_data import GOLDEN, arrays, needs_shared
 
 STORED = dict(np.load(Path(__file__).parents[1] / "golden" / "metrics.npz"))
@@ -84,14 +84,14 @@ def test_data_set_equals_golden() -> None:
         for number in sorted(stored["per_image"])
     ]
 
-    values = summarise(scores, names)
+    values = summarize(scores, names)
 
     for ours, theirs in DATASET.items():
         assert values[ours] == pytest.approx(stored["dataset"][theirs], abs=1e-9), ours
     assert values["max_f_dis_255"] == pytest.approx(stored["dataset"]["isnet_maxF_all"], abs=1e-6)
     # Without the constant prediction, whose curves are 0 in IS-Net's log:
     varying = [one for one in scores if np.count_nonzero(one.histogram.any(axis=0)) > 1]
-    nonconstant = summarise(varying, names)["max_f_dis_255"]
+    nonconstant = summarize(varying, names)["max_f_dis_255"]
     assert nonconstant == pytest.approx(stored["dataset"]["isnet_maxF_nonconstant"], abs=1e-6)
 
 

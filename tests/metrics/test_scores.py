@@ -24,7 +24,7 @@ from src.metrics import (
     MaxFDis,
     MeanRecall,
     NumberOfClicks,
-    Scores,
+    SegmentationMetrics,
     SMeasure,
     score_image,
 )
@@ -37,19 +37,19 @@ NAMES += ["mba", "hce", "iou", "weighted_f_raw"]
 COUNT = 7
 
 
-def update(scores: Scores, indices: list[int]) -> None:
+def update(scores: SegmentationMetrics, indices: list[int]) -> None:
     pairs = [make_pair(index) for index in indices]
     scores.update([torch.from_numpy(p) for p, _ in pairs], [t for _, t in pairs], indices)
 
 
-def whole() -> Scores:
-    scores = Scores(NAMES, expected=COUNT)
+def whole() -> SegmentationMetrics:
+    scores = SegmentationMetrics(NAMES, expected=COUNT)
     update(scores, list(range(COUNT)))
     return scores
 
 
 def test_one_image_equals_score_image() -> None:
-    scores = Scores(NAMES)
+    scores = SegmentationMetrics(NAMES)
     update(scores, [3])
     values = score_image(*make_pair(3), NAMES)
     assert scores.compute() == pytest.approx(values)
@@ -57,7 +57,7 @@ def test_one_image_equals_score_image() -> None:
 
 
 def test_order_batches_and_duplicates_change_no_bit() -> None:
-    scores = Scores(NAMES, expected=COUNT)
+    scores = SegmentationMetrics(NAMES, expected=COUNT)
     for batch in ([6, 2], [0], [5, 1, 4], [3, 6], [0]):
         update(scores, batch)
     assert scores.compute() == whole().compute()
@@ -66,7 +66,7 @@ def test_order_batches_and_duplicates_change_no_bit() -> None:
 
 
 def test_wrong_count_is_an_error() -> None:
-    scores = Scores(["mae"], expected=COUNT)
+    scores = SegmentationMetrics(["mae"], expected=COUNT)
     update(scores, [0, 1, 1])
     with pytest.raises(RuntimeError, match="2 different images, expected 7"):
         scores.compute()
@@ -83,7 +83,7 @@ def test_reset_starts_anew() -> None:
 
 
 def test_compute_goes_on_accumulating() -> None:
-    scores = Scores(NAMES)
+    scores = SegmentationMetrics(NAMES)
     update(scores, [0, 1, 2])
     scores.compute()
     update(scores, [3, 4, 5, 6])
@@ -97,7 +97,7 @@ def test_max_f_dis_is_not_max_f() -> None:
 
 
 def test_image_without_a_boundary_is_left_out_of_mba_and_counted() -> None:
-    scores = Scores(["mba", "mae"])
+    scores = SegmentationMetrics(["mba", "mae"])
     update(scores, [0, 1])
     alone = scores.compute()["mba"]
     black = np.zeros((30, 30), np.uint8)
@@ -127,7 +127,7 @@ def test_copies_keep_what_was_scored(clone) -> None:  # type: ignore[no-untyped-
 
 
 def test_workers_give_the_same_bits() -> None:
-    scores = Scores(NAMES, workers=2, expected=COUNT)
+    scores = SegmentationMetrics(NAMES, workers=2, expected=COUNT)
     for _ in range(2):
         for index in range(COUNT):
             update(scores, [index])
@@ -137,14 +137,14 @@ def test_workers_give_the_same_bits() -> None:
 
 
 def test_worker_reports_its_error() -> None:
-    scores = Scores(["mae"], workers=2)
+    scores = SegmentationMetrics(["mae"], workers=2)
     scores.update([np.zeros((4, 5), np.uint8)], [np.zeros((5, 4), np.uint8)], [0])
     with pytest.raises(ValueError, match="prediction is"):
         scores.compute()
 
 
 def test_killed_worker_is_reported_and_replaced() -> None:
-    scores = Scores(["mae"], workers=2)
+    scores = SegmentationMetrics(["mae"], workers=2)
     update(scores, [0])
     scores.compute()
     for process in list(pool(2)._processes.values()):
@@ -170,12 +170,14 @@ def test_scoring_imports_no_torch() -> None:
 
 def test_unknown_name_lists_the_known() -> None:
     with pytest.raises(UserError, match=r"no measure 'maxf'; there are: mae, s_measure"):
-        Scores(["maxf"])
+        SegmentationMetrics(["maxf"])
 
 
 def test_probabilities_are_refused() -> None:
     with pytest.raises(TypeError, match="8 bit"):
-        Scores(["mae"]).update([torch.rand(4, 4)], [torch.zeros(4, 4, dtype=torch.uint8)])
+        SegmentationMetrics(["mae"]).update(
+            [torch.rand(4, 4)], [torch.zeros(4, 4, dtype=torch.uint8)]
+        )
 
 
 def test_batch_tensors_and_no_index() -> None:
@@ -195,7 +197,7 @@ def test_metrics_of_a_collection_are_not_merged() -> None:
     collection.update([truth], [truth], [0])
     update_all = [make_pair(index) for index in range(1, COUNT)]
     collection.update([p for p, _ in update_all], [t for _, t in update_all], list(range(1, COUNT)))
-    ours = Scores([m.name for m in measures])
+    ours = SegmentationMetrics([m.name for m in measures])
     ours.update([truth], [truth], [0])
     update(ours, list(range(1, COUNT)))
     assert {name: float(v) for name, v in collection.compute().items()} == ours.compute()
@@ -229,7 +231,7 @@ SHARDS = {
 }
 
 
-def bits(scores: Scores) -> str:
+def bits(scores: SegmentationMetrics) -> str:
     values = {name: value.hex() for name, value in scores.compute().items()}
     return json.dumps([values, scores.per_image(), scores.undefined()])
 
@@ -240,7 +242,7 @@ def _score_shards(rank: int, folder: str) -> None:
     groups = {2: dist.new_group([0, 1]), 3: dist.group.WORLD}
     for world, shards in SHARDS.items():
         if rank < world:
-            scores = Scores(NAMES, expected=COUNT, process_group=groups[world])
+            scores = SegmentationMetrics(NAMES, expected=COUNT, process_group=groups[world])
             for index in shards[rank]:
                 update(scores, [index])
             (Path(folder) / f"{world}_{rank}.json").write_text(bits(scores))

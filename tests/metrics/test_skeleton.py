@@ -6,7 +6,7 @@ from skimage.morphology import skeletonize as peer
 from src.metrics.kernels.skeleton import skeletonize
 from tests.golden_data import GOLDEN, needs_shared
 
-from .maps import grey, random_mask
+from .maps import gray, random_mask
 
 
 def test_every_neighbourhood_is_thinned_as_the_peer_does() -> None:
@@ -22,7 +22,7 @@ def test_random_masks_are_thinned_as_the_peer_does() -> None:
     for _ in range(1500):
         height, width = rng.integers(1, 150, 2)
         mask = random_mask(rng, height, width)
-        np.testing.assert_array_equal(skeletonize(grey(rng, mask)), peer(mask))
+        np.testing.assert_array_equal(skeletonize(gray(rng, mask)), peer(mask))
 
 
 def test_a_solid_block_of_many_words_is_thinned_from_its_borders_inwards() -> None:

@@ -45,8 +45,8 @@ def test_other_pixels_or_another_shape_have_their_own_file(
     changed = truth.copy()
     changed[30, 40] ^= 255
     solid, reshaped = np.full((8, 16), 255, np.uint8), np.full((16, 8), 255, np.uint8)
-    for grey in (truth, changed, solid, reshaped):
-        np.testing.assert_array_equal(cache(grey), skeletonize(grey))
+    for gray in (truth, changed, solid, reshaped):
+        np.testing.assert_array_equal(cache(gray), skeletonize(gray))
     assert len(list(tmp_path.iterdir())) == 4
 
 
@@ -92,7 +92,7 @@ def test_processes_share_a_folder(truth: np.ndarray, tmp_path: Path) -> None:
     truths = [np.roll(truth, shift, 1) for shift in range(6)] * 4
     with multiprocessing.get_context("spawn").Pool(2) as pool:
         skeletons = pool.map(SkeletonCache(tmp_path), truths, chunksize=1)
-    for grey, skeleton in zip(truths, skeletons, strict=True):
-        np.testing.assert_array_equal(skeleton, skeletonize(grey))
+    for gray, skeleton in zip(truths, skeletons, strict=True):
+        np.testing.assert_array_equal(skeleton, skeletonize(gray))
     assert len(list(tmp_path.iterdir())) == 6
     assert not list(tmp_path.glob("*.part"))

@@ -81,6 +81,6 @@ def test_maps_of_two_sizes_are_refused() -> None:
 
 
 def test_a_short_table_of_levels_is_refused() -> None:
-    grey = np.full((5, 4), 200, np.uint8)
+    gray = np.full((5, 4), 200, np.uint8)
     with pytest.raises(ValueError, match=r"256 grey levels, not \(2,\)"):
-        weighted_f(grey, grey, levels=np.array([0.0, 1.0]))
+        weighted_f(gray, gray, levels=np.array([0.0, 1.0]))

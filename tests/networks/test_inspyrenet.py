@@ -125,7 +125,7 @@ def test_losses_and_gradients_equal_the_authors(official: tuple[str, InSPyReNet]
     rtol = 1e-4 if item.startswith("05") else 1e-5
     np.testing.assert_allclose([t.item() for t in terms], stored["loss_terms"], rtol=rtol)
     np.testing.assert_allclose(loss.item(), stored["loss_total"], rtol=rtol)
-    ours = {network.official_name(name): p for name, p in network.named_parameters()}
+    ours = {network.to_upstream_key(name): p for name, p in network.named_parameters()}
     norms = [ours[name].grad.double().norm().item() for name in spec["grad_param_names"]]
     np.testing.assert_allclose(norms, stored["grad_l2"], rtol=1e-3)
     assert [name for name, p in network.named_parameters() if p.grad is None] == []

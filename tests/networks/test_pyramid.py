@@ -58,10 +58,10 @@ def test_equals_the_authors_transition_map(size: int) -> None:
 
 @pytest.mark.parametrize("size", [5, 9, 17])
 def test_ellipse_is_the_authors(size: int) -> None:
-    centre = size // 2
+    center = size // 2
     ours = np.zeros((size, size), np.uint8)
     for row, half in zip(ours, ellipse_half_widths(size), strict=True):
-        row[centre - half : centre + half + 1] = 1
+        row[center - half : center + half + 1] = 1
     np.testing.assert_array_equal(ours, COPIED[f"transition_kernel_k{size}"])
 
 

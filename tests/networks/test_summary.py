@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from src.networks.summary import INPUTS, activation_bytes, markdown, summarise
+from src.networks.summary import INPUTS, activation_bytes, markdown, summarize
 from src.weights.loading import NETWORKS
 
 
@@ -13,7 +13,7 @@ def test_every_network_has_an_input() -> None:
 
 
 def test_counts_parameters_and_work() -> None:
-    small, large = summarise("u2netp", 64, passes=1), summarise("u2netp", 128, passes=1)
+    small, large = summarize("u2netp", 64, passes=1), summarize("u2netp", 128, passes=1)
     assert small.parameters == 1_131_181
     assert large.macs == pytest.approx(4 * small.macs, rel=0.02)
     assert large.activations == pytest.approx(4 * small.activations, rel=0.1)

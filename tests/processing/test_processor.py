@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from src.processing import Geometry
+from src.processing import Processor
 
 
 def image(height: int = 30, width: int = 50) -> np.ndarray:
@@ -14,18 +14,18 @@ def image(height: int = 30, width: int = 50) -> np.ndarray:
 
 
 def test_survives_json() -> None:
-    geometry = Geometry(size=(32, 48), scale="own_maximum", restore_steps=("sigmoid", "min_max"))
-    assert Geometry(**json.loads(json.dumps(geometry.to_dict()))) == geometry
+    geometry = Processor(size=(32, 48), scale="per_image_max", restore_steps=("sigmoid", "min_max"))
+    assert Processor(**json.loads(json.dumps(geometry.to_dict()))) == geometry
 
 
 def test_one_side_means_a_square() -> None:
-    assert Geometry(size=320).size == (320, 320)  # type: ignore[arg-type]
+    assert Processor(size=320).size == (320, 320)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("size", [0, -3, [1, 2, 3], "big", [320, 0.5]])
 def test_bad_size_names_the_key(size: object) -> None:
     with pytest.raises(ValueError, match=r"model\.size"):
-        Geometry(size=size)  # type: ignore[arg-type]
+        Processor(size=size)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -34,20 +34,20 @@ def test_bad_size_names_the_key(size: object) -> None:
 )
 def test_unknown_choices_name_the_field(field: str, value: object) -> None:
     with pytest.raises(ValueError, match=field):
-        Geometry(size=(8, 8), **{field: value})  # type: ignore[arg-type]
+        Processor(size=(8, 8), **{field: value})  # type: ignore[arg-type]
 
 
 def test_normalises_as_isnet() -> None:
-    geometry = Geometry(size=(8, 8), mean=(0.5, 0.5, 0.5), std=(1.0, 1.0, 1.0))
-    values = geometry.normalise(torch.full((1, 3, 8, 8), 255, dtype=torch.uint8))
+    geometry = Processor(size=(8, 8), mean=(0.5, 0.5, 0.5), std=(1.0, 1.0, 1.0))
+    values = geometry.normalize(torch.full((1, 3, 8, 8), 255, dtype=torch.uint8))
     assert torch.equal(values, torch.full((1, 3, 8, 8), 0.5))
 
 
 def test_divides_each_image_by_its_own_maximum() -> None:
-    geometry = Geometry(size=(2, 2), scale="own_maximum", mean=(0, 0, 0), std=(1, 1, 1))
+    geometry = Processor(size=(2, 2), scale="per_image_max", mean=(0, 0, 0), std=(1, 1, 1))
     batch = torch.zeros(3, 3, 2, 2, dtype=torch.uint8)
     batch[0, 0, 0, 0], batch[1, 0, 0, 0] = 100, 200
-    peaks = geometry.normalise(batch).amax(dim=(1, 2, 3))
+    peaks = geometry.normalize(batch).amax(dim=(1, 2, 3))
     assert peaks.tolist() == [1, 1, 0]  # a black image stays black
 
 
@@ -61,7 +61,7 @@ def test_divides_each_image_by_its_own_maximum() -> None:
     ],
 )
 def test_restores_to_the_original_size(steps: tuple[str, ...]) -> None:
-    geometry = Geometry(size=(16, 16), restore_steps=steps)
+    geometry = Processor(size=(16, 16), restore_steps=steps)
     logits = torch.linspace(-4, 4, 256).view(16, 16)
     mask = geometry.restore(logits, (33, 21))
     assert mask.shape == (33, 21)
@@ -71,12 +71,12 @@ def test_restores_to_the_original_size(steps: tuple[str, ...]) -> None:
 
 
 def test_a_constant_map_is_not_divided_by_zero() -> None:
-    geometry = Geometry(size=(4, 4), restore_steps=("sigmoid", "min_max"))
+    geometry = Processor(size=(4, 4), restore_steps=("sigmoid", "min_max"))
     assert geometry.restore(torch.zeros(4, 4), (4, 4)).unique().tolist() == [127]
 
 
 def test_quantises_by_truncation_without_losing_exact_levels() -> None:
-    geometry = Geometry(size=(16, 16), restore_steps=())
+    geometry = Processor(size=(16, 16), restore_steps=())
     levels = torch.arange(256).view(16, 16)
     assert torch.equal(geometry.restore(levels / 255, (16, 16)), levels.to(torch.uint8))
     assert geometry.restore((levels[:1] + 0.9) / 255, (1, 16)).tolist()[0] == list(range(16))
@@ -84,6 +84,6 @@ def test_quantises_by_truncation_without_losing_exact_levels() -> None:
 
 @pytest.mark.parametrize("kernel", ["opencv", "opencv_cubic", "pillow", "area", "nearest"])
 def test_resizes_images_and_masks(kernel: str) -> None:
-    geometry = Geometry(size=(12, 20), image_kernel=kernel, mask_kernel=kernel)  # type: ignore[arg-type]
+    geometry = Processor(size=(12, 20), image_kernel=kernel, mask_kernel=kernel)  # type: ignore[arg-type]
     assert geometry.resize_image(image()).shape == (12, 20, 3)
     assert geometry.resize_mask(image()[..., 0]).shape == (12, 20)

@@ -5,16 +5,18 @@ from pathlib import Path
 import pytest
 
 from src.reporting.groups import Group, group
-from src.reporting.reported_results import Published
+from src.reporting.reported_results import ReportedResult
 from src.reporting.runs import collect
 from src.reporting.table import Table, build
 from tests.reporting.run_folders import write_run
 
 
-def _row(metric: str, value: float, compares_with: str | None) -> Published:
+def _row(metric: str, value: float, compares_with: str | None) -> ReportedResult:
     text, tolerance = f"{value:.3f}", 0.01 if compares_with else None
     place = ("u2net/u2net", (), "SOD")
-    return Published(*place, metric, text, value, compares_with, tolerance, "Table 4", "a doubt")
+    return ReportedResult(
+        *place, metric, text, value, compares_with, tolerance, "Table 4", "a doubt"
+    )
 
 
 @pytest.fixture
@@ -31,11 +33,11 @@ def groups(tmp_path: Path) -> list[Group]:
 
 
 @pytest.fixture
-def paper() -> list[Published]:
+def paper() -> list[ReportedResult]:
     """Of u2net on SOD, one comparable and one not."""
     return [_row("max_f", 0.861, "max_f_dis"), _row("relax_fb", 0.613, None)]
 
 
 @pytest.fixture
-def table(groups: list[Group], paper: list[Published]) -> Table:
+def table(groups: list[Group], paper: list[ReportedResult]) -> Table:
     return build(groups, paper)

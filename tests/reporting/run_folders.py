@@ -8,7 +8,7 @@ from typing import Any
 from omegaconf import OmegaConf
 
 from src.training import provenance, results
-from src.training.config import freeze
+from src.training.config import save_config
 
 PROTOCOL = {"mae": "mean absolute error", "max_f": "256 thresholds", "s_measure": "alpha 0.5"}
 
@@ -40,7 +40,7 @@ def write_run(
         "checkpoint": None,
         "folder": "<run>",
     }
-    freeze(OmegaConf.merge(cfg, dict(config or {})), folder)  # type: ignore[arg-type]
+    save_config(OmegaConf.merge(cfg, dict(config or {})), folder)  # type: ignore[arg-type]
     results.write_results(folder, tables)
     results.write_per_image(folder, _rows(tables))
     found = {

@@ -5,20 +5,20 @@ from pathlib import Path
 import pytest
 
 from src.reporting import reported_results as module
-from src.reporting.reported_results import Published, load, main, papers, printed
+from src.reporting.reported_results import ReportedResult, load, main, papers, printed
 
 PAGES = Path(__file__).parents[2] / "docs/recipes"
 
 
-def row(**fields: object) -> Published:
+def row(**fields: object) -> ReportedResult:
     """A number of `p/a` on the set S that compares with our metric of the same name."""
     given = {"metric": "mae", "printed": "0.050", "compares_with": "mae", "note": "", **fields}
     own = {"experiment": "p/a", "trained_on": ("A", "B"), "test_set": "S", "source": "a figure"}
     values = {"value": float(str(given["printed"])), "tolerance": 0.1}
-    return Published(**{**own, **values, **given})  # type: ignore[arg-type]
+    return ReportedResult(**{**own, **values, **given})  # type: ignore[arg-type]
 
 
-def lines(monkeypatch: pytest.MonkeyPatch, *rows: Published) -> list[str]:
+def lines(monkeypatch: pytest.MonkeyPatch, *rows: ReportedResult) -> list[str]:
     monkeypatch.setattr(module, "load", lambda: list(rows))
     return printed("p").splitlines()
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from src.errors import UserError
-from src.reporting.reported_results import COLUMNS, Published, load, of
+from src.reporting.reported_results import COLUMNS, ReportedResult, load, of
 
 GOOD = {
     "experiment": "a/b",
@@ -36,7 +36,7 @@ def write(root: Path, *rows: dict[str, str], paper: str = "paper") -> Path:
 def test_a_row_keeps_its_digits_and_has_a_value_on_our_scale(tmp_path: Path) -> None:
     write(tmp_path, {})
     assert load(tmp_path) == [
-        Published(
+        ReportedResult(
             experiment="a/b",
             trained_on=("X", "Y"),
             test_set="SOD",

@@ -7,7 +7,7 @@ import pytest
 from src.plain_data import read_json
 from src.reporting.cli import write
 from src.reporting.groups import Group, group
-from src.reporting.reported_results import Published
+from src.reporting.reported_results import ReportedResult
 from src.reporting.runs import collect
 from src.reporting.table import DIFFERENCE, PUBLISHED, RUN, Table, build, show
 from tests.reporting.run_folders import keep_curves, keep_pictures, write_run
@@ -65,7 +65,7 @@ def test_columns_can_be_chosen(groups: list[Group]) -> None:
 
 
 def test_writing_twice_gives_the_same_bytes(
-    tmp_path: Path, groups: list[Group], paper: list[Published]
+    tmp_path: Path, groups: list[Group], paper: list[ReportedResult]
 ) -> None:
     keep_pictures(tmp_path / "u0", "SOD", 0, [0.1, 0.2])
     keep_curves(tmp_path / "u0")

@@ -6,14 +6,14 @@ from typing import Any
 import pytest
 
 from src.reporting.groups import Group, group
-from src.reporting.reported_results import Published
+from src.reporting.reported_results import ReportedResult
 from src.reporting.runs import collect
 from src.reporting.verify import Check, report, verify
 from tests.reporting.run_folders import write_run
 
 
-def printed(value: float = 0.8, tolerance: float = 0.01, **changes: Any) -> Published:
-    row = Published(
+def printed(value: float = 0.8, tolerance: float = 0.01, **changes: Any) -> ReportedResult:
+    row = ReportedResult(
         experiment="isnet/dis5k",
         trained_on=("DIS-TR",),
         test_set="SOD",

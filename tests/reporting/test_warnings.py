@@ -7,7 +7,7 @@ import pytest
 
 from src.reporting.groups import group
 from src.reporting.runs import collect
-from src.reporting.warnings import Flags
+from src.reporting.warnings import RowWarnings
 from src.weights.registry import released
 from tests.reporting.run_folders import write_run
 
@@ -16,7 +16,7 @@ SCORES = {"ECSSD": {"max_f": 0.9}}
 
 def remarks(root: Path, test_set: str = "ECSSD") -> list[str]:
     groups = group(collect([root], means={"both": ["ECSSD", "SOD"]}))
-    return Flags(groups).of(groups[0], test_set)
+    return RowWarnings(groups).of(groups[0], test_set)
 
 
 def test_a_clean_run_has_none(tmp_path: Path) -> None:

@@ -6,12 +6,12 @@ from pathlib import Path
 import pytest
 from omegaconf import DictConfig, OmegaConf
 
-from src.sweeps.summary import SweepSummary, summarise, sweep_folder
-from src.training.config import freeze
+from src.sweeps.summary import SweepSummary, summarize, sweep_folder
+from src.training.config import save_config
 
 
 def write_job(sweep: Path, name: str, overrides: list[str], score: float | None) -> None:
-    freeze(OmegaConf.create({"objective": "max_f"}), sweep / name)
+    save_config(OmegaConf.create({"objective": "max_f"}), sweep / name)
     state = "failed" if score is None else "finished"
     record = {"state": state, "overrides": overrides}
     (sweep / name / "job.json").write_text(json.dumps(record))
@@ -24,7 +24,7 @@ def test_a_sweep_ends_with_its_table_its_best_and_a_plot(tmp_path: Path) -> None
     write_job(tmp_path, "aa", ["data=dis5k", "lr=0.1"], 0.25)
     write_job(tmp_path, "bb", ["data=dis5k", "lr=0.01"], 0.75)
     write_job(tmp_path, "cc", ["data=dis5k", "lr=1e30"], None)
-    jobs = summarise(tmp_path)
+    jobs = summarize(tmp_path)
     assert [job["objective"] for job in jobs.values()] == [0.25, 0.75, None]
     assert json.loads((tmp_path / "manifest.json").read_text()) == jobs
     assert (tmp_path / "summary.md").read_text() == (
@@ -41,7 +41,7 @@ def test_a_sweep_ends_with_its_table_its_best_and_a_plot(tmp_path: Path) -> None
 def test_a_job_that_tested_nothing_is_listed(tmp_path: Path) -> None:
     write_job(tmp_path, "aa", ["seed=0"], 0.5)
     (tmp_path / "aa" / "results.json").unlink()
-    summarise(tmp_path)
+    summarize(tmp_path)
     assert "| aa (not tested) |" in (tmp_path / "summary.md").read_text()
     assert not (tmp_path / "parallel.png").exists(), "one job differs from none"
 

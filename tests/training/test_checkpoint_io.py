@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import torch
 
-from src.training.checkpoints import WholeCheckpointIO, save
+from src.training.checkpoints import AtomicCheckpointIO, save
 
 
 @pytest.fixture
@@ -25,17 +25,17 @@ def small_files() -> Iterator[None]:
 
 def test_what_is_written_can_be_read(tmp_path: Path) -> None:
     path = tmp_path / "checkpoints" / "best.ckpt"
-    WholeCheckpointIO().save_checkpoint({"weight": torch.ones(3)}, path)
+    AtomicCheckpointIO().save_checkpoint({"weight": torch.ones(3)}, path)
     assert torch.load(path, weights_only=True)["weight"].tolist() == [1, 1, 1]
     assert [p.name for p in path.parent.iterdir()] == ["best.ckpt"]
 
 
 def test_without_room_the_old_one_stays(tmp_path: Path, small_files: None) -> None:
     path = tmp_path / "best.ckpt"
-    WholeCheckpointIO().save_checkpoint({"weight": torch.ones(3)}, path)
+    AtomicCheckpointIO().save_checkpoint({"weight": torch.ones(3)}, path)
     before = path.read_bytes()
     with pytest.raises(OSError, match="File too large") as caught:
-        WholeCheckpointIO().save_checkpoint({"weight": torch.ones(1 << 16)}, path)
+        AtomicCheckpointIO().save_checkpoint({"weight": torch.ones(1 << 16)}, path)
     assert caught.value.errno == errno.EFBIG
     assert path.read_bytes() == before
     assert [p.name for p in tmp_path.iterdir()] == ["best.ckpt"]

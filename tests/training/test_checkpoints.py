@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from src.errors import UserError
-from src.training.checkpoints import WholeCheckpointIO, best, latest
+from src.training.checkpoints import AtomicCheckpointIO, best, latest
 
 
 def save(path: Path, **entries: object) -> Path:
@@ -73,7 +73,7 @@ def test_what_was_verified_is_not_read_again(
     load = torch.load
     monkeypatch.setattr(torch, "load", lambda *a, **k: read.append(a) or load(*a, **k))
     assert best(tmp_path) == best(tmp_path) == path
-    assert WholeCheckpointIO().load_checkpoint(path)["epoch"] == 3
+    assert AtomicCheckpointIO().load_checkpoint(path)["epoch"] == 3
     assert len(read) == 1
     save(path, epoch=4)
-    assert WholeCheckpointIO().load_checkpoint(path)["epoch"] == 4
+    assert AtomicCheckpointIO().load_checkpoint(path)["epoch"] == 4

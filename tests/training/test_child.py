@@ -13,7 +13,7 @@ from omegaconf import OmegaConf
 from src.sweeps.jobs import objective
 from src.training import child
 from src.training.child import run_child
-from src.training.config import freeze
+from src.training.config import save_config
 
 
 class Process:
@@ -65,7 +65,7 @@ def test_a_job_does_not_take_itself_for_a_task_of_slurm(
 
 
 def finished(folder: Path, results: Any, name: str = "max_f") -> Path:
-    freeze(OmegaConf.create({"objective": name}), folder)
+    save_config(OmegaConf.create({"objective": name}), folder)
     (folder / "results.json").write_text(json.dumps(results))
     return folder
 

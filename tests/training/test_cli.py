@@ -6,8 +6,8 @@ import pytest
 from omegaconf import DictConfig, OmegaConf
 
 from src.errors import UserError
-from src.training.cli import freeze_or_continue
-from src.training.config import run_folder, thaw
+from src.training.cli import save_or_continue
+from src.training.config import load_config, run_folder
 
 FROM_OUTSIDE = (
     *("SLURM_JOB_ID", "SLURM_PROCID", "SLURM_ARRAY_TASK_ID", "SLURM_RESTART_COUNT"),
@@ -60,31 +60,31 @@ def settings(**values: object) -> DictConfig:
 
 
 def test_the_same_command_continues_a_run_and_another_is_refused(trained: Path) -> None:
-    freeze_or_continue(settings(), trained)
-    freeze_or_continue(settings(logger="wandb"), trained)  # only where it is watched
-    assert thaw(trained).logger == "wandb"
+    save_or_continue(settings(), trained)
+    save_or_continue(settings(logger="wandb"), trained)  # only where it is watched
+    assert load_config(trained).logger == "wandb"
     with pytest.raises(UserError, match="holds a run with other settings; continue that one"):
-        freeze_or_continue(settings(lr=2e-4), trained)
-    assert thaw(trained).lr == 1e-4
+        save_or_continue(settings(lr=2e-4), trained)
+    assert load_config(trained).lr == 1e-4
 
 
 @pytest.mark.parametrize("name", ["SLURM_RESTART_COUNT", "TORCHELASTIC_RESTART_COUNT"])
 def test_a_requeued_run_goes_on_as_it_was_frozen(
     trained: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
-    freeze_or_continue(settings(), trained)
+    save_or_continue(settings(), trained)
     monkeypatch.setenv(name, "1")
-    freeze_or_continue(settings(lr=2e-4), trained)  # a yaml file changed meanwhile
-    assert thaw(trained).lr == 1e-4
+    save_or_continue(settings(lr=2e-4), trained)  # a yaml file changed meanwhile
+    assert load_config(trained).lr == 1e-4
 
 
 def test_a_run_that_failed_before_training_may_be_started_otherwise(tmp_path: Path) -> None:
-    freeze_or_continue(settings(), tmp_path)
-    freeze_or_continue(settings(lr=2e-4), tmp_path)
-    assert thaw(tmp_path).lr == 2e-4
+    save_or_continue(settings(), tmp_path)
+    save_or_continue(settings(lr=2e-4), tmp_path)
+    assert load_config(tmp_path).lr == 2e-4
 
 
 def test_an_evaluation_may_be_made_again_in_its_folder(trained: Path) -> None:
-    freeze_or_continue(settings(fit=False), trained)
-    freeze_or_continue(settings(fit=False, lr=0), trained)
-    assert thaw(trained).lr == 0
+    save_or_continue(settings(fit=False), trained)
+    save_or_continue(settings(fit=False, lr=0), trained)
+    assert load_config(trained).lr == 0

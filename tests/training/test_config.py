@@ -7,7 +7,7 @@ from omegaconf import OmegaConf
 
 from src.command_line import literal
 from src.errors import UserError
-from src.training.config import config_hash, freeze, resolved, thaw, wait_for_config
+from src.training.config import config_hash, load_config, resolve, save_config, wait_for_config
 
 
 def config(**values: object) -> object:
@@ -17,9 +17,9 @@ def config(**values: object) -> object:
 
 
 def test_a_run_folder_can_be_moved(tmp_path: Path) -> None:
-    freeze(config(), tmp_path / "here")  # type: ignore[arg-type]
+    save_config(config(), tmp_path / "here")  # type: ignore[arg-type]
     (tmp_path / "here").rename(tmp_path / "there")
-    assert thaw(tmp_path / "there").checkpoints == f"{tmp_path}/there/checkpoints"
+    assert load_config(tmp_path / "there").checkpoints == f"{tmp_path}/there/checkpoints"
 
 
 NAMES = [
@@ -37,24 +37,24 @@ NAMES = [
 @pytest.mark.parametrize("name", NAMES)
 def test_a_folder_of_any_name_is_the_one_that_is_written_to(tmp_path: Path, name: str) -> None:
     folder = tmp_path / name
-    freeze(config(), folder)  # type: ignore[arg-type]
-    assert thaw(folder).checkpoints == f"{folder}/checkpoints"
-    assert thaw(folder, located=False).folder == "<run>"
+    save_config(config(), folder)  # type: ignore[arg-type]
+    assert load_config(folder).checkpoints == f"{folder}/checkpoints"
+    assert load_config(folder, located=False).folder == "<run>"
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_text_in_a_config_stays_text(tmp_path: Path, name: str) -> None:
     root = f"/sets/{name}"
     cfg = OmegaConf.create({"folder": "<run>", "root": literal(root), "again": "${root}/x"})
-    freeze(cfg, tmp_path)
-    freeze(thaw(tmp_path, located=False), tmp_path)  # as a resume does
-    assert (thaw(tmp_path).root, thaw(tmp_path).again) == (root, f"{root}/x")
-    assert config_hash(thaw(tmp_path)) == config_hash(resolved(cfg))
+    save_config(cfg, tmp_path)
+    save_config(load_config(tmp_path, located=False), tmp_path)  # as a resume does
+    assert (load_config(tmp_path).root, load_config(tmp_path).again) == (root, f"{root}/x")
+    assert config_hash(load_config(tmp_path)) == config_hash(resolve(cfg))
 
 
 def test_only_what_starts_with_the_folder_is_in_it(tmp_path: Path) -> None:
-    freeze(OmegaConf.create({"a": "x/<run>/y", "b": "<run>2"}), tmp_path)
-    assert thaw(tmp_path) == {"a": "x/<run>/y", "b": "<run>2"}
+    save_config(OmegaConf.create({"a": "x/<run>/y", "b": "<run>2"}), tmp_path)
+    assert load_config(tmp_path) == {"a": "x/<run>/y", "b": "<run>2"}
 
 
 @pytest.mark.parametrize(
@@ -68,25 +68,25 @@ def test_only_what_starts_with_the_folder_is_in_it(tmp_path: Path) -> None:
 def test_a_damaged_config_is_one_line(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "config.yaml").write_bytes(content)
     with pytest.raises(UserError, match=r"config\.yaml .*; put a copy of it back") as caught:
-        thaw(tmp_path)
+        load_config(tmp_path)
     assert "\n" not in str(caught.value)
     assert len(str(caught.value)) < 400
 
 
 def test_an_unset_value_is_named() -> None:
     with pytest.raises(UserError, match="root"):
-        resolved(OmegaConf.create({"data": {"root": "???"}}))
+        resolve(OmegaConf.create({"data": {"root": "???"}}))
 
 
 def test_an_unknown_interpolation_is_one_line() -> None:
     with pytest.raises(UserError, match=r"^config: .*nothing") as caught:
-        resolved(OmegaConf.create({"a": "${nothing}"}))
+        resolve(OmegaConf.create({"a": "${nothing}"}))
     assert "\n" not in str(caught.value)
 
 
 def test_a_folder_without_config_is_no_run(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="is no run folder"):
-        thaw(tmp_path)
+        load_config(tmp_path)
     with pytest.raises(UserError, match="rank 0"):
         wait_for_config(tmp_path, seconds=0)
 

@@ -13,7 +13,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 
 from src.datamodules.clicks import InsideOutsidePoints, to_dict
 from src.errors import UserError
-from src.processing import Geometry
+from src.processing import Processor
 from src.training.config import register
 from src.training.evaluate_checkpoint import as_test_run
 from src.weights.loading import create
@@ -43,7 +43,7 @@ def checkpoint(folder: Path, **said: Any) -> Path:
     identity = {
         "model": "u2netp",
         "network": {"_target_": "src.networks.u2net.U2Net", "small": True},
-        "geometry": {"size": [48, 48], "scale": "own_maximum"},
+        "geometry": {"size": [48, 48], "scale": "per_image_max"},
         "inputs": ["image"],
         **said,
     }
@@ -79,8 +79,8 @@ def test_a_checkpoint_of_ours_brings_its_model(tmp_path: Path) -> None:
     assert cfg.model.name == "u2netp"
     assert plain(cfg.model.network) == {"_target_": "src.networks.u2net.U2Net", "small": True}
     assert plain(cfg.model.geometry) == {
-        **json.loads(json.dumps(Geometry((48, 48), scale="own_maximum").to_dict())),
-        "_target_": "src.processing.Geometry",
+        **json.loads(json.dumps(Processor((48, 48), scale="per_image_max").to_dict())),
+        "_target_": "src.processing.Processor",
     }
     assert plain(cfg.model.losses) == {}
     assert cfg.model.teacher is None

@@ -86,7 +86,7 @@ def test_a_parent_hands_signals_on_and_waits(number: signal.Signals) -> None:
 
 @pytest.fixture
 def requeued(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Where a stand-in for `scontrol`, first in PATH, writes what it was told."""
+    """Where a stand-in for `scontrol`, first in PATH, writes what it was reason."""
     for name in [name for name in os.environ if name.startswith("SLURM_")]:
         monkeypatch.delenv(name)
     log = tmp_path / "scontrol.log"
@@ -100,7 +100,7 @@ def requeued(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.mark.parametrize(
-    ("number", "variables", "told"),
+    ("number", "variables", "reason"),
     [
         (signal.SIGUSR1, {"SLURM_JOB_ID": "7"}, "requeue 7\n"),
         (signal.SIGUSR2, {"SLURM_JOB_ID": "7", "SLURM_PROCID": "0"}, "requeue 7\n"),
@@ -119,13 +119,13 @@ def test_a_notice_is_answered_by_requeueing_once(
     monkeypatch: pytest.MonkeyPatch,
     number: int,
     variables: dict[str, str],
-    told: str,
+    reason: str,
 ) -> None:
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
     note(number)
     preemption.requeue()
-    assert requeued.read_text() == told
+    assert requeued.read_text() == reason
 
 
 def test_a_launcher_that_requeues_by_itself_is_left_to_it(

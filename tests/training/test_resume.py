@@ -14,10 +14,10 @@ import pytest
 import torch
 from omegaconf import OmegaConf
 
-from src.command_line import as_overrides
+from src.command_line import quote_overrides
 from src.errors import UserError
 from src.training import cli, resume, resume_rules
-from src.training.config import config_hash, freeze, thaw
+from src.training.config import config_hash, load_config, save_config
 from src.training.data_state import DATA
 from src.training.provenance import PROVENANCE
 from src.training.resumable import require_resumable
@@ -39,8 +39,8 @@ def folder(twelve: Path, tmp_path: Path) -> Path:
 
 
 def begun(folder: Path, *overrides: str) -> Path:
-    freeze(composed("model=u2netp", *overrides), folder)
-    noted = {"frozen": config_hash(thaw(folder, located=False))}
+    save_config(composed("model=u2netp", *overrides), folder)
+    noted = {"frozen": config_hash(load_config(folder, located=False))}
     (folder / PROVENANCE).write_text(json.dumps(noted))
     (folder / "checkpoints").mkdir()
     (folder / "checkpoints" / "best.ckpt").touch()
@@ -48,7 +48,7 @@ def begun(folder: Path, *overrides: str) -> Path:
 
 
 def resumed(folder: Path, *words: str) -> tuple[Any, resume.Changes]:
-    given = as_overrides([f"resume={folder}", *words])
+    given = quote_overrides([f"resume={folder}", *words])
     assert resume.asks(given)
     return resume.amended(resume.read(given))
 
@@ -148,14 +148,14 @@ def test_a_schedule_that_cannot_be_stretched_keeps_its_length(tmp_path: Path) ->
 
 def test_every_change_is_noted_with_what_was(folder: Path) -> None:
     for epochs in (7, 8):
-        asked = resume.read(as_overrides([f"resume={folder}", f"model.epochs={epochs}"]))
+        asked = resume.read(quote_overrides([f"resume={folder}", f"model.epochs={epochs}"]))
         found, changes = resume.amended(asked)
         cli._put(found, folder, changes, accept_data=False)
     first, second = json.loads((folder / PROVENANCE).read_text())["resumes"]
     assert first["changed"]["trainer.max_epochs"] == {"from": 10000, "to": 7}
     assert second["changed"]["model.epochs"] == {"from": 7, "to": 8}
     assert first["time"].endswith("Z")
-    assert thaw(folder).trainer.max_epochs == 8
+    assert load_config(folder).trainer.max_epochs == 8
 
 
 def test_an_edited_config_is_noticed(folder: Path) -> None:

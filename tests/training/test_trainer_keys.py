@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from omegaconf import OmegaConf
 
-from src.command_line import TRAINER, as_overrides
+from src.command_line import TRAINER, quote_overrides
 from src.errors import UserError
 from src.training.execute import build_trainer
 from src.training.trainer import arguments, require_known
@@ -47,7 +47,7 @@ def test_every_key_of_the_config_is_one_of_lightnings() -> None:
 
 
 def test_every_key_of_lightning_can_be_given_without_a_plus(tmp_path: Path) -> None:
-    words = as_overrides(["trainer.limit_train_batches=3", "trainer.devices=1"])
+    words = quote_overrides(["trainer.limit_train_batches=3", "trainer.devices=1"])
     assert words == ["++trainer.limit_train_batches=3", "trainer.devices=1"]
     cfg = composed(*words, "trainer.accelerator=cpu", "logger=csv", "callbacks.progress=null")
     cfg.callbacks, cfg.logger = {}, {}

@@ -12,13 +12,13 @@ from torch import Tensor, nn
 from src.datamodules.clicks import ExtremePoints, InsideOutsidePoints
 from src.inference import Segmenter
 from src.networks.output import Output
-from src.processing import Geometry
+from src.processing import Processor
 from src.webapp.server import create_app
-from src.webapp.session_store import Desk
+from src.webapp.session_store import SessionStore
 from src.webapp.uploads import Limits
 
 LIMITS = Limits(megapixels=1, megabytes=2)
-_GEOMETRY = Geometry((64, 64), scale="none", mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0))
+_GEOMETRY = Processor((64, 64), scale="none", mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0))
 
 
 class RedObject(nn.Module):
@@ -58,7 +58,7 @@ def guided(kind: Literal["extreme_points", "inside_outside", "refine"]) -> Segme
 def serving(
     segmenter: Segmenter, limits: Limits = LIMITS, keep: int = 8, **more: Any
 ) -> TestClient:
-    app = create_app(Desk(segmenter, limits, keep=keep), **more)
+    app = create_app(SessionStore(segmenter, limits, keep=keep), **more)
     return TestClient(app, base_url="http://127.0.0.1:7860", raise_server_exceptions=False)
 
 

@@ -20,9 +20,9 @@ from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
 from pycocotools import mask as coco_masks
 
 from src.inference import Segmenter
-from src.webapp.object_files import voc_colours
+from src.webapp.object_files import voc_colors
 from src.webapp.server import create_app
-from src.webapp.session_store import Desk
+from src.webapp.session_store import SessionStore
 from tests.inference.tiny import finder
 from tests.webapp.guided import LIMITS, decoded, encoded, guided, iou, two_reds
 
@@ -58,7 +58,7 @@ def opened(browser: Browser, segmenter: Segmenter) -> Iterator[Page]:
         listener.bind(("127.0.0.1", 0))
         listener.listen()
         address = f"http://127.0.0.1:{listener.getsockname()[1]}"
-        app = create_app(Desk(segmenter, LIMITS))
+        app = create_app(SessionStore(segmenter, LIMITS))
         server = uvicorn.Server(uvicorn.Config(app, log_level="warning"))
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
         thread.start()
@@ -145,13 +145,13 @@ def check_exports(page: Page) -> None:
     assert content["images"][0]["file_name"] == "two reds.png"
     with Image.open(downloaded(page, "All: palette PNG")) as image:
         labels = np.array(image)
-        colours = np.array(image.convert("RGB"))
+        colors = np.array(image.convert("RGB"))
     assert [one["id"] for one in content["annotations"]] == [1, 2]
     for one in content["annotations"]:
         found = coco_masks.decode(one["segmentation"])
         assert iou(found > 0, one["id"] == LABELS) > 0.85
         assert np.array_equal(found > 0, labels == one["id"])
-    assert np.array_equal(colours, voc_colours()[labels])
+    assert np.array_equal(colors, voc_colors()[labels])
 
 
 def test_a_dropped_picture_is_cut_out_compared_and_saved(browser: Browser) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from src.export.export import UNKNOWN
-from src.webapp.model_info import about
+from src.webapp.model_info import describe_model
 from src.webapp.uploads import Limits
 from src.weights import registry
 from src.weights.registry import released
@@ -24,7 +24,7 @@ def weights(folder: Path, name: str) -> Path:
 
 
 def test_a_network_without_weights_says_what_it_is() -> None:
-    said = about(finder(name="mine"), LIMITS)
+    said = describe_model(finder(name="mine"), LIMITS)
     assert said == {
         "model": "mine",
         "clicks": None,
@@ -33,7 +33,7 @@ def test_a_network_without_weights_says_what_it_is() -> None:
         "device": "cpu, fp32",
         "weights": "",
         "sha256": "",
-        "licence": UNKNOWN,
+        "license": UNKNOWN,
         "trained_on": None,
         "page": None,
         "max_megapixels": 12,
@@ -43,35 +43,35 @@ def test_a_network_without_weights_says_what_it_is() -> None:
 
 
 def test_a_guided_network_says_how() -> None:
-    assert about(guided("refine"), LIMITS)["clicks"] == "refine"
+    assert describe_model(guided("refine"), LIMITS)["clicks"] == "refine"
 
 
 def test_weights_of_ones_own_are_named_with_their_hash(tmp_path: Path) -> None:
-    said = about(finder(weights=weights(tmp_path, "best.ckpt")), LIMITS, licence="mine")
+    said = describe_model(finder(weights=weights(tmp_path, "best.ckpt")), LIMITS, license="mine")
     assert (said["weights"], said["sha256"]) == ("best.ckpt", sha256(b"weights").hexdigest())
-    assert (said["licence"], said["trained_on"], said["page"]) == ("mine", None, None)
+    assert (said["license"], said["trained_on"], said["page"]) == ("mine", None, None)
 
 
-# None of them has a stated hash; of the second no licence is stated either.
+# None of them has a stated hash; of the second no license is stated either.
 @pytest.mark.parametrize("name", ["u2net_portrait", "dextr_coco"])
-@pytest.mark.parametrize("licence", [None, "asked for"])
+@pytest.mark.parametrize("license", [None, "asked for"])
 def test_released_weights_lead_to_their_page(
-    tmp_path: Path, name: str, licence: str | None
+    tmp_path: Path, name: str, license: str | None
 ) -> None:
     known = released()[name]
-    said = about(finder(weights=weights(tmp_path, known.file)), LIMITS, licence)
+    said = describe_model(finder(weights=weights(tmp_path, known.file)), LIMITS, license)
     assert said["page"] == known.page
     assert said["trained_on"] == list(known.trained_on or ())
-    assert said["licence"] == (licence or known.licence or UNKNOWN)
+    assert said["license"] == (license or known.license or UNKNOWN)
 
 
 def test_another_file_of_a_released_name_is_not_taken_for_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     file = weights(tmp_path, "u2net.pth")
-    said = about(finder(weights=file), LIMITS)
-    assert (said["page"], said["trained_on"], said["licence"]) == (None, None, UNKNOWN)
+    said = describe_model(finder(weights=file), LIMITS)
+    assert (said["page"], said["trained_on"], said["license"]) == (None, None, UNKNOWN)
 
     own = released()["u2net"]._replace(sha256=sha256(b"weights").hexdigest())
     monkeypatch.setattr(registry, "_by_name", lambda: {"u2net": own})
-    assert about(finder(weights=file), LIMITS)["page"] == own.page
+    assert describe_model(finder(weights=file), LIMITS)["page"] == own.page

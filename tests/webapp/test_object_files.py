@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 from pycocotools import mask as coco_masks
 
-from src.webapp.object_files import MOST, coco, label_map, palette_png, voc_colours
+from src.webapp.object_files import MOST, coco, label_map, palette_png, voc_colors
 
 # pycocotools 2.0 meets numpy 2; mended on its side.
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
@@ -23,15 +23,15 @@ def squares() -> dict[int, np.ndarray]:
 
 def test_colours_are_those_of_the_released_label_maps() -> None:
     """PASCAL VOC: aeroplane, bicycle, person, void."""
-    colours = voc_colours()
-    assert colours[[0, 1, 2, 15, 255]].tolist() == [
+    colors = voc_colors()
+    assert colors[[0, 1, 2, 15, 255]].tolist() == [
         [0, 0, 0],
         [128, 0, 0],
         [0, 128, 0],
         [192, 128, 128],
         [224, 224, 192],
     ]
-    assert len({tuple(colour) for colour in colours[: MOST + 1].tolist()}) == MOST + 1
+    assert len({tuple(color) for color in colors[: MOST + 1].tolist()}) == MOST + 1
 
 
 def test_the_later_object_lies_on_top() -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from src.webapp.request_limits import Patience, server_of
 from src.webapp.server import create_app
-from src.webapp.session_store import Desk
+from src.webapp.session_store import SessionStore
 from tests.inference.tiny import finder
 from tests.webapp.guided import LIMITS, encoded, serving, two_reds
 
@@ -32,7 +32,7 @@ def address() -> Iterator[Address]:
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         listener.listen()
-        app = create_app(Desk(finder(), LIMITS), patience=PATIENCE, buffered=300_000)
+        app = create_app(SessionStore(finder(), LIMITS), patience=PATIENCE, buffered=300_000)
         server = server_of(app, PATIENCE)
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
         thread.start()

@@ -81,11 +81,11 @@ def test_a_mask_of_grey_levels_comes_back_as_it_was_made() -> None:
 
 
 def test_what_the_page_says_of_its_model() -> None:
-    with serving(finder(name="u2netp"), licence="mine") as client:
+    with serving(finder(name="u2netp"), license="mine") as client:
         said = client.get("/api/model").json()
     assert said["model"] == "u2netp"
     assert said["clicks"] is None
-    assert said["licence"] == "mine"
+    assert said["license"] == "mine"
     assert said["parameters"] == 3
     assert (said["max_megapixels"], said["max_upload_mb"]) == (1, 2)
 

@@ -8,7 +8,7 @@ import pytest
 
 from src.errors import UserError
 from src.inference import Segmenter
-from src.webapp.session_store import OUTPUTS, Clicks, Desk, GoneError
+from src.webapp.session_store import OUTPUTS, Clicks, GoneError, SessionStore
 from src.webapp.uploads import TooLargeError
 from tests.inference.tiny import finder
 from tests.webapp.guided import LIMITS, decoded, encoded, guided, two_reds
@@ -26,14 +26,14 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture
-def desk() -> Iterator[Desk]:
-    desk = Desk(guided("refine"), LIMITS)
+def desk() -> Iterator[SessionStore]:
+    desk = SessionStore(guided("refine"), LIMITS)
     yield desk
     desk.close()
 
 
 @pytest.fixture
-def key(desk: Desk) -> str:
+def key(desk: SessionStore) -> str:
     return desk.open(encoded(IMAGE), "street/photo.png").key
 
 
@@ -49,7 +49,7 @@ def counted(segmenter: Segmenter, name: str, monkeypatch: pytest.MonkeyPatch) ->
     return calls
 
 
-def test_a_picture_has_an_upright_size_a_name_and_a_key_of_its_own(desk: Desk) -> None:
+def test_a_picture_has_an_upright_size_a_name_and_a_key_of_its_own(desk: SessionStore) -> None:
     one, other = (desk.open(encoded(IMAGE), "../cat.png") for _ in range(2))
     assert (one.name, one.size, one.objects) == ("cat.png", (90, 160), set())
     assert one.key != other.key
@@ -57,7 +57,7 @@ def test_a_picture_has_an_upright_size_a_name_and_a_key_of_its_own(desk: Desk) -
     assert np.abs(decoded(desk.picture(one.key)[0]).astype(int) - IMAGE).mean() < 5
 
 
-def test_what_is_refused_takes_no_place(desk: Desk, home: Path) -> None:
+def test_what_is_refused_takes_no_place(desk: SessionStore, home: Path) -> None:
     before = len(list(home.rglob("*")))
     with pytest.raises(TooLargeError):
         desk.open(bytes(2_000_001), "a.png")
@@ -67,7 +67,7 @@ def test_what_is_refused_takes_no_place(desk: Desk, home: Path) -> None:
 
 
 def test_a_mask_is_made_once_for_all_outputs(monkeypatch: pytest.MonkeyPatch) -> None:
-    desk = Desk(finder(), LIMITS)
+    desk = SessionStore(finder(), LIMITS)
     calls = counted(desk.segmenter, "mask", monkeypatch)
     key = desk.open(encoded(IMAGE), "a").key
     shapes = {output: decoded(desk.result(key, output)).shape for output in OUTPUTS}
@@ -78,7 +78,7 @@ def test_a_mask_is_made_once_for_all_outputs(monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_the_mode_that_the_desk_was_given_is_the_models(monkeypatch: pytest.MonkeyPatch) -> None:
-    desk, asked = Desk(finder(), LIMITS, detail="tiles"), []
+    desk, asked = SessionStore(finder(), LIMITS, detail="tiles"), []
 
     def mask(pixels: np.ndarray, **options: object) -> np.ndarray:
         asked.append(options)
@@ -91,7 +91,7 @@ def test_the_mode_that_the_desk_was_given_is_the_models(monkeypatch: pytest.Monk
 
 
 def test_the_picture_is_encoded_again_only_for_another(
-    desk: Desk, key: str, monkeypatch: pytest.MonkeyPatch
+    desk: SessionStore, key: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     calls = counted(desk.segmenter, "set_image", monkeypatch)
     other = desk.open(encoded(IMAGE), "other").key
@@ -100,7 +100,7 @@ def test_the_picture_is_encoded_again_only_for_another(
     assert calls == [1] * 3
 
 
-def test_a_changed_object_has_none_of_its_old_results(desk: Desk, key: str) -> None:
+def test_a_changed_object_has_none_of_its_old_results(desk: SessionStore, key: str) -> None:
     desk.put_object(key, 1, LEFT)
     before = decoded(desk.object_result(key, 1, "rgba"))
     shown = decoded(desk.put_object(key, 1, RIGHT))
@@ -110,7 +110,9 @@ def test_a_changed_object_has_none_of_its_old_results(desk: Desk, key: str) -> N
     assert np.array_equal(decoded(desk.object_result(key, 1, "mask")), shown)
 
 
-def test_clicks_that_cannot_be_meant_leave_the_object_as_it_was(desk: Desk, key: str) -> None:
+def test_clicks_that_cannot_be_meant_leave_the_object_as_it_was(
+    desk: SessionStore, key: str
+) -> None:
     before = desk.put_object(key, 1, LEFT)
     with pytest.raises(UserError, match="no area"):
         desk.put_object(key, 1, Clicks([], None, (20, 20, 20, 49)))
@@ -123,7 +125,7 @@ def test_clicks_that_cannot_be_meant_leave_the_object_as_it_was(desk: Desk, key:
 
 # pycocotools 2.0 meets numpy 2; mended on its side.
 @pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
-def test_objects_are_gathered_and_forgotten(desk: Desk, key: str) -> None:
+def test_objects_are_gathered_and_forgotten(desk: SessionStore, key: str) -> None:
     pytest.importorskip("pycocotools")
     for number, clicks in ((1, LEFT), (2, RIGHT), (7, LEFT)):
         desk.put_object(key, number, clicks)
@@ -137,19 +139,19 @@ def test_objects_are_gathered_and_forgotten(desk: Desk, key: str) -> None:
         desk.object_result(key, 1, "mask")
 
 
-def test_a_picture_without_objects_exports_nothing(desk: Desk, key: str) -> None:
+def test_a_picture_without_objects_exports_nothing(desk: SessionStore, key: str) -> None:
     assert not decoded(desk.palette(key)).any()
     assert desk.coco(key)["annotations"] == []
 
 
 @pytest.mark.parametrize("ask", ["picture", "palette", "coco"])
-def test_what_is_not_here_is_gone(desk: Desk, ask: str) -> None:
+def test_what_is_not_here_is_gone(desk: SessionStore, ask: str) -> None:
     with pytest.raises(GoneError, match="only the latest are kept"):
         getattr(desk, ask)("unknown")
 
 
 def test_the_picture_not_used_for_longest_makes_room(home: Path) -> None:
-    desk = Desk(guided("refine"), LIMITS, keep=2)
+    desk = SessionStore(guided("refine"), LIMITS, keep=2)
     first, second = (desk.open(encoded(IMAGE), "a") for _ in range(2))
     desk.put_object(second.key, 1, LEFT)
     desk.picture(first.key)
@@ -162,7 +164,7 @@ def test_the_picture_not_used_for_longest_makes_room(home: Path) -> None:
     assert list(home.iterdir()) == []
 
 
-def test_closing_forgets_everything(desk: Desk, key: str, home: Path) -> None:
+def test_closing_forgets_everything(desk: SessionStore, key: str, home: Path) -> None:
     desk.put_object(key, 1, LEFT)
     desk.close()
     assert list(home.iterdir()) == []
@@ -173,4 +175,4 @@ def test_closing_forgets_everything(desk: Desk, key: str, home: Path) -> None:
 @pytest.mark.parametrize("keep", [0, -1])
 def test_a_desk_holds_at_least_one_picture(keep: int) -> None:
     with pytest.raises(UserError, match=f"keep is {keep}"):
-        Desk(finder(), LIMITS, keep=keep)
+        SessionStore(finder(), LIMITS, keep=keep)

@@ -209,10 +209,10 @@ def test_a_download_without_a_published_checksum_is_noted_and_compared_from_then
     path.write_bytes(CONTENT[:-1] + b"x")
     with pytest.raises(
         RegistryError, match=rf"dextr_coco\.pth is damaged.*{SHA256.digest}"
-    ) as told:
+    ) as reason:
         resolve("dextr_coco")
-    assert str(note) in str(told.value)
-    assert "\n" not in str(told.value)
+    assert str(note) in str(reason.value)
+    assert "\n" not in str(reason.value)
 
 
 def test_a_note_outlives_its_file_so_that_a_changed_source_is_seen(

@@ -11,7 +11,7 @@ Shape = tuple[int, int]
 Backdrop = Callable[[np.random.Generator, Shape, np.ndarray], np.ndarray]
 
 
-def background(rng: np.random.Generator, shape: Shape, colours: np.ndarray) -> np.ndarray:
+def background(rng: np.random.Generator, shape: Shape, colors: np.ndarray) -> np.ndarray:
     """A textured background, uint8 RGB `(h, w, 3)`.
 
     Args:
@@ -20,7 +20,7 @@ def background(rng: np.random.Generator, shape: Shape, colours: np.ndarray) -> n
         colours: At least three, `(n, 3)` in 0..255; they fill it.
     """
     kind = BACKDROPS[int(rng.integers(len(BACKDROPS)))]
-    image = kind(rng, shape, colours)
+    image = kind(rng, shape, colors)
     grain = noise(rng, shape, first=8, octaves=4, fall=rng.uniform(0.4, 0.9))
     return brighten(image, rng.uniform(5, 40) * grain)
 
@@ -65,13 +65,13 @@ def ramp(rng: np.random.Generator, shape: Shape) -> np.ndarray:
     return _along(shape, rng.uniform(0, 2 * np.pi)) / np.float32(2) + np.float32(0.5)
 
 
-def blend(weight: np.ndarray, colours: np.ndarray) -> np.ndarray:
+def blend(weight: np.ndarray, colors: np.ndarray) -> np.ndarray:
     """Walk along a list of colours, `(n, 3)`, by a map: 0 is the first and 1 the last.
 
     Returns uint8 `(h, w, 3)`.
     """
-    stops = np.linspace(0, 255, len(colours))
-    table = np.stack([np.interp(np.arange(256), stops, channel) for channel in colours.T], axis=1)
+    stops = np.linspace(0, 255, len(colors))
+    table = np.stack([np.interp(np.arange(256), stops, channel) for channel in colors.T], axis=1)
     index = cv2.convertScaleAbs(np.clip(weight, 0, 1), alpha=255)
     return cv2.LUT(cv2.merge([index] * 3), np.clip(table, 0, 255)[None].astype(np.uint8))
 
@@ -90,21 +90,21 @@ def _along(shape: Shape, angle: float) -> np.ndarray:
     return (np.float32(np.cos(angle) / length) * x) + (np.float32(np.sin(angle) / length) * y)
 
 
-def _clouds(rng: np.random.Generator, shape: Shape, colours: np.ndarray) -> np.ndarray:
-    return blend(0.5 + 0.45 * noise(rng, shape, fall=rng.uniform(0.4, 0.8)), colours)
+def _clouds(rng: np.random.Generator, shape: Shape, colors: np.ndarray) -> np.ndarray:
+    return blend(0.5 + 0.45 * noise(rng, shape, fall=rng.uniform(0.4, 0.8)), colors)
 
 
-def _gradient(rng: np.random.Generator, shape: Shape, colours: np.ndarray) -> np.ndarray:
-    return blend(ramp(rng, shape) + 0.12 * noise(rng, shape), colours)
+def _gradient(rng: np.random.Generator, shape: Shape, colors: np.ndarray) -> np.ndarray:
+    return blend(ramp(rng, shape) + 0.12 * noise(rng, shape), colors)
 
 
-def _stripes(rng: np.random.Generator, shape: Shape, colours: np.ndarray) -> np.ndarray:
+def _stripes(rng: np.random.Generator, shape: Shape, colors: np.ndarray) -> np.ndarray:
     phase = rng.uniform(8, 50) * _along(shape, rng.uniform(0, np.pi))
     wave = np.sin(phase + rng.uniform(0, 3) * noise(rng, shape, octaves=3))
-    return blend(0.5 + rng.uniform(0.3, 2) * wave, colours[: int(rng.integers(2, 4))])
+    return blend(0.5 + rng.uniform(0.3, 2) * wave, colors[: int(rng.integers(2, 4))])
 
 
-def _tiles(rng: np.random.Generator, shape: Shape, colours: np.ndarray) -> np.ndarray:
+def _tiles(rng: np.random.Generator, shape: Shape, colors: np.ndarray) -> np.ndarray:
     angle, pitch = rng.uniform(0, np.pi), rng.uniform(2, 8)
     u = pitch * (_along(shape, angle) + 2)
     v = pitch * rng.uniform(1, 2.5) * (_along(shape, angle + np.pi / 2) + 2)
@@ -112,21 +112,21 @@ def _tiles(rng: np.random.Generator, shape: Shape, colours: np.ndarray) -> np.nd
     u = u + 0.5 * (row % 2)
     tone = rng.uniform(0, 1, (64, 128)).astype(np.float32)[row % 64, u.astype(np.int32) % 128]
     joint = np.minimum(u % 1, v % 1) < rng.uniform(0.03, 0.1)
-    return np.where(joint[..., None], colours[0].astype(np.uint8), blend(tone, colours[1:]))
+    return np.where(joint[..., None], colors[0].astype(np.uint8), blend(tone, colors[1:]))
 
 
-def _heap(rng: np.random.Generator, shape: Shape, colours: np.ndarray) -> np.ndarray:
+def _dead_leaves(rng: np.random.Generator, shape: Shape, colors: np.ndarray) -> np.ndarray:
     """Overlapping discs, boxes and sticks, the nearest last: the dead-leaves model."""
     image = np.empty((*shape, 3), np.uint8)
-    image[:] = colours[0].astype(np.uint8)
+    image[:] = colors[0].astype(np.uint8)
     side = min(shape)
     count = int(rng.integers(80, 260))
-    for place, size, turn, stretch, colour, form in zip(
+    for place, size, turn, stretch, color, form in zip(
         rng.uniform(0, 1, (count, 2)),
         rng.uniform(0.02, 0.09, count) * side,
         rng.uniform(0, np.pi, count),
         rng.uniform(1, 5, count),
-        colours[rng.integers(0, len(colours), count)] + rng.normal(0, 18, (count, 1)),
+        colors[rng.integers(0, len(colors), count)] + rng.normal(0, 18, (count, 1)),
         rng.integers(0, 2, count),
         strict=True,
     ):
@@ -134,8 +134,8 @@ def _heap(rng: np.random.Generator, shape: Shape, colours: np.ndarray) -> np.nda
         cos, sin = np.cos(turn), np.sin(turn)
         points = (outline * [stretch, 1]) @ np.array([[cos, sin], [-sin, cos]]) * size
         points += place * np.array([shape[1], shape[0]])
-        cv2.fillConvexPoly(image, np.rint(points * 16).astype(np.int32), colour.tolist(), shift=4)
+        cv2.fillConvexPoly(image, np.rint(points * 16).astype(np.int32), color.tolist(), shift=4)
     return image
 
 
-BACKDROPS: tuple[Backdrop, ...] = (_clouds, _gradient, _stripes, _tiles, _heap, _heap)
+BACKDROPS: tuple[Backdrop, ...] = (_clouds, _gradient, _stripes, _tiles, _dead_leaves, _dead_leaves)

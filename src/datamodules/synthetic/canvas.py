@@ -34,7 +34,7 @@ class Placement:
     shear: float = 0.0
 
 
-class Pen:
+class Canvas:
     """Draws one object on a map of its own.
 
     Points are float arrays `(n, 2)` of x and y, in an object that spans [-1, 1] both ways, y
@@ -56,7 +56,7 @@ class Pen:
         lean = np.array([[placement.squeeze, placement.shear], [0.0, 1.0]])
         self.scale = placement.reach * min(shape) * self.samples
         self.matrix = self.scale * np.array([[cos, -sin], [sin, cos]]) @ lean
-        self.centre = self.samples * np.array([placement.x * width, placement.y * height])
+        self.center = self.samples * np.array([placement.x * width, placement.y * height])
 
     def stroke(
         self, lines: Iterable[np.ndarray], width: float, *, closed: bool = False, ink: bool = True
@@ -80,7 +80,7 @@ class Pen:
         height, width = picture.shape
         corners = np.array([[0, 0], [width, 0], [0, height]], np.float32)
         local = (corners - np.array([width, height]) / 2) / (width / 2)
-        target = (local @ self.matrix.T + self.centre).astype(np.float32)
+        target = (local @ self.matrix.T + self.center).astype(np.float32)
         warp = cv2.getAffineTransform(corners, target)
         size = self.canvas.shape[1], self.canvas.shape[0]
         stamped = cv2.warpAffine(picture, warp, size, flags=cv2.INTER_LINEAR)
@@ -97,7 +97,7 @@ class Pen:
 
     def _place(self, points: np.ndarray) -> np.ndarray:
         # Half a sample back: OpenCV's integer coordinates are centres of samples.
-        placed = points @ self.matrix.T + self.centre - 0.5
+        placed = points @ self.matrix.T + self.center - 0.5
         return np.rint(placed * (1 << _SHIFT)).astype(np.int32)
 
 
@@ -120,8 +120,8 @@ def rectangle(left: float, top: float, right: float, bottom: float) -> np.ndarra
 def spokes(x: float, y: float, inner: float, outer: float, angles: np.ndarray) -> np.ndarray:
     """Straight lines from one circle to another around it, `(n, 2, 2)`."""
     direction = np.stack([np.cos(angles), np.sin(angles)], axis=1)
-    centre = np.array([x, y])
-    return np.stack([centre + inner * direction, centre + outer * direction], axis=1)
+    center = np.array([x, y])
+    return np.stack([center + inner * direction, center + outer * direction], axis=1)
 
 
 def path(*points: ArrayLike) -> np.ndarray:

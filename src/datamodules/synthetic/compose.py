@@ -8,9 +8,9 @@ import numpy as np
 
 from src.datamodules.synthetic import structures
 from src.datamodules.synthetic.backgrounds import background, blend, brighten, noise, palette, ramp
-from src.datamodules.synthetic.canvas import Pen, Placement
+from src.datamodules.synthetic.canvas import Canvas, Placement
 
-Structure = Callable[[Pen, np.random.Generator], None]
+Structure = Callable[[Canvas, np.random.Generator], None]
 
 STRUCTURES: tuple[Structure, ...] = (
     structures.wheel,
@@ -64,14 +64,14 @@ def compose(rng: np.random.Generator, side: int) -> Picture:
     shape = _shape(float(np.exp(layout.uniform(-0.35, 0.35))), side)
     soft = _shape(shape[1] / shape[0], min(side, _SOFT_SIDE))
     structure = STRUCTURES[int(layout.integers(len(STRUCTURES)))]
-    pen = Pen(shape, _foreground_place(layout))
+    pen = Canvas(shape, _foreground_place(layout))
     structure(pen, drawing)
     mask = pen.coverage()
 
-    scenery, colour = _scenery(behind, soft)
+    scenery, color = _scenery(behind, soft)
     image = cv2.resize(scenery, shape[::-1], interpolation=cv2.INTER_LINEAR)
     image = _cast_shadow(light, image, mask)
-    surface = _surface(paint, soft, shape, colour)
+    surface = _surface(paint, soft, shape, color)
     surface = _round_edges(light, surface, mask)
     image = _over(surface, image, mask)
     image = _illuminate(light, image)
@@ -95,16 +95,16 @@ def _foreground_place(rng: np.random.Generator) -> Placement:
 
 def _scenery(rng: np.random.Generator, shape: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
     """A background with small structures in it, out of focus, and its average colour."""
-    colours = palette(rng, 4)
-    image = background(rng, shape, colours)
+    colors = palette(rng, 4)
+    image = background(rng, shape, colors)
     for _ in range(int(rng.integers(0, 4))):
-        image = _add_distractor(rng, image, colours)
+        image = _add_distractor(rng, image, colors)
     blur = rng.uniform(0.003, 0.014) * min(shape)
     image = cv2.GaussianBlur(image, (0, 0), blur)
     return image, np.array(cv2.mean(image)[:3])
 
 
-def _add_distractor(rng: np.random.Generator, image: np.ndarray, colours: np.ndarray) -> np.ndarray:
+def _add_distractor(rng: np.random.Generator, image: np.ndarray, colors: np.ndarray) -> np.ndarray:
     """What the field's images have behind their subject: more thin things, smaller and aside."""
     angle, reach = rng.uniform(0, 2 * np.pi), rng.uniform(0.08, 0.17)
     place = Placement(
@@ -114,11 +114,11 @@ def _add_distractor(rng: np.random.Generator, image: np.ndarray, colours: np.nda
         turn=rng.uniform(-np.pi, np.pi),
     )
     height, width = image.shape[:2]
-    pen = Pen((height, width), place)
+    pen = Canvas((height, width), place)
     STRUCTURES[int(rng.integers(len(STRUCTURES)))](pen, rng)
-    colour = colours[int(rng.integers(len(colours)))] + rng.normal(0, 30)
+    color = colors[int(rng.integers(len(colors)))] + rng.normal(0, 30)
     paint = np.empty_like(image)
-    paint[:] = np.clip(colour, 0, 255).astype(np.uint8)
+    paint[:] = np.clip(color, 0, 255).astype(np.uint8)
     return _over(paint, image, pen.coverage())
 
 

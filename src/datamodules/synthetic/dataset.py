@@ -9,10 +9,10 @@ import torch
 from torch.utils.data import Dataset
 
 from src.datamodules.base import SegmentationDataModule
-from src.datamodules.batch import Draw, planes
+from src.datamodules.batch import SampleKey, planes
 from src.datamodules.synthetic.compose import Picture, compose
 from src.errors import UserError
-from src.processing import Geometry
+from src.processing import Processor
 
 Split = Literal["train", "val", "test"]
 SPLITS: tuple[Split, ...] = ("train", "val", "test")
@@ -22,7 +22,7 @@ Augment = Callable[[Mapping[str, np.ndarray], Sequence[int]], Mapping[str, np.nd
 LEAST_SIDE = 32
 
 
-class ShapesDataset(Dataset[dict[str, Any]]):
+class SyntheticDataset(Dataset[dict[str, Any]]):
     """Pictures that are drawn when asked for; the same index always gives the same scene.
 
     A sample holds uint8 `image` (3, h, w) and `mask` (1, h, w) at the geometry's size, `index` and
@@ -48,7 +48,7 @@ class ShapesDataset(Dataset[dict[str, Any]]):
         length: int,
         split: Split,
         seed: int,
-        geometry: Geometry,
+        geometry: Processor,
         augment: Augment | None = None,
         size: int | None = None,
         evaluation: bool = False,
@@ -74,8 +74,8 @@ class ShapesDataset(Dataset[dict[str, Any]]):
     def __len__(self) -> int:
         return self.length
 
-    def __getitem__(self, key: int | Draw) -> dict[str, Any]:
-        item, epoch = key if isinstance(key, Draw) else (key, 0)
+    def __getitem__(self, key: int | SampleKey) -> dict[str, Any]:
+        item, epoch = key if isinstance(key, SampleKey) else (key, 0)
         picture = self.picture(item)
         sample: Mapping[str, np.ndarray] = {
             "image": self.geometry.resize_image(picture.image),
@@ -113,14 +113,14 @@ class ShapesDataset(Dataset[dict[str, Any]]):
         return np.random.SeedSequence(self.seed, spawn_key=(SPLITS.index(self.split), item))
 
 
-class ShapesDataModule(SegmentationDataModule):
+class SyntheticDataModule(SegmentationDataModule):
     """Training, validation and test sets of drawn pictures.
 
     Args:
         geometry: The model's.
         augment: The model's pipeline for training, None for none.
         lengths: Pictures in `train`, `val` and `test`.
-        size: See `ShapesDataset`.
+        size: See `SyntheticDataset`.
         name: Name of the test set in tables.
         val_split: `train` validates on the training pictures, not augmented.
         batch_size: Training images per process and step.
@@ -133,7 +133,7 @@ class ShapesDataModule(SegmentationDataModule):
 
     def __init__(
         self,
-        geometry: Geometry,
+        geometry: Processor,
         augment: Augment | None = None,
         lengths: Mapping[str, int] | None = None,
         size: int | None = None,
@@ -150,8 +150,8 @@ class ShapesDataModule(SegmentationDataModule):
         if val_split not in ("val", "train"):
             raise UserError(f"data.val_split is {val_split!r}; choose val or train")
 
-        def pictures(split: Split, evaluation: bool = True) -> ShapesDataset:
-            return ShapesDataset(
+        def pictures(split: Split, evaluation: bool = True) -> SyntheticDataset:
+            return SyntheticDataset(
                 counts[split], split, picture_seed, geometry, augment, size, evaluation, seed
             )
 
@@ -172,5 +172,5 @@ class ShapesDataModule(SegmentationDataModule):
         return {
             name: {"count": len(pictures), "size": pictures.size, "digest": pictures.digest()}
             for name, pictures in sets.items()
-            if isinstance(pictures, ShapesDataset)
+            if isinstance(pictures, SyntheticDataset)
         }

@@ -8,7 +8,7 @@ import numpy as np
 
 from src.datamodules.instance_sources import Instance
 from src.datamodules.synthetic.backgrounds import background, noise, palette
-from src.datamodules.synthetic.canvas import Pen, Placement
+from src.datamodules.synthetic.canvas import Canvas, Placement
 from src.datamodules.synthetic.compose import STRUCTURES
 from src.datamodules.synthetic.dataset import LEAST_SIDE, SPLITS, Split
 from src.errors import UserError
@@ -37,13 +37,13 @@ def draw_scene(rng: np.random.Generator, side: int, objects: int) -> Scene:
     """Draw objects side by side, slightly over one another, with about `side`² pixels."""
     aspect = float(np.exp(rng.uniform(0.0, 0.35)))
     shape = (round(side / aspect**0.5), round(side * aspect**0.5))
-    colours = palette(rng, 4)
-    image = background(rng, shape, colours)
+    colors = palette(rng, 4)
+    image = background(rng, shape, colors)
     labels, void = np.zeros(shape, np.uint8), np.zeros(shape, np.uint8)
     kinds = []
     for label in range(1, objects + 1):
         structure = STRUCTURES[int(rng.integers(len(STRUCTURES)))]
-        pen = Pen(shape, _place(rng, label, objects, shape))
+        pen = Canvas(shape, _place(rng, label, objects, shape))
         structure(pen, rng)
         coverage = pen.coverage()
         image = _painted(rng, image, coverage)
@@ -56,7 +56,7 @@ def draw_scene(rng: np.random.Generator, side: int, objects: int) -> Scene:
     return Scene(np.clip(image + grain, 0, 255).astype(np.uint8), labels, void, tuple(kinds))
 
 
-class ShapeObjects:
+class SyntheticInstances:
     """An object of a drawn picture for each item; the same item always gives the same object.
 
     Args:
@@ -142,8 +142,8 @@ def _place(rng: np.random.Generator, label: int, objects: int, shape: tuple[int,
 
 def _painted(rng: np.random.Generator, image: np.ndarray, coverage: np.ndarray) -> np.ndarray:
     """The picture with an object of one uneven colour in front."""
-    colour = palette(rng, 1, vivid=True)[0]
+    color = palette(rng, 1, vivid=True)[0]
     texture = rng.uniform(5, 25) * noise(rng, coverage.shape, octaves=2)
-    paint = np.clip(colour + texture[..., None], 0, 255).astype(np.uint8)
+    paint = np.clip(color + texture[..., None], 0, 255).astype(np.uint8)
     share = coverage.astype(np.float32) / 255
     return cv2.blendLinear(np.ascontiguousarray(paint), image, share, 1 - share)

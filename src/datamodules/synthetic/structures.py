@@ -5,15 +5,15 @@ import string
 import cv2
 import numpy as np
 
-from src.datamodules.synthetic.canvas import Pen, circle, ellipse, path, rectangle, spokes
+from src.datamodules.synthetic.canvas import Canvas, circle, ellipse, path, rectangle, spokes
 
 
-def wheel(pen: Pen, rng: np.random.Generator) -> None:
+def wheel(pen: Canvas, rng: np.random.Generator) -> None:
     """A tyre, a hub and straight or crossed spokes."""
     _wheel(pen, rng, 0.0, 0.0, 0.93, tyre=rng.uniform(0.04, 0.13), count=int(rng.integers(8, 29)))
 
 
-def bicycle(pen: Pen, rng: np.random.Generator) -> None:
+def bicycle(pen: Canvas, rng: np.random.Generator) -> None:
     radius = rng.uniform(0.4, 0.47)
     tyre, tube = rng.uniform(0.03, 0.06), rng.uniform(0.03, 0.055)
     rear, front = (-0.53, 0.3), (0.53, 0.3)
@@ -30,7 +30,13 @@ def bicycle(pen: Pen, rng: np.random.Generator) -> None:
 
 
 def _wheel(
-    pen: Pen, rng: np.random.Generator, x: float, y: float, radius: float, tyre: float, count: int
+    pen: Canvas,
+    rng: np.random.Generator,
+    x: float,
+    y: float,
+    radius: float,
+    tyre: float,
+    count: int,
 ) -> None:
     hub = radius * 0.1
     angles = np.linspace(0, 2 * np.pi, count, endpoint=False) + rng.uniform(0, 1)
@@ -43,7 +49,7 @@ def _wheel(
     pen.fill([circle(x, y, hub)])
 
 
-def fence(pen: Pen, rng: np.random.Generator) -> None:
+def fence(pen: Canvas, rng: np.random.Generator) -> None:
     """Pickets or bars on rails, with pointed or round tops."""
     count = int(rng.integers(5, 15))
     pitch = 2 / count
@@ -61,7 +67,7 @@ def fence(pen: Pen, rng: np.random.Generator) -> None:
         pen.stroke([path((-1, y), (1, y))], rail)
 
 
-def racket(pen: Pen, rng: np.random.Generator) -> None:
+def racket(pen: Canvas, rng: np.random.Generator) -> None:
     """A strung frame on a handle."""
     width, height = rng.uniform(0.42, 0.55), rng.uniform(0.55, 0.65)
     y, gap = -0.35, rng.uniform(0.06, 0.13)
@@ -78,7 +84,7 @@ def racket(pen: Pen, rng: np.random.Generator) -> None:
     pen.stroke([path((0, 0.5), (0, 0.98))], rng.uniform(0.08, 0.13))
 
 
-def net(pen: Pen, rng: np.random.Generator) -> None:
+def net(pen: Canvas, rng: np.random.Generator) -> None:
     """A sagging net on a rope frame between two posts."""
     count = int(rng.integers(7, 15))
     u, v = np.meshgrid(np.linspace(-0.9, 0.9, count), np.linspace(-0.8, 0.6, count))
@@ -98,15 +104,15 @@ def net(pen: Pen, rng: np.random.Generator) -> None:
     pen.stroke(posts, rng.uniform(0.06, 0.12))
 
 
-def chain(pen: Pen, rng: np.random.Generator) -> None:
+def chain(pen: Canvas, rng: np.random.Generator) -> None:
     """Links along a wave; every second one is seen from its edge."""
     count = int(rng.integers(7, 13))
     along = np.linspace(-0.92, 0.92, count)
     height = rng.uniform(0.2, 0.6) * np.sin(along * rng.uniform(1.5, 3.5) + rng.uniform(0, 6))
-    centres = np.stack([along, height], axis=1)
-    steps = np.gradient(centres, axis=0)
+    centers = np.stack([along, height], axis=1)
+    steps = np.gradient(centers, axis=0)
     width = rng.uniform(0.05, 0.08)
-    for i, ((x, y), step) in enumerate(zip(centres, steps, strict=True)):
+    for i, ((x, y), step) in enumerate(zip(centers, steps, strict=True)):
         length = float(np.hypot(*step))
         a, b = step / length, np.array([-step[1], step[0]]) / length
         if i % 2:
@@ -116,7 +122,7 @@ def chain(pen: Pen, rng: np.random.Generator) -> None:
             pen.stroke([link], width, closed=True)
 
 
-def tower(pen: Pen, rng: np.random.Generator) -> None:
+def tower(pen: Canvas, rng: np.random.Generator) -> None:
     """A lattice mast with cross arms, as pylons and cranes are built."""
     count = int(rng.integers(6, 12))
     y = np.linspace(0.95, -0.95, count)
@@ -137,7 +143,7 @@ def tower(pen: Pen, rng: np.random.Generator) -> None:
             pen.stroke([path(*zip(bays, y[level] - rise * [0, 1, 0, 1, 0], strict=True))], 0.02)
 
 
-def chair(pen: Pen, rng: np.random.Generator) -> None:
+def chair(pen: Canvas, rng: np.random.Generator) -> None:
     """A seat on four legs with a slatted back."""
     leg = rng.uniform(0.04, 0.08)
     seat = np.array([[-0.5, 0.15], [0.35, 0.15], [0.6, 0.32], [-0.3, 0.32]])
@@ -156,7 +162,7 @@ def chair(pen: Pen, rng: np.random.Generator) -> None:
     pen.stroke([path((-0.38, 0.62), (0.46, 0.6))], leg * 0.6)
 
 
-def plate(pen: Pen, rng: np.random.Generator) -> None:
+def plate(pen: Canvas, rng: np.random.Generator) -> None:
     """A sheet with a pattern of holes, as colanders and gratings have."""
     corners = int(rng.choice([4, 6, 8, 48]))
     size = np.array([rng.uniform(0.65, 0.95), rng.uniform(0.6, 0.95)])
@@ -173,7 +179,7 @@ def plate(pen: Pen, rng: np.random.Generator) -> None:
     pen.fill([circle(cx, cy, hole, sides) for cx, cy in kept], ink=False)
 
 
-def gear(pen: Pen, rng: np.random.Generator) -> None:
+def gear(pen: Canvas, rng: np.random.Generator) -> None:
     """A toothed wheel with windows between its arms."""
     teeth = int(rng.integers(9, 25))
     angle = np.linspace(0, 2 * np.pi, teeth * 4, endpoint=False)
@@ -189,7 +195,7 @@ def gear(pen: Pen, rng: np.random.Generator) -> None:
     pen.fill([circle(0, 0, rng.uniform(0.06, 0.12))], ink=False)
 
 
-def coil(pen: Pen, rng: np.random.Generator) -> None:
+def coil(pen: Canvas, rng: np.random.Generator) -> None:
     """A spring between two plates, or a spiral of wire."""
     turns = rng.uniform(4, 8)
     t = np.linspace(0, 1, 240)
@@ -202,7 +208,7 @@ def coil(pen: Pen, rng: np.random.Generator) -> None:
     pen.stroke([line], rng.uniform(0.035, 0.09))
 
 
-def text(pen: Pen, rng: np.random.Generator) -> None:
+def text(pen: Canvas, rng: np.random.Generator) -> None:
     """Two or three lines of letters and figures."""
     font = int(rng.choice([cv2.FONT_HERSHEY_DUPLEX, cv2.FONT_HERSHEY_TRIPLEX]))
     slant = int(rng.choice([0, cv2.FONT_ITALIC]))
@@ -219,7 +225,7 @@ def text(pen: Pen, rng: np.random.Generator) -> None:
     pen.stamp(canvas)
 
 
-def tree(pen: Pen, rng: np.random.Generator) -> None:
+def tree(pen: Canvas, rng: np.random.Generator) -> None:
     """A bare tree: each branch forks into two or three thinner ones."""
     starts, angles = np.array([[0.0, 0.95]]), np.array([-np.pi / 2 + rng.normal(0, 0.06)])
     length, width = rng.uniform(0.5, 0.6), rng.uniform(0.1, 0.17)
@@ -235,7 +241,7 @@ def tree(pen: Pen, rng: np.random.Generator) -> None:
         length, width = length * shrink, width * 0.62
 
 
-def fern(pen: Pen, rng: np.random.Generator) -> None:
+def fern(pen: Canvas, rng: np.random.Generator) -> None:
     """Leaflets on both sides of a bent stem."""
     count = int(rng.integers(9, 19))
     t = np.linspace(0, 1, count)
@@ -252,7 +258,7 @@ def fern(pen: Pen, rng: np.random.Generator) -> None:
             pen.fill([leaf * [0.55, 1] @ np.array([[cos, sin], [-sin, cos]]) + (x, y)])
 
 
-def head(pen: Pen, rng: np.random.Generator) -> None:
+def head(pen: Canvas, rng: np.random.Generator) -> None:
     """A head on shoulders, with hair that stands off in single strokes."""
     pen.fill([ellipse(0, -0.1, 0.36, 0.46), _shoulders(rng)])
     count = int(rng.integers(120, 260))
@@ -286,7 +292,7 @@ def _shoulders(rng: np.random.Generator) -> np.ndarray:
     )
 
 
-def insect(pen: Pen, rng: np.random.Generator) -> None:
+def insect(pen: Canvas, rng: np.random.Generator) -> None:
     """A body in three parts with six or eight jointed legs and feelers."""
     fat = rng.uniform(0.14, 0.26)
     pen.fill([ellipse(0, 0.32, fat, 0.38), ellipse(0, -0.15, fat * 0.75, 0.2)])
@@ -308,16 +314,16 @@ def insect(pen: Pen, rng: np.random.Generator) -> None:
     pen.stroke(legs, rng.uniform(0.025, 0.05))
 
 
-def dandelion(pen: Pen, rng: np.random.Generator) -> None:
+def dandelion(pen: Canvas, rng: np.random.Generator) -> None:
     """A ball of seeds, each a ray that ends in a tuft, on a bent stem."""
     count = int(rng.integers(22, 46))
     angle = rng.uniform(0, 0.3) + np.linspace(0, 2 * np.pi, count, endpoint=False)
     reach = rng.uniform(0.4, 0.56, count)
     ray = np.stack([np.cos(angle), np.sin(angle)], axis=1)
     x, y = 0.0, -0.35
-    centre = np.array([x, y])
-    tips = centre + reach[:, None] * ray
-    pen.stroke(np.stack([np.broadcast_to(centre, tips.shape), tips], axis=1), 0.014)
+    center = np.array([x, y])
+    tips = center + reach[:, None] * ray
+    pen.stroke(np.stack([np.broadcast_to(center, tips.shape), tips], axis=1), 0.014)
     for fan in (-0.6, -0.2, 0.2, 0.6):
         tuft = np.stack([np.cos(angle + fan), np.sin(angle + fan)], axis=1)
         pen.stroke(np.stack([tips, tips + 0.1 * tuft], axis=1), 0.012)

@@ -9,14 +9,14 @@ import numba
 import numpy as np
 import numpy.typing as npt
 
-from src.metrics.joint_histogram import FOREGROUND_ABOVE, Grey, Mask, require_map
+from src.metrics.joint_histogram import FOREGROUND_ABOVE, Gray, Mask, require_map
 from src.metrics.kernels.bits import ONE, PIXELS, TOP, Words, ones, pack, unpack
 
 _FULL = np.uint64(0xFFFFFFFFFFFFFFFF)
 _BATCH = 128
 
 
-def skeletonize(truth: Grey) -> Mask:
+def skeletonize(truth: Gray) -> Mask:
     """Skeleton of the pixels > 128 of a uint8 `(H, W)` map.
 
     Raises:
@@ -133,10 +133,10 @@ def _gather(
     for k in range(len(batch)):
         i = batch[k]
         for row in range(3):
-            centre = i + (row - 1) * stride
-            near[k + (3 * row) * _BATCH] = words[centre - 1]
-            near[k + (3 * row + 1) * _BATCH] = words[centre]
-            near[k + (3 * row + 2) * _BATCH] = words[centre + 1]
+            center = i + (row - 1) * stride
+            near[k + (3 * row) * _BATCH] = words[center - 1]
+            near[k + (3 * row + 1) * _BATCH] = words[center]
+            near[k + (3 * row + 2) * _BATCH] = words[center + 1]
 
 
 @numba.njit(cache=True, nogil=True)

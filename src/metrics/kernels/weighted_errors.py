@@ -6,7 +6,7 @@ import numba
 import numpy as np
 import numpy.typing as npt
 
-from src.metrics.joint_histogram import FOREGROUND_ABOVE, Grey
+from src.metrics.joint_histogram import FOREGROUND_ABOVE, Gray
 
 FAR = 256  # from here on 0.5^(distance / 5) is below the last digit of what it is taken from
 _GAP = 16  # errors farther apart are looked at apart: their nearest pixels are, mostly
@@ -20,17 +20,17 @@ Floats = npt.NDArray[np.float64]
 
 
 @numba.njit(cache=True, nogil=True)
-def column_distances(truth: Grey) -> Distances:
+def column_distances(truth: Gray) -> Distances:
     """Rows from each pixel to the nearest foreground pixel of its column, `FAR` if farther."""
     height, width = truth.shape
     distances = np.empty((height, width), np.uint16)
     one, far = np.uint16(1), np.uint16(FAR)
     above = np.full(width, far)
     for y in range(height):
-        grey, here = truth[y], distances[y]
+        gray, here = truth[y], distances[y]
         for x in range(width):
             farther = min(np.uint16(above[x] + one), far)
-            here[x] = np.uint16(0) if grey[x] > FOREGROUND_ABOVE else farther
+            here[x] = np.uint16(0) if gray[x] > FOREGROUND_ABOVE else farther
         above = here
     for y in range(height - 2, -1, -1):
         here, below = distances[y], distances[y + 1]
@@ -41,7 +41,7 @@ def column_distances(truth: Grey) -> Distances:
 
 @numba.njit(cache=True, nogil=True)
 def background_error(
-    prediction: Grey, distances: Distances, levels: Floats, fading: Floats
+    prediction: Gray, distances: Distances, levels: Floats, fading: Floats
 ) -> float:
     """Sum over the background of `value * (2 - 0.5^(distance / 5))`.
 
@@ -52,10 +52,10 @@ def background_error(
     squares, work = np.empty(width, np.int32), np.empty((2, width), np.int64)
     total = 0.0
     for y in range(height):
-        grey, apart = prediction[y], distances[y]
+        gray, apart = prediction[y], distances[y]
         last = 0
         while last < width:
-            first, last = _next_errors(grey, apart, levels, last)
+            first, last = _next_errors(gray, apart, levels, last)
             if first == last:
                 continue
             low, high = _candidates(apart, first, last)
@@ -64,23 +64,23 @@ def background_error(
                 _compare_all(apart, low, high, first, nearest)
             else:
                 _compare_envelope(apart, low, high, first, nearest, work[0], work[1])
-            total += _stretch_error(grey[first:last], nearest, levels, fading)
+            total += _stretch_error(gray[first:last], nearest, levels, fading)
     return total
 
 
 @numba.njit(cache=True, nogil=True)
 def _next_errors(
-    grey: npt.NDArray[np.uint8], apart: npt.NDArray[np.uint16], levels: Floats, column: int
+    gray: npt.NDArray[np.uint8], apart: npt.NDArray[np.uint16], levels: Floats, column: int
 ) -> tuple[int, int]:
     """The next stretch of background whose errors lie less than `_GAP` columns apart."""
-    width = len(grey)
+    width = len(gray)
     first = column
-    while first < width and (apart[first] == 0 or levels[grey[first]] == 0):
+    while first < width and (apart[first] == 0 or levels[gray[first]] == 0):
         first += 1
     x = last = first
     while x < width and apart[x] != 0 and x - last < _GAP:
         x += 1
-        if levels[grey[x - 1]] != 0:
+        if levels[gray[x - 1]] != 0:
             last = x
     return first, last
 
@@ -172,12 +172,12 @@ def _envelope(
 
 @numba.njit(cache=True, nogil=True)
 def _stretch_error(
-    grey: npt.NDArray[np.uint8], squares: Squares, levels: Floats, fading: Floats
+    gray: npt.NDArray[np.uint8], squares: Squares, levels: Floats, fading: Floats
 ) -> float:
     total = 0.0
-    for x in range(len(grey)):
+    for x in range(len(gray)):
         fade = fading[squares[x]] if squares[x] < len(fading) else 0.0
-        total += levels[grey[x]] * (2.0 - fade)
+        total += levels[gray[x]] * (2.0 - fade)
     return total
 
 
@@ -193,7 +193,7 @@ Keys = npt.NDArray[np.int16]
 
 @numba.njit(cache=True, nogil=True)
 def foreground_error(
-    prediction: Grey, distances: Distances, misses: Floats, smoothing: Floats
+    prediction: Gray, distances: Distances, misses: Floats, smoothing: Floats
 ) -> float:
     """Sum over the foreground of the smaller of the error and the smoothed error.
 
@@ -214,7 +214,7 @@ def foreground_error(
     ring = np.zeros((2 * _REACH + 1, width))
     total = 0.0
     for y in range(height + _REACH):
-        smoothed, centre = ring[y % len(ring)], y - _REACH
+        smoothed, center = ring[y % len(ring)], y - _REACH
         if y >= height:
             smoothed[:] = 0.0
         else:
@@ -224,18 +224,18 @@ def foreground_error(
                 _write_errors(prediction, distances, misses, y, start, stop, squares, keys, errors)
                 _smooth_along_x(errors, smoothing, start, stop, smoothed)
                 start, stop = _next_stretch(needed, stop, width)
-        if centre >= 0:
-            start, stop = _next_stretch(blocks[centre], 0, width)
+        if center >= 0:
+            start, stop = _next_stretch(blocks[center], 0, width)
             while start < stop:
-                grey, apart = prediction[centre, start:stop], distances[centre, start:stop]
+                gray, apart = prediction[center, start:stop], distances[center, start:stop]
                 rows = ring[:, start:stop]
-                total += _smaller_errors(grey, apart, misses, rows, centre, smoothing)
-                start, stop = _next_stretch(blocks[centre], stop, width)
+                total += _smaller_errors(gray, apart, misses, rows, center, smoothing)
+                start, stop = _next_stretch(blocks[center], stop, width)
     return total
 
 
 @numba.njit(cache=True, nogil=True)
-def _error_blocks(prediction: Grey, distances: Distances, misses: Floats) -> Blocks:
+def _error_blocks(prediction: Gray, distances: Distances, misses: Floats) -> Blocks:
     """Of each row, which blocks of columns hold a foreground pixel with an error.
 
     Blocks without one may be among them if two grey levels in use stand for 1.
@@ -248,10 +248,10 @@ def _error_blocks(prediction: Grey, distances: Distances, misses: Floats) -> Blo
     for y in range(height):
         for block in range(blocks.shape[1]):
             columns = slice(block * _BLOCK, min((block + 1) * _BLOCK, width))
-            grey, apart = prediction[y, columns], distances[y, columns]
+            gray, apart = prediction[y, columns], distances[y, columns]
             found = np.uint8(0)
-            for x in range(len(grey)):
-                found |= np.uint8(apart[x] == 0) & np.uint8(grey[x] != perfect)
+            for x in range(len(gray)):
+                found |= np.uint8(apart[x] == 0) & np.uint8(gray[x] != perfect)
             blocks[y, block] = found != 0
     return blocks
 
@@ -279,7 +279,7 @@ def _next_stretch(needed: npt.NDArray[np.bool_], column: int, width: int) -> tup
 
 @numba.njit(cache=True, nogil=True)
 def _write_errors(
-    prediction: Grey,
+    prediction: Gray,
     distances: Distances,
     misses: Floats,
     y: int,
@@ -291,10 +291,10 @@ def _write_errors(
 ) -> None:
     """Write what smoothing the columns start to stop reads: `errors[x + 3]` belongs to column x."""
     first, last = max(start - _REACH, 0), min(stop + _REACH, prediction.shape[1])
-    grey, apart = prediction[y, first:last], distances[y, first:last]
+    gray, apart = prediction[y, first:last], distances[y, first:last]
     result = errors[_REACH + first : _REACH + last]
-    for x in range(len(grey)):
-        result[x] = misses[grey[x]] if apart[x] == 0 else 0.0
+    for x in range(len(gray)):
+        result[x] = misses[gray[x]] if apart[x] == 0 else 0.0
     _nearest_columns(distances[y], first, last, squares, keys)
     _copy_errors(prediction, distances, misses, y, first, keys[first:last], result)
 
@@ -321,7 +321,7 @@ def _nearest_columns(
 
 @numba.njit(cache=True, nogil=True)
 def _copy_errors(
-    prediction: Grey,
+    prediction: Gray,
     distances: Distances,
     misses: Floats,
     y: int,
@@ -346,33 +346,33 @@ def _copy_errors(
 def _smooth_along_x(
     errors: Floats, smoothing: Floats, start: int, stop: int, smoothed: Floats
 ) -> None:
-    far, mid, near, centre = smoothing[0], smoothing[1], smoothing[2], smoothing[3]
+    far, mid, near, center = smoothing[0], smoothing[1], smoothing[2], smoothing[3]
     a, b, c = errors[start:stop], errors[start + 1 :], errors[start + 2 :]
     d, e, f, g = errors[start + 3 :], errors[start + 4 :], errors[start + 5 :], errors[start + 6 :]
     result = smoothed[start:stop]
     for x in range(len(a)):
-        result[x] = far * (a[x] + g[x]) + mid * (b[x] + f[x]) + near * (c[x] + e[x]) + centre * d[x]
+        result[x] = far * (a[x] + g[x]) + mid * (b[x] + f[x]) + near * (c[x] + e[x]) + center * d[x]
 
 
 @numba.njit(cache=True, nogil=True, fastmath={"reassoc", "contract", "nsz"})
 def _smaller_errors(
-    grey: npt.NDArray[np.uint8],
+    gray: npt.NDArray[np.uint8],
     apart: npt.NDArray[np.uint16],
     misses: Floats,
     ring: Floats,
-    centre: int,
+    center: int,
     smoothing: Floats,
 ) -> float:
-    a, b, c = ring[(centre + 4) % 7], ring[(centre + 5) % 7], ring[(centre + 6) % 7]
+    a, b, c = ring[(center + 4) % 7], ring[(center + 5) % 7], ring[(center + 6) % 7]
     d, e, f, g = (
-        ring[centre % 7],
-        ring[(centre + 1) % 7],
-        ring[(centre + 2) % 7],
-        ring[(centre + 3) % 7],
+        ring[center % 7],
+        ring[(center + 1) % 7],
+        ring[(center + 2) % 7],
+        ring[(center + 3) % 7],
     )
     far, mid, near, middle = smoothing[0], smoothing[1], smoothing[2], smoothing[3]
     total = 0.0
-    for x in range(len(grey)):
+    for x in range(len(gray)):
         value = far * (a[x] + g[x]) + mid * (b[x] + f[x]) + near * (c[x] + e[x]) + middle * d[x]
-        total += min(value, misses[grey[x]]) if apart[x] == 0 else 0.0
+        total += min(value, misses[gray[x]]) if apart[x] == 0 else 0.0
     return total

@@ -27,7 +27,7 @@ function introduce() {
   fact("Input size", model.size);
   fact("Weights", model.weights, model.page);
   fact("Trained on", sets);
-  fact("Licence", model.licence);
+  fact("License", model.license);
   fact("SHA-256", `${model.sha256.slice(0, 16)}…`);
   fact("Runs on", model.device);
 }

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from src.datamodules.synthetic.canvas import (
-    Pen,
+    Canvas,
     Placement,
     circle,
     ellipse,
@@ -17,7 +17,7 @@ from src.datamodules.synthetic.canvas import (
 
 @pytest.mark.parametrize("side", [100, 1000])
 def test_a_disc_has_its_area_and_its_centre(side):
-    pen = Pen((side, side), Placement(x=0.4, y=0.6, reach=0.25))
+    pen = Canvas((side, side), Placement(x=0.4, y=0.6, reach=0.25))
     pen.fill([circle(0, 0, 1, 96)])
     mask = pen.coverage() / 255
     assert mask.sum() == pytest.approx(np.pi * (0.25 * side) ** 2, rel=0.03)
@@ -29,7 +29,7 @@ def test_a_disc_has_its_area_and_its_centre(side):
 
 def test_a_stroke_is_as_wide_as_told_but_never_below_a_pixel_and_a_quarter():
     def width(reach: float, unit: float, side: int) -> float:
-        pen = Pen((side, side), Placement(reach=reach))
+        pen = Canvas((side, side), Placement(reach=reach))
         pen.stroke([path((-1, 0), (1, 0))], unit)
         return float(pen.coverage()[:, side // 2].sum() / 255)
 
@@ -38,7 +38,7 @@ def test_a_stroke_is_as_wide_as_told_but_never_below_a_pixel_and_a_quarter():
 
 
 def test_without_ink_it_cuts_out():
-    pen = Pen((100, 100), Placement(reach=0.5))
+    pen = Canvas((100, 100), Placement(reach=0.5))
     pen.fill([rectangle(-1, -1, 1, 1)])
     pen.fill([circle(0, 0, 0.5)], ink=False)
     pen.stroke([path((-1, 0.8), (1, 0.8))], 0.1, ink=False)
@@ -48,7 +48,7 @@ def test_without_ink_it_cuts_out():
 
 
 def test_a_placement_turns_and_squeezes():
-    pen = Pen((200, 200), Placement(reach=0.4, turn=np.pi / 2, squeeze=0.5))
+    pen = Canvas((200, 200), Placement(reach=0.4, turn=np.pi / 2, squeeze=0.5))
     pen.fill([rectangle(-1, -0.1, 1, 0.1)])
     rows, columns = np.nonzero(pen.coverage() > 128)
     assert np.ptp(rows) == pytest.approx(0.4 * 200, abs=3)  # half as long, and upright
@@ -56,7 +56,7 @@ def test_a_placement_turns_and_squeezes():
 
 
 def test_a_stamp_spans_the_object():
-    pen = Pen((200, 200), Placement(reach=0.4))
+    pen = Canvas((200, 200), Placement(reach=0.4))
     picture = np.zeros((50, 100), np.uint8)
     picture[:, :50] = 255
     pen.stamp(picture)
@@ -76,7 +76,7 @@ def test_small_and_large_maps_agree():
     place = Placement(reach=0.45, turn=0.3, shear=0.1)
     maps = []
     for side in (160, 1280):
-        pen = Pen((side, side), place)
+        pen = Canvas((side, side), place)
         pen.stroke([circle(0, 0, 0.8)], 0.1, closed=True)
         maps.append(cv2.resize(pen.coverage(), (160, 160), interpolation=cv2.INTER_AREA))
     assert np.abs(maps[0].astype(float) - maps[1]).mean() < 1

@@ -6,7 +6,7 @@ import pytest
 from skimage.morphology import skeletonize
 
 from src.datamodules.synthetic.backgrounds import BACKDROPS, background, palette
-from src.datamodules.synthetic.canvas import Pen, Placement
+from src.datamodules.synthetic.canvas import Canvas, Placement
 from src.datamodules.synthetic.compose import STRUCTURES, compose
 
 
@@ -18,7 +18,7 @@ def scene(item: int, side: int = 128):
 def test_each_structure_is_large_thin_and_documented_by_its_mask(structure):
     masks = []
     for seed in range(4):
-        pen = Pen((256, 256), Placement(reach=0.45))
+        pen = Canvas((256, 256), Placement(reach=0.45))
         structure(pen, np.random.default_rng(seed))
         masks.append(pen.coverage())
     for mask in masks:
@@ -59,8 +59,8 @@ def test_masks_are_anti_aliased_and_foreground_is_central():
     assert 0.08 < shares.mean() < 0.3
     assert shares.min() > 0.01
     assert soft.min() > 0.005
-    centre = np.array([np.mean(np.nonzero(mask > 128), axis=1) / mask.shape for mask in masks])
-    assert np.abs(centre - 0.5).max() < 0.25
+    center = np.array([np.mean(np.nonzero(mask > 128), axis=1) / mask.shape for mask in masks])
+    assert np.abs(center - 0.5).max() < 0.25
 
 
 def test_structures_are_thin():

@@ -10,22 +10,22 @@ from hydra import initialize
 from hydra.utils import instantiate
 from omegaconf import OmegaConf
 
-from src.datamodules.batch import Draw
-from src.datamodules.synthetic import ShapesDataModule, ShapesDataset
+from src.datamodules.batch import SampleKey
+from src.datamodules.synthetic import SyntheticDataModule, SyntheticDataset
 from src.datamodules.synthetic.dataset import SPLITS
 from src.errors import UserError
-from src.processing import Geometry
+from src.processing import Processor
 
-GEOMETRY = Geometry(size=(48, 64))
-
-
-def dataset(split: str = "train", seed: int = 0, **options) -> ShapesDataset:
-    return ShapesDataset(6, split, seed, GEOMETRY, **options)
+GEOMETRY = Processor(size=(48, 64))
 
 
-def data_module(num_workers: int = 0, **options) -> ShapesDataModule:
+def dataset(split: str = "train", seed: int = 0, **options) -> SyntheticDataset:
+    return SyntheticDataset(6, split, seed, GEOMETRY, **options)
+
+
+def data_module(num_workers: int = 0, **options) -> SyntheticDataModule:
     lengths = {"train": 6, "val": 2, "test": 3}
-    return ShapesDataModule(
+    return SyntheticDataModule(
         GEOMETRY, lengths=lengths, batch_size=2, num_workers=num_workers, **options
     )
 
@@ -37,7 +37,7 @@ def noisy(sample, seed):
 
 
 def test_a_training_sample_holds_the_batch_keys_at_the_geometrys_size():
-    sample = dataset()[Draw(4, epoch=1)]
+    sample = dataset()[SampleKey(4, epoch=1)]
     assert set(sample) == {"index", "name", "image", "mask"}
     assert sample["index"] == 4
     assert sample["name"].startswith("train_00004_")
@@ -59,9 +59,9 @@ def test_evaluation_adds_the_mask_as_drawn_in_varying_aspects():
 
 def test_augmentation_depends_on_seed_epoch_and_item_only_and_spares_evaluation():
     train = dataset(augment=noisy)
-    assert torch.equal(train[Draw(2, 3)]["image"], train[Draw(2, 3)]["image"])
-    assert not torch.equal(train[Draw(2, 3)]["image"], train[Draw(2, 4)]["image"])
-    assert torch.equal(train[2]["image"], train[Draw(2, 0)]["image"])
+    assert torch.equal(train[SampleKey(2, 3)]["image"], train[SampleKey(2, 3)]["image"])
+    assert not torch.equal(train[SampleKey(2, 3)]["image"], train[SampleKey(2, 4)]["image"])
+    assert torch.equal(train[2]["image"], train[SampleKey(2, 0)]["image"])
     assert torch.equal(train[2]["mask"], dataset()[2]["mask"].flip(-1))
     plain, spared = dataset(evaluation=True), dataset(evaluation=True, augment=noisy)
     assert torch.equal(plain[2]["image"], spared[2]["image"])
@@ -69,7 +69,7 @@ def test_augmentation_depends_on_seed_epoch_and_item_only_and_spares_evaluation(
 
 def test_no_two_pictures_of_any_split_or_seed_share_a_random_stream():
     streams = [
-        tuple(ShapesDataset(40, split, seed, GEOMETRY).seed_of(item).generate_state(4))
+        tuple(SyntheticDataset(40, split, seed, GEOMETRY).seed_of(item).generate_state(4))
         # 2**32 and the small ones differ only in the second word of the seed.
         for split, seed, item in product(SPLITS, (0, 1, 2, 2**32, 2**32 + 1), range(40))
     ]
@@ -147,7 +147,7 @@ def test_the_fingerprint_changes_with_the_seed_and_not_with_the_workers():
 def test_what_cannot_be_drawn_is_refused_in_one_line(change, message):
     arguments = {"length": 1, "split": "val", "seed": 0, "geometry": GEOMETRY} | change
     with pytest.raises(UserError, match=message) as caught:
-        ShapesDataset(**arguments)
+        SyntheticDataset(**arguments)
     assert "\n" not in str(caught.value)
 
 
@@ -166,12 +166,12 @@ def test_an_index_outside_of_the_set_ends_iteration():
 def test_the_yaml_builds_it_from_the_models_settings():
     with initialize(version_base=None, config_path="../../../conf"):
         cfg = compose_config("data/shapes", ["+seed=5"])
-    geometry = {"_target_": "src.processing.Geometry", "size": 64}
+    geometry = {"_target_": "src.processing.Processor", "size": 64}
     OmegaConf.set_struct(cfg, False)
     cfg.model = {"geometry": geometry, "augment": None, "batch_size": 2}
     data = instantiate(cfg.data, _convert_="all")
     assert data.train_set.augment_seed == data.seed == 5
     assert data.train_set.seed == 0  # every run sees the same pictures
     assert data.batch_size == 2
-    assert data.train_set.geometry == Geometry(size=(64, 64))
+    assert data.train_set.geometry == Processor(size=(64, 64))
     assert [len(data.train_set), len(data.val_set), len(data.test_sets["shapes"])] == [400, 50, 100]

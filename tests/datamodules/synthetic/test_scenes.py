@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 
-from src.datamodules.synthetic.scenes import ShapeObjects
+from src.datamodules.synthetic.scenes import SyntheticInstances
 from src.errors import UserError
 
 
 def test_a_picture_holds_its_objects_and_void() -> None:
-    source = ShapeObjects(None, "train", pictures=8, size=96)
+    source = SyntheticInstances(None, "train", pictures=8, size=96)
     assert len(source) == len(set(source.names)) == 24
     for item in range(len(source)):
         image, mask, void, name, _ = source.sample(item)
@@ -23,7 +23,7 @@ def test_a_picture_holds_its_objects_and_void() -> None:
 
 
 def test_an_item_is_the_same_at_every_call_and_in_no_other_split() -> None:
-    train, test = (ShapeObjects(None, split, 2, size=96) for split in ("train", "test"))
+    train, test = (SyntheticInstances(None, split, 2, size=96) for split in ("train", "test"))
     assert np.array_equal(train.sample(3).image, train.sample(3).image)
     assert not np.array_equal(train.sample(0).image, train.sample(3).image)
     pair = train.sample(0).image, test.sample(0).image
@@ -38,4 +38,4 @@ def test_an_item_is_the_same_at_every_call_and_in_no_other_split() -> None:
 def test_what_cannot_be_drawn_is_refused(wrong: dict[str, object]) -> None:
     arguments = {"split": "train", "pictures": 1, "size": 96} | wrong
     with pytest.raises(UserError, match="shape_objects"):
-        ShapeObjects(None, **arguments)  # type: ignore[arg-type]
+        SyntheticInstances(None, **arguments)  # type: ignore[arg-type]
