@@ -58,9 +58,9 @@ def main() -> None:
 
 def report_decoding(pairs: Sequence[Pair], size: tuple[int, int]) -> None:
     """Print what a sample costs from its files."""
-    geometry = Processor(size=size)
-    plain = ImageMaskDataset(pairs, geometry)
-    reduced = ImageMaskDataset(pairs, geometry, reduced_decode=True)
+    processor = Processor(size=size)
+    plain = ImageMaskDataset(pairs, processor)
+    reduced = ImageMaskDataset(pairs, processor, reduced_decode=True)
 
     def read_bytes(i: int) -> object:
         return pairs[i].image.read_bytes(), pairs[i].mask.read_bytes()

@@ -59,13 +59,13 @@ def compare(model: str, photos: list[Path], folder: Path, threads: int) -> None:
     """Print a model's two rows."""
     torch.manual_seed(0)
     recipe = named(model)
-    network, geometry = recipe.build(), recipe.geometry
-    session = exported(network, geometry, folder / f"{model}.onnx", threads)
-    quick = Segmenter(recipe.build(), geometry, name=model, device="cpu")
+    network, processor = recipe.build(), recipe.processor
+    session = exported(network, processor, folder / f"{model}.onnx", threads)
+    quick = Segmenter(recipe.build(), processor, name=model, device="cpu")
     quick.network = OnnxNetwork(folder / f"{model}.onnx")
-    segmenter = Segmenter(recipe_copy(network, recipe), geometry, name=model, device="cpu")
-    tensor = geometry.normalize(
-        torch.from_numpy(geometry.resize_image(np.asarray(Image.open(photos[0]))))
+    segmenter = Segmenter(recipe_copy(network, recipe), processor, name=model, device="cpu")
+    tensor = processor.normalize(
+        torch.from_numpy(processor.resize_image(np.asarray(Image.open(photos[0]))))
         .permute(2, 0, 1)[None]
         .contiguous()
     )
@@ -84,8 +84,8 @@ def compare(model: str, photos: list[Path], folder: Path, threads: int) -> None:
             Image.fromarray(one.mask(photo)).save(target)
 
     whole: dict[str, Callable[[], Any]] = {
-        "plain": lambda: [plain_file(network, geometry, photo, target) for photo in photos],
-        "ort": lambda: [ort_file(session, geometry, photo, target) for photo in photos],
+        "plain": lambda: [plain_file(network, processor, photo, target) for photo in photos],
+        "ort": lambda: [ort_file(session, processor, photo, target) for photo in photos],
         "ours": lambda: ours(segmenter),
         "quick": lambda: ours(quick),
     }
@@ -101,35 +101,35 @@ def recipe_copy(network: nn.Module, recipe: Any) -> nn.Module:
 
 
 def exported(
-    network: nn.Module, geometry: Processor, path: Path, threads: int
+    network: nn.Module, processor: Processor, path: Path, threads: int
 ) -> onnxruntime.InferenceSession:
-    write_network(network, geometry.size, path)
+    write_network(network, processor.size, path)
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
 
 
-def plain_file(network: nn.Module, geometry: Processor, photo: Path, target: Path) -> None:
-    picture = io.imread(photo)
-    tensor = torch.from_numpy(picture).permute(2, 0, 1)[None].float()
-    small = F.interpolate(tensor, list(geometry.size), mode="bilinear")
+def plain_file(network: nn.Module, processor: Processor, photo: Path, target: Path) -> None:
+    image = io.imread(photo)
+    tensor = torch.from_numpy(image).permute(2, 0, 1)[None].float()
+    small = F.interpolate(tensor, list(processor.size), mode="bilinear")
     with torch.no_grad():
-        logits = network(geometry.normalize(small)).masks[0]
-    mask = torch.sigmoid(F.interpolate(logits, picture.shape[:2], mode="bilinear"))[0, 0]
+        logits = network(processor.normalize(small)).masks[0]
+    mask = torch.sigmoid(F.interpolate(logits, image.shape[:2], mode="bilinear"))[0, 0]
     mask = (mask - mask.min()) / (mask.max() - mask.min())
     io.imsave(target, (mask * 255).byte().numpy(), check_contrast=False)
 
 
-def ort_file(session: Any, geometry: Processor, photo: Path, target: Path) -> None:
-    picture = Image.open(photo).convert("RGB")
-    height, width = geometry.size
-    small = np.asarray(picture.resize((width, height), Image.Resampling.LANCZOS), np.float32)
-    values = (small / max(small.max(), 1e-6) - geometry.mean) / geometry.std
+def ort_file(session: Any, processor: Processor, photo: Path, target: Path) -> None:
+    image = Image.open(photo).convert("RGB")
+    height, width = processor.size
+    small = np.asarray(image.resize((width, height), Image.Resampling.LANCZOS), np.float32)
+    values = (small / max(small.max(), 1e-6) - processor.mean) / processor.std
     fed = values.transpose(2, 0, 1)[None].astype(np.float32)
     mask = 1 / (1 + np.exp(-session.run(None, {"image": fed})[0][0, 0]))
     mask = (mask - mask.min()) / (mask.max() - mask.min())
     gray = Image.fromarray((mask * 255).astype(np.uint8))
-    gray.resize(picture.size, Image.Resampling.LANCZOS).save(target)
+    gray.resize(image.size, Image.Resampling.LANCZOS).save(target)
 
 
 @torch.inference_mode()

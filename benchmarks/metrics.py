@@ -37,13 +37,13 @@ HEAVY = ["weighted_f", "hce"]
 FILES = 16
 
 
-def peer_curves(prediction: np.ndarray, truth: np.ndarray) -> dict[str, float]:
+def peer_curves(prediction: np.ndarray, target: np.ndarray) -> dict[str, float]:
     """MAE, S, E and F of PySODMetrics under our names."""
     handler = FmeasureHandler(with_dynamic=True, with_adaptive=True, beta=0.3)
     measures = {"mae": MAE(), "sm": Smeasure(), "em": Emeasure(), "": FmeasureV2({"fm": handler})}
     found: dict[str, Any] = {}
     for measure in measures.values():
-        measure.step(prediction, truth)
+        measure.step(prediction, target)
         found |= measure.get_results()
     f, e = found["fm"], found["em"]
     values = {"mae": found["mae"], "s_measure": found["sm"], "max_e": e["curve"].max()}
@@ -52,11 +52,11 @@ def peer_curves(prediction: np.ndarray, truth: np.ndarray) -> dict[str, float]:
     return values
 
 
-def peer_all(prediction: np.ndarray, truth: np.ndarray) -> dict[str, float]:
+def peer_all(prediction: np.ndarray, target: np.ndarray) -> dict[str, float]:
     """The same, weighted F, and HCE in its plain form with scikit-image's skeleton."""
-    heavy = {"weighted_f": peer_weighted_f(prediction, truth)}
-    heavy["hce"] = sum(plain.hce(prediction > 128, truth > 128))
-    return peer_curves(prediction, truth) | heavy
+    heavy = {"weighted_f": peer_weighted_f(prediction, target)}
+    heavy["hce"] = sum(plain.hce(prediction > 128, target > 128))
+    return peer_curves(prediction, target) | heavy
 
 
 def agree(ours: dict[str, float], theirs: dict[str, float]) -> None:
@@ -82,7 +82,7 @@ def compare(height: int, width: int, repeats: int) -> None:
 
 def of_files(pair: Pair, repeats: int) -> None:
     names = CURVES + HEAVY
-    reading = median_ms(lambda: (read_map(pair.map), read_map(pair.truth)), 3 * repeats)
+    reading = median_ms(lambda: (read_map(pair.map), read_map(pair.target)), 3 * repeats)
     both = median_ms(lambda: score_files(pair, names, None), 3 * repeats)
     print(f"reading two PNGs {reading:.0f} ms, scoring beside it {both - reading:.0f} ms: ", end="")
     print(f"{(both - reading) / reading:.2f}x the reading")
@@ -104,9 +104,9 @@ def _wall(pair: Pair, names: list[str], workers: int) -> float:
     return time.perf_counter() - start
 
 
-def _write(folder: Path, prediction: np.ndarray, truth: np.ndarray) -> Pair:
+def _write(folder: Path, prediction: np.ndarray, target: np.ndarray) -> Pair:
     paths = folder / "prediction.png", folder / "truth.png"
-    for path, gray in zip(paths, (prediction, truth), strict=True):
+    for path, gray in zip(paths, (prediction, target), strict=True):
         cv2.imwrite(str(path), gray)
     return Pair("set", "name", *paths)
 

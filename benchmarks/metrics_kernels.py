@@ -31,22 +31,22 @@ Pair = tuple[np.ndarray, np.ndarray]
 def fine_pair(height: int, width: int, seed: int = 0) -> Pair:
     """A prediction and a truth with a body, holes, hairs and a mesh; both 8 bit."""
     rng = np.random.default_rng(seed)
-    truth = _body(rng, height, width)
+    target = _body(rng, height, width)
     unit = min(height, width) / 1000
     spacing = max(6, round(24 * unit))
     rows, columns = slice(height // 10, height // 3), slice(width // 10, width // 3)
     mesh = np.zeros((height, width), np.uint8)
     mesh[rows, columns][:: spacing // 2] = 255
     mesh[rows, columns][:, ::spacing] = 255
-    truth |= cv2.dilate(mesh, np.ones((2, 2), np.uint8))
+    target |= cv2.dilate(mesh, np.ones((2, 2), np.uint8))
     hairs = _hairs(rng, height, width, 150)
-    truth |= hairs
-    found = cv2.erode(truth, np.ones((3, 3), np.uint8)) | (hairs & _body(rng, height, width))
+    target |= hairs
+    found = cv2.erode(target, np.ones((3, 3), np.uint8)) | (hairs & _body(rng, height, width))
     found[_blobs(rng, height, width, 0.004) > 0] ^= 255
     soft = cv2.GaussianBlur(found, (0, 0), 1.5 * max(1.0, unit)).astype(np.int16)
     noise = rng.normal(0, 12, (height, width))
     edge = (soft > 4) & (soft < 251)
-    return np.clip(soft + noise * edge, 0, 255).astype(np.uint8), truth
+    return np.clip(soft + noise * edge, 0, 255).astype(np.uint8), target
 
 
 def _body(rng: np.random.Generator, height: int, width: int) -> np.ndarray:
@@ -74,34 +74,34 @@ def _hairs(rng: np.random.Generator, height: int, width: int, amount: int) -> np
     return canvas
 
 
-def peer_weighted_f(prediction: np.ndarray, truth: np.ndarray) -> float:
+def peer_weighted_f(prediction: np.ndarray, target: np.ndarray) -> float:
     measure = WeightedFmeasure()
-    measure.step(prediction, truth)
+    measure.step(prediction, target)
     return float(measure.get_results()["wfm"])
 
 
-def cases(prediction: np.ndarray, truth: np.ndarray) -> dict[str, tuple[Callable[[], Any], ...]]:
+def cases(prediction: np.ndarray, target: np.ndarray) -> dict[str, tuple[Callable[[], Any], ...]]:
     """Ours and the peer's of each measure, from the same two 8-bit maps."""
 
     def masks() -> Pair:
-        return prediction > 128, truth > 128
+        return prediction > 128, target > 128
 
     return {
         "skeleton of the truth": (
-            lambda: skeletonize(truth),
-            lambda: peer_skeletonize(truth > 128),
+            lambda: skeletonize(target),
+            lambda: peer_skeletonize(target > 128),
         ),
         "HCE with its skeleton": (
-            lambda: human_correction_efforts(prediction, truth),
+            lambda: human_correction_efforts(prediction, target),
             lambda: plain.hce(*masks()),
         ),
         "weighted F": (
-            lambda: weighted_f(prediction, truth),
-            lambda: peer_weighted_f(prediction, truth),
+            lambda: weighted_f(prediction, target),
+            lambda: peer_weighted_f(prediction, target),
         ),
-        "mBA": (lambda: mba(prediction, truth), lambda: plain.mba(*masks())),
+        "mBA": (lambda: mba(prediction, target), lambda: plain.mba(*masks())),
         "boundary IoU": (
-            lambda: boundary_iou(prediction, truth),
+            lambda: boundary_iou(prediction, target),
             lambda: plain.boundary_iou(*masks()),
         ),
     }
@@ -117,11 +117,11 @@ def median_ms(call: Callable[[], Any], repeats: int) -> float:
 
 
 def compare(height: int, width: int, repeats: int) -> None:
-    prediction, truth = fine_pair(height, width)
-    print(f"\n{height}×{width}, {100 * (truth > 128).mean():.0f} % foreground, HCE ", end="")
-    print(sum(human_correction_efforts(prediction, truth)))
+    prediction, target = fine_pair(height, width)
+    print(f"\n{height}×{width}, {100 * (target > 128).mean():.0f} % foreground, HCE ", end="")
+    print(sum(human_correction_efforts(prediction, target)))
     print(f"{'measure':<24}{'peer ms':>10}{'ours ms':>10}{'ratio':>8}")
-    for name, (ours, peer) in cases(prediction, truth).items():
+    for name, (ours, peer) in cases(prediction, target).items():
         np.testing.assert_allclose(ours(), peer(), rtol=0, atol=1e-9)
         slow, fast = median_ms(peer, repeats), median_ms(ours, 3 * repeats)
         print(f"{name:<24}{slow:>10.0f}{fast:>10.1f}{slow / fast:>7.1f}x", flush=True)

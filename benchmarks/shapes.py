@@ -27,26 +27,26 @@ def main() -> None:
     print(f"| size | /s of CPU time, 1 core | /s, {arguments.workers} workers | /s per worker |")
     print("| ---: | ---: | ---: | ---: |")
     for size in arguments.sizes:
-        pictures = SyntheticDataset(100_000, "train", 0, Processor(size=(size, size)))
-        alone = rate_alone(pictures, arguments.seconds)
-        together = rate_of_workers(pictures, arguments.workers, arguments.seconds)
+        images = SyntheticDataset(100_000, "train", 0, Processor(size=(size, size)))
+        alone = rate_alone(images, arguments.seconds)
+        together = rate_of_workers(images, arguments.workers, arguments.seconds)
         print(f"| {size}² | {alone:.1f} | {together:.1f} | {together / arguments.workers:.1f} |")
 
 
-def rate_alone(pictures: SyntheticDataset, seconds: float) -> float:
+def rate_alone(images: SyntheticDataset, seconds: float) -> float:
     """Samples per second of this process's CPU time, so that other load does not count."""
-    pictures[0]
+    images[0]
     started, count = time.process_time(), 0
     while time.process_time() - started < seconds:
         count += 1
-        pictures[count]
+        images[count]
     return count / (time.process_time() - started)
 
 
-def rate_of_workers(pictures: SyntheticDataset, workers: int, seconds: float) -> float:
+def rate_of_workers(images: SyntheticDataset, workers: int, seconds: float) -> float:
     """Samples per second of wall time that come out of the training loader."""
-    sampler = TrainSampler(len(pictures), seed=0)
-    batches: Iterator[object] = iter(ResumableLoader(pictures, sampler, _BATCH, workers))
+    sampler = TrainSampler(len(images), seed=0)
+    batches: Iterator[object] = iter(ResumableLoader(images, sampler, _BATCH, workers))
     for _ in range(2 * max(workers, 1)):  # started, and nothing prefetched before the clock
         next(batches)
     started, count = time.perf_counter(), 0

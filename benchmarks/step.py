@@ -246,7 +246,7 @@ def plain_batches(
     if hasattr(datamodule.train_set, "pairs"):
         for image, mask in endless(cfg, datamodule):
             yield {
-                "image": module.geometry.normalize(image.to(device)),
+                "image": module.processor.normalize(image.to(device)),
                 "mask": mask.to(device),
             }
     while True:
@@ -258,7 +258,7 @@ def plain_batches(
 def endless(cfg: DictConfig, datamodule: Any) -> Iterator[tuple[Tensor, Tensor]]:
     """Batches of the plain reader, in the order in which ours would be."""
     sampler = TrainSampler(len(datamodule.train_set), cfg.seed)
-    size = list(datamodule.geometry.size)
+    size = list(datamodule.processor.size)
     dataset = PlainFiles(datamodule.train_set.pairs, size)
     epoch = 0
     while True:

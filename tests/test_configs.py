@@ -50,8 +50,8 @@ def test_isnet_on_dis5k_is_the_papers_recipe() -> None:
     model, optimizer = cfg.model, cfg.model.optimizer
     assert (model.size, model.batch_size, optimizer.lr) == (1024, 8, 1e-3)
     assert optimizer._target_ == "torch.optim.Adam"
-    assert list(model.geometry.mean) == [0.5] * 3
-    assert list(model.geometry.std) == [1.0] * 3
+    assert list(model.processor.mean) == [0.5] * 3
+    assert list(model.processor.std) == [1.0] * 3
     assert (cfg.validate_every, model.patience) == (2000, 20)
     assert model.feature_supervision == "mse"
     assert model.teacher.recipe.good_enough == 0.99
@@ -66,13 +66,13 @@ def test_u2net_on_duts_is_the_papers_recipe(model: str, small: bool) -> None:
     assert (cfg.model.size, cfg.model.batch_size, cfg.model.optimizer.lr) == (320, 12, 1e-3)
     assert cfg.model.augment.size * cfg.model.augment.share == pytest.approx(288)
     assert len(cfg.model.losses.sides.weights) == 7
-    assert cfg.model.geometry.scale == "per_image_max"
+    assert cfg.model.processor.scale == "per_image_max"
 
 
 def test_one_size_reaches_every_stage() -> None:
     cfg = composed("model=isnet", "model.size=512", "model.network.width=16")
-    assert cfg.model.geometry.size == 512
-    assert cfg.model.teacher.recipe.geometry.size == 512
+    assert cfg.model.processor.size == 512
+    assert cfg.model.teacher.recipe.processor.size == 512
     assert cfg.model.losses.features.teacher.width == 16
 
 

@@ -59,7 +59,7 @@ def test_images_train_validate_and_test(name: str, tmp_path: Path) -> None:
     data = with_miniatures(config(f"data={name}", "model.batch_size=2"), tmp_path, spelling=0)
     module = SegmentationModule(
         create("u2netp"),
-        data.geometry,
+        data.processor,
         ["image"],
         {"sides": DeepSupervision(BinaryCrossEntropy(), [1] * 7)},
         torch.optim.Adam,
@@ -82,7 +82,7 @@ def clicked_module(cfg: DictConfig) -> SegmentationModule:
     model = cfg.model
     return SegmentationModule(
         instantiate(model.network),
-        instantiate(model.geometry, _convert_="all"),
+        instantiate(model.processor, _convert_="all"),
         list(model.inputs),
         {name: instantiate(term, _convert_="all") for name, term in model.losses.items()},
         torch.optim.Adam,

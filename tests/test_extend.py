@@ -56,7 +56,7 @@ def test_a_new_network_on_new_data_trains_scores_and_predicts(extended: Path) ->
     assert run.parent.name == "tiny-mine"
     assert "mae" in (run / "results.md").read_text()
     best = run / "checkpoints/best.ckpt"
-    photos = extended / "sets/test/images"
-    words = [f"weights={best}", f"input={photos}", "output=overlay", "destination=seen"]
+    image_files = extended / "sets/test/images"
+    words = [f"weights={best}", f"input={image_files}", "output=overlay", "destination=seen"]
     call(extended, "predict.py", *words, "device=cpu")
     assert len(list((extended / "seen").rglob("*.png"))) == 8

@@ -65,8 +65,8 @@ def test_trained_scored_beside_baselines_scored_again_and_clicked(
     segmenter.set_image(tmp_path / "set" / "images" / "0.png")
     assert segmenter.predict([(22, 30), (40, 30)], [1, 0], (10, 18, 34, 42)).shape == (60, 90)
 
-    photos = [f"weights={checkpoint}", f"input={tmp_path / 'set' / 'images'}", "device=cpu"]
-    refusal = door("predict.py", *photos, code=1)
+    image_files = [f"weights={checkpoint}", f"input={tmp_path / 'set' / 'images'}", "device=cpu"]
+    refusal = door("predict.py", *image_files, code=1)
     assert "iog_refine needs image and prompt" in refusal
     assert "set_image and predict" in refusal
     assert not (tmp_path / "predictions").exists()

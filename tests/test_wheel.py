@@ -70,7 +70,7 @@ from src.reproduce.recipes import composed as recipe, named as recipes
 from src.reporting.reported_results import load
 assert IS_INSTALLED and CONF.parent.samefile(src.__path__[0])
 assert "u2net" in released() and "isnet" in names() and len(load()) > 100
-assert named("u2netp").geometry.size == (320, 320)
+assert named("u2netp").processor.size == (320, 320)
 assert composed("dextr") and recipes("isnet") and recipe("isnet/dis5k", []).model
 assert git_state() == {"commit": None, "dirty": None}
 print(src.__file__, sum(p.numel() for p in build("u2netp").parameters()))

@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from src.annotation.boxes import Annotation, Boxes, Picture
+from src.annotation.boxes import Annotation, Boxes, ListedImage
 from src.annotation.segment_boxes import BoxSegmenter
 from src.atomic import atomic_write
 from src.errors import UserError
-from src.inference.photo import read_image_file
+from src.inference.image_file import read_image_file
 from src.inference.predict_files import Failure, Summary, reason_of
 from src.jsonl import append_jsonl, read_jsonl
 from src.progress import progress_bars
@@ -70,21 +70,21 @@ def annotate(cutter: BoxSegmenter, boxes: Boxes, folder: Path, output: Path, key
     Raises:
         UserError: Images that are missing.
     """
-    pictures = boxes.pictures(folder)
+    images = boxes.images(folder)
     finished = FinishedImages(output.with_name(f"{output.name}.partial"), key)
-    known = sum(finished.get(picture.id) is not None for picture in pictures)
+    known = sum(finished.get(image.id) is not None for image in images)
     if known:
-        log.info("%d of %d images are done already", known, len(pictures))
+        log.info("%d of %d images are done already", known, len(images))
     failures: list[Failure] = []
     found: dict[Any, Annotation] = {}
     with progress_bars() as bars:
-        for picture in bars.track(pictures, description="images"):
-            done = finished.get(picture.id)
+        for image in bars.track(images, description="images"):
+            done = finished.get(image.id)
             if done is None:
-                done, failed = _annotated(cutter, picture)
+                done, failed = _annotated(cutter, image)
                 failures += failed
                 if not failed:
-                    finished.add(picture.id, done)
+                    finished.add(image.id, done)
             found |= {annotation["id"]: annotation for annotation in done}
     _write(output, boxes, found)
     if not failures:
@@ -92,30 +92,30 @@ def annotate(cutter: BoxSegmenter, boxes: Boxes, folder: Path, output: Path, key
     return Summary(len(found), 0, failures)
 
 
-def _annotated(cutter: BoxSegmenter, picture: Picture) -> tuple[list[Annotation], list[Failure]]:
+def _annotated(cutter: BoxSegmenter, image: ListedImage) -> tuple[list[Annotation], list[Failure]]:
     """What was cut out of an image, and what could not be."""
     try:
-        photo = read_image_file(picture.path)
-        image = photo.pixels
-        if picture.size is not None and picture.size != image.shape[:2]:
-            raise UserError(f"is {image.shape[:2]}, but {picture.size} in the file of the boxes")
-        cutter.open(image, photo.opacity)
+        image_file = read_image_file(image.path)
+        pixels = image_file.pixels
+        if image.size is not None and image.size != pixels.shape[:2]:
+            raise UserError(f"is {pixels.shape[:2]}, but {image.size} in the file of the boxes")
+        cutter.open(pixels, image_file.opacity)
     except Exception as error:  # whatever an image does, the others are done
-        return [], [_failure(picture, picture.annotations, error)]
+        return [], [_failure(image, image.annotations, error)]
     done, failures = [], []
-    for annotation in picture.annotations:
+    for annotation in image.annotations:
         try:
             done.append(cutter.cut(annotation))
         except Exception as error:
-            failures.append(_failure(picture, [annotation], error))
+            failures.append(_failure(image, [annotation], error))
     return done, failures
 
 
-def _failure(picture: Picture, annotations: list[Annotation], error: Exception) -> Failure:
-    log.debug("%s", picture.path, exc_info=error)
+def _failure(image: ListedImage, annotations: list[Annotation], error: Exception) -> Failure:
+    log.debug("%s", image.path, exc_info=error)
     which = ", ".join(str(annotation["id"]) for annotation in annotations)
     return Failure(
-        picture.path, f"annotation {which}: {reason_of(error).removeprefix(f'{picture.path}: ')}"
+        image.path, f"annotation {which}: {reason_of(error).removeprefix(f'{image.path}: ')}"
     )
 
 

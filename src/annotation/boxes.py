@@ -11,7 +11,7 @@ Annotation = dict[str, Any]
 _LISTED = 10  # of what is wrong, in a message
 
 
-class Picture(NamedTuple):
+class ListedImage(NamedTuple):
     """An image of the file and what is to be cut out of it."""
 
     id: Any
@@ -30,7 +30,7 @@ class Boxes(NamedTuple):
     content: dict[str, Any]
     annotations: list[Annotation]
 
-    def pictures(self, folder: Path) -> list[Picture]:
+    def images(self, folder: Path) -> list[ListedImage]:
         """The images that have a box, in the order of the file.
 
         Raises:
@@ -53,7 +53,7 @@ class Boxes(NamedTuple):
         if missing:
             raise UserError(f"images={folder} lacks {len(missing)} files: {_some(missing)}")
         return [
-            Picture(image["id"], path, _size(image), by_image[image["id"]])
+            ListedImage(image["id"], path, _size(image), by_image[image["id"]])
             for image, path in zip(images, paths, strict=True)
         ]
 

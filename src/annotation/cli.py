@@ -34,13 +34,13 @@ def run(config: DictConfig) -> int:
         raise UserError(f"output={output} is a folder; name a file, such as {output / source.name}")
     image_list = Path(cfg.image_list).expanduser() if cfg.image_list else None
     boxes = read_boxes(source, image_list, cfg.min_score)
-    pictures = boxes.pictures(folder)  # missing ones are named before the network is built
-    count = sum(len(picture.annotations) for picture in pictures)
+    images = boxes.images(folder)  # missing ones are named before the network is built
+    count = sum(len(image.annotations) for image in images)
     segmenter = Segmenter.from_checkpoint(
         cfg.weights, cfg.model, cfg.device, size=cfg.size, precision=cfg.precision
     )
     cutter = BoxSegmenter(segmenter, cfg.format, cfg.threshold)
-    log.info("%s; %d boxes in %d images", segmenter, count, len(pictures))
+    log.info("%s; %d boxes in %d images", segmenter, count, len(images))
     summary = annotate(cutter, boxes, folder, output, _key(cfg, boxes.annotations, segmenter))
     log.info("%s\n%s", summary, output)
     return 1 if summary.failures else 0

@@ -137,10 +137,10 @@ def _image_maps(
     """The arguments of `SegmentationMetrics.update` for each image."""
     for index in range(len(dataset)):
         sample = dataset[index]
-        truth = np.asarray(sample["original"])
+        target = np.asarray(sample["mask_full"])
         prediction = predict(sample["image"].permute(1, 2, 0).numpy())
-        guess = resize(prediction, truth.shape, "opencv")
-        yield {"predictions": [guess], "truths": [truth], "index": [index]}
+        guess = resize(prediction, target.shape, "opencv")
+        yield {"predictions": [guess], "truths": [target], "index": [index]}
 
 
 def _object_maps(

@@ -20,24 +20,24 @@ from src.datamodules.batch import Batch
 class Evaluated(NamedTuple):
     """An image whose mask was predicted; arrays are made when they are asked for.
 
-    picture: uint8 `(3, h, w)`, as the network saw it before normalisation.
-    original: uint8 `(H, W)`, the truth.
+    image_uint8: uint8 `(3, h, w)`, as the network saw it before normalisation.
+    mask_full: uint8 `(H, W)`, the ground truth.
     predicted: uint8 `(H, W)`.
     """
 
     name: str
-    picture: Tensor
-    original: Tensor
+    image_uint8: Tensor
+    mask_full: Tensor
     predicted: Tensor
 
     @property
     def image(self) -> np.ndarray:
         """uint8 RGB `(h, w, 3)`."""
-        return self.picture.permute(1, 2, 0).cpu().numpy()
+        return self.image_uint8.permute(1, 2, 0).cpu().numpy()
 
     @property
-    def truth(self) -> np.ndarray:
-        return self.original.cpu().numpy()
+    def target(self) -> np.ndarray:
+        return self.mask_full.cpu().numpy()
 
     @property
     def prediction(self) -> np.ndarray:
@@ -46,7 +46,7 @@ class Evaluated(NamedTuple):
 
 def evaluated(batch: Batch, outputs: Mapping[str, Any]) -> Iterator[Evaluated]:
     """The images of a batch of validation or test, with what the step returned for it."""
-    columns = (batch["name"], batch["picture"], batch["original"], outputs["predictions"])
+    columns = (batch["name"], batch["image_uint8"], batch["mask_full"], outputs["predictions"])
     for row in zip(*columns, strict=True):
         yield Evaluated(*row)
 
@@ -103,7 +103,7 @@ class MaskGallery(Callback):
         rows = self._rows.setdefault(name, [])
         for one in evaluated(batch, outputs):
             if len(rows) < self.count:
-                rows.append(error_row(one.image, one.truth, one.prediction, self.height))
+                rows.append(error_row(one.image, one.target, one.prediction, self.height))
 
     def _write(self, trainer: Trainer) -> None:
         for name, rows in self._rows.items():
@@ -117,19 +117,19 @@ class MaskGallery(Callback):
 
 
 def error_row(
-    image: np.ndarray, truth: np.ndarray, prediction: np.ndarray, height: int
+    image: np.ndarray, target: np.ndarray, prediction: np.ndarray, height: int
 ) -> np.ndarray:
     """One row `(height, 4·width, 3)`: in the error, red is missed and blue is too much."""
-    width = max(1, round(height * truth.shape[1] / truth.shape[0]))
+    width = max(1, round(height * target.shape[1] / target.shape[0]))
 
     def fit(panel: np.ndarray) -> np.ndarray:
         return cv2.resize(panel, (width, height), interpolation=cv2.INTER_AREA)
 
-    difference = prediction.astype(np.int16) - truth.astype(np.int16)
+    difference = prediction.astype(np.int16) - target.astype(np.int16)
     missed, extra = np.clip(-difference, 0, 255), np.clip(difference, 0, 255)
-    agreed = np.minimum(prediction, truth) // 3
+    agreed = np.minimum(prediction, target) // 3
     error = np.stack([agreed + missed * 2 // 3, agreed, agreed + extra * 2 // 3], axis=-1)
-    masks = [np.repeat(m[..., None], 3, axis=-1) for m in (truth, prediction)]
+    masks = [np.repeat(m[..., None], 3, axis=-1) for m in (target, prediction)]
     return np.concatenate([fit(p.astype(np.uint8)) for p in (image, *masks, error)], axis=1)
 
 
@@ -178,12 +178,12 @@ class Extremes(Callback):
         test = trainer.datamodule.test_names[dataloader_idx]  # type: ignore[attr-defined]
         kept = self._kept.setdefault(test, [])
         for one in evaluated(batch, outputs):
-            truth, found = one.truth, one.prediction
-            error = float(cv2.absdiff(truth, found).mean()) / 255
+            target, found = one.target, one.prediction
+            error = float(cv2.absdiff(target, found).mean()) / 255
             place = bisect.bisect(kept, (error, one.name), key=lambda entry: entry[:2])
             if len(kept) == 2 * self.count and place == self.count:
                 continue  # neither among the best nor the worst: its picture is not needed
-            row = error_row(one.image, truth, found, self.height)
+            row = error_row(one.image, target, found, self.height)
             kept.insert(place, _Kept(error, one.name, row))
             if len(kept) > 2 * self.count:
                 kept.pop(self.count)

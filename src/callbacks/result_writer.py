@@ -63,7 +63,7 @@ class ResultWriter(Callback):
         table = [(self.method, name, counts[name], values) for name, values in tables.items()]
         if self.baselines:
             datamodule = trainer.datamodule  # type: ignore[attr-defined]
-            table += score_baselines(datamodule, module.geometry.size, module.test_metrics)
+            table += score_baselines(datamodule, module.processor.size, module.test_metrics)
         protocol = {metric: module.protocol(metric) for metric in next(iter(tables.values()))}
         note = "\n".join(f"- {metric}: {text}" for metric, text in protocol.items())
         atomic_write(self.folder / results.TABLE, results.markdown(table, note))

@@ -1,6 +1,6 @@
 """Augmentation, one named pipeline per paper; image, mask, void and points move together.
 
-A pipeline works on samples that the model's geometry has already resized, as each paper does, and
+A pipeline works on samples that the model's processor has already resized, as each paper does, and
 is a function of the sample and a seed alone.
 """
 

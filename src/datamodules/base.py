@@ -22,7 +22,7 @@ class SegmentationDataModule(LightningDataModule):
 
     Args:
         train: Answers `train[Draw]`, a function of the draw and the set's seed alone.
-        val: Answers `val[int]` with samples that have `original`; None validates nothing.
+        val: Answers `val[int]` with samples that have `mask_full`; None validates nothing.
         test: Sets by name, like `val`.
         batch_size: Training images per process and step.
         num_workers: Processes that read ahead; None for one per core, at most 8.

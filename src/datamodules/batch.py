@@ -12,7 +12,7 @@ from typing_extensions import NotRequired
 InputKey = Literal["image", "mask", "prompt"]
 
 # Maps whose sizes differ from image to image stay lists; everything else is stacked.
-LISTED_KEYS = ("original", "original_void")
+LISTED_KEYS = ("mask_full", "void_full")
 
 
 class SampleKey(NamedTuple):
@@ -30,7 +30,7 @@ class Batch(TypedDict):
     """One batch of images with their foreground masks, 8 bit until it reaches the device.
 
     `image`, `mask` and `void` are uint8 in 0..255 as the workers ship them; the LightningModule
-    turns them into floats (`image` normalised by the model's geometry, the others in [0, 1]).
+    turns them into floats (`image` normalized by the model's processor, the others in [0, 1]).
     """
 
     index: Tensor  # (B,) int64, position of the image in its data set
@@ -38,10 +38,12 @@ class Batch(TypedDict):
     image: Tensor  # (B, 3, H, W)
     mask: Tensor  # (B, 1, H, W)
     prompt: NotRequired[Tensor]  # (B, K, H, W) click heat maps in 0..255
-    picture: NotRequired[Tensor]  # (B, 3, H, W) `image` as it was before normalisation, for display
+    image_uint8: NotRequired[
+        Tensor
+    ]  # (B, 3, H, W) `image` as it was before normalisation, for display
     void: NotRequired[Tensor]  # (B, 1, H, W), 255 where a pixel does not count
-    original: NotRequired[list[Tensor]]  # (h, w) uint8 truths at full size, in evaluation
-    original_void: NotRequired[list[Tensor]]  # (h, w) uint8, beside `original`
+    mask_full: NotRequired[list[Tensor]]  # (h, w) uint8 truths at full size, in evaluation
+    void_full: NotRequired[list[Tensor]]  # (h, w) uint8, beside `mask_full`
     category: NotRequired[Tensor]  # (B,) int64, of the object, in evaluation of instances
     box: NotRequired[Tensor]  # (B, 4) int64 crop as x_min, y_min, x_max, y_max (inclusive)
 

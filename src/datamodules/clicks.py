@@ -146,7 +146,7 @@ def inside_outside_prompt(points: np.ndarray, size: tuple[int, int]) -> np.ndarr
 
 def next_click(
     prediction: np.ndarray,
-    truth: np.ndarray,
+    target: np.ndarray,
     rng: np.random.Generator,
     void: np.ndarray | None = None,
     authors_transposed: bool = False,
@@ -165,13 +165,13 @@ def next_click(
             lies on the object, as the authors' code does, instead of at the click. For reproducing
             their numbers on square crops.
     """
-    wrong = (prediction != 0) != (truth != 0)
+    wrong = (prediction != 0) != (target != 0)
     if void is not None:
         wrong &= void == 0
     if not wrong.any():
         return None
     y, x = _deepest(_depth(wrong), rng)
-    inside = truth[x, y] if authors_transposed else truth[y, x]
+    inside = target[x, y] if authors_transposed else target[y, x]
     return Click(x, y, bool(inside))
 
 

@@ -37,16 +37,16 @@ log = logging.getLogger(__name__)
 class ImageMaskDataset(Dataset[dict[str, Any]]):
     """Samples of image and mask files; a sample is a function of (seed, epoch, item) alone.
 
-    Training samples are resized by the geometry, then augmented: `image` (3, h, w) and `mask`
-    (1, h, w), uint8, with `index` and `name`. Evaluation samples also carry `original`, the mask
+    Training samples are resized by the processor, then augmented: `image` (3, h, w) and `mask`
+    (1, h, w), uint8, with `index` and `name`. Evaluation samples also carry `mask_full`, the mask
     (H, W) at full size.
 
     Args:
         pairs: The files.
-        geometry: Resizes images and masks.
+        processor: Resizes images and masks.
         augment: Applied to training samples.
         seed: Of the augmentation.
-        evaluate: Yield `original`, and do not augment.
+        evaluate: Yield `mask_full`, and do not augment.
         reduced_decode: Decode large JPEGs at 1/2, 1/4 or 1/8 while that is not smaller than the
             network's input. Faster; the pixels are smoother than those of the papers.
     """
@@ -54,14 +54,14 @@ class ImageMaskDataset(Dataset[dict[str, Any]]):
     def __init__(
         self,
         pairs: Sequence[Pair],
-        geometry: Processor,
+        processor: Processor,
         augment: Augmentation | None = None,
         seed: int = 0,
         evaluate: bool = False,
         reduced_decode: bool = False,
     ) -> None:
         self.cache: SampleCache | None = None
-        self.pairs, self.geometry, self.augment = list(pairs), geometry, augment
+        self.pairs, self.processor, self.augment = list(pairs), processor, augment
         self.seed, self.evaluate, self.reduced_decode = seed, evaluate, reduced_decode
 
     @property
@@ -77,8 +77,8 @@ class ImageMaskDataset(Dataset[dict[str, Any]]):
         labels = {"index": draw.item, "name": self.pairs[draw.item].name}
         if self.evaluate:
             mask = read_mask(self.pairs[draw.item].mask)
-            maps = {"image": self._image(draw.item), "mask": self.geometry.resize_mask(mask)}
-            return {**labels, **_tensors(maps), "original": torch.from_numpy(mask)}
+            maps = {"image": self._image(draw.item), "mask": self.processor.resize_mask(mask)}
+            return {**labels, **_tensors(maps), "mask_full": torch.from_numpy(mask)}
         image, mask = self.resized(draw.item)
         maps = {"image": image, "mask": mask}
         if self.augment is not None:
@@ -90,7 +90,7 @@ class ImageMaskDataset(Dataset[dict[str, Any]]):
         if self.cache is not None and (cached := self.cache[item]) is not None:
             return cached
         mask = read_mask(self.pairs[item].mask)
-        return self._image(item), self.geometry.resize_mask(mask)
+        return self._image(item), self.processor.resize_mask(mask)
 
     def fill_cache(
         self,
@@ -103,14 +103,19 @@ class ImageMaskDataset(Dataset[dict[str, Any]]):
 
         With `skip` an image that cannot be read leaves a gap, which is an error only when drawn.
         """
-        geometry = self.geometry
-        settings = (geometry.size, geometry.image_kernel, geometry.mask_kernel, self.reduced_decode)
+        processor = self.processor
+        settings = (
+            processor.size,
+            processor.image_kernel,
+            processor.mask_kernel,
+            self.reduced_decode,
+        )
         key = state_hash(self.pairs, *settings, on_error)
-        self.cache = open_cache(self, geometry.size, key, kind, folder, workers, on_error)
+        self.cache = open_cache(self, processor.size, key, kind, folder, workers, on_error)
 
     def _image(self, item: int) -> np.ndarray:
-        at_least = self.geometry.size if self.reduced_decode else None
-        return self.geometry.resize_image(read_image(self.pairs[item].image, at_least))
+        at_least = self.processor.size if self.reduced_decode else None
+        return self.processor.resize_image(read_image(self.pairs[item].image, at_least))
 
 
 def _tensors(maps: Mapping[str, np.ndarray]) -> dict[str, Tensor]:
@@ -130,7 +135,7 @@ class FolderDataModule(SegmentationDataModule):
         train: A source (see `sources.py`) or several by name.
         val: The same. Where there is none, a fixed share of the training images is held out.
         test: Sources by name.
-        geometry: The model's.
+        processor: The model's.
         augment: The model's, for training samples.
         batch_size: Training images per process and step.
         num_workers: Processes that read ahead; None for one per core, at most 8.
@@ -160,7 +165,7 @@ class FolderDataModule(SegmentationDataModule):
         train: Any,
         val: Any,
         test: Any,
-        geometry: Processor,
+        processor: Processor,
         augment: Augmentation | None = None,
         batch_size: int = 8,
         num_workers: int | None = None,
@@ -192,7 +197,7 @@ class FolderDataModule(SegmentationDataModule):
         self.train = parse_sources(train, "train")
         self.val = parse_sources(val, "val")
         self.test = parse_sources(test, "test")
-        self.geometry, self.augment = geometry, augment
+        self.processor, self.augment = processor, augment
         self.val_split, self.val_share, self.weights = val_split, val_share, weights
         self.allow_empty, self.reduced_decode = allow_empty, reduced_decode
         self.cache, self.cache_dir = cache, cache_folder(cache_dir)
@@ -272,7 +277,7 @@ class FolderDataModule(SegmentationDataModule):
         train, val = pairs["train"], pairs["val"]
         if train:
             self.train_set = ImageMaskDataset(
-                train, self.geometry, self.augment, self.seed, reduced_decode=self.reduced_decode
+                train, self.processor, self.augment, self.seed, reduced_decode=self.reduced_decode
             )
             if self.cache != "none":
                 self.train_set.fill_cache(
@@ -283,5 +288,5 @@ class FolderDataModule(SegmentationDataModule):
 
     def _evaluated(self, pairs: list[Pair]) -> ImageMaskDataset:
         return ImageMaskDataset(
-            pairs, self.geometry, evaluate=True, reduced_decode=self.reduced_decode
+            pairs, self.processor, evaluate=True, reduced_decode=self.reduced_decode
         )

@@ -59,14 +59,14 @@ class InstanceDataset(Dataset[dict[str, Any]]):
     """Crops around the objects of a source, with the clicks that point at them.
 
     A sample holds uint8 `image` (3, h, w), `mask` and `void` (1, h, w), float32 `prompt`
-    (K, h, w) in 0..255, all of the geometry's size; `box` (4,), the crop in the image; `index` and
-    `name`. In evaluation also `original` and `original_void` (H, W) and `category`.
+    (K, h, w) in 0..255, all of the processor's size; `box` (4,), the crop in the image; `index` and
+    `name`. In evaluation also `mask_full` and `void_full` (H, W) and `category`.
 
     A training sample is a function of (seed, epoch, item) alone, one for evaluation of the item.
 
     Args:
         source: Yields image, mask and void of an object.
-        geometry: Resizes crops to the network's input.
+        processor: Resizes crops to the network's input.
         prompts: The paper's clicks.
         augment: Applied to training images before the crop. Where it moves the object out of the
             image, the image stays as it is.
@@ -77,13 +77,13 @@ class InstanceDataset(Dataset[dict[str, Any]]):
     def __init__(
         self,
         source: InstanceSource,
-        geometry: Processor,
+        processor: Processor,
         prompts: Prompts,
         augment: Augmentation | None = None,
         seed: int = 0,
         evaluate: bool = False,
     ) -> None:
-        self.source, self.geometry, self.prompts = source, geometry, prompts
+        self.source, self.processor, self.prompts = source, processor, prompts
         self.augment, self.seed, self.evaluate = augment, seed, evaluate
 
     @property
@@ -100,8 +100,8 @@ class InstanceDataset(Dataset[dict[str, Any]]):
         if self.evaluate:
             # Not the run's seed: every run is tested with the same clicks.
             sample = self._sample(instance, np.random.default_rng(draw.item))
-            sample["original"] = torch.from_numpy(instance.mask)
-            sample["original_void"] = torch.from_numpy(instance.void)
+            sample["mask_full"] = torch.from_numpy(instance.mask)
+            sample["void_full"] = torch.from_numpy(instance.void)
             sample["category"] = instance.category
         else:
             seed = (self.seed, draw.epoch, draw.item)
@@ -124,9 +124,9 @@ class InstanceDataset(Dataset[dict[str, Any]]):
             box = box_of_mask(instance.mask, self.prompts.relax)
         except EmptyMaskError as error:
             raise EmptyMaskError(f"{instance.name}: {error}; set min_area=1 or more") from None
-        image = self.geometry.resize_image(crop(instance.image, box))
+        image = self.processor.resize_image(crop(instance.image, box))
         mask = self._resized_mask(crop(instance.mask, box))
-        void = self.geometry.resize_mask(crop(instance.void, box))
+        void = self.processor.resize_mask(crop(instance.void, box))
         prompt = self.prompts.draw(mask >= FOREGROUND, rng, training=not self.evaluate)
         return {
             "image": planes(image),
@@ -137,11 +137,11 @@ class InstanceDataset(Dataset[dict[str, Any]]):
         }
 
     def _resized_mask(self, mask: np.ndarray) -> np.ndarray:
-        resized = self.geometry.resize_mask(mask)
+        resized = self.processor.resize_mask(mask)
         if (resized >= FOREGROUND).any():
             return resized
         # A thin object fell between the samples of a shrinking kernel: keep what it touches.
-        touched = resize(mask, self.geometry.size, "area") > 0
+        touched = resize(mask, self.processor.size, "area") > 0
         return touched.astype(np.uint8) * np.uint8(255)
 
 
@@ -156,7 +156,7 @@ class InstanceDataModule(SegmentationDataModule):
         train: Makes the training source.
         val: Makes the validation source; None validates nothing.
         test: Makes the test sources, by name.
-        geometry: The model's.
+        processor: The model's.
         prompts: The model's.
         augment: The model's, for training samples.
         batch_size: Training objects per process and step.
@@ -176,7 +176,7 @@ class InstanceDataModule(SegmentationDataModule):
         train: MakeSource | None,
         val: MakeSource | None,
         test: Mapping[str, MakeSource] | None,
-        geometry: Processor,
+        processor: Processor,
         prompts: Prompts | None,
         augment: Augmentation | None = None,
         batch_size: int = 5,
@@ -196,13 +196,13 @@ class InstanceDataModule(SegmentationDataModule):
         )
         self.root, self.train, self.val = root, train, val
         self.test = {name: make for name, make in (test or {}).items() if make is not None}
-        self.geometry, self.prompts, self.augment = geometry, prompts, augment
+        self.processor, self.prompts, self.augment = processor, prompts, augment
 
     def setup(self, stage: str | None = None) -> None:
         """List the objects: for `fit` of all sets, so that the test cannot fail late."""
         if stage != "test" and self.train_set is None and self.train is not None:
             self.train_set = InstanceDataset(
-                self._made(self.train), self.geometry, self._prompts(), self.augment, self.seed
+                self._made(self.train), self.processor, self._prompts(), self.augment, self.seed
             )
         if stage != "test" and self.val_set is None and self.val is not None:
             self.val_set = self._evaluated(self.val)
@@ -211,7 +211,7 @@ class InstanceDataModule(SegmentationDataModule):
                 self.test_sets[name] = self._evaluated(make)
 
     def _evaluated(self, make: MakeSource) -> InstanceDataset:
-        return InstanceDataset(self._made(make), self.geometry, self._prompts(), evaluate=True)
+        return InstanceDataset(self._made(make), self.processor, self._prompts(), evaluate=True)
 
     def fingerprint(self) -> dict[str, Any]:
         """Sets, counts and a hash of the objects' names, for every set in use."""

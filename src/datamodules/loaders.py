@@ -120,7 +120,7 @@ def evaluation_loader(
     """Loads this process's shard of a set, in order, each image once.
 
     Args:
-        dataset: Answers `dataset[int]` with a sample that has `original`.
+        dataset: Answers `dataset[int]` with a sample that has `mask_full`.
         batch_size: Images in a batch; masks at original size stay a list.
         num_workers: Processes that read ahead.
         rank: This process.

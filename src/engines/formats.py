@@ -192,16 +192,16 @@ def _halved(model: Any) -> Any:
     return convert_float_to_float16(model, keep_io_types=True, op_block_list=blocked)
 
 
-def _quantized(model: Any, pictures: Iterable[np.ndarray]) -> Any:
+def _quantized(model: Any, images: Iterable[np.ndarray]) -> Any:
     from onnxruntime.quantization import CalibrationDataReader, QuantFormat, quantize_static
 
     class Reader(CalibrationDataReader):
         def __init__(self) -> None:
-            self.left = iter(pictures)
+            self.left = iter(images)
 
         def get_next(self) -> dict[str, np.ndarray] | None:
-            picture = next(self.left, None)
-            return None if picture is None else {"image": picture}
+            image = next(self.left, None)
+            return None if image is None else {"image": image}
 
     with tempfile.TemporaryDirectory() as folder:
         full, small = Path(folder, "full.onnx"), Path(folder, "int8.onnx")

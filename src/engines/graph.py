@@ -30,22 +30,22 @@ class BakedNetwork(nn.Module):
 
     Args:
         network: Maps `(1, 3, h, w)` to an `Output`; its dtype is kept.
-        geometry: The model's pre- and post-processing.
+        processor: The model's pre- and post-processing.
     """
 
-    def __init__(self, network: nn.Module, geometry: Processor) -> None:
+    def __init__(self, network: nn.Module, processor: Processor) -> None:
         super().__init__()
-        self.network, self.geometry = network, geometry
+        self.network, self.processor = network, processor
         self.dtype = next(network.parameters()).dtype
 
     def forward(self, image: Tensor) -> Tensor:
         size = (image.shape[0], image.shape[1])
-        picture = image.permute(2, 0, 1)[None].float()
-        mode, antialias = _KERNELS[self.geometry.image_kernel]
-        resized = F.interpolate(picture, self.geometry.size, mode=mode, antialias=antialias)
-        values = self.geometry.normalize(resized.round().clamp(0, 255))
+        batch = image.permute(2, 0, 1)[None].float()
+        mode, antialias = _KERNELS[self.processor.image_kernel]
+        resized = F.interpolate(batch, self.processor.size, mode=mode, antialias=antialias)
+        values = self.processor.normalize(resized.round().clamp(0, 255))
         logits = self.network(values.to(self.dtype)).masks[0].float()
-        for name in self.geometry.restore_steps:
+        for name in self.processor.restore_steps:
             logits = STEPS[name](logits, size)
         return (logits[0, 0] * 255 + 1e-4).clamp(0, 255).to(torch.uint8)
 

@@ -21,7 +21,7 @@ def main(cfg: DictConfig) -> int | None:
 
     return evaluate_maps(
         maps=settings.maps,
-        truth=settings.truth,
+        target=settings.target,
         output=settings.output,
         metrics=settings.metrics.test,
         allow_missing=settings.allow_missing,

@@ -17,7 +17,7 @@ from src.metrics.protocol import higher_is_better
 
 PANEL = 320  # longer side of each panel, in pixels
 MISSED, EXTRA = (60, 60, 230), (230, 120, 30)  # BGR: red is missed, blue is too much
-Picture = npt.NDArray[np.uint8]
+RgbImage = npt.NDArray[np.uint8]
 
 
 def worst_pairs(scores: Mapping[Pair, ImageResult], metric: str, count: int) -> list[Pair]:
@@ -56,17 +56,17 @@ def write_gallery(
     atomic_write_image(path, np.concatenate(padded)[..., ::-1])  # the rows are BGR
 
 
-def draw_row(pair: Pair, caption: str) -> Picture:
+def draw_row(pair: Pair, caption: str) -> RgbImage:
     """Truth, prediction and errors side by side under a caption, BGR."""
-    truth = read_map(pair.truth, pair.truth_scale)
+    target = read_map(pair.target, pair.target_scale)
     prediction = read_map(pair.map, pair.map_scale)
-    scale = PANEL / max(truth.shape)
-    height, width = (max(1, round(side * scale)) for side in truth.shape)
+    scale = PANEL / max(target.shape)
+    height, width = (max(1, round(side * scale)) for side in target.shape)
     kernel = cv2.INTER_AREA if scale < 1 else cv2.INTER_NEAREST
-    if prediction.shape != truth.shape:
-        prediction = np.asarray(cv2.resize(prediction, truth.shape[::-1]), np.uint8)
-    panels = [cv2.cvtColor(gray, cv2.COLOR_GRAY2BGR) for gray in (truth, prediction)]
-    panels.append(error_map(prediction, truth))
+    if prediction.shape != target.shape:
+        prediction = np.asarray(cv2.resize(prediction, target.shape[::-1]), np.uint8)
+    panels = [cv2.cvtColor(gray, cv2.COLOR_GRAY2BGR) for gray in (target, prediction)]
+    panels.append(error_map(prediction, target))
     row = np.concatenate([cv2.resize(p, (width, height), interpolation=kernel) for p in panels], 1)
     title = np.full((22, max(row.shape[1], 12 * len(caption)), 3), 90, np.uint8)
     cv2.putText(title, caption, (4, 16), cv2.FONT_HERSHEY_SIMPLEX, 0.45, (255,) * 3, 1, cv2.LINE_AA)
@@ -76,11 +76,11 @@ def draw_row(pair: Pair, caption: str) -> Picture:
     return np.asarray(np.concatenate([title, row]), np.uint8)
 
 
-def error_map(prediction: Gray, truth: Gray) -> Picture:
+def error_map(prediction: Gray, target: Gray) -> RgbImage:
     """What both have in grey, what is missed in red and what is too much in blue, BGR."""
-    on, true = prediction > FOREGROUND_ABOVE, truth > FOREGROUND_ABOVE
-    picture = np.zeros((*truth.shape, 3), np.uint8)
-    picture[on & true] = 110
-    picture[true & ~on] = MISSED
-    picture[on & ~true] = EXTRA
-    return picture
+    on, true = prediction > FOREGROUND_ABOVE, target > FOREGROUND_ABOVE
+    image = np.zeros((*target.shape, 3), np.uint8)
+    image[on & true] = 110
+    image[true & ~on] = MISSED
+    image[on & ~true] = EXTRA
+    return image

@@ -48,7 +48,7 @@ OK, FAULTY_FILES, WRONG_COMMAND = 0, 1, 2
 
 def evaluate_maps(
     maps: str | Path,
-    truth: str | Path | None,
+    target: str | Path | None,
     output: str | Path | None,
     metrics: Sequence[str],
     allow_missing: bool = False,
@@ -85,7 +85,7 @@ def evaluate_maps(
         with os_errors_as_user_errors():
             suffixes = (map_suffix or "", mask_suffix or "")
             request = _request(
-                maps, truth, output, metrics, allow_missing, resize, workers, suffixes
+                maps, target, output, metrics, allow_missing, resize, workers, suffixes
             )
             for remark in request.pairing.remarks:
                 print(remark, file=sys.stderr)
@@ -117,7 +117,7 @@ class _Request:
 
 def _request(
     maps: str | Path,
-    truth: str | Path | None,
+    target: str | Path | None,
     output: str | Path | None,
     metrics: Sequence[str],
     allow_missing: bool,
@@ -125,7 +125,7 @@ def _request(
     workers: int | None,
     suffixes: tuple[str, str] = ("", ""),
 ) -> _Request:
-    if truth is None:
+    if target is None:
         raise UserError("maps= needs truth=FOLDER, the true masks")
     if resize not in (None, "prediction"):
         raise UserError(f"resize={resize}: only resize=prediction is known")
@@ -135,7 +135,7 @@ def _request(
         protocol(name)
     maps = Path(maps).resolve()
     folder = maps.with_name(f"{maps.name}_scores") if output is None else Path(output)
-    pairing = find_pairs(maps, Path(truth), *suffixes)
+    pairing = find_pairs(maps, Path(target), *suffixes)
     if folder.resolve() in image_folders(pairing):
         raise UserError(
             f"output={folder} holds maps or truths, which the numbers would lie among; choose "
@@ -210,7 +210,7 @@ def _report(request: _Request, scored: Scored) -> Report:
         scored.scores,
         scored.notices,
         [*request.pairing.problems, *scored.problems],
-        incomplete(request.pairing.truths, counts),
+        incomplete(request.pairing.targets, counts),
     )
 
 

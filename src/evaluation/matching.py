@@ -29,9 +29,9 @@ class Pair(NamedTuple):
     set: str
     name: str
     map: Path
-    truth: Path
+    target: Path
     map_scale: int | None = None
-    truth_scale: int | None = None
+    target_scale: int | None = None
 
 
 class Problem(NamedTuple):
@@ -57,16 +57,16 @@ class Pairing:
 
     pairs: list[Pair]
     problems: list[Problem]
-    truths: dict[str, int] = field(default_factory=dict)
+    targets: dict[str, int] = field(default_factory=dict)
     remarks: list[str] = field(default_factory=list)
 
 
-def find_pairs(maps: Path, truth: Path, map_suffix: str = "", mask_suffix: str = "") -> Pairing:
-    """Pair all images below `maps` with those below `truth`.
+def find_pairs(maps: Path, target: Path, map_suffix: str = "", mask_suffix: str = "") -> Pairing:
+    """Pair all images below `maps` with those below `target`.
 
     A folder directly below both is a data set of its own; images beside such folders, or without
-    any, belong to the data set named after the folder `truth`. Folders named `gt`, `masks` and the
-    like are no part of a name (`ECSSD/masks` is ECSSD); where `truth` has such folders, only what
+    any, belong to the data set named after the folder `target`. Folders named `gt`, `masks` and the
+    like are no part of a name (`ECSSD/masks` is ECSSD); where `target` has such folders, only what
     is in them are truths. Linked folders are followed. Names that differ only in how their accents
     are encoded (NFC, NFD) are one.
 
@@ -80,9 +80,9 @@ def find_pairs(maps: Path, truth: Path, map_suffix: str = "", mask_suffix: str =
         UserError: a folder is not there or has no image.
     """
     ours = _Listing(maps, "maps", map_suffix, "map_suffix")
-    theirs = _Listing(truth, "truth", mask_suffix, "mask_suffix")
+    theirs = _Listing(target, "truth", mask_suffix, "mask_suffix")
     problems = [*ours.problems, *theirs.problems]
-    default = _named_after(truth)
+    default = _named_after(target)
     missing = sorted(theirs.found.keys() - ours.found.keys())
     extra = sorted(ours.found.keys() - theirs.found.keys())
     problems += [Problem("missing", f"no map of {theirs.found[key]}") for key in missing]
@@ -91,16 +91,16 @@ def find_pairs(maps: Path, truth: Path, map_suffix: str = "", mask_suffix: str =
         Pair(*_set_and_name(key, default), ours.found[key], theirs.found[key])
         for key in sorted(ours.found.keys() & theirs.found.keys())
     ]
-    truths = Counter(_set_and_name(key, default)[0] for key in {*theirs.found, *theirs.unread})
+    targets = Counter(_set_and_name(key, default)[0] for key in {*theirs.found, *theirs.unread})
     remarks = [*ours.remarks, *theirs.remarks]
     if not (map_suffix or mask_suffix):
         remarks += _suffix_hints(missing, extra)
-    return Pairing(sorted(pairs), problems, dict(truths), remarks)
+    return Pairing(sorted(pairs), problems, dict(targets), remarks)
 
 
 def image_folders(pairing: Pairing) -> set[Path]:
     """The folders that hold a map or a truth, links resolved."""
-    return {path.parent.resolve() for pair in pairing.pairs for path in (pair.map, pair.truth)}
+    return {path.parent.resolve() for pair in pairing.pairs for path in (pair.map, pair.target)}
 
 
 Key = tuple[str, ...]
@@ -228,10 +228,10 @@ def _set_and_name(key: Key, default: str) -> tuple[str, str]:
     return (key[0], "/".join(key[1:])) if len(key) > 1 else (default, key[0])
 
 
-def incomplete(truths: Mapping[str, int], scored: Mapping[str, int]) -> dict[str, str]:
+def incomplete(targets: Mapping[str, int], scored: Mapping[str, int]) -> dict[str, str]:
     """`{data set: "3 of 5"}` of the data sets in which fewer images were scored than there are."""
     return {
         name: f"{scored.get(name, 0)} of {count}"
-        for name, count in truths.items()
+        for name, count in targets.items()
         if scored.get(name, 0) != count
     }

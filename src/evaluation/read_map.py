@@ -42,16 +42,16 @@ def read_map(path: Path, scale: int | None = None) -> npt.NDArray[np.uint8]:
     return _read(path, scale)[0]
 
 
-def read_truth(path: Path, scale: int | None = None) -> npt.NDArray[np.uint8]:
+def read_target(path: Path, scale: int | None = None) -> npt.NDArray[np.uint8]:
     """As `read_map`, of a true mask; one without any foreground is one too.
 
     Raises:
         ImageError: also where it is no mask: a label map, a photograph.
     """
-    truth, jpeg = _read(path, scale)
-    if fault := not_a_mask(truth, jpeg=jpeg) or mask_fault(truth, allow_empty=True):
+    target, jpeg = _read(path, scale)
+    if fault := not_a_mask(target, jpeg=jpeg) or mask_fault(target, allow_empty=True):
         raise ImageError(f"{path}: {fault}")
-    return truth
+    return target
 
 
 def set_scale(paths: Iterable[Path]) -> int | None:

@@ -25,7 +25,7 @@ from src.evaluation.read_map import (
     is_soft,
     map_size,
     read_map,
-    read_truth,
+    read_target,
     set_scale,
 )
 from src.jsonl import append_jsonl, read_jsonl
@@ -90,7 +90,7 @@ def _outcome(entry: dict[str, Any]) -> tuple[ImageResult, list[str]] | None:
 
 def key_of(
     map_file: Path,
-    truth_file: Path,
+    target_file: Path,
     metrics: Sequence[str],
     resize: str | None,
     scales: Sequence[int | None] = (),
@@ -99,7 +99,7 @@ def key_of(
     each measure's protocol, resizing.
     """
     digest = hashlib.blake2b(digest_size=16)
-    for path in (map_file, truth_file):
+    for path in (map_file, target_file):
         digest.update(hashlib.blake2b(path.read_bytes(), digest_size=16).digest())
         digest.update(path.suffix.lower().encode())
     digest.update(json.dumps([[describe(name) for name in metrics], resize, *scales]).encode())
@@ -163,7 +163,7 @@ def score_pairs(
     """
     scored, keys = Scored(), {}
     with ThreadPoolExecutor(READERS) as threads:
-        digests = threads.map(lambda p: key_of(p.map, p.truth, metrics, resize, p[-2:]), pairs)
+        digests = threads.map(lambda p: key_of(p.map, p.target, metrics, resize, p[-2:]), pairs)
         for pair, key in zip(pairs, digests, strict=True):
             earlier = journal.get(key)
             if earlier is None:
@@ -191,10 +191,12 @@ def with_scales(pairs: Sequence[Pair]) -> list[Pair]:
     for pair in pairs:
         of_set.setdefault(pair.set, []).append(pair)
     scales = {
-        name: (set_scale(p.map for p in some), set_scale(p.truth for p in some))
+        name: (set_scale(p.map for p in some), set_scale(p.target for p in some))
         for name, some in of_set.items()
     }
-    return [pair._replace(map_scale=(s := scales[pair.set])[0], truth_scale=s[1]) for pair in pairs]
+    return [
+        pair._replace(map_scale=(s := scales[pair.set])[0], target_scale=s[1]) for pair in pairs
+    ]
 
 
 def score_files(
@@ -204,16 +206,16 @@ def score_files(
     maps, problems = _read(pair, resize)
     if maps is None:
         return problems
-    prediction, truth = maps
+    prediction, target = maps
     notices = []
-    if prediction.shape != truth.shape:
-        prediction = np.asarray(cv2.resize(prediction, truth.shape[::-1]), np.uint8)
+    if prediction.shape != target.shape:
+        prediction = np.asarray(cv2.resize(prediction, target.shape[::-1]), np.uint8)
         notices.append(RESIZED)
     if pair.map_scale == 1:
         notices.append(ZERO_ONE)
-    if is_soft(truth):
+    if is_soft(target):
         notices.append(SOFT)
-    return score_pair(prediction, truth, metrics, skeletons=skeletons), notices
+    return score_pair(prediction, target, metrics, skeletons=skeletons), notices
 
 
 def _outcomes(
@@ -244,7 +246,7 @@ def _outcomes(
 
 def _header_is_sound(pair: Pair, resize: Resize) -> bool:
     try:
-        return map_size(pair.map) == map_size(pair.truth) or resize is not None
+        return map_size(pair.map) == map_size(pair.target) or resize is not None
     except ImageError:
         return False
 
@@ -252,7 +254,7 @@ def _header_is_sound(pair: Pair, resize: Resize) -> bool:
 def _read(pair: Pair, resize: Resize) -> tuple[tuple[Gray, Gray] | None, list[Problem]]:
     """Map and truth, or None and why."""
     maps, problems = [], []
-    reads = (read_map, pair.map, pair.map_scale), (read_truth, pair.truth, pair.truth_scale)
+    reads = (read_map, pair.map, pair.map_scale), (read_target, pair.target, pair.target_scale)
     for read, path, scale in reads:
         try:
             maps.append(read(path, scale))
@@ -260,12 +262,12 @@ def _read(pair: Pair, resize: Resize) -> tuple[tuple[Gray, Gray] | None, list[Pr
             problems.append(Problem("unreadable", str(error)))
     if problems:
         return None, problems
-    prediction, truth = maps
-    if prediction.shape != truth.shape and resize is None:
-        (height, width), (true_height, true_width) = prediction.shape, truth.shape
+    prediction, target = maps
+    if prediction.shape != target.shape and resize is None:
+        (height, width), (true_height, true_width) = prediction.shape, target.shape
         text = (
             f"{pair.map} is {width}x{height}, its truth {true_width}x{true_height} "
             "(resize=prediction brings maps to the truth's size)"
         )
         return None, [Problem("size", text)]
-    return (prediction, truth), []
+    return (prediction, target), []

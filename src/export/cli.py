@@ -25,7 +25,7 @@ def run(config: DictConfig) -> int:
         precision="half" if cfg.half else "int8" if cfg.int8 else "full",
         bare=cfg.bare,
         dynamic=cfg.dynamic,
-        pictures=Path(cfg.pictures).expanduser() if cfg.pictures else None,
+        images=Path(cfg.images).expanduser() if cfg.images else None,
         license=cfg.license,
     )
     segmenter = Segmenter.from_checkpoint(cfg.weights, cfg.model, "cpu", size=cfg.size)

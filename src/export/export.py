@@ -22,7 +22,7 @@ from src.engines.formats import (
 )
 from src.engines.graph import BakedNetwork, BareNetwork
 from src.errors import UserError
-from src.export.parity import TOLERANCES, Parity, compare, markdown, pictures
+from src.export.parity import TOLERANCES, Parity, compare, images, markdown
 from src.inference import Segmenter
 from src.training.provenance import file_hash, git_state
 from src.weights.registry import find
@@ -33,13 +33,13 @@ UNKNOWN = "not stated; that of the weights' owner and of their training data"
 def describe(
     segmenter: Segmenter, *, bare: bool, precision: str, license: str | None
 ) -> dict[str, str]:
-    """Strings by name: model, hash of the weights, geometry, what goes in and out, license."""
+    """Strings by name: model, hash of the weights, processor, what goes in and out, license."""
     weights = segmenter.weights
     digest = file_hash(weights) if weights else ""
     released = find(weights.name) if weights else None
     if released and released.sha256 not in (None, digest):
         released = None  # another file of that name
-    height, width = segmenter.geometry.size
+    height, width = segmenter.processor.size
     values: dict[str, Any] = {
         "framework": f"finecut {git_state()['commit'] or ''}, torch {torch.__version__}",
         "model": segmenter.name,
@@ -48,11 +48,11 @@ def describe(
         "weights_sha256": digest,
         "license": license or (released and released.license) or UNKNOWN,
         "trained_on": json.dumps(released.trained_on if released else None),
-        "geometry": json.dumps(segmenter.geometry.to_dict()),
-        "input": f"image: float32 (B, C, {height}, {width}), normalised by geometry"
+        "processor": json.dumps(segmenter.processor.to_dict()),
+        "input": f"image: float32 (B, C, {height}, {width}), normalised by processor"
         if bare
         else "image: uint8 (H, W, 3) RGB, any size",
-        "output": "logits: float32 (B, 1, h, w), before every restore step of geometry"
+        "output": "logits: float32 (B, 1, h, w), before every restore step of processor"
         if bare
         else "mask: uint8 (H, W), 255 = foreground",
     }
@@ -80,7 +80,7 @@ class Request:
     precision: Literal["full", "half", "int8"] = "full"
     bare: bool = False
     dynamic: bool = False
-    pictures: Path | None = None
+    images: Path | None = None
     license: str | None = None
 
     def __post_init__(self) -> None:
@@ -121,7 +121,7 @@ def export(segmenter: Segmenter, request: Request) -> Exported:
     metadata = describe(
         segmenter, bare=request.bare, precision=request.precision, license=request.license
     )
-    photos = pictures(request.pictures)
+    photos = images(request.images)
     inputs = _bare_inputs(segmenter, photos) if request.bare else photos
     _write(segmenter, request, path, metadata, list(inputs.values()))
     parity = _compare(segmenter, request, path, inputs)
@@ -148,7 +148,7 @@ def _file(segmenter: Segmenter, request: Request) -> Path:
 def _module(segmenter: Segmenter, *, bare: bool) -> nn.Module:
     """The graph in full precision on the CPU, the segmenter's network untouched."""
     network = copy.deepcopy(segmenter.network).cpu().float()
-    module = BareNetwork(network) if bare else BakedNetwork(network, segmenter.geometry)
+    module = BareNetwork(network) if bare else BakedNetwork(network, segmenter.processor)
     return module.eval().requires_grad_(False)
 
 
@@ -208,10 +208,10 @@ def _bare_inputs(segmenter: Segmenter, photos: Mapping[str, np.ndarray]) -> dict
     """Normalised pictures; channels that they lack, of clicks, are drawn at random."""
     channels = next(p for p in segmenter.network.parameters() if p.ndim == 4).shape[1]
     found: dict[str, np.ndarray] = {}
-    for i, (name, photo) in enumerate(photos.items()):
-        resized = segmenter.geometry.resize_image(photo)
+    for i, (name, image_file) in enumerate(photos.items()):
+        resized = segmenter.processor.resize_image(image_file)
         batch = torch.tensor(resized).permute(2, 0, 1)[None]
-        values = segmenter.geometry.normalize(batch)[:, :channels]
+        values = segmenter.processor.normalize(batch)[:, :channels]
         extra = torch.rand(
             (1, channels - values.shape[1], *values.shape[2:]),
             generator=torch.Generator().manual_seed(i),

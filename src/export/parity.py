@@ -17,7 +17,7 @@ from src.inference.sources import find_sources
 _SIZES = ((480, 640), (333, 217), (768, 1024))
 
 
-def pictures(folder: Path | None, count: int = 8) -> dict[str, np.ndarray]:
+def images(folder: Path | None, count: int = 8) -> dict[str, np.ndarray]:
     """Up to `count` pictures `(H, W, 3)` of a folder by their path in it; without one, drawings.
 
     Raises:

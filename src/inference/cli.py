@@ -10,7 +10,7 @@ from omegaconf import DictConfig
 
 from src.errors import disk_full_as_user_error, exit_on_user_error, os_errors_as_user_errors
 from src.inference.outputs import parse_outputs
-from src.inference.plan import PredictConfig
+from src.inference.predict_config import PredictConfig
 from src.inference.predict_files import Summary, predict_files
 from src.inference.processes import devices_for, predict_in_processes
 from src.inference.segmenter import Segmenter

@@ -70,7 +70,7 @@ SHORT_SIDE = 1280
 
 def blended_logits(
     network: Any,
-    geometry: Processor,
+    processor: Processor,
     image: np.ndarray,
     to_tensor: Callable[[np.ndarray], Tensor],
     autocast: Callable[[], AbstractContextManager[Any]],
@@ -80,7 +80,7 @@ def blended_logits(
 
     Args:
         network: Has `forward_blended(image, image_lr)`.
-        geometry: The model's; its kernel makes both copies.
+        processor: The model's; its kernel makes both copies.
         to_tensor: `(B, h, w, 3)` to `(B, 3, h, w)` on the device.
         autocast: The context in which the network runs.
         read_whole: What reads a picture with a small side.
@@ -88,10 +88,10 @@ def blended_logits(
     if min(image.shape[:2]) <= SMALL:
         return read_whole([image])[0]
     width, height = dynamic_size(image.shape[1], image.shape[0], SHORT_SIDE)
-    large = resize(image, (height, width), geometry.image_kernel)
+    large = resize(image, (height, width), processor.image_kernel)
     fine, coarse = (
-        geometry.normalize(to_tensor(picture[None]))
-        for picture in (large, geometry.resize_image(image))
+        processor.normalize(to_tensor(picture[None]))
+        for picture in (large, processor.resize_image(image))
     )
     with autocast():
         return network.forward_blended(fine, coarse).masks[0][0, 0].float()

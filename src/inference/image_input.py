@@ -14,11 +14,11 @@ from torch import Tensor
 from src.datamodules.images import decode, from_pillow
 from src.datamodules.raster import KindError, colors_of, seen
 from src.errors import UserError
-from src.inference.photo import ImageFile
+from src.inference.image_file import ImageFile
 
 _UNCERTAIN = ("I", "F", "LAB")  # Pillow's modes; it would clip them, or take them for another
 
-Picture = np.ndarray | Image.Image | str | Path
+ReadableImage = np.ndarray | Image.Image | str | Path
 
 
 class Seen(NamedTuple):
@@ -28,17 +28,17 @@ class Seen(NamedTuple):
     opacity: np.ndarray | None = None
 
 
-def as_seen(picture: Picture) -> Seen:
+def as_seen(image: ReadableImage) -> Seen:
     """A picture upright, transparency composed as `raster.seen` says, 16 bit scaled to 8.
 
     Raises:
         UserError: An array or a Pillow image of another kind, or a file that cannot be read.
     """
-    if isinstance(picture, np.ndarray):
-        return Seen(_checked(picture))
-    if isinstance(picture, Image.Image):
-        return _converted(picture)
-    path = Path(picture).expanduser()
+    if isinstance(image, np.ndarray):
+        return Seen(_checked(image))
+    if isinstance(image, Image.Image):
+        return _converted(image)
+    path = Path(image).expanduser()
     decoded, _ = decode(path)
     try:
         return Seen(seen(colors_of(decoded), decoded.opacity), decoded.opacity)
@@ -75,7 +75,7 @@ def _checked(array: np.ndarray) -> np.ndarray:
 
 
 Answer = TypeVar("Answer")
-AnyImage = Picture | Tensor | bytes | bytearray | memoryview | BinaryIO
+AnyImage = ReadableImage | Tensor | bytes | bytearray | memoryview | BinaryIO
 
 _ACCEPTED = (
     "a path, the bytes of an image file, a binary file object, a Pillow image, a uint8 array "
@@ -83,7 +83,7 @@ _ACCEPTED = (
 )
 
 
-def read_any(image: AnyImage, read: Callable[[Picture], Answer]) -> Answer:
+def read_any(image: AnyImage, read: Callable[[ReadableImage], Answer]) -> Answer:
     """What `read` makes of an image.
 
     Args:
@@ -135,7 +135,7 @@ def _described(value: object) -> str:
     return kind if shape is None else f"{kind} {tuple(shape)}"
 
 
-def _read_bytes(data: bytes, read: Callable[[Picture], Answer]) -> Answer:
+def _read_bytes(data: bytes, read: Callable[[ReadableImage], Answer]) -> Answer:
     """As the file of these bytes is read, to the last grey level."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "image")

@@ -162,14 +162,14 @@ def _within(point: np.ndarray, box: Box) -> tuple[float, float]:
 class InteractiveSegmenter:
     """Answers clicks on one picture after another, with a network that is guided by clicks.
 
-    Crop, prompt and the way back are those of evaluation: `geometry.crop`, `datamodules.prompts`,
+    Crop, prompt and the way back are those of evaluation: `processor.crop`, `datamodules.prompts`,
     `Processor.restore_crop`. The crop of an object is cut and resized once, and a network that can
     refine encodes it once, for as long as box and first clicks stay the same.
 
     Args:
         network: Maps `(1, 3 + K, h, w)` to an `Output`. One with `encode(image_and_prompt)` and
             `decode(features, prompt)` takes corrections.
-        geometry: The model's.
+        processor: The model's.
         prompts: The model's.
         name: Of the model, for messages.
         device: Where the network is.
@@ -179,17 +179,17 @@ class InteractiveSegmenter:
     def __init__(
         self,
         network: nn.Module,
-        geometry: Processor,
+        processor: Processor,
         prompts: Prompts,
         name: str,
         device: torch.device,
         autocast: Callable[[], AbstractContextManager[Any]],
     ) -> None:
         self.network: Any = network
-        self.geometry, self.prompts, self.name = geometry, prompts, name
+        self.processor, self.prompts, self.name = processor, prompts, name
         self.device, self.autocast = device, autocast
         self.refines = hasattr(network, "encode") and hasattr(network, "decode")
-        self._picture: np.ndarray | None = None
+        self._image: np.ndarray | None = None
         self._opacity: np.ndarray | None = None
         self._target: Target | None = None  # what `_box` to `_features` were made for
         self._box = Box(0, 0, 0, 0)
@@ -197,9 +197,9 @@ class InteractiveSegmenter:
         self._prompt = np.empty(0)
         self._features: Any = None
 
-    def set_image(self, picture: AnyImage) -> None:
+    def set_image(self, image: AnyImage) -> None:
         """Read the picture that clicks are about from now on."""
-        self._picture, self._opacity = read_any(picture, as_seen)
+        self._image, self._opacity = read_any(image, as_seen)
         self._target = None
 
     @torch.inference_mode()
@@ -210,15 +210,15 @@ class InteractiveSegmenter:
         box: Corners | None = None,
     ) -> np.ndarray:
         """The mask of what the clicks point at, uint8 `(H, W)` of the picture's own size."""
-        if self._picture is None:
+        if self._image is None:
             raise UserError("there is no picture yet: call set_image(picture) before predict")
-        size = (self._picture.shape[0], self._picture.shape[1])
+        size = (self._image.shape[0], self._image.shape[1])
         target, corrections = self._read(points, labels, box, size)
         if target != self._target:
-            self._aim(self._picture, target)
+            self._aim(self._image, target)
         with self.autocast():
             logits = self._answer(corrections)
-        mask = self.geometry.restore_crop(logits[0, 0], self._box, size).numpy()
+        mask = self.processor.restore_crop(logits[0, 0], self._box, size).numpy()
         return within(mask, self._opacity)
 
     def _read(
@@ -238,17 +238,17 @@ class InteractiveSegmenter:
             )
         return target, corrections
 
-    def _aim(self, picture: np.ndarray, target: Target) -> None:
+    def _aim(self, image: np.ndarray, target: Target) -> None:
         """Cut the object out, draw its prompt and forget what was known of the one before."""
         self._target, self._features = None, None
         self._box = target.box.grown(self.prompts.relax)
-        resized = self.geometry.resize_image(crop(picture, self._box))
+        resized = self.processor.resize_image(crop(image, self._box))
         self._crop = torch.tensor(resized, device=self.device).permute(2, 0, 1)[None]
-        self._prompt = self.prompts.heat(self._prompt_points(target), self.geometry.size)
+        self._prompt = self.prompts.heat(self._prompt_points(target), self.processor.size)
         self._target = target
 
     def _prompt_points(self, target: Target) -> np.ndarray:
-        size = self.geometry.size
+        size = self.processor.size
         points = points_in_crop(target.points, self._box, size)
         if not isinstance(self.prompts, InsideOutsidePoints):
             return points
@@ -265,7 +265,7 @@ class InteractiveSegmenter:
         return self.network(self._input()).masks[0]
 
     def _input(self) -> Tensor:
-        image = self.geometry.normalize(self._crop)
+        image = self.processor.normalize(self._crop)
         return torch.cat([image, self._tensor(self._prompt)], dim=1)
 
     def _corrected(self, corrections: Sequence[Correction]) -> np.ndarray:
@@ -279,7 +279,7 @@ class InteractiveSegmenter:
                     f"the click ({x:g}, {y:g}) lies outside of {tuple(self._box)}, the part of the "
                     "picture that is looked at; give a larger box"
                 )
-            ((column, row),) = points_in_crop([(x, y)], self._box, self.geometry.size).tolist()
+            ((column, row),) = points_in_crop([(x, y)], self._box, self.processor.size).tolist()
             prompt = add_click(prompt, Click(column, row, inside))
         return prompt
 

@@ -114,10 +114,10 @@ def _introduced(family: Family) -> list[str]:
 
 
 def _facts(entry: Released, recipe: ModelSpec) -> Iterator[tuple[str, str]]:
-    height, width = recipe.geometry.size
+    height, width = recipe.processor.size
     yield "model", f"`{entry.model}`"
     yield "input", f"{height} × {width}, {_input(recipe)}"
-    yield "normalisation", _normalization(recipe.geometry)
+    yield "normalisation", _normalization(recipe.processor)
     yield "trained on", ", ".join(entry.trained_on) if entry.trained_on else "not stated"
     yield "license", entry.license or "not stated"
     yield "file", f"`{entry.file}`" + (f", {entry.size / 1e6:.1f} MB" if entry.size else "")
@@ -126,17 +126,17 @@ def _facts(entry: Released, recipe: ModelSpec) -> Iterator[tuple[str, str]]:
 
 
 def _input(recipe: ModelSpec) -> str:
-    resized = f"resized as `{recipe.geometry.image_kernel}`"
+    resized = f"resized as `{recipe.processor.image_kernel}`"
     if "prompt" not in recipe.inputs:
         return f"the whole picture, {resized}"
     return f"a crop of the picture around the object, {resized}, and heat maps of the clicks"
 
 
-def _normalization(geometry: Processor) -> str:
-    text = f"RGB, {_SCALES[geometry.scale]}"
-    if geometry.scale == "none":
+def _normalization(processor: Processor) -> str:
+    text = f"RGB, {_SCALES[processor.scale]}"
+    if processor.scale == "none":
         return text
-    mean, std = (", ".join(f"{v:g}" for v in values) for values in (geometry.mean, geometry.std))
+    mean, std = (", ".join(f"{v:g}" for v in values) for values in (processor.mean, processor.std))
     return f"{text}, mean {mean}, std {std}"
 
 

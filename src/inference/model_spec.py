@@ -1,4 +1,4 @@
-"""Which network and geometry a checkpoint needs: its own word, a config of conf/model, a registry.
+"""Which network and processor a checkpoint needs: its own word, a config of conf/model, a registry.
 
 Nothing here downloads the ImageNet weights that training starts from.
 """
@@ -26,7 +26,7 @@ class ModelSpec(NamedTuple):
 
     name: str
     network: Mapping[str, Any]  # `_target_` and the constructor's arguments
-    geometry: Processor
+    processor: Processor
     inputs: tuple[str, ...]
     prompts: Prompts | None = None
 
@@ -47,9 +47,9 @@ def named(model: str) -> ModelSpec:
 def of_config(model: DictConfig) -> ModelSpec:
     """The recipe of a composed `model` group."""
     network: Any = OmegaConf.to_container(model.network, resolve=True)
-    geometry: Any = OmegaConf.to_container(model.geometry, resolve=True)
+    processor: Any = OmegaConf.to_container(model.processor, resolve=True)
     prompts: Prompts | None = build(model.get("prompts"))
-    return _recipe(model.name, network, geometry, model.inputs, prompts)
+    return _recipe(model.name, network, processor, model.inputs, prompts)
 
 
 def of_checkpoint(source: Path | Checkpoint, model: str | DictConfig | None = None) -> ModelSpec:
@@ -94,11 +94,11 @@ def load(
 def _recipe(
     name: str,
     network: Mapping[str, Any],
-    geometry: Mapping[str, Any],
+    processor: Mapping[str, Any],
     inputs: Any,
     prompts: Prompts | None,
 ) -> ModelSpec:
-    values = {key: value for key, value in geometry.items() if key != "_target_"}
+    values = {key: value for key, value in processor.items() if key != "_target_"}
     return ModelSpec(name, dict(network), Processor(**values), tuple(inputs), prompts)
 
 

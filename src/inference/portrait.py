@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 
 from src.errors import UserError
-from src.inference.photo import ImageFile
+from src.inference.image_file import ImageFile
 
 # What is kept around a face, in its own widths and heights: more above, for the hair.
 _SIDE, _ABOVE, _BELOW = 0.45, 0.6, 0.35
@@ -16,7 +16,7 @@ _DETECTION_SIDE = 640
 _SMALLEST = 0.08  # of the shorter side
 
 
-def crop_to_face(photo: ImageFile) -> ImageFile:
+def crop_to_face(image_file: ImageFile) -> ImageFile:
     """A square around the largest face of a photo, white where it leaves the photo.
 
     The detector is the Haar cascade that comes with OpenCV: upright frontal faces.
@@ -24,15 +24,19 @@ def crop_to_face(photo: ImageFile) -> ImageFile:
     Raises:
         UserError: No face found.
     """
-    box = face_box(photo.pixels)
+    box = face_box(image_file.pixels)
     if box is None:
-        raise UserError(f"{photo.path}: no upright frontal face found; cut it by hand, crop=null")
-    top, left, side = surroundings(box, photo.pixels.shape[:2])
+        raise UserError(
+            f"{image_file.path}: no upright frontal face found; cut it by hand, crop=null"
+        )
+    top, left, side = surroundings(box, image_file.pixels.shape[:2])
     return replace(
-        photo,
-        pixels=_square(photo.pixels, top, left, side),
-        colors=_square(photo.colors, top, left, side),
-        opacity=None if photo.opacity is None else _square(photo.opacity, top, left, side),
+        image_file,
+        pixels=_square(image_file.pixels, top, left, side),
+        colors=_square(image_file.colors, top, left, side),
+        opacity=None
+        if image_file.opacity is None
+        else _square(image_file.opacity, top, left, side),
     )
 
 

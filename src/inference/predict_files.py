@@ -16,10 +16,10 @@ from rich.progress import Progress
 
 from src.datamodules.file_kinds import advice_on
 from src.errors import UserError, file_fault, is_full
+from src.inference.image_file import ImageFile, read_image_file, write_image_file
 from src.inference.outputs import Cutout
-from src.inference.photo import ImageFile, read_image_file, write_image_file
-from src.inference.plan import PredictConfig
 from src.inference.portrait import crop_to_face
+from src.inference.predict_config import PredictConfig
 from src.inference.segmenter import Segmenter
 from src.inference.sources import Source
 from src.progress import progress_bars
@@ -76,14 +76,14 @@ def predict_files(
     """
     plan.protect(sources)
     todo = [s for s in sources if not (plan.skip_existing and plan.is_done(s))]
-    pictures = [source for source in todo if not source.is_video]
+    images = [source for source in todo if not source.is_video]
     videos = [source for source in todo if source.is_video]
     failures: list[Failure] = []
     skipped = len(sources) - len(todo)
     with progress_bars(shown=finished is None) as progress:
-        task = progress.add_task("pictures", total=len(pictures), visible=bool(pictures))
+        task = progress.add_task("pictures", total=len(images), visible=bool(images))
         outcomes = chain(
-            _predict_pictures(segmenter, pictures, plan),
+            _predict_images(segmenter, images, plan),
             (_predict_video(segmenter, video, plan, progress) for video in videos),
         )
         for outcome in outcomes:
@@ -94,7 +94,7 @@ def predict_files(
     return Summary(len(todo) - len(failures), skipped, failures)
 
 
-def _predict_pictures(
+def _predict_images(
     segmenter: Segmenter, sources: Sequence[Source], plan: PredictConfig
 ) -> Iterator[Failure | None]:
     """Reads ahead and writes behind the network, a batch at a time, in bounded memory."""
@@ -106,17 +106,17 @@ def _predict_pictures(
         for index, batch in enumerate(batches):
             for ahead in batches[index + len(reading) : index + 2]:
                 reading.append([pool.submit(_read, source, plan) for source in ahead])
-            photos: list[tuple[Source, ImageFile]] = []
+            image_files: list[tuple[Source, ImageFile]] = []
             for source, future in zip(batch, reading.popleft(), strict=True):
                 try:
-                    photos.append((source, future.result()))
+                    image_files.append((source, future.result()))
                 except Exception as error:  # whatever a file does, the others are done
                     yield _failure(source, error)
-            for source, photo, mask in _segmented(segmenter, photos, plan):
+            for source, image_file, mask in _segmented(segmenter, image_files, plan):
                 if isinstance(mask, Exception):
                     yield _failure(source, mask)
                 else:
-                    writing.append((source, pool.submit(_write, source, photo, mask, plan)))
+                    writing.append((source, pool.submit(_write, source, image_file, mask, plan)))
             while len(writing) > 2 * size:
                 yield _outcome(*writing.popleft())
         while writing:
@@ -125,39 +125,41 @@ def _predict_pictures(
 
 def _read(source: Source, plan: PredictConfig) -> ImageFile:
     try:
-        photo = read_image_file(source.path)
+        image_file = read_image_file(source.path)
     except UserError as error:
         if (advice := advice_on(source.path)) is None:
             raise
         raise UserError(f"{source.path}: {advice}") from error
-    return crop_to_face(photo) if plan.crop == "face" else photo
+    return crop_to_face(image_file) if plan.crop == "face" else image_file
 
 
 def _segmented(
-    segmenter: Segmenter, photos: list[tuple[Source, ImageFile]], plan: PredictConfig
+    segmenter: Segmenter, image_files: list[tuple[Source, ImageFile]], plan: PredictConfig
 ) -> Iterator[tuple[Source, ImageFile, np.ndarray | Exception]]:
     """The masks of a batch; if the batch fails, of its pictures one by one."""
     options = {"detail": plan.detail, "flip": plan.flip, "overlap": plan.overlap}
-    pixels = [photo.pixels for _, photo in photos]
+    pixels = [image_file.pixels for _, image_file in image_files]
     try:
         masks = segmenter.masks(pixels, **options)  # type: ignore[arg-type]
     except Exception as error:
-        if len(photos) == 1:
-            yield (*photos[0], error)
+        if len(image_files) == 1:
+            yield (*image_files[0], error)
             return
-        for one in photos:
+        for one in image_files:
             yield from _segmented(segmenter, [one], plan)
         return
-    for (source, photo), mask in zip(photos, masks, strict=True):
-        yield source, photo, mask
+    for (source, image_file), mask in zip(image_files, masks, strict=True):
+        yield source, image_file, mask
 
 
-def _write(source: Source, photo: ImageFile, mask: np.ndarray, plan: PredictConfig) -> None:
+def _write(source: Source, image_file: ImageFile, mask: np.ndarray, plan: PredictConfig) -> None:
     with _one_large if mask.size > _LARGE else nullcontext():
-        cut = Cutout(photo.colors, mask, estimate=plan.estimate, opacity=photo.opacity)
+        cut = Cutout(image_file.colors, mask, estimate=plan.estimate, opacity=image_file.opacity)
         for output in plan.outputs:
-            target = plan.photo_target(source, output, photo)
-            write_image_file(target, output.render(cut), None if output.name == "mask" else photo)
+            target = plan.photo_target(source, output, image_file)
+            write_image_file(
+                target, output.render(cut), None if output.name == "mask" else image_file
+            )
 
 
 def _predict_video(

@@ -32,11 +32,11 @@ DETAILS: tuple[Detail, ...] = ("whole", "blended", "tiles")
 
 
 class Segmenter:
-    """A network with its geometry on a device, ready for pictures of any size.
+    """A network with its processor on a device, ready for pictures of any size.
 
     Args:
         network: Maps `(B, 3, h, w)` to an `Output`; it is folded, so it cannot be trained on.
-        geometry: The model's pre- and post-processing.
+        processor: The model's pre- and post-processing.
         name: Of the model, for messages and exports.
         inputs: What the network sees: `("image",)`, or with a `"prompt"` of clicks.
         prompts: How clicks become the prompt, for networks that see one.
@@ -49,7 +49,7 @@ class Segmenter:
     def __init__(
         self,
         network: nn.Module,
-        geometry: Processor,
+        processor: Processor,
         *,
         name: str = "network",
         inputs: Sequence[str] = ("image",),
@@ -62,10 +62,12 @@ class Segmenter:
         self.device = choose_device(device)
         autocast(self.device, precision)  # an unknown precision is an error now, not later
         self.network = fold(network.eval()).to(self.device)
-        self.geometry, self.name, self.inputs = geometry, name, tuple(inputs)
+        self.processor, self.name, self.inputs = processor, name, tuple(inputs)
         self.weights, self.precision, self.batch_size = weights, precision, batch_size
         self._session = (
-            InteractiveSegmenter(self.network, geometry, prompts, name, self.device, self._autocast)
+            InteractiveSegmenter(
+                self.network, processor, prompts, name, self.device, self._autocast
+            )
             if prompts is not None
             else None
         )
@@ -94,15 +96,15 @@ class Segmenter:
             UserError: No such file or device, or weights that do not fit the model.
         """
         network, recipe, file = load(path, model)
-        geometry = recipe.geometry
+        processor = recipe.processor
         if size is not None:
             try:
-                geometry = replace(geometry, size=size)  # type: ignore[arg-type]  # makes a pair
+                processor = replace(processor, size=size)  # type: ignore[arg-type]  # makes a pair
             except ValueError as error:
                 raise UserError(str(error)) from None
         return cls(
             network,
-            geometry,
+            processor,
             name=recipe.name,
             inputs=recipe.inputs,
             prompts=recipe.prompts,
@@ -125,10 +127,10 @@ class Segmenter:
             raise UserError(
                 f"engine=onnxruntime is for device=cpu and precision=fp32, not for {self}"
             )
-        self.network = in_onnx_runtime(self.network, self.geometry.size, self.weights)
+        self.network = in_onnx_runtime(self.network, self.processor.size, self.weights)
 
     def __str__(self) -> str:
-        height, width = self.geometry.size
+        height, width = self.processor.size
         return f"{self.name} on {self.device}, {self.precision}, {height}×{width}"
 
     def mask(
@@ -164,16 +166,16 @@ class Segmenter:
     ) -> list[np.ndarray]:
         """As `mask`, for several pictures, `batch_size` at a time; nothing for an empty list."""
         self._check(detail, overlap)
-        pictures = [read_any(image, as_seen) for image in as_list(images)]
-        pixels = [picture.pixels for picture in pictures]
+        opened = [read_any(image, as_seen) for image in as_list(images)]
+        pixels = [image.pixels for image in opened]
 
-        def read(pictures: list[np.ndarray]) -> list[Tensor]:
-            return self._read(pictures, detail, overlap)
+        def read(some: list[np.ndarray]) -> list[Tensor]:
+            return self._read(some, detail, overlap)
 
         logits = _with_mirrored(read, pixels) if flip else read(pixels)
         return [
-            within(self.geometry.restore(one, image.shape[:2]).cpu().numpy(), opacity)
-            for one, (image, opacity) in zip(logits, pictures, strict=True)
+            within(self.processor.restore(one, image.shape[:2]).cpu().numpy(), opacity)
+            for one, (image, opacity) in zip(logits, opened, strict=True)
         ]
 
     @property
@@ -186,9 +188,9 @@ class Segmenter:
             return None
         return "refine" if self._session.refines else self._session.prompts.kind
 
-    def set_image(self, picture: AnyImage) -> None:
+    def set_image(self, image: AnyImage) -> None:
         """Read the picture, as `mask` takes it, whose objects are pointed at from now on."""
-        self._guided().set_image(picture)
+        self._guided().set_image(image)
 
     def predict(
         self,
@@ -220,7 +222,7 @@ class Segmenter:
         found: list[Tensor] = []
         for first in range(0, len(images), self.batch_size):
             some = images[first : first + self.batch_size]
-            resized = np.stack([self.geometry.resize_image(image) for image in some])
+            resized = np.stack([self.processor.resize_image(image) for image in some])
             found += self._forward(self._tensor(resized))[:, 0].unbind()
         return found
 
@@ -258,16 +260,16 @@ class Segmenter:
         return self.logits(images)
 
     def _tiled(self, image: np.ndarray, overlap: float) -> Tensor:
-        if self.geometry.scale == "per_image_max":
+        if self.processor.scale == "per_image_max":
             # The picture's maximum, not each tile's: a dark tile must not become a bright one.
             image = (image * (255 / max(1, int(image.max())))).round().astype(np.uint8)
-        return tiled_logits(image, self.geometry.size, overlap, self.batch_size, self.logits)
+        return tiled_logits(image, self.processor.size, overlap, self.batch_size, self.logits)
 
     @torch.inference_mode()
     def _blended(self, image: np.ndarray) -> Tensor:
         return self._or_advice(
             lambda: blended_logits(
-                self.network, self.geometry, image, self._tensor, self._autocast, self.logits
+                self.network, self.processor, image, self._tensor, self._autocast, self.logits
             )
         )
 
@@ -276,7 +278,7 @@ class Segmenter:
         """Logits `(B, 1, h, w)` of a uint8 batch; one that does not fit is halved, and said so."""
         try:
             with self._autocast():
-                return self.network(self.geometry.normalize(batch)).masks[0].float()
+                return self.network(self.processor.normalize(batch)).masks[0].float()
         except torch.OutOfMemoryError as error:
             if len(batch) == 1:
                 raise UserError(self._advice()) from error
@@ -297,9 +299,9 @@ class Segmenter:
             "try precision=bf16, detail=whole, a smaller size=, or device=cpu"
         )
 
-    def _tensor(self, pictures: np.ndarray) -> Tensor:
+    def _tensor(self, images: np.ndarray) -> Tensor:
         """`(B, h, w, 3)` on the host to `(B, 3, h, w)` on the device, 8 bit."""
-        return torch.tensor(pictures, device=self.device).permute(0, 3, 1, 2)
+        return torch.tensor(images, device=self.device).permute(0, 3, 1, 2)
 
     def _autocast(self) -> torch.autocast:
         return autocast(self.device, self.precision)

@@ -14,7 +14,7 @@ import numpy as np
 from src.datamodules.raster import backdrop_of, seen
 from src.errors import UserError
 from src.inference.outputs import Cutout, Output
-from src.inference.plan import PredictConfig
+from src.inference.predict_config import PredictConfig
 from src.inference.segmenter import Segmenter
 from src.inference.sources import Source
 from src.inference.video_reader import Film, Frame, Sound, av
@@ -97,7 +97,7 @@ def predict_video(
                     opacity=frame.alpha,
                 )
                 for writer in writers:
-                    writer.picture(cut, frame, film)
+                    writer.image(cut, frame, film)
             done += len(frames)
             report(done, film.stream.frames or None)
         missing = film.missing(done)
@@ -162,7 +162,7 @@ class _Writer:
         if self.video is not None:
             self._flush_sound()
 
-    def picture(self, cut: Cutout, like: Frame, film: Film) -> None:
+    def image(self, cut: Cutout, like: Frame, film: Film) -> None:
         """Encode what the output makes of a frame, at the time of the frame `like`."""
         pixels = self.output.render(cut)
         if self.video is None:

@@ -73,11 +73,11 @@ class Film:
             self._movie: Any = av.open(str(path))
         except (av.FFmpegError, OSError) as error:
             raise UserError(f"{path}: not a video that can be read ({error})") from error
-        pictures = [one for one in self._movie.streams.video if not _is_cover(one)]
-        if not pictures or pictures[0].codec_context is None:
+        images = [one for one in self._movie.streams.video if not _is_cover(one)]
+        if not images or images[0].codec_context is None:
             self._movie.close()
             raise UserError(f"{path}: holds no frames of a kind that can be decoded")
-        self.stream: Any = pictures[0]
+        self.stream: Any = images[0]
         self.stream.thread_type = "AUTO"
         self.sounds = [one for one in self._movie.streams.audio if one.codec_context is not None]
         self._decoder = self._alpha_decoder()

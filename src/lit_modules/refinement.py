@@ -87,20 +87,20 @@ class RefinementModule(SegmentationModule):
     def _corrected(self, prompt: Tensor, logits: Tensor, batch: Batch) -> Tensor:
         """Add a click to each image's prompt where its prediction is most wrong."""
         predicted = (logits.detach()[:, 0] > 0).cpu().numpy()
-        truths = (batch["mask"][:, 0] >= 0.5).cpu().numpy()
+        targets = (batch["mask"][:, 0] >= 0.5).cpu().numpy()
         voids = (batch["void"][:, 0] > 0.5).cpu().numpy() if "void" in batch else None
         maps = prompt.detach().cpu().numpy()
         corrected = []
-        for i, (prediction, truth) in enumerate(zip(predicted, truths, strict=True)):
+        for i, (prediction, target) in enumerate(zip(predicted, targets, strict=True)):
             # The image's own index seeds the choice between equal points: resumable, any rank.
             rng = np.random.default_rng(int(batch["index"][i]))
             void = None if voids is None else voids[i]
-            click = next_click(prediction, truth, rng, void, self.authors_transposed)
+            click = next_click(prediction, target, rng, void, self.authors_transposed)
             corrected.append(maps[i] if click is None else add_click(maps[i], click))
         return torch.from_numpy(np.stack(corrected)).to(prompt)
 
 
 def _iou(batch: Batch, i: int, mask: Tensor) -> float:
-    truth = batch["original"][i].cpu().numpy() > THRESHOLD
-    void = batch["original_void"][i].cpu().numpy() > THRESHOLD if "original_void" in batch else None
-    return jaccard(mask.cpu().numpy() >= THRESHOLD, truth, void)
+    target = batch["mask_full"][i].cpu().numpy() > THRESHOLD
+    void = batch["void_full"][i].cpu().numpy() > THRESHOLD if "void_full" in batch else None
+    return jaccard(mask.cpu().numpy() >= THRESHOLD, target, void)

@@ -30,7 +30,7 @@ class SegmentationModule(LightningModule):
 
     Args:
         network: Maps the joined `inputs` to an `Output`.
-        geometry: The model's pre- and post-processing.
+        processor: The model's pre- and post-processing.
         inputs: Batch keys joined along the channel axis: `[image]` for plain networks,
             `[image, prompt]` for click-guided ones, `[mask]` for a ground-truth encoder.
         losses: Named loss terms, `None` where one is switched off; their sum is minimised.
@@ -48,7 +48,7 @@ class SegmentationModule(LightningModule):
     def __init__(
         self,
         network: nn.Module,
-        geometry: Processor,
+        processor: Processor,
         inputs: Sequence[InputKey],
         losses: Mapping[str, nn.Module | None],
         optimizer: Callable[[Iterable[Any]], Optimizer],
@@ -63,7 +63,7 @@ class SegmentationModule(LightningModule):
     ) -> None:
         super().__init__()
         self.network = network
-        self.geometry = geometry
+        self.processor = processor
         self.inputs = list(inputs)
         self.losses = nn.ModuleDict({n: term for n, term in losses.items() if term is not None})
         self.optimizer, self.schedule, self.groups = optimizer, schedule, groups
@@ -91,12 +91,12 @@ class SegmentationModule(LightningModule):
     def on_after_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:
         """Make floats of what the workers shipped as bytes, on the device."""
         if not self.trainer.training:
-            batch["picture"] = batch["image"]
+            batch["image_uint8"] = batch["image"]
         return self.as_floats(batch)
 
     def as_floats(self, batch: Batch) -> Batch:
         """The batch with its image normalised and its maps in [0, 1], in place."""
-        batch["image"] = self.geometry.normalize(batch["image"])
+        batch["image"] = self.processor.normalize(batch["image"])
         batch["mask"] = batch["mask"].float() / 255
         if "void" in batch:
             batch["void"] = batch["void"].float() / 255
@@ -184,11 +184,11 @@ class SegmentationModule(LightningModule):
         return [self._one_restored(one[0], i, batch) for i, one in enumerate(logits)]
 
     def _one_restored(self, logits: Tensor, i: int, batch: Batch) -> Tensor:
-        size = batch["original"][i].shape
+        size = batch["mask_full"][i].shape
         try:
             if "box" not in batch:
-                return self.geometry.restore(logits, size)
-            return self.geometry.restore_crop(logits, Box(*batch["box"][i].tolist()), size)
+                return self.processor.restore(logits, size)
+            return self.processor.restore_crop(logits, Box(*batch["box"][i].tolist()), size)
         except NonFiniteError as error:
             raise NonFiniteError(f"{batch['name'][i]}: {error}") from None
 
@@ -213,7 +213,7 @@ class SegmentationModule(LightningModule):
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         checkpoint["finecut"] = {
             **self.identity,
-            "geometry": self.geometry.to_dict(),
+            "processor": self.processor.to_dict(),
             "inputs": self.inputs,
         }
         checkpoint["random_state"] = random_state()
@@ -245,9 +245,9 @@ class SegmentationModule(LightningModule):
     ) -> dict[str, list[Tensor]]:
         """Add restored predictions to the scores; hand them on to the callbacks."""
         on_host = [prediction.cpu() for prediction in predictions]
-        truths = [truth.cpu() for truth in batch["original"]]
-        voids = [void.cpu() for void in batch.get("original_void", [])] or None
-        scores.update(on_host, truths, batch["index"], voids, batch.get("category"))
+        targets = [target.cpu() for target in batch["mask_full"]]
+        voids = [void.cpu() for void in batch.get("void_full", [])] or None
+        scores.update(on_host, targets, batch["index"], voids, batch.get("category"))
         return {"predictions": on_host}
 
 

@@ -27,7 +27,7 @@ _RADII = 5
 _DILATION = 0.02  # of the diagonal
 
 
-def mba(prediction: Gray, truth: Gray) -> float:
+def mba(prediction: Gray, target: Gray) -> float:
     """Mean boundary accuracy (Cheng et al., "CascadePSP", CVPR 2020).
 
     The share of correct pixels near the truth's boundary, averaged over five radii from 1 towards
@@ -41,9 +41,9 @@ def mba(prediction: Gray, truth: Gray) -> float:
         TypeError: a map is not uint8.
         ValueError: the maps are not two-dimensional or their sizes differ.
     """
-    require_pair(prediction, truth)
-    height, width = truth.shape
-    inside = pack(truth > FOREGROUND_ABOVE)
+    require_pair(prediction, target)
+    height, width = target.shape
+    inside = pack(target > FOREGROUND_ABOVE)
     outside = complement(inside, width)
     # a disk that meets both classes also meets a pixel that touches the other class, so that it is
     # enough to grow the two lines along the boundary
@@ -60,20 +60,20 @@ def mba(prediction: Gray, truth: Gray) -> float:
     return float(np.mean(scores))
 
 
-def boundary_iou(prediction: Gray, truth: Gray) -> float:
+def boundary_iou(prediction: Gray, target: Gray) -> float:
     """Boundary IoU of the maps at > 128 (Cheng et al., "Boundary IoU", CVPR 2021).
 
     The IoU of the two masks' inner boundaries, 2 % of the diagonal wide; the image's border counts
     as a boundary. 0 if neither map has any foreground. Arguments and errors are those of `mba`.
     """
-    require_pair(prediction, truth)
-    ours = _inner_boundary(pack(prediction > FOREGROUND_ABOVE), truth.shape)
-    theirs = _inner_boundary(pack(truth > FOREGROUND_ABOVE), truth.shape)
+    require_pair(prediction, target)
+    ours = _inner_boundary(pack(prediction > FOREGROUND_ABOVE), target.shape)
+    theirs = _inner_boundary(pack(target > FOREGROUND_ABOVE), target.shape)
     return count(ours & theirs) / max(1, count(ours | theirs))
 
 
 def boundary_iou_curve(
-    prediction: Gray, truth: Gray, *, levels: Levels | None = None
+    prediction: Gray, target: Gray, *, levels: Levels | None = None
 ) -> npt.NDArray[np.float64]:
     """Boundary IoU at 256 thresholds, highest first, as InSPyReNet's evaluation computes it.
 
@@ -91,12 +91,12 @@ def boundary_iou_curve(
         ValueError: the maps are not two-dimensional, their sizes differ, or `levels`
             is not `(256,)`.
     """
-    require_pair(prediction, truth)
+    require_pair(prediction, target)
     gray = (levels_or_min_max(levels, prediction) * 255).astype(np.uint8)[prediction]
-    side = 2 * _thickness(truth.shape) + 1
+    side = 2 * _thickness(target.shape) + 1
     square = np.ones((side, side), np.uint8)
     ours = gray - cv2.erode(gray, square, borderType=cv2.BORDER_CONSTANT, borderValue=0)
-    mask = (truth > FOREGROUND_ABOVE).astype(np.uint8)
+    mask = (target > FOREGROUND_ABOVE).astype(np.uint8)
     theirs = mask > cv2.erode(mask, square, borderType=cv2.BORDER_CONSTANT, borderValue=0)
     hit = np.cumsum(np.bincount(ours[theirs], minlength=256)[::-1])
     found = np.cumsum(np.bincount(ours.ravel(), minlength=256)[::-1])

@@ -19,7 +19,7 @@ Efforts = tuple[int, int, int, int]
 
 def human_correction_efforts(
     prediction: Gray,
-    truth: Gray,
+    target: Gray,
     skeleton: npt.NDArray[np.bool_] | Gray | None = None,
     relax: int = 5,
     epsilon: float = 2.0,
@@ -43,13 +43,13 @@ def human_correction_efforts(
         TypeError: a map is not uint8.
         ValueError: the maps are not two-dimensional or their sizes differ.
     """
-    require_pair(prediction, truth)
-    return _efforts(prediction > FOREGROUND_ABOVE, truth, skeleton, relax, epsilon)
+    require_pair(prediction, target)
+    return _efforts(prediction > FOREGROUND_ABOVE, target, skeleton, relax, epsilon)
 
 
 def human_correction_efforts_pysod(
     prediction: Gray,
-    truth: Gray,
+    target: Gray,
     skeleton: npt.NDArray[np.bool_] | Gray | None = None,
     relax: int = 5,
     epsilon: float = 2.0,
@@ -59,10 +59,10 @@ def human_correction_efforts_pysod(
     It also counts a wrong region that fills the whole image, which the authors' code does not.
     Arguments and errors are those of `human_correction_efforts`.
     """
-    require_pair(prediction, truth)
+    require_pair(prediction, target)
     mask = (min_max_levels(prediction) > 0.5)[prediction]
-    efforts = _efforts(mask, truth, skeleton, relax, epsilon)
-    foreground = truth > FOREGROUND_ABOVE
+    efforts = _efforts(mask, target, skeleton, relax, epsilon)
+    foreground = target > FOREGROUND_ABOVE
     if mask.all() and not foreground.any():
         return 0, 1, 0, 0
     if foreground.all() and not mask.any():
@@ -72,16 +72,16 @@ def human_correction_efforts_pysod(
 
 def _efforts(
     mask: Mask,
-    truth: Gray,
+    target: Gray,
     skeleton: npt.NDArray[np.bool_] | Gray | None,
     relax: int,
     epsilon: float,
 ) -> Efforts:
-    width = truth.shape[1]
-    theirs, ours = pack(truth > FOREGROUND_ABOVE), pack(mask)
+    width = target.shape[1]
+    theirs, ours = pack(target > FOREGROUND_ABOVE), pack(mask)
     hit = ours & theirs
     extra, missed = _relaxed_errors(ours, theirs, width, relax)
-    missed |= _structure(theirs, truth.shape, skeleton) & ~hit
+    missed |= _structure(theirs, target.shape, skeleton) & ~hit
     fp = _corrections(extra, hit | missed, width, epsilon)
     fn = _corrections(missed, complement(hit | extra | missed, width), width, epsilon)
     return *fp, *fn
@@ -100,10 +100,10 @@ def _relaxed_errors(ours: Words, theirs: Words, width: int, relax: int) -> tuple
 
 
 def _structure(
-    truth: Words, shape: tuple[int, ...], skeleton: npt.NDArray[np.bool_] | Gray | None
+    target: Words, shape: tuple[int, ...], skeleton: npt.NDArray[np.bool_] | Gray | None
 ) -> Words:
     if skeleton is None:
-        thinned = truth.copy()
+        thinned = target.copy()
         thin(thinned)
         return thinned
     if skeleton.shape != shape:

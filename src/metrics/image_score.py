@@ -104,7 +104,7 @@ class _Image:
     def outside_void(self) -> Counts:
         if self.void is None:
             return self.pair.histogram
-        return interactive.histogram_outside(self.void, self.pair.prediction, self.pair.truth)
+        return interactive.histogram_outside(self.void, self.pair.prediction, self.pair.target)
 
     @cached_property
     def skeleton(self) -> Mask | None:
@@ -113,12 +113,12 @@ class _Image:
             return None
         from src.metrics.skeleton_cache import SkeletonCache
 
-        return SkeletonCache(self.skeletons)(self.pair.truth)
+        return SkeletonCache(self.skeletons)(self.pair.target)
 
 
 def score_pair(
     prediction: Gray,
-    truth: Gray,
+    target: Gray,
     metrics: Sequence[str],
     void: Gray | None = None,
     skeletons: Path | None = None,
@@ -141,12 +141,12 @@ def score_pair(
     """
     for name in metrics:
         protocol(name)
-    image = _Image(prepare(prediction, truth), void, skeletons)
+    image = _Image(prepare(prediction, target), void, skeletons)
     values = {name: float(_measure(name)(image)) for name in metrics}
     return ImageResult(values, image.pair.histogram, category)
 
 
-def score_image(prediction: Gray, truth: Gray, metrics: Sequence[str]) -> dict[str, float]:
+def score_image(prediction: Gray, target: Gray, metrics: Sequence[str]) -> dict[str, float]:
     """Score one image by the measures named; `max_f` and its like are those of its own curves.
 
     Args:
@@ -159,7 +159,7 @@ def score_image(prediction: Gray, truth: Gray, metrics: Sequence[str]) -> dict[s
         TypeError: a map is not uint8.
         ValueError: the maps are not two-dimensional or their sizes differ.
     """
-    return score_pair(prediction, truth, metrics).values
+    return score_pair(prediction, target, metrics).values
 
 
 def _measure(name: str) -> Callable[[_Image], float]:
@@ -178,37 +178,37 @@ def _adp_f(image: _Image, raw: bool) -> float:
 def _weighted_f(image: _Image, raw: bool) -> float:
     from src.metrics.weighted_f import weighted_f
 
-    return weighted_f(image.pair.prediction, image.pair.truth, levels=image.curves(raw).levels)
+    return weighted_f(image.pair.prediction, image.pair.target, levels=image.curves(raw).levels)
 
 
 def _hce(image: _Image) -> float:
     from src.metrics.hce import human_correction_efforts
 
     pair = image.pair
-    return sum(human_correction_efforts(pair.prediction, pair.truth, image.skeleton))
+    return sum(human_correction_efforts(pair.prediction, pair.target, image.skeleton))
 
 
 def _hce_pysod(image: _Image) -> float:
     from src.metrics.hce import human_correction_efforts_pysod
 
     pair = image.pair
-    return sum(human_correction_efforts_pysod(pair.prediction, pair.truth, image.skeleton))
+    return sum(human_correction_efforts_pysod(pair.prediction, pair.target, image.skeleton))
 
 
 def _mba(image: _Image) -> float:
     from src.metrics.boundary import mba
 
-    return mba(image.pair.prediction, image.pair.truth)
+    return mba(image.pair.prediction, image.pair.target)
 
 
 def _biou(image: _Image) -> float:
     from src.metrics.boundary import boundary_iou
 
-    return boundary_iou(image.pair.prediction, image.pair.truth)
+    return boundary_iou(image.pair.prediction, image.pair.target)
 
 
 def _error_percent(image: _Image) -> float:
-    return interactive.error_percent(image.pair.prediction, image.pair.truth, image.void)
+    return interactive.error_percent(image.pair.prediction, image.pair.target, image.void)
 
 
 def _iou_at(percent: int) -> Callable[[_Image], float]:

@@ -14,11 +14,11 @@ MAX_CLICKS = 20
 VOLUME = tuple(n / 10 for n in range(1, 10))  # thresholds whose mean is mAP^r's volume
 
 
-def jaccard(prediction: Mask, truth: Mask, void: Mask | None = None) -> float:
+def jaccard(prediction: Mask, target: Mask, void: Mask | None = None) -> float:
     """IoU of two masks `(H, W)` outside `void`, in [0, 1]; 1 where both are empty there."""
     if void is not None:
-        prediction, truth = prediction[~void], truth[~void]
-    return _ratio(np.count_nonzero(prediction & truth), np.count_nonzero(prediction | truth))
+        prediction, target = prediction[~void], target[~void]
+    return _ratio(np.count_nonzero(prediction & target), np.count_nonzero(prediction | target))
 
 
 def jaccard_at(histogram: Counts, threshold: float) -> float:
@@ -32,17 +32,17 @@ def jaccard_at(histogram: Counts, threshold: float) -> float:
     return _ratio(int(on[1]), int(on[0] + histogram[1].sum()))
 
 
-def histogram_outside(void: Gray, prediction: Gray, truth: Gray) -> Counts:
+def histogram_outside(void: Gray, prediction: Gray, target: Gray) -> Counts:
     """The joint histogram `(2, 256)` of the pixels where `void`, uint8 `(H, W)`, is not > 128."""
-    if void.shape != truth.shape:
-        raise ValueError(f"void is {void.shape} but truth is {truth.shape} (rows, columns)")
+    if void.shape != target.shape:
+        raise ValueError(f"void is {void.shape} but truth is {target.shape} (rows, columns)")
     keep = void <= FOREGROUND_ABOVE
-    side = (truth[keep] > FOREGROUND_ABOVE).astype(np.int64)
+    side = (target[keep] > FOREGROUND_ABOVE).astype(np.int64)
     return np.bincount(prediction[keep] + (side << 8), minlength=512).reshape(2, 256)
 
 
 def error_percent(
-    prediction: Gray, truth: Gray, void: Gray | None = None, threshold: float = 0.5
+    prediction: Gray, target: Gray, void: Gray | None = None, threshold: float = 0.5
 ) -> float:
     """Wrong pixels, in percent of those in the truth's tight box, outside `void`.
 
@@ -55,7 +55,7 @@ def error_percent(
         void: uint8 `(H, W)`; left out where > 128.
         threshold: In [0, 1).
     """
-    true = truth > FOREGROUND_ABOVE
+    true = target > FOREGROUND_ABOVE
     box = _box(true)
     wrong = (prediction[box] / 255 > threshold) != true[box]
     if void is not None:

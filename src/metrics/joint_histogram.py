@@ -13,7 +13,7 @@ Mask = npt.NDArray[np.bool_]
 FOREGROUND_ABOVE = 128  # the field's rule for truths: a pixel is foreground if it is > 128
 
 
-def require_pair(prediction: Gray, truth: Gray) -> None:
+def require_pair(prediction: Gray, target: Gray) -> None:
     """Refuse all but two uint8 `(H, W)` maps of one size.
 
     Raises:
@@ -21,10 +21,10 @@ def require_pair(prediction: Gray, truth: Gray) -> None:
         ValueError: a map is not two-dimensional or has no pixel, or the sizes differ.
     """
     require_map("prediction", prediction)
-    require_map("truth", truth)
-    if prediction.shape != truth.shape:
+    require_map("truth", target)
+    if prediction.shape != target.shape:
         raise ValueError(
-            f"prediction is {prediction.shape} but truth is {truth.shape} (rows, columns): "
+            f"prediction is {prediction.shape} but truth is {target.shape} (rows, columns): "
             "bring the prediction to the truth's size first"
         )
 
@@ -85,7 +85,7 @@ class JointHistogram:
     """
 
     prediction: Gray
-    truth: Gray
+    target: Gray
     split: tuple[int, int]
     quadrants: Counts
 
@@ -95,7 +95,7 @@ class JointHistogram:
         return np.asarray(self.quadrants.sum(axis=(0, 1)))
 
 
-def prepare(prediction: Gray, truth: Gray) -> JointHistogram:
+def prepare(prediction: Gray, target: Gray) -> JointHistogram:
     """Count both maps in two passes over the pixels.
 
     Args:
@@ -106,16 +106,16 @@ def prepare(prediction: Gray, truth: Gray) -> JointHistogram:
         TypeError: a map is not uint8.
         ValueError: the maps are not two-dimensional or their sizes differ.
     """
-    require_pair(prediction, truth)
-    prediction, truth = np.ascontiguousarray(prediction), np.ascontiguousarray(truth)
-    area, rows, columns = _moments(truth)
-    height, width = truth.shape
+    require_pair(prediction, target)
+    prediction, target = np.ascontiguousarray(prediction), np.ascontiguousarray(target)
+    area, rows, columns = _moments(target)
+    height, width = target.shape
     if area == 0:
         split = round(height / 2) + 1, round(width / 2) + 1
     else:
         split = round(rows / area) + 1, round(columns / area) + 1
     split = min(split[0], height), min(split[1], width)
-    return JointHistogram(prediction, truth, split, _quadrants(prediction, truth, *split))
+    return JointHistogram(prediction, target, split, _quadrants(prediction, target, *split))
 
 
 def levels_of(histogram: Counts, raw: bool = False) -> Levels:
@@ -146,7 +146,7 @@ def threshold_counts(histogram: Counts, levels: Levels) -> Counts:
 def adaptive_counts(pair: JointHistogram, levels: Levels) -> Counts:
     """Pixels `(2,)`, background and foreground, at or above twice the mean value, at most 1."""
     total = pair.histogram.sum(axis=0)
-    threshold = 2 * float(total @ levels) / pair.truth.size
+    threshold = 2 * float(total @ levels) / pair.target.size
     if np.any((total > 0) & (np.abs(levels - threshold) < 1e-9)):
         # A level at the threshold itself: the last bit of the mean decides, so take PySODMetrics'.
         threshold = 2 * float(levels[pair.prediction].mean())
@@ -155,13 +155,13 @@ def adaptive_counts(pair: JointHistogram, levels: Levels) -> Counts:
 
 
 @numba.njit(cache=True, nogil=True)
-def _moments(truth: Gray) -> tuple[int, int, int]:
+def _moments(target: Gray) -> tuple[int, int, int]:
     """Foreground pixels, and the sums of their rows and columns."""
     area, rows, columns = 0, 0, 0
-    for y in range(truth.shape[0]):
+    for y in range(target.shape[0]):
         row_area, row_columns = 0, 0
-        for x in range(truth.shape[1]):
-            on = truth[y, x] > FOREGROUND_ABOVE
+        for x in range(target.shape[1]):
+            on = target[y, x] > FOREGROUND_ABOVE
             row_area += on
             row_columns += on * x
         area += row_area
@@ -171,8 +171,8 @@ def _moments(truth: Gray) -> tuple[int, int, int]:
 
 
 @numba.njit(cache=True, nogil=True)
-def _quadrants(prediction: Gray, truth: Gray, top: int, left: int) -> Counts:
-    height, width = truth.shape
+def _quadrants(prediction: Gray, target: Gray, top: int, left: int) -> Counts:
+    height, width = target.shape
     counts = np.zeros((2, 2, 2, 256), np.int64)
     banks = np.zeros((BANKS, 512), np.uint32)
     for lower in range(2):
@@ -181,7 +181,7 @@ def _quadrants(prediction: Gray, truth: Gray, top: int, left: int) -> Counts:
             begin, end = (left, width) if right else (0, left)
             banks[:] = 0
             for y in range(first, last):
-                _count_row(prediction[y, begin:end], truth[y, begin:end], banks)
+                _count_row(prediction[y, begin:end], target[y, begin:end], banks)
             for level in range(256):
                 for bank in range(BANKS):
                     counts[lower, right, 0, level] += banks[bank, level]
@@ -190,12 +190,12 @@ def _quadrants(prediction: Gray, truth: Gray, top: int, left: int) -> Counts:
 
 
 @numba.njit(cache=True, nogil=True)
-def _count_row(prediction: Gray, truth: Gray, banks: npt.NDArray[np.uint32]) -> None:
-    whole = len(truth) // BANKS * BANKS
+def _count_row(prediction: Gray, target: Gray, banks: npt.NDArray[np.uint32]) -> None:
+    whole = len(target) // BANKS * BANKS
     for x in range(0, whole, BANKS):
         for bank in range(BANKS):
-            on = truth[x + bank] > FOREGROUND_ABOVE
+            on = target[x + bank] > FOREGROUND_ABOVE
             banks[bank, np.intp(prediction[x + bank]) + (np.intp(on) << 8)] += np.uint32(1)
-    for x in range(whole, len(truth)):
-        on = truth[x] > FOREGROUND_ABOVE
+    for x in range(whole, len(target)):
+        on = target[x] > FOREGROUND_ABOVE
         banks[0, np.intp(prediction[x]) + (np.intp(on) << 8)] += np.uint32(1)

@@ -57,7 +57,7 @@ def _regions(pair: JointHistogram, levels: Levels) -> float:
             counts = pair.quadrants[lower, right]
             size = int(counts.sum())
             if size:
-                score += size / pair.truth.size * _similarity(pair, levels, lower, right)
+                score += size / pair.target.size * _similarity(pair, levels, lower, right)
     return score
 
 
@@ -89,7 +89,7 @@ def _similarity_of_constants(pair: JointHistogram, value: float, lower: int, rig
     The mean is taken of an array with the strides of PySODMetrics' quadrant: numpy rounds
     differently along whole rows than along parts of them.
     """
-    height, width = pair.truth.shape
+    height, width = pair.target.shape
     top, left = pair.split
     rows = height - top if lower else top
     columns = slice(left, None) if right else slice(0, left)

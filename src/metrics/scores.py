@@ -51,7 +51,7 @@ class SegmentationMetrics(PerImageMetric):
     def update(
         self,
         predictions: Sequence[Map] | Tensor,
-        truths: Sequence[Map] | Tensor,
+        targets: Sequence[Map] | Tensor,
         index: Sequence[int] | Tensor | None = None,
         voids: Sequence[Map] | Tensor | None = None,
         categories: Sequence[int] | Tensor | None = None,
@@ -68,12 +68,12 @@ class SegmentationMetrics(PerImageMetric):
         """
         numbers = number(index, len(predictions), self._seen)
         self._seen += len(numbers)
-        for place, (image, prediction, truth) in enumerate(
-            zip(numbers, predictions, truths, strict=True)
+        for place, (image, prediction, target) in enumerate(
+            zip(numbers, predictions, targets, strict=True)
         ):
             void = None if voids is None else as_map(voids[place])
             category = 0 if categories is None else int(categories[place])
-            self._score(image, as_map(prediction), as_map(truth), void, category)
+            self._score(image, as_map(prediction), as_map(target), void, category)
 
     def compute(self) -> dict[str, float]:
         """Each measure over all images of all processes."""
@@ -117,9 +117,9 @@ class SegmentationMetrics(PerImageMetric):
         return super().__getstate__()
 
     def _score(
-        self, image: int, prediction: Gray, truth: Gray, void: Gray | None, category: int
+        self, image: int, prediction: Gray, target: Gray, void: Gray | None, category: int
     ) -> None:
-        job = (prediction, truth, self.names, void, self.skeleton_cache, category)
+        job = (prediction, target, self.names, void, self.skeleton_cache, category)
         if self.workers == 0:
             self._keep([(image, score_pair(*job))])
             return

@@ -28,22 +28,22 @@ class SkeletonCache:
     def __init__(self, folder: Path | str | None = None) -> None:
         self.folder = None if folder is None else Path(folder)
 
-    def __call__(self, truth: Gray) -> Mask:
+    def __call__(self, target: Gray) -> Mask:
         """Skeleton `(H, W)` of the pixels > 128 of a uint8 `(H, W)` map."""
-        require_map("truth", truth)
+        require_map("truth", target)
         if self.folder is None:
-            return skeletonize(truth)
-        path = self.folder / f"{_digest(truth)}{_SUFFIX}"
-        skeleton = _read(path, truth.shape)
+            return skeletonize(target)
+        path = self.folder / f"{_digest(target)}{_SUFFIX}"
+        skeleton = _read(path, target.shape)
         if skeleton is None:
-            skeleton = skeletonize(truth)
+            skeleton = skeletonize(target)
             _write(path, skeleton)
         return skeleton
 
 
-def _digest(truth: Gray) -> str:
-    bits = np.packbits(truth > FOREGROUND_ABOVE, axis=1)
-    return hashlib.sha256(_RULE + repr(truth.shape).encode() + bits.tobytes()).hexdigest()
+def _digest(target: Gray) -> str:
+    bits = np.packbits(target > FOREGROUND_ABOVE, axis=1)
+    return hashlib.sha256(_RULE + repr(target.shape).encode() + bits.tobytes()).hexdigest()
 
 
 def _read(path: Path, shape: tuple[int, ...]) -> Mask | None:

@@ -24,7 +24,7 @@ from src.metrics.kernels.weighted_errors import (
 )
 
 
-def weighted_f(prediction: Gray, truth: Gray, *, levels: Levels | None = None) -> float:
+def weighted_f(prediction: Gray, target: Gray, *, levels: Levels | None = None) -> float:
     """Weighted F of a uint8 `(H, W)` prediction against a uint8 `(H, W)` truth, > 128 foreground.
 
     Equal to PySODMetrics' up to the order of its sums; 0 for a truth without foreground.
@@ -40,16 +40,16 @@ def weighted_f(prediction: Gray, truth: Gray, *, levels: Levels | None = None) -
         ValueError: the maps are not two-dimensional, their sizes differ, or `levels`
             is not `(256,)`.
     """
-    require_pair(prediction, truth)
-    foreground = int(np.count_nonzero(truth > FOREGROUND_ABOVE))
+    require_pair(prediction, target)
+    foreground = int(np.count_nonzero(target > FOREGROUND_ABOVE))
     if foreground == 0:
         return 0.0
     values = levels_or_min_max(levels, prediction)
     # one kind of array, one compilation: a strided or read-only map would cause another
     prediction = np.require(prediction, requirements=["C", "W"])
-    truth = np.require(truth, requirements=["C", "W"])
+    target = np.require(target, requirements=["C", "W"])
     values = np.require(values, requirements=["C", "W"])
-    distances = column_distances(truth)
+    distances = column_distances(target)
     missed = float(foreground_error(prediction, distances, np.abs(values - 1), _smoothing()))
     extra = float(background_error(prediction, distances, values, _fading()))
     hit = foreground - missed

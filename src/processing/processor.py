@@ -89,25 +89,29 @@ class Processor:
         for field in ("mean", "std", "restore_steps"):
             given: Any = getattr(self, field)
             if not isinstance(given, Sequence) or isinstance(given, str):
-                raise ValueError(f"geometry.{field} is {given!r}, not a list")
+                raise ValueError(f"processor.{field} is {given!r}, not a list")
             object.__setattr__(self, field, tuple(given))
         for field in ("mean", "std"):
             values = getattr(self, field)
             if len(values) not in (1, 3) or not all(_is_finite(value) for value in values):
-                raise ValueError(f"geometry.{field} is {values!r}; give three numbers")
+                raise ValueError(f"processor.{field} is {values!r}; give three numbers")
         if min(self.std) <= 0:
-            raise ValueError(f"geometry.std is {self.std!r}; it divides, so it is above 0")
+            raise ValueError(f"processor.std is {self.std!r}; it divides, so it is above 0")
         if not _is_count(self.paste_relax) or not 0 <= self.paste_relax <= LARGEST_SIDE:
-            raise ValueError(f"geometry.paste_relax is {self.paste_relax!r}, not a count of pixels")
+            raise ValueError(
+                f"processor.paste_relax is {self.paste_relax!r}, not a count of pixels"
+            )
         for field, known in (
             ("image_kernel", KERNELS),
             ("mask_kernel", KERNELS),
             ("scale", ("255", "per_image_max", "none")),
         ):
             if getattr(self, field) not in known:
-                raise ValueError(f"geometry.{field} is {getattr(self, field)!r}; choose of {known}")
+                raise ValueError(
+                    f"processor.{field} is {getattr(self, field)!r}; choose of {known}"
+                )
         if unknown := [name for name in self.restore_steps if name not in list(STEPS)]:
-            raise ValueError(f"geometry.restore_steps has unknown {unknown}; known: {list(STEPS)}")
+            raise ValueError(f"processor.restore_steps has unknown {unknown}; known: {list(STEPS)}")
 
     def resize_image(self, image: np.ndarray) -> np.ndarray:
         """Bring a uint8 `(H, W, 3)` image to the network's size."""

@@ -49,7 +49,7 @@ def _kept(folder: Path) -> list[tuple[float, str, Path]]:
             if index.stat().st_size > _LARGEST:
                 raise ValueError(f"{index.stat().st_size >> 20} MB")
             for entry in json.loads(index.read_text(encoding="utf-8")):
-                path, error = _picture(folder, entry["file"]), float(entry["error"])
+                path, error = _image(folder, entry["file"]), float(entry["error"])
                 if not math.isfinite(error):
                     raise ValueError(f"an error of {error}")
                 if path.is_file():
@@ -59,7 +59,7 @@ def _kept(folder: Path) -> list[tuple[float, str, Path]]:
     return found
 
 
-def _picture(folder: Path, name: str) -> Path:
+def _image(folder: Path, name: str) -> Path:
     """A picture beside its index; anything else is no picture of the run."""
     path = folder / name
     if path.parent != folder or path.suffix != ".jpg" or path.resolve().parent != folder.resolve():
@@ -126,7 +126,7 @@ def html(
         _list("Where the rows come from", origin_lines(table)),
         _list("Protocol", [f"{metric}: {text}" for metric, text in table.protocol.items()]),
         *(_figure(png, "png", f"Curves on {name}") for name, png in curves.items()),
-        _pictures(groups, digits, problems),
+        _images(groups, digits, problems),
     ]
     body = "\n".join(part for part in parts if part)
     return (
@@ -175,7 +175,7 @@ def _list(title: str, items: Sequence[str], ordered: bool = False) -> str:
     return f"<h2>{title}</h2>\n<{kind}>\n{lines}</{kind}>"
 
 
-def _pictures(groups: Sequence[Group], digits: int, problems: list[str] | None) -> str:
+def _images(groups: Sequence[Group], digits: int, problems: list[str] | None) -> str:
     parts = []
     for group in groups:
         for test_set in group.test_sets():

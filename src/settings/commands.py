@@ -97,7 +97,7 @@ class EvaluateSettings(Settings):
     """Numbers for a folder of maps."""
 
     maps: FilePath = setting("folder of predicted maps")
-    truth: FilePath = setting("folder of ground-truth masks, under the same names")
+    target: FilePath = setting("folder of ground-truth masks, under the same names")
     map_suffix: Text | None = setting(
         "what maps carry after the name: _pred pairs cat_pred.png with cat.png"
     )
@@ -129,14 +129,14 @@ class EvaluateCheckpointSettings(Settings):
 
     ckpt: FilePath = setting("a checkpoint to score, with data=…; or maps= and truth=")
     output: FilePath | None = setting("where the numbers go; null: a new folder in logs/evaluate")
-    truth: Any = setting("of maps= only")
+    target: Any = setting("of maps= only")
     allow_missing: Flag = setting("of maps= only")
     resize: Any = setting("of maps= only")
     compare: Any = setting("of maps= only")
 
     @model_validator(mode="after")
     def _check(self) -> "EvaluateCheckpointSettings":
-        given = {"truth": self.truth, "resize": self.resize, "compare": self.compare}
+        given = {"truth": self.target, "resize": self.resize, "compare": self.compare}
         given["allow_missing"] = self.allow_missing or None
         for key in (key for key, value in given.items() if value is not None):
             raise ValueError(f"{key}= is for folders of maps (maps=…), not for ckpt=")
@@ -156,7 +156,7 @@ class ExportSettings(Settings):
     int8: Flag = setting("ONNX: convolutions in 8 bit, calibrated on the images")
     bare: Flag = setting("the network alone: normalized floats in, logits out")
     dynamic: Flag = setting("bare: any batch size")
-    pictures: FilePath | None = setting(
+    images: FilePath | None = setting(
         "a folder of images for parity and calibration; null: built-in drawings"
     )
     license: Text | None = setting("written into the file where the registry does not know it")

@@ -109,7 +109,7 @@ class ModelSettings(OpenSettings):
     clip_gradient: float | None = setting("largest norm of the gradient; null: any", gt=0)
     sync_batchnorm: Flag = setting("one BatchNorm over all GPUs")
     network: Node = setting("the nn.Module")
-    geometry: Node = setting("how an image becomes an input, and logits a mask")
+    processor: Node = setting("how an image becomes an input, and logits a mask")
     losses: dict[str, Node | None] = setting("loss terms by name")
     optimizer: OptimizerSettings = setting("of the weights")
     feature_supervision: Literal["mse", "kl", "l1", "smooth_l1"] | None = setting(
@@ -146,7 +146,7 @@ class DataSettings(OpenSettings):
     cache_dir: FilePath | None = setting(
         "where cached samples lie; null: FINECUT_CACHE, else cache", default=ABSENT
     )
-    picture_seed: Seed = setting("of drawn images", default=ABSENT)
+    image_seed: Seed = setting("of drawn images", default=ABSENT)
 
 
 class TrainerSettings(OpenSettings):

@@ -155,9 +155,9 @@ def processor_of(checkpoint: Checkpoint) -> Processor:
     """
     assert checkpoint.metadata is not None
     try:
-        return Processor(**checkpoint.metadata.geometry)
+        return Processor(**checkpoint.metadata.processor)
     except (TypeError, ValueError) as error:
-        raise _of_another_version(checkpoint, "geometry", error) from None
+        raise _of_another_version(checkpoint, "processor", error) from None
 
 
 def prompts_in(checkpoint: Checkpoint) -> Prompts | None:

@@ -77,13 +77,13 @@ def _become(cfg: DictConfig, checkpoint: Checkpoint, said: Metadata) -> None:
     a network of ours, whose weights are those in the file.
     """
     check_outline(checkpoint)
-    geometry, prompts = checkpoints.processor_of(checkpoint), checkpoints.prompts_in(checkpoint)
+    processor, prompts = checkpoints.processor_of(checkpoint), checkpoints.prompts_in(checkpoint)
     if said.model != cfg.model.name and said.model in config.names():
         cfg.model = config.composed(said.model)
     cfg.checkpoint, cfg.model.name = literal(str(checkpoint.path)), literal(said.model)
     values: dict[str, Any] = {
         "network": said.network,
-        "geometry": {**geometry.to_dict(), "_target_": "src.processing.Processor"},
+        "processor": {**processor.to_dict(), "_target_": "src.processing.Processor"},
         "inputs": list(said.inputs),
     }
     if prompts is not None:

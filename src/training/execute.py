@@ -169,7 +169,7 @@ def build_module(cfg: DictConfig) -> Any:
     module = build(model.module, _partial_=True)  # objects are handed over as they are
     return module(
         network=network,
-        geometry=build(model.geometry),
+        processor=build(model.processor),
         inputs=list(model.inputs),
         losses={name: build(term) for name, term in model.losses.items()},
         optimizer=build(model.optimizer),

@@ -128,7 +128,7 @@ WHY_NOT: Mapping[str, str] = {
     "model.teacher*": "the loss compares with the teacher that the run started with",
     "model.feature_supervision": "the optimizer's state belongs to the loss it was made with",
     "model.size": "the weights are being fitted to images of that size",
-    "model.geometry*": "the weights are being fitted to images that are prepared so",
+    "model.processor*": "the weights are being fitted to images that are prepared so",
     "model*": "the checkpoint holds this model's weights",
     "seed": "the order of the images and all that is drawn by chance follow from it",
     "data.seed": "the order of the images and all that is drawn by chance follow from it",

@@ -23,7 +23,7 @@ def describe_model(
     released = find(said["weights"])
     if released and released.sha256 not in (None, said["weights_sha256"]):
         released = None  # another file of that name
-    height, width = segmenter.geometry.size
+    height, width = segmenter.processor.size
     return {
         "model": segmenter.name,
         "clicks": segmenter.clicks,

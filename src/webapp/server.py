@@ -99,13 +99,13 @@ def create_app(
         request: Request, name: Annotated[str, Query(max_length=1000)] = ""
     ) -> dict[str, Any]:
         async with intake.file(request) as (data, filed_as):
-            picture = await work(desk.open, data, name or filed_as or "picture")
-        height, width = picture.size
-        return {"id": picture.key, "name": picture.name, "width": width, "height": height}
+            image = await work(desk.open, data, name or filed_as or "picture")
+        height, width = image.size
+        return {"id": image.key, "name": image.name, "width": width, "height": height}
 
     @app.get("/api/pictures/{key}/picture")
     async def upright(key: Key) -> Response:
-        data, kind = await work(desk.picture, key)
+        data, kind = await work(desk.image, key)
         return Response(data, media_type=kind, headers=_PRIVATE)
 
     @app.put("/api/pictures/{key}/objects/{number}")

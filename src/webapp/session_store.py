@@ -20,8 +20,8 @@ from PIL import Image
 from src.datamodules.raster import within
 from src.errors import UserError, is_full
 from src.inference import Segmenter
+from src.inference.image_file import ImageFile, write_image_file
 from src.inference.outputs import Cutout, parse_outputs
-from src.inference.photo import ImageFile, write_image_file
 from src.inference.segmenter import Detail
 from src.webapp.object_files import coco, palette_png
 from src.webapp.uploads import Limits, display_name, read_upload
@@ -58,14 +58,14 @@ class OpenImage:
 
     key: str
     name: str
-    photo: ImageFile
+    image_file: ImageFile
     folder: Path
     objects: set[int] = field(default_factory=set)
 
     @property
     def size(self) -> tuple[int, int]:
         """Height and width."""
-        return self.photo.pixels.shape[0], self.photo.pixels.shape[1]
+        return self.image_file.pixels.shape[0], self.image_file.pixels.shape[1]
 
     def object_folder(self, number: int) -> Path:
         """Where an object's mask and cut-out are.
@@ -94,7 +94,7 @@ class SessionStore:
         if keep < 1:
             raise UserError(f"keep is {keep}; at least 1 picture must be kept")
         self.segmenter, self.limits, self.detail, self.keep = segmenter, limits, detail, keep
-        self._pictures: OrderedDict[str, OpenImage] = OrderedDict()
+        self._images: OrderedDict[str, OpenImage] = OrderedDict()
         self._home = TemporaryDirectory(prefix="finecut-")
         self._pointed_at: OpenImage | None = None  # what the segmenter has seen and encoded
 
@@ -105,21 +105,21 @@ class SessionStore:
             UserError: See `read_upload`.
         """
         shown = display_name(name)
-        photo = read_upload(data, shown, self.limits)
+        image_file = read_upload(data, shown, self.limits)
         key = secrets.token_urlsafe(16)
         folder = Path(self._home.name) / secrets.token_hex(8)
-        picture = OpenImage(key, shown, photo, folder)
+        image = OpenImage(key, shown, image_file, folder)
         try:
-            _write_shown(folder, photo)
+            _write_shown(folder, image_file)
         except BaseException:
             shutil.rmtree(folder, ignore_errors=True)
             raise
-        self._pictures[key] = picture
-        while len(self._pictures) > self.keep:
-            self._forget(next(iter(self._pictures)))
-        return picture
+        self._images[key] = image
+        while len(self._images) > self.keep:
+            self._forget(next(iter(self._images)))
+        return image
 
-    def picture(self, key: str) -> tuple[bytes, str]:
+    def image(self, key: str) -> tuple[bytes, str]:
         """The upright picture as a file that every browser shows, and its MIME type."""
         folder = self._find(key).folder
         for name, kind in _SHOWN.items():
@@ -133,12 +133,12 @@ class SessionStore:
         Args:
             view: Not of the picture's size but of at most `VIEW` pixels a side.
         """
-        picture = self._find(key)
-        mask = picture.folder / "mask.png"
+        image = self._find(key)
+        mask = image.folder / "mask.png"
         if not mask.is_file():
-            found = self.segmenter.mask(picture.photo.pixels, detail=self.detail)
-            write_image_file(mask, within(found, picture.photo.opacity))
-        return _rendered(picture, picture.folder, output, view)
+            found = self.segmenter.mask(image.image_file.pixels, detail=self.detail)
+            write_image_file(mask, within(found, image.image_file.opacity))
+        return _rendered(image, image.folder, output, view)
 
     def put_object(self, key: str, number: int, clicks: Clicks) -> bytes:
         """Make or change an object; returns the PNG of its mask to look at.
@@ -146,24 +146,24 @@ class SessionStore:
         Raises:
             UserError: Clicks that cannot be meant. The object stays as it was.
         """
-        picture = self._find(key)
-        if self._pointed_at is not picture:
-            self.segmenter.set_image(picture.photo.pixels)
-            self._pointed_at = picture
+        image = self._find(key)
+        if self._pointed_at is not image:
+            self.segmenter.set_image(image.image_file.pixels)
+            self._pointed_at = image
         mask = self.segmenter.predict(
             points=list(clicks.points),
             labels=None if clicks.labels is None else list(clicks.labels),
             box=clicks.box,
         )
-        changed = picture.folder / f"{number}.changed"
+        changed = image.folder / f"{number}.changed"
         try:
-            write_image_file(changed / "mask.png", within(mask, picture.photo.opacity))
+            write_image_file(changed / "mask.png", within(mask, image.image_file.opacity))
         except BaseException:  # a full disk
             shutil.rmtree(changed, ignore_errors=True)
             raise
-        self._drop(picture, number)
-        changed.rename(picture.folder / str(number))
-        picture.objects.add(number)
+        self._drop(image, number)
+        changed.rename(image.folder / str(number))
+        image.objects.add(number)
         return self.object_result(key, number, "mask", view=True)
 
     def drop_object(self, key: str, number: int) -> None:
@@ -172,67 +172,67 @@ class SessionStore:
 
     def object_result(self, key: str, number: int, output: str, view: bool = False) -> bytes:
         """As `result`, for one object of a model with clicks."""
-        picture = self._find(key)
-        return _rendered(picture, picture.object_folder(number), output, view)
+        image = self._find(key)
+        return _rendered(image, image.object_folder(number), output, view)
 
     def palette(self, key: str) -> bytes:
         """The numbers of all objects as a palette PNG."""
-        picture = self._find(key)
-        return palette_png(_masks(picture), picture.size)
+        image = self._find(key)
+        return palette_png(_masks(image), image.size)
 
     def coco(self, key: str) -> dict[str, object]:
         """All objects as COCO's JSON."""
-        picture = self._find(key)
-        return coco(_masks(picture), picture.size, picture.name)
+        image = self._find(key)
+        return coco(_masks(image), image.size, image.name)
 
     def close(self) -> None:
         """Remove every file."""
-        self._pictures.clear()
+        self._images.clear()
         self._home.cleanup()
 
     def _find(self, key: str) -> OpenImage:
-        if key not in self._pictures:
+        if key not in self._images:
             raise GoneError(
                 "This picture is no longer here: only the latest are kept. Please send it again."
             )
-        self._pictures.move_to_end(key)
-        return self._pictures[key]
+        self._images.move_to_end(key)
+        return self._images[key]
 
     def _forget(self, key: str) -> None:
-        shutil.rmtree(self._pictures.pop(key).folder)
+        shutil.rmtree(self._images.pop(key).folder)
 
-    def _drop(self, picture: OpenImage, number: int) -> None:
-        if number in picture.objects:
-            picture.objects.remove(number)
-            shutil.rmtree(picture.folder / str(number))
+    def _drop(self, image: OpenImage, number: int) -> None:
+        if number in image.objects:
+            image.objects.remove(number)
+            shutil.rmtree(image.folder / str(number))
 
 
-def _write_shown(folder: Path, photo: ImageFile) -> None:
+def _write_shown(folder: Path, image_file: ImageFile) -> None:
     """A JPEG without the file's EXIF block; a PNG of what a JPEG cannot hold."""
-    plain = replace(photo, exif=None, opacity=None)
-    if max(photo.pixels.shape[:2]) <= _WIDEST_JPEG:
+    plain = replace(image_file, exif=None, opacity=None)
+    if max(image_file.pixels.shape[:2]) <= _WIDEST_JPEG:
         try:
-            write_image_file(folder / "picture.jpg", photo.pixels, plain)
+            write_image_file(folder / "picture.jpg", image_file.pixels, plain)
             return
         except (OSError, ValueError, struct.error) as error:
             if is_full(error):
                 raise
-            log.debug("%s: shown as PNG", photo.path, exc_info=error)  # a huge color profile
-    write_image_file(folder / "picture.png", photo.pixels, plain)
+            log.debug("%s: shown as PNG", image_file.path, exc_info=error)  # a huge color profile
+    write_image_file(folder / "picture.png", image_file.pixels, plain)
 
 
-def _rendered(picture: OpenImage, folder: Path, output: str, view: bool) -> bytes:
+def _rendered(image: OpenImage, folder: Path, output: str, view: bool) -> bytes:
     """Read an output, or make it of the mask in the same folder."""
     path = folder / (f"{output}-view.png" if view else f"{output}.png")
     if not path.is_file():
-        colors, mask = picture.photo.colors, _read_mask(folder / "mask.png")
-        opacity = picture.photo.opacity
+        colors, mask = image.image_file.colors, _read_mask(folder / "mask.png")
+        opacity = image.image_file.opacity
         if view:
             colors, mask = _shrunk(colors), _shrunk(mask)
             opacity = None if opacity is None else _shrunk(opacity)
-        photo = None if output == "mask" else picture.photo
+        image_file = None if output == "mask" else image.image_file
         write_image_file(
-            path, _RENDERERS[output].render(Cutout(colors, mask, opacity=opacity)), photo
+            path, _RENDERERS[output].render(Cutout(colors, mask, opacity=opacity)), image_file
         )
     return path.read_bytes()
 
@@ -247,8 +247,8 @@ def _shrunk(pixels: np.ndarray) -> np.ndarray:
     return cv2.resize(pixels, size, interpolation=cv2.INTER_AREA)
 
 
-def _masks(picture: OpenImage) -> dict[int, np.ndarray]:
-    return {n: _read_mask(picture.object_folder(n) / "mask.png") for n in picture.objects}
+def _masks(image: OpenImage) -> dict[int, np.ndarray]:
+    return {n: _read_mask(image.object_folder(n) / "mask.png") for n in image.objects}
 
 
 def _read_mask(path: Path) -> np.ndarray:

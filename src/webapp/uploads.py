@@ -13,7 +13,7 @@ from tempfile import TemporaryDirectory
 from PIL import Image, UnidentifiedImageError
 
 from src.errors import UserError
-from src.inference.photo import ImageFile, read_image_file
+from src.inference.image_file import ImageFile, read_image_file
 
 log = logging.getLogger(__name__)
 

@@ -23,7 +23,7 @@ _NAME = re.compile(r"\w[\w.+-]{0,63}")  # of a model: a file and a cell of a tab
 _TARGET = re.compile(r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)+")
 _OUR_NETWORK = re.compile(r"(src\.networks\.\w+)\.([A-Z]\w*)")  # module and class
 _INPUTS = ("image", "mask", "prompt")
-_REQUIRED = ("model", "network", "geometry", "inputs")
+_REQUIRED = ("model", "network", "processor", "inputs")
 _LONGEST_TEXT, _MOST_ITEMS, _MOST_VALUES, _DEEPEST = 4096, 256, 2000, 6
 _FARTHEST = 1e9
 _LARGEST = 8192  # widths, depths and sides; what is larger would take all memory
@@ -43,14 +43,14 @@ class Metadata:
     model: Its name; a word, never a path.
     target: The dotted name of the network's class.
     arguments: Its constructor's.
-    geometry, prompts: Plain values, for `Processor` and `prompts_of`.
+    processor, prompts: Plain values, for `Processor` and `prompts_of`.
     inputs: What is joined for the network, of `image`, `mask` and `prompt`.
     """
 
     model: str
     target: str
     arguments: Mapping[str, Any]
-    geometry: Mapping[str, Any]
+    processor: Mapping[str, Any]
     inputs: tuple[str, ...]
     prompts: Mapping[str, Any] | None = field(default=None)
 
@@ -115,6 +115,7 @@ def metadata_of(content: Mapping[Any, Any]) -> Metadata | None:
     if not isinstance(said, Mapping):
         raise MetadataError(f"has metadata that is {_shown(said)}, not a dict of values")
     _check_plain(said)
+    said = _with_present_names(said)
     if missing := [key for key in _REQUIRED if said.get(key) is None]:
         raise MetadataError(
             f"lacks {', '.join(missing)} in its metadata; was it made by another version of "
@@ -125,7 +126,7 @@ def metadata_of(content: Mapping[Any, Any]) -> Metadata | None:
         raise MetadataError(
             f"says {ENTRY}.model is {_shown(model)}; a name is up to 64 letters, digits and . _ + -"
         )
-    for key in ("network", "geometry", "prompts"):
+    for key in ("network", "processor", "prompts"):
         if said.get(key) is not None and not isinstance(said[key], Mapping):
             raise MetadataError(f"says {ENTRY}.{key} is {_shown(said[key])}, not a dict of values")
     target = network.get("_target_")
@@ -137,7 +138,7 @@ def metadata_of(content: Mapping[Any, Any]) -> Metadata | None:
         model,
         target,
         arguments,
-        {key: value for key, value in said["geometry"].items() if key != "_target_"},
+        {key: value for key, value in said["processor"].items() if key != "_target_"},
         _inputs(said["inputs"]),
         None if prompts is None else {k: v for k, v in prompts.items() if k != "_target_"},
     )
@@ -153,6 +154,16 @@ def _inputs(value: Any) -> tuple[str, ...]:
     return given
 
 
+def _with_present_names(said: Mapping[Any, Any]) -> Mapping[Any, Any]:
+    """Metadata whose processor was still called geometry, and per_image_max own_maximum."""
+    if "geometry" not in said or "processor" in said:
+        return said
+    processor = said["geometry"]
+    if isinstance(processor, Mapping) and processor.get("scale") == "own_maximum":
+        processor = {**processor, "scale": "per_image_max"}
+    return {**{key: v for key, v in said.items() if key != "geometry"}, "processor": processor}
+
+
 def _check_targets(said: Mapping[Any, Any], target: Any) -> None:
     """Only the network may be named, by a name that can be one."""
     if not isinstance(target, str) or not _TARGET.fullmatch(target) or not is_own_code(target):
@@ -160,7 +171,7 @@ def _check_targets(said: Mapping[Any, Any], target: Any) -> None:
     for key, value in _values(said, ENTRY):
         if not isinstance(value, Mapping):
             continue
-        allowed = key in (f"{ENTRY}.network", f"{ENTRY}.geometry", f"{ENTRY}.prompts")
+        allowed = key in (f"{ENTRY}.network", f"{ENTRY}.processor", f"{ENTRY}.prompts")
         if "_target_" in value and (not allowed or key.endswith("prompts")):
             raise MetadataError(
                 f"wants to build {_named(value['_target_'])} as {key}: only src.networks.… may be"

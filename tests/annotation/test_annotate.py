@@ -47,9 +47,9 @@ def test_every_box_becomes_a_mask(tmp_path: Path, kind: Any) -> None:
     assert third["bbox"] == [100, 70, 20, 20]  # cut at the image's border
     code = first["segmentation"]
     code = masks.merge(masks.frPyObjects(code, *SIZE)) if kind == "polygon" else code
-    truth = np.zeros(SIZE, np.uint8)
-    truth[20:60, 10:40] = 1
-    assert np.array_equal(masks.decode(code), truth)
+    target = np.zeros(SIZE, np.uint8)
+    target[20:60, 10:40] = 1
+    assert np.array_equal(masks.decode(code), target)
     assert not list(tmp_path.glob("*.partial"))
 
 
@@ -127,7 +127,7 @@ def iog(tmp_path_factory: pytest.TempPathFactory) -> Path:
     said = {
         "model": "iog",
         "network": {"_target_": "src.networks.iog.IOG", "backbone": "resnet18"},
-        "geometry": {"size": [64, 64], "scale": "none", "mean": [0, 0, 0], "std": [1, 1, 1]},
+        "processor": {"size": [64, 64], "scale": "none", "mean": [0, 0, 0], "std": [1, 1, 1]},
         "inputs": ["image", "prompt"],
     }
     path = tmp_path_factory.mktemp("weights") / "best.ckpt"

@@ -35,7 +35,7 @@ def test_pictures_have_their_boxes_and_come_as_the_file_lists_them(tmp_path: Pat
     content = json.loads(path.read_text())
     del content["images"][1]["height"]
     content["images"].reverse()
-    second, first = read_boxes(written(path, content)).pictures(tmp_path / "images")
+    second, first = read_boxes(written(path, content)).images(tmp_path / "images")
     assert (first.id, first.path, first.size) == (1, tmp_path / "images" / "1.jpg", (90, 120))
     assert (second.id, second.size) == (2, None)
     assert [one["id"] for one in first.annotations] == [10, 12]
@@ -48,8 +48,8 @@ def test_images_without_a_box_and_crowds_are_not_asked_for(tmp_path: Path) -> No
     content = {"images": images, "annotations": [box(7), crowd]}
     (tmp_path / "1.jpg").touch()
     boxes = read_boxes(written(tmp_path / "boxes.json", content))
-    (picture,) = boxes.pictures(tmp_path)
-    assert [one["id"] for one in picture.annotations] == [7]
+    (image,) = boxes.images(tmp_path)
+    assert [one["id"] for one in image.annotations] == [7]
     assert [one["id"] for one in boxes.annotations] == [7, 8]
 
 
@@ -64,7 +64,7 @@ def test_a_detectors_list_needs_the_images(tmp_path: Path) -> None:
         read_boxes(found)
     boxes = read_boxes(found, image_list=path, min_score=0.5)
     assert boxes.annotations == [{"id": 1, **entries[0]}]
-    assert [p.path.name for p in boxes.pictures(tmp_path / "images")] == ["2.jpg"]
+    assert [p.path.name for p in boxes.images(tmp_path / "images")] == ["2.jpg"]
 
 
 def test_a_list_of_images_that_has_none_is_named_itself(tmp_path: Path) -> None:
@@ -121,7 +121,7 @@ def test_missing_images_are_named_before_work_starts(tmp_path: Path) -> None:
     boxes = read_boxes(write_coco(tmp_path, [[1, 2, 3, 4], [1, 2, 3, 4]]))
     (tmp_path / "images/2.jpg").unlink()
     with pytest.raises(UserError, match=r"lacks 1 files: 2\.jpg"):
-        boxes.pictures(tmp_path / "images")
+        boxes.images(tmp_path / "images")
 
 
 def test_a_long_list_is_cut(tmp_path: Path) -> None:
@@ -130,7 +130,7 @@ def test_a_long_list_is_cut(tmp_path: Path) -> None:
     content = {"images": images, "annotations": annotations}
     boxes = read_boxes(written(tmp_path / "boxes.json", content))
     with pytest.raises(UserError, match=r"lacks 12 files: 0\.jpg, .*9\.jpg and 2 more$"):
-        boxes.pictures(tmp_path)
+        boxes.images(tmp_path)
 
 
 def test_two_annotations_of_one_id_are_refused(tmp_path: Path) -> None:

@@ -14,10 +14,10 @@ from src.callbacks.galleries import Extremes
 
 def batch(name: str, error: int) -> tuple[Any, Any]:
     """An image whose map is off by `error` of 255 everywhere."""
-    picture = torch.zeros((3, 8, 12), dtype=torch.uint8)
-    truth = torch.zeros((8, 12), dtype=torch.uint8)
-    said = {"name": [name], "picture": [picture], "original": [truth]}
-    return said, {"predictions": [truth + error]}
+    image = torch.zeros((3, 8, 12), dtype=torch.uint8)
+    target = torch.zeros((8, 12), dtype=torch.uint8)
+    said = {"name": [name], "image_uint8": [image], "mask_full": [target]}
+    return said, {"predictions": [target + error]}
 
 
 @pytest.mark.parametrize("order", [range(9), range(8, -1, -1), [4, 8, 0, 6, 2, 7, 1, 5, 3]])

@@ -7,12 +7,12 @@ from src.callbacks.galleries import error_row, stack_rows
 
 def test_a_row_shows_image_truth_prediction_and_error() -> None:
     image = np.full((40, 60, 3), 90, np.uint8)
-    truth = np.zeros((40, 60), np.uint8)
-    truth[:, :30] = 255
+    target = np.zeros((40, 60), np.uint8)
+    target[:, :30] = 255
     prediction = np.zeros((40, 60), np.uint8)
     prediction[:, 15:45] = 255
 
-    row = error_row(image, truth, prediction, height=40)
+    row = error_row(image, target, prediction, height=40)
 
     assert row.shape == (40, 4 * 60, 3)
     assert (row[:, :60] == 90).all()

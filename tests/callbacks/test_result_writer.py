@@ -31,7 +31,7 @@ class Module:
     """The scores of a test, and what they mean."""
 
     test_metrics = ("mae",)
-    geometry = SimpleNamespace(size=(8, 8))
+    processor = SimpleNamespace(size=(8, 8))
 
     def __init__(self, **test_scores: SegmentationMetrics) -> None:
         self.test_scores = test_scores

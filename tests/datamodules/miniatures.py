@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 
 
-def photo(seed: int, height: int = 36, width: int = 48) -> np.ndarray:
+def image_file(seed: int, height: int = 36, width: int = 48) -> np.ndarray:
     """A smooth coloured picture, uint8 RGB."""
     coarse = np.random.default_rng(seed).integers(0, 256, (4, 5, 3), dtype=np.uint8)
     return cv2.resize(coarse, (width, height), interpolation=cv2.INTER_CUBIC)
@@ -24,7 +24,7 @@ def write_pair(images: Path, masks: Path, stem: str, seed: int, extension: str =
     images.mkdir(parents=True, exist_ok=True)
     masks.mkdir(parents=True, exist_ok=True)
     height, width = 36 + seed % 3, 48 + seed % 5
-    cv2.imwrite(str(images / f"{stem}{extension}"), photo(seed, height, width)[..., ::-1])
+    cv2.imwrite(str(images / f"{stem}{extension}"), image_file(seed, height, width)[..., ::-1])
     cv2.imwrite(str(masks / f"{stem}.png"), disc(seed, height, width))
 
 

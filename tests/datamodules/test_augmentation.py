@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from src.datamodules.augmentation import Augmentation, Enhance, ScaleCrop, inspyrenet, isnet, u2net
-from tests.datamodules.miniatures import photo
+from tests.datamodules.miniatures import image_file
 
 PIPELINES = {"isnet": isnet, "u2net": lambda: u2net((64, 48)), "inspyrenet": inspyrenet}
 
@@ -14,7 +14,7 @@ def scene() -> dict[str, np.ndarray]:
     """An image whose red channel is its mask, with void, and a point at the disc's centre."""
     mask = cv2.circle(np.zeros((64, 48), np.uint8), (20, 30), 9, 255, -1)
     void = cv2.circle(np.zeros((64, 48), np.uint8), (20, 30), 9, 255, 2)
-    image = photo(3, 64, 48)
+    image = image_file(3, 64, 48)
     image[..., 0] = mask
     return {"image": image, "mask": mask, "void": void, "points": np.array([[20.0, 30.0]])}
 
@@ -60,7 +60,7 @@ def test_flips_of_u2net_are_independent() -> None:
 
 
 def test_u2net_crops() -> None:
-    sample = {"image": photo(1, 320, 320), "mask": np.zeros((320, 320), np.uint8)}
+    sample = {"image": image_file(1, 320, 320), "mask": np.zeros((320, 320), np.uint8)}
     moved = u2net()(sample, (0, 0, 0))
     assert moved["image"].shape == (288, 288, 3)
     assert moved["mask"].shape == (288, 288)
@@ -81,7 +81,7 @@ def test_scale_crop_keeps_the_size(factor: float, share: float) -> None:
 
 
 def test_enhance_only_brightens_within_its_range() -> None:
-    sample = {"image": photo(4, 64, 64), "mask": np.zeros((64, 64), np.uint8)}
+    sample = {"image": image_file(4, 64, 64), "mask": np.zeros((64, 64), np.uint8)}
     moved = Augmentation([Enhance(1.1, p=1)])(sample, (0, 0, 0))
     ratio = moved["image"].mean() / sample["image"].mean()
     assert 0.99 <= ratio <= 1.11, "contrast alone keeps the mean, within rounding"

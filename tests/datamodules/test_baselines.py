@@ -40,19 +40,19 @@ def test_mean_mask_of_nothing_is_refused():
 
 
 def test_both_do_poorly_on_the_drawn_pictures():
-    pictures = SyntheticDataset(40, "test", 0, Processor(size=96), evaluation=True)
+    images = SyntheticDataset(40, "test", 0, Processor(size=96), evaluation=True)
     center = mean_mask(SyntheticDataset(40, "train", 0, Processor(size=96)), (96, 96))
     ious = {"otsu": [], "mean": []}
     for item in range(40):
-        sample = pictures[item]
-        truth = sample["mask"][0].numpy() > 128
+        sample = images[item]
+        target = sample["mask"][0].numpy() > 128
         guesses = {
             "otsu": otsu_map(sample["image"].numpy().transpose(1, 2, 0)) > 128,
             # Thresholded where it agrees best with this set's share of foreground.
-            "mean": center > np.quantile(center, 1 - truth.mean()),
+            "mean": center > np.quantile(center, 1 - target.mean()),
         }
         for name, guess in guesses.items():
-            ious[name].append((guess & truth).sum() / (guess | truth).sum())
+            ious[name].append((guess & target).sum() / (guess | target).sum())
     assert np.mean(ious["otsu"]) < 0.4
     assert np.mean(ious["mean"]) < 0.4
 

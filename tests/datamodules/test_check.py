@@ -14,7 +14,7 @@ from PIL import Image
 
 from src.datamodules.check import check
 from src.errors import UserError
-from tests.datamodules.miniatures import disc, photo, write_set
+from tests.datamodules.miniatures import disc, image_file, write_set
 
 REPOSITORY = Path(__file__).parents[2]
 
@@ -52,7 +52,7 @@ def test_sound_sets_pass(root: Path) -> None:
 def test_every_fault_is_named(root: Path) -> None:
     train, other = root / "train", root / "a"
     jpeg = train / "images" / "img_000.jpg"
-    Image.fromarray(photo(1, 300, 300)).save(jpeg, quality=95)
+    Image.fromarray(image_file(1, 300, 300)).save(jpeg, quality=95)
     Image.fromarray(disc(1, 300, 300)).save(train / "masks" / "img_000.png")
     jpeg.write_bytes(jpeg.read_bytes()[:4000])  # the header is whole
     (train / "masks" / "img_001.png").unlink()

@@ -94,18 +94,18 @@ def test_inside_outside_points_are_the_authors(
 def test_next_click_is_the_authors(
     golden: dict[str, np.ndarray], case: int, rng: np.random.Generator
 ) -> None:
-    truth, prediction = golden[f"c{case}_gt"], golden[f"c{case}_pred"]
+    target, prediction = golden[f"c{case}_gt"], golden[f"c{case}_pred"]
     row, column = golden[f"c{case}_click_rc"].tolist()
 
-    ours = next_click(prediction, truth, rng)
-    theirs = next_click(prediction, truth, rng, authors_transposed=True)
+    ours = next_click(prediction, target, rng)
+    theirs = next_click(prediction, target, rng, authors_transposed=True)
 
-    if np.array_equal(prediction, truth):
+    if np.array_equal(prediction, target):
         # They click at (0, 0) all the same.
         assert ours is theirs is None
         return
-    assert ours == Click(column, row, bool(truth[row, column]))
-    assert theirs == Click(column, row, bool(truth[column, row]))
+    assert ours == Click(column, row, bool(target[row, column]))
+    assert theirs == Click(column, row, bool(target[column, row]))
 
 
 @needs_shared
@@ -113,9 +113,9 @@ def test_next_click_is_the_authors(
 def test_click_maps_are_the_authors(
     shared: dict[str, np.ndarray], case: int, rng: np.random.Generator
 ) -> None:
-    truth, prediction = shared[f"c{case}_gt"], shared[f"c{case}_pred"]
+    target, prediction = shared[f"c{case}_gt"], shared[f"c{case}_pred"]
     before = shared[f"c{case}_points_in"].transpose(2, 0, 1)
-    click = next_click(prediction, truth, rng, authors_transposed=True)
+    click = next_click(prediction, target, rng, authors_transposed=True)
     after = before if click is None else add_click(before, click)
     assert np.array_equal(after.astype(np.uint8), shared[f"c{case}_points_out"])
 
@@ -173,31 +173,31 @@ def test_the_inside_point_is_inside_and_corners_are_not_in_the_box(
 
 @given(masks, st.data(), seeds)
 def test_the_next_click_is_the_deepest_wrong_pixel(
-    truth: np.ndarray, data: st.DataObject, seed: int
+    target: np.ndarray, data: st.DataObject, seed: int
 ) -> None:
-    prediction = data.draw(hnp.arrays(np.bool_, truth.shape))
-    void = data.draw(hnp.arrays(np.bool_, truth.shape))
-    wrong = (prediction != truth) & ~void
+    prediction = data.draw(hnp.arrays(np.bool_, target.shape))
+    void = data.draw(hnp.arrays(np.bool_, target.shape))
+    wrong = (prediction != target) & ~void
 
-    click = next_click(prediction, truth, np.random.default_rng(seed), void)
+    click = next_click(prediction, target, np.random.default_rng(seed), void)
 
     if click is None:
         assert not wrong.any()
         return
     assert wrong[click.y, click.x]
-    assert click.inside == truth[click.y, click.x]
+    assert click.inside == target[click.y, click.x]
     depth = distance_transform_edt(wrong)
     assert depth[click.y, click.x] >= depth.max() - 1e-4
 
 
 @given(hnp.arrays(np.bool_, (7, 11)), seeds)
-def test_correcting_every_click_ends(truth: np.ndarray, seed: int) -> None:
-    prediction, rng = np.zeros_like(truth), np.random.default_rng(seed)
-    for _ in range(truth.size):
-        if (click := next_click(prediction, truth, rng)) is None:
+def test_correcting_every_click_ends(target: np.ndarray, seed: int) -> None:
+    prediction, rng = np.zeros_like(target), np.random.default_rng(seed)
+    for _ in range(target.size):
+        if (click := next_click(prediction, target, rng)) is None:
             break
         prediction[click.y, click.x] = click.inside
-    assert np.array_equal(prediction, truth)
+    assert np.array_equal(prediction, target)
 
 
 def test_heat_maps_peak_at_their_points_and_halve_at_half_width() -> None:

@@ -100,12 +100,12 @@ def test_released_layouts_load(name: str, tmp_path: Path) -> None:
     assert batch["image"].shape == (2, 3, 29, 29)  # U²-Net crops nine tenths
     assert batch["mask"].shape == (2, 1, 29, 29)
     assert batch["image"].dtype == batch["mask"].dtype == torch.uint8
-    assert "original" not in batch
+    assert "mask_full" not in batch
     for loader in [*data.val_dataloader(), *data.test_dataloader()]:
         batch = next(iter(loader))
         assert batch["image"].shape == (1, 3, 32, 32)
-        assert batch["original"][0].shape[0] in (36, 37, 38)
-        assert set(batch["original"][0].unique().tolist()) == {0, 255}
+        assert batch["mask_full"][0].shape[0] in (36, 37, 38)
+        assert set(batch["mask_full"][0].unique().tolist()) == {0, 255}
 
 
 @pytest.mark.parametrize("name", ["dis5k", "duts", "duts+hrsod+uhrsd"])
@@ -218,8 +218,8 @@ def test_one_bit_masks_and_antialiased_masks_become_tensors(tmp_path: Path) -> N
     write_set(tmp_path / "images", tmp_path / "masks", 3)
     for path in (tmp_path / "masks").iterdir():
         Image.fromarray(cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)).convert("1").save(path)
-    geometry = {**own_config().data.geometry, "mask_kernel": "pillow"}
-    data = own(tmp_path, geometry=geometry, batch_size=1)
+    processor = {**own_config().data.processor, "mask_kernel": "pillow"}
+    data = own(tmp_path, processor=processor, batch_size=1)
     data.setup("fit")
     for dataset in (data.train_set, data.val_set):
         sample = dataset[0]  # type: ignore[index]
@@ -347,5 +347,5 @@ def test_real_photographs(tmp_path: Path) -> None:
     data = build(config("data=folder", *places, f"data.cache_dir={tmp_path}"))
     data.setup("test")
     batch = next(iter(data.test_dataloader()[0]))
-    assert min(batch["original"][0].shape) >= 1080
+    assert min(batch["mask_full"][0].shape) >= 1080
     assert 0 < batch["mask"].float().mean() < 255

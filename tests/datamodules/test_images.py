@@ -7,15 +7,15 @@ import cv2
 import numpy as np
 import pytest
 from PIL import Image, ImageFile, ImageOps, TiffImagePlugin
+from src.inference.image_file import read_image_file
 
 from src.datamodules.images import ImageError, decode, header_size, read_image, read_mask
 from src.datamodules.inspection import inspect
 from src.datamodules.pairs import Pair
 from src.errors import UserError
-from src.inference.photo import read_image_file
-from tests.datamodules.miniatures import disc, photo
+from tests.datamodules.miniatures import disc, image_file
 
-PHOTO = photo(1)
+PHOTO = image_file(1)
 DISC = disc(1)
 WHITE_CENTRE = DISC > 0
 
@@ -290,9 +290,9 @@ def test_label_maps_and_cut_outs_are_no_masks(tmp_path: Path) -> None:
 def test_unreadable_files_name_themselves(tmp_path: Path) -> None:
     (tmp_path / "empty.jpg").touch()
     (tmp_path / "text.png").write_text("not an image")
-    whole = save(tmp_path / "whole.jpg", Image.fromarray(photo(2, 200, 200)), quality=95)
+    whole = save(tmp_path / "whole.jpg", Image.fromarray(image_file(2, 200, 200)), quality=95)
     (tmp_path / "cut.jpg").write_bytes(whole.read_bytes()[:3000])
-    whole = save(tmp_path / "whole.png", Image.fromarray(photo(2, 200, 200)))
+    whole = save(tmp_path / "whole.png", Image.fromarray(image_file(2, 200, 200)))
     (tmp_path / "cut.png").write_bytes(whole.read_bytes()[:3000])
     with pytest.raises(ImageError, match=r"empty\.jpg: empty file \(0 bytes\)"):
         read_image(tmp_path / "empty.jpg")

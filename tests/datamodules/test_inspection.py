@@ -10,7 +10,7 @@ from PIL import Image
 from src.datamodules.images import ImageError
 from src.datamodules.inspection import ImageStats, inspect, inspect_or_complain, spread, summarize
 from src.datamodules.pairs import Pair
-from tests.datamodules.miniatures import disc, photo, write_set
+from tests.datamodules.miniatures import disc, image_file, write_set
 
 
 @pytest.fixture
@@ -45,7 +45,7 @@ def test_grey_and_faults_of_the_mask(pair: Pair) -> None:
 def test_a_turned_photo_has_its_upright_size(pair: Pair) -> None:
     exif = Image.Exif()
     exif[0x0112] = 6
-    Image.fromarray(photo(1, 49, 37)).save(pair.image, exif=exif)
+    Image.fromarray(image_file(1, 49, 37)).save(pair.image, exif=exif)
     assert (inspect(pair).height, inspect(pair).width) == (37, 49)
 
 
@@ -56,10 +56,10 @@ def test_the_look_survives_scaling_and_tells_pictures_apart(pair: Pair, tmp_path
         cv2.imwrite(str(pair.mask), np.zeros(pixels.shape[:2], np.uint8))
         return inspect(Pair("x", path, pair.mask)).look
 
-    picture = photo(7, 160, 200)
-    first = look("a.png", picture)
-    scaled = look("b.jpg", cv2.resize(picture, (500, 400), interpolation=cv2.INTER_CUBIC))
-    other = look("c.png", photo(8, 160, 200))
+    image = image_file(7, 160, 200)
+    first = look("a.png", image)
+    scaled = look("b.jpg", cv2.resize(image, (500, 400), interpolation=cv2.INTER_CUBIC))
+    other = look("c.png", image_file(8, 160, 200))
     assert np.unpackbits(first ^ scaled).sum() <= 8
     assert np.unpackbits(first ^ other).sum() > 60
 

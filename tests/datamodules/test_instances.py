@@ -50,10 +50,10 @@ class Discs:
         return Instance(image, mask, void, self.names[item], item + 1)
 
 
-@pytest.mark.parametrize(("geometry", "prompts"), PAPERS)
+@pytest.mark.parametrize(("processor", "prompts"), PAPERS)
 @pytest.mark.parametrize("item", range(3))
-def test_an_evaluation_sample(geometry: Processor, prompts: Prompts, item: int) -> None:
-    dataset = InstanceDataset(Discs(), geometry, prompts, evaluate=True)
+def test_an_evaluation_sample(processor: Processor, prompts: Prompts, item: int) -> None:
+    dataset = InstanceDataset(Discs(), processor, prompts, evaluate=True)
 
     sample = dataset[item]
 
@@ -64,7 +64,7 @@ def test_an_evaluation_sample(geometry: Processor, prompts: Prompts, item: int) 
         "void": (1, 128, 128),
         "prompt": (channels, 128, 128),
     }
-    assert all(sample[key].dtype == torch.uint8 for key in ("image", "mask", "void", "original"))
+    assert all(sample[key].dtype == torch.uint8 for key in ("image", "mask", "void", "mask_full"))
     assert sample["prompt"].dtype == torch.float32
     assert sample["name"] == dataset.names[item] == f"disc{item}"
     assert sample["category"] == item + 1
@@ -76,28 +76,28 @@ def test_an_evaluation_sample(geometry: Processor, prompts: Prompts, item: int) 
     assert on_object.max() == first.max() == 255
 
 
-@pytest.mark.parametrize(("geometry", "prompts"), PAPERS)
+@pytest.mark.parametrize(("processor", "prompts"), PAPERS)
 @pytest.mark.parametrize("item", range(3))
 def test_a_perfect_crop_pastes_back_to_the_object(
-    geometry: Processor, prompts: Prompts, item: int
+    processor: Processor, prompts: Prompts, item: int
 ) -> None:
-    sample = InstanceDataset(Discs(), geometry, prompts, evaluate=True)[item]
-    truth = sample["original"].numpy() >= 128
+    sample = InstanceDataset(Discs(), processor, prompts, evaluate=True)[item]
+    target = sample["mask_full"].numpy() >= 128
     box = Box(*sample["box"].tolist())
     relax = prompts.relax if isinstance(prompts, ExtremePoints) else 0
     perfect = (sample["mask"][0].numpy() >= 128).astype(np.float32)
 
-    pasted = paste_back(perfect, box, truth.shape, relax) > 0.5
+    pasted = paste_back(perfect, box, target.shape, relax) > 0.5
 
-    assert (pasted & truth).sum() / (pasted | truth).sum() > 0.95
+    assert (pasted & target).sum() / (pasted | target).sum() > 0.95
 
 
-@pytest.mark.parametrize(("geometry", "prompts"), PAPERS)
+@pytest.mark.parametrize(("processor", "prompts"), PAPERS)
 def test_training_samples_depend_on_seed_epoch_and_item_alone(
-    geometry: Processor, prompts: Prompts
+    processor: Processor, prompts: Prompts
 ) -> None:
     def made(seed: int, draw: SampleKey) -> dict:
-        return InstanceDataset(Discs(), geometry, prompts, flip_rotate_scale(), seed)[draw]
+        return InstanceDataset(Discs(), processor, prompts, flip_rotate_scale(), seed)[draw]
 
     sample = made(1, SampleKey(0, 3))
     assert set(sample) == {"index", "name", "image", "mask", "void", "prompt", "box"}
@@ -166,7 +166,7 @@ def test_the_data_module_batches_objects_of_images_of_any_size() -> None:
         train=lambda root: Discs(),
         val=lambda root: Discs(),
         test={"discs": lambda root: Discs(), "two": lambda root: Discs([(20, 20), (40, 40)])},
-        geometry=IOG,
+        processor=IOG,
         prompts=InsideOutsidePoints(),
         augment=flip_rotate_scale(),
         batch_size=2,
@@ -181,11 +181,11 @@ def test_the_data_module_batches_objects_of_images_of_any_size() -> None:
     assert batch["box"].shape == (2, 4)
     first, second = (next(iter(loader)) for loader in module.test_dataloader())
     assert first["category"].tolist() == [1, 2]
-    assert [mask.shape for mask in second["original"]] == [(100, 120)] * 2
+    assert [mask.shape for mask in second["mask_full"]] == [(100, 120)] * 2
     assert module.test_names == ["discs", "two"]
     train = module.fingerprint()["train"]
     assert (train["sets"], train["count"], len(train["sha256"])) == (["discs"], 3, 64)
-    assert collate([module.val_set[0]])["original_void"][0].max() == 255
+    assert collate([module.val_set[0]])["void_full"][0].max() == 255
 
 
 def test_testing_alone_lists_no_training_objects() -> None:
@@ -194,7 +194,7 @@ def test_testing_alone_lists_no_training_objects() -> None:
         train=lambda root: pytest.fail("listed"),
         val=None,
         test={"discs": lambda root: Discs()},
-        geometry=DEXTR,
+        processor=DEXTR,
         prompts=ExtremePoints(),
     )
     module.setup("test")
@@ -207,7 +207,7 @@ def test_a_root_must_be_given() -> None:
         train=lambda root: Discs(),
         val=None,
         test=None,
-        geometry=DEXTR,
+        processor=DEXTR,
         prompts=ExtremePoints(),
     )
     with pytest.raises(UserError, match=r"data\.root=DIR"):

@@ -16,7 +16,7 @@ from src.datamodules.pairs import (
     split_by_hash,
 )
 from src.datamodules.sources import Folder, Source, Table
-from tests.datamodules.miniatures import disc, photo, write_pair, write_set
+from tests.datamodules.miniatures import disc, image_file, write_pair, write_set
 
 OWN = Folder("images", "masks")
 
@@ -58,7 +58,7 @@ def test_every_fault_is_in_one_list(root: Path) -> None:
     (masks / "img_003.png").write_text("no image")
     cv2.imwrite(str(masks / "img_004.png"), disc(4, 30, 40))
     write_pair(images, masks, "twice", 7)
-    cv2.imwrite(str(images / "twice.png"), photo(7))
+    cv2.imwrite(str(images / "twice.png"), image_file(7))
     assert sorted(problems(root)) == [
         "images/img_000.jpg: no mask masks/img_000.*",
         "images/img_002.jpg: empty file (0 bytes)",
@@ -117,7 +117,7 @@ def test_known_faulty_names_are_left_out(root: Path) -> None:
 
 def test_mask_suffix_in_one_folder(tmp_path: Path) -> None:
     for i in range(3):
-        cv2.imwrite(str(tmp_path / f"{i}.jpg"), photo(i))
+        cv2.imwrite(str(tmp_path / f"{i}.jpg"), image_file(i))
         cv2.imwrite(str(tmp_path / f"{i}_mask.png"), disc(i))
     assert "need mask_suffix" in problems(tmp_path, Folder(".", "."))[0]
     pairs = index_pairs(tmp_path, Folder(".", ".", mask_suffix="_mask"), "mine")
@@ -172,7 +172,7 @@ def test_fingerprint_changes_with_content_and_not_with_place(root: Path, tmp_pat
     moved = tmp_path / "elsewhere"
     write_set(moved / "images", moved / "masks", 5)
     assert fingerprint(index_pairs(moved, OWN, "a")) == first
-    cv2.imwrite(str(moved / "images" / "img_000.jpg"), photo(77, 36, 48))
+    cv2.imwrite(str(moved / "images" / "img_000.jpg"), image_file(77, 36, 48))
     assert fingerprint(index_pairs(moved, OWN, "a"))["sha256"] != first["sha256"]
 
 

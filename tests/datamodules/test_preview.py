@@ -89,16 +89,16 @@ def test_command(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "src.datamodules.preview", "data=folder", "model=isnet"]
     folders = ["data.train.images=images", "data.train.masks=masks", f"data.root={tmp_path}"]
     options = ["model.size=64", "count=4", f"data.cache_dir={tmp_path}/cache"]
-    picture = tmp_path / "out" / "sheet.png"
+    image = tmp_path / "out" / "sheet.png"
     done = subprocess.run(
-        [*command, *folders, *options, f"output={picture}"],
+        [*command, *folders, *options, f"output={image}"],
         cwd=ROOT,
         capture_output=True,
         text=True,
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    assert str(picture) in done.stdout
-    sheet = cv2.imread(str(picture))
+    assert str(image) in done.stdout
+    sheet = cv2.imread(str(image))
     assert sheet.shape == (344, 4 * 324, 3)
     assert np.std(sheet) > 20

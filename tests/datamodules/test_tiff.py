@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 import tifffile
 from PIL import Image
+from src.inference.image_file import read_image_file
 
 from src.datamodules.images import ImageError, decode, header_size, read_image, read_mask
-from src.inference.photo import read_image_file
-from tests.datamodules.miniatures import disc, photo
+from tests.datamodules.miniatures import disc, image_file
 
-COLORS = photo(1)
+COLORS = image_file(1)
 GRAY = np.ascontiguousarray(COLORS[..., 0])
 ALPHA = cv2.GaussianBlur(disc(1), (9, 9), 2)
 SHOWN = ALPHA > 0

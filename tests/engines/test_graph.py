@@ -12,13 +12,13 @@ from src.processing.steps import STEPS as PYTHON_STEPS
 from tests.inference.tiny import RedFinder, finder, red_on_blue
 
 
-def both(geometry: Processor, image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def both(processor: Processor, image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     with torch.inference_mode():
-        baked = BakedNetwork(RedFinder(), geometry)(torch.from_numpy(image)).numpy()
-    return baked.astype(int), finder(geometry).mask(image).astype(int)
+        baked = BakedNetwork(RedFinder(), processor)(torch.from_numpy(image)).numpy()
+    return baked.astype(int), finder(processor).mask(image).astype(int)
 
 
-def photo(height: int, width: int) -> np.ndarray:
+def image_file(height: int, width: int) -> np.ndarray:
     """Smooth colours with an edge, as photographs have."""
     y, x = np.mgrid[:height, :width] / np.array([height, width]).reshape(2, 1, 1)
     image = np.stack([255 * x, 128 + 127 * np.sin(9 * y), 255 * (1 - x * y)], axis=2)
@@ -35,9 +35,9 @@ def test_every_step_has_its_counterpart() -> None:
 @pytest.mark.parametrize("model", [m for m in names() if named(m).inputs == ("image",)])
 def test_the_same_mask_as_in_python(model: str, size: tuple[int, int]) -> None:
     """Up to rounding, for the processing of every model that needs an image only."""
-    geometry = named(model).geometry
-    values = {**geometry.to_dict(), "size": (64, 64)}
-    baked, python = both(Processor(**values), photo(*size))
+    processor = named(model).processor
+    values = {**processor.to_dict(), "size": (64, 64)}
+    baked, python = both(Processor(**values), image_file(*size))
     assert baked.shape == python.shape == size
     assert np.abs(baked - python).max() <= 16  # a rounding of one grey level, steepened
     assert np.abs(baked - python).mean() < 0.3
@@ -45,12 +45,12 @@ def test_the_same_mask_as_in_python(model: str, size: tuple[int, int]) -> None:
 
 @pytest.mark.parametrize("kernel", [k for k in KERNELS if k != "area"])
 def test_kernels(kernel: str) -> None:
-    geometry = Processor((64, 64), image_kernel=kernel)  # type: ignore[arg-type]
-    baked, python = both(geometry, photo(90, 120))
+    processor = Processor((64, 64), image_kernel=kernel)  # type: ignore[arg-type]
+    baked, python = both(processor, image_file(90, 120))
     assert np.abs(baked - python).mean() < 0.3
 
 
 def test_a_black_picture_is_no_division_by_zero() -> None:
-    geometry = Processor((64, 64), scale="per_image_max", restore_steps=("sigmoid", "min_max"))
-    baked, python = both(geometry, np.zeros((64, 64, 3), np.uint8))
+    processor = Processor((64, 64), scale="per_image_max", restore_steps=("sigmoid", "min_max"))
+    baked, python = both(processor, np.zeros((64, 64, 3), np.uint8))
     assert np.array_equal(baked, python)

@@ -20,15 +20,15 @@ def segmenter(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Segmenter:
     return Segmenter.from_checkpoint(tmp_path / "mine.pth", "u2netp", "cpu", size=64)
 
 
-def pictures() -> list[np.ndarray]:
+def images() -> list[np.ndarray]:
     rng = np.random.default_rng(0)
     return [rng.integers(0, 256, (50 + i, 70, 3), dtype=np.uint8) for i in range(3)]
 
 
 def test_masks_are_the_same_and_the_file_is_kept(segmenter: Segmenter, tmp_path: Path) -> None:
-    expected = segmenter.masks(pictures())
+    expected = segmenter.masks(images())
     segmenter.use_onnxruntime()
-    answered = segmenter.masks(pictures())
+    answered = segmenter.masks(images())
     for ours, theirs in zip(answered, expected, strict=True):
         assert np.abs(ours.astype(int) - theirs).max() <= 1
         assert ours.std() > 1
@@ -36,7 +36,7 @@ def test_masks_are_the_same_and_the_file_is_kept(segmenter: Segmenter, tmp_path:
     written = file.stat().st_mtime_ns
     again = Segmenter.from_checkpoint(tmp_path / "mine.pth", "u2netp", "cpu", size=64)
     again.use_onnxruntime()
-    assert np.array_equal(again.masks(pictures())[0], answered[0])
+    assert np.array_equal(again.masks(images())[0], answered[0])
     assert file.stat().st_mtime_ns == written
 
     # A file that a disk has damaged since is made anew.
@@ -44,7 +44,7 @@ def test_masks_are_the_same_and_the_file_is_kept(segmenter: Segmenter, tmp_path:
     file.write_bytes(sound[: len(sound) // 2])
     once_more = Segmenter.from_checkpoint(tmp_path / "mine.pth", "u2netp", "cpu", size=64)
     once_more.use_onnxruntime()
-    assert np.array_equal(once_more.masks(pictures())[0], answered[0])
+    assert np.array_equal(once_more.masks(images())[0], answered[0])
     assert file.stat().st_size == len(sound)
 
 

@@ -42,8 +42,8 @@ def test_equal_scores_keep_the_order_of_names() -> None:
 
 def test_errors_have_their_colours() -> None:
     prediction = np.array([[255, 129, 128, 0]], np.uint8)
-    truth = np.array([[255, 0, 129, 128]], np.uint8)
-    drawn = error_map(prediction, truth)
+    target = np.array([[255, 0, 129, 128]], np.uint8)
+    drawn = error_map(prediction, target)
     assert drawn.shape == (1, 4, 3)
     assert [tuple(pixel) for pixel in drawn[0].tolist()] == [(110,) * 3, EXTRA, MISSED, (0,) * 3]
 
@@ -51,12 +51,12 @@ def test_errors_have_their_colours() -> None:
 def write(root: Path, map_size: tuple[int, int], truth_size: tuple[int, int]) -> Pair:
     pair = Pair("S", "a", root / "map.png", root / "truth.png")
     cv2.imwrite(str(pair.map), np.zeros(map_size, np.uint8))
-    cv2.imwrite(str(pair.truth), np.full(truth_size, 255, np.uint8))
+    cv2.imwrite(str(pair.target), np.full(truth_size, 255, np.uint8))
     return pair
 
 
 @pytest.mark.parametrize(
-    ("truth", "panel"),
+    ("target", "panel"),
     [
         ((640, 960), (213, 320)),
         ((30, 20), (320, 213)),
@@ -64,9 +64,9 @@ def write(root: Path, map_size: tuple[int, int], truth_size: tuple[int, int]) ->
     ],
 )
 def test_three_panels_under_a_caption(
-    tmp_path: Path, truth: tuple[int, int], panel: tuple[int, int]
+    tmp_path: Path, target: tuple[int, int], panel: tuple[int, int]
 ) -> None:
-    row = draw_row(write(tmp_path, (50, 50), truth), "a")
+    row = draw_row(write(tmp_path, (50, 50), target), "a")
     height, width = panel
     assert max(panel) == PANEL
     assert row.shape == (22 + height, 3 * width, 3)

@@ -102,17 +102,17 @@ def test_the_key_is_of_contents_and_not_of_places(files: tuple[Path, Path], tmp_
 
 
 def test_whatever_changes_a_score_changes_the_key(files: tuple[Path, Path], tmp_path: Path) -> None:
-    maps, truth = files
+    maps, target = files
     as_jpeg = tmp_path / "map.jpg"  # is read by other rules
     as_jpeg.write_bytes(maps.read_bytes())
     keys = [
-        key_of(maps, truth, ["mae"], None),
-        key_of(truth, maps, ["mae"], None),
-        key_of(as_jpeg, truth, ["mae"], None),
-        key_of(maps, truth, ["max_f"], None),
-        key_of(maps, truth, ["mae", "max_f"], None),
-        key_of(maps, truth, ["mae"], "prediction"),
+        key_of(maps, target, ["mae"], None),
+        key_of(target, maps, ["mae"], None),
+        key_of(as_jpeg, target, ["mae"], None),
+        key_of(maps, target, ["max_f"], None),
+        key_of(maps, target, ["mae", "max_f"], None),
+        key_of(maps, target, ["mae"], "prediction"),
     ]
-    truth.write_text("changed")
-    keys.append(key_of(maps, truth, ["mae"], None))
+    target.write_text("changed")
+    keys.append(key_of(maps, target, ["mae"], None))
     assert len({*keys}) == len(keys)

@@ -32,14 +32,14 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def write_maps(root: Path, count: int, first: int = 0) -> tuple[Path, Path]:
-    maps, truth = root / "maps", root / "SET"
+    maps, target = root / "maps", root / "SET"
     maps.mkdir(exist_ok=True)
-    truth.mkdir(exist_ok=True)
+    target.mkdir(exist_ok=True)
     for index in range(first, first + count):
         prediction, true = make_pair(index)
         cv2.imwrite(str(maps / f"i{index:03d}.png"), prediction)
-        cv2.imwrite(str(truth / f"i{index:03d}.png"), true)
-    return maps, truth
+        cv2.imwrite(str(target / f"i{index:03d}.png"), true)
+    return maps, target
 
 
 def expected(count: int, names: list[str]) -> dict[str, float]:
@@ -51,10 +51,10 @@ def read(output: Path) -> dict[str, dict[str, float]]:
 
 
 def test_numbers_and_files(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    maps, truth = write_maps(tmp_path, 5)
+    maps, target = write_maps(tmp_path, 5)
     output = tmp_path / "out"
 
-    assert evaluate_maps(maps, truth, output, NAMES, worst=2) == OK
+    assert evaluate_maps(maps, target, output, NAMES, worst=2) == OK
 
     assert read(output) == {"SET": expected(5, NAMES)}
     with (output / "per_image.csv").open() as file:
@@ -76,26 +76,26 @@ def test_numbers_and_files(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -
 
 
 def test_processes_give_the_same_file(tmp_path: Path) -> None:
-    maps, truth = write_maps(tmp_path, 20)
-    assert evaluate_maps(maps, truth, tmp_path / "one", NAMES, workers=1) == OK
-    assert evaluate_maps(maps, truth, tmp_path / "two", NAMES, workers=2) == OK
+    maps, target = write_maps(tmp_path, 20)
+    assert evaluate_maps(maps, target, tmp_path / "one", NAMES, workers=1) == OK
+    assert evaluate_maps(maps, target, tmp_path / "two", NAMES, workers=2) == OK
     for name in ("summary.json", "per_image.csv"):
         assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes()
 
 
-def spoil(maps: Path, truth: Path) -> None:
+def spoil(maps: Path, target: Path) -> None:
     (maps / "i000.png").unlink()
     cv2.imwrite(str(maps / "stray.png"), np.zeros((4, 4), np.uint8))
     whole = (maps / "i001.png").read_bytes()
     (maps / "i001.png").write_bytes(whole[: len(whole) // 2])
-    (truth / "i002.png").write_text("no image")
+    (target / "i002.png").write_text("no image")
 
 
 def test_all_faults_are_listed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    maps, truth = write_maps(tmp_path, 5)
-    spoil(maps, truth)
+    maps, target = write_maps(tmp_path, 5)
+    spoil(maps, target)
 
-    assert evaluate_maps(maps, truth, tmp_path / "out", NAMES) == FAULTY_FILES
+    assert evaluate_maps(maps, target, tmp_path / "out", NAMES) == FAULTY_FILES
 
     lines = capsys.readouterr().err.splitlines()
     assert sum(line.startswith("missing: ") for line in lines) == 1
@@ -108,20 +108,20 @@ def test_all_faults_are_listed(tmp_path: Path, capsys: pytest.CaptureFixture[str
 def test_a_fault_that_only_decoding_shows(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    maps, truth = write_maps(tmp_path, 3)
+    maps, target = write_maps(tmp_path, 3)
     whole = (maps / "i001.png").read_bytes()
     (maps / "i001.png").write_bytes(whole[: len(whole) // 2])
-    assert evaluate_maps(maps, truth, tmp_path / "out", NAMES) == FAULTY_FILES
+    assert evaluate_maps(maps, target, tmp_path / "out", NAMES) == FAULTY_FILES
     assert "i001.png: damaged" in capsys.readouterr().err
     assert not (tmp_path / "out" / "summary.json").exists()
 
 
 def test_allow_missing_scores_the_rest_and_marks_it(tmp_path: Path) -> None:
-    maps, truth = write_maps(tmp_path, 6)
-    spoil(maps, truth)
+    maps, target = write_maps(tmp_path, 6)
+    spoil(maps, target)
     output = tmp_path / "out"
 
-    assert evaluate_maps(maps, truth, output, ["mae"], allow_missing=True) == OK
+    assert evaluate_maps(maps, target, output, ["mae"], allow_missing=True) == OK
 
     rest = [score_pair(*make_pair(index), ["mae"]) for index in (3, 4, 5)]
     assert read(output) == {"SET": summarize(rest, ["mae"])}
@@ -135,22 +135,22 @@ def test_allow_missing_scores_the_rest_and_marks_it(tmp_path: Path) -> None:
 def test_another_size_is_an_error_or_resized(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], allow_missing: bool
 ) -> None:
-    maps, truth = write_maps(tmp_path, 2)
+    maps, target = write_maps(tmp_path, 2)
     cv2.imwrite(str(maps / "i001.png"), make_pair(1)[0][:20, :30])
     output = tmp_path / "out"
 
-    assert evaluate_maps(maps, truth, output, ["mae"], allow_missing) == FAULTY_FILES
+    assert evaluate_maps(maps, target, output, ["mae"], allow_missing) == FAULTY_FILES
     assert "is 30x20" in capsys.readouterr().err
-    assert evaluate_maps(maps, truth, output, ["mae"], resize="prediction") == OK
+    assert evaluate_maps(maps, target, output, ["mae"], resize="prediction") == OK
     assert "1 images: map resized" in (output / "summary.md").read_text()
 
 
 def test_wrong_commands(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    maps, truth = write_maps(tmp_path, 1)
+    maps, target = write_maps(tmp_path, 1)
     output = tmp_path / "out"
     assert evaluate_maps(maps, None, output, ["mae"]) == WRONG_COMMAND
-    assert evaluate_maps(maps, truth, output, ["fmax"]) == WRONG_COMMAND
-    assert evaluate_maps(maps, truth, output, ["mae"], resize="truth") == WRONG_COMMAND
+    assert evaluate_maps(maps, target, output, ["fmax"]) == WRONG_COMMAND
+    assert evaluate_maps(maps, target, output, ["mae"], resize="truth") == WRONG_COMMAND
     assert evaluate_maps(maps, tmp_path / "none", output, ["mae"]) == WRONG_COMMAND
     errors = capsys.readouterr().err
     for text in ("needs truth=", "no measure 'fmax'", "resize=truth", "no folder"):
@@ -158,11 +158,11 @@ def test_wrong_commands(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> N
 
 
 def test_soft_truths_and_degenerate_images_are_reported(tmp_path: Path) -> None:
-    maps, truth = write_maps(tmp_path, 2)
-    cv2.imwrite(str(truth / "i000.png"), cv2.blur(make_pair(0)[1], (3, 3)))
-    cv2.imwrite(str(truth / "i001.png"), make_pair(1)[1] * 0)
+    maps, target = write_maps(tmp_path, 2)
+    cv2.imwrite(str(target / "i000.png"), cv2.blur(make_pair(0)[1], (3, 3)))
+    cv2.imwrite(str(target / "i001.png"), make_pair(1)[1] * 0)
     output = tmp_path / "out"
-    assert evaluate_maps(maps, truth, output, ["mae", "mba"]) == OK
+    assert evaluate_maps(maps, target, output, ["mae", "mba"]) == OK
     table = (output / "summary.md").read_text()
     assert "1 images: truth has grey values; foreground is where it is > 128" in table
     assert "SET: 1 x empty truth" in table
@@ -172,9 +172,9 @@ def test_soft_truths_and_degenerate_images_are_reported(tmp_path: Path) -> None:
 def test_finished_images_are_not_scored_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    maps, truth = write_maps(tmp_path, 6)
+    maps, target = write_maps(tmp_path, 6)
     output = tmp_path / "out"
-    assert evaluate_maps(maps, truth, output, NAMES) == OK
+    assert evaluate_maps(maps, target, output, NAMES) == OK
     first = (output / "summary.json").read_bytes()
     journal = output / "journal.jsonl"
     journal.write_bytes(journal.read_bytes()[:-40])  # the last line is cut short
@@ -187,36 +187,36 @@ def test_finished_images_are_not_scored_again(
         return original(pair, **options)
 
     monkeypatch.setattr(scoring, "score_files", watch)
-    assert evaluate_maps(maps, truth, output, NAMES) == OK
+    assert evaluate_maps(maps, target, output, NAMES) == OK
     assert sorted(scored) == ["i002", "i005"]
     assert (output / "summary.json").read_bytes() != first
 
     cv2.imwrite(str(maps / "i002.png"), make_pair(2)[0])
-    assert evaluate_maps(maps, truth, output, NAMES) == OK
+    assert evaluate_maps(maps, target, output, NAMES) == OK
     assert (output / "summary.json").read_bytes() == first
     assert sorted(scored) == ["i002", "i005"]  # what was scored first is still known
 
-    assert evaluate_maps(maps, truth, output, ["mae_raw"]) == OK  # another protocol
+    assert evaluate_maps(maps, target, output, ["mae_raw"]) == OK  # another protocol
     assert len(scored) == 2 + 6
 
 
 def test_skeletons_of_truths_are_kept(tmp_path: Path, cache: Path) -> None:
-    maps, truth = write_maps(tmp_path, 3)
-    assert evaluate_maps(maps, truth, tmp_path / "a", ["hce"]) == OK
+    maps, target = write_maps(tmp_path, 3)
+    assert evaluate_maps(maps, target, tmp_path / "a", ["hce"]) == OK
     kept = {path: path.stat().st_mtime_ns for path in (cache / "skeletons").glob("*.skeleton")}
     assert len(kept) == 3
-    assert evaluate_maps(maps, truth, tmp_path / "b", ["hce"]) == OK
+    assert evaluate_maps(maps, target, tmp_path / "b", ["hce"]) == OK
     assert {path: path.stat().st_mtime_ns for path in (cache / "skeletons").glob("*")} == kept
     assert read(tmp_path / "a") == read(tmp_path / "b") == {"SET": expected(3, ["hce"])}
 
 
 @pytest.mark.slow
 def test_killed_run_goes_on(tmp_path: Path) -> None:
-    maps, truth = write_maps(tmp_path, 150)
+    maps, target = write_maps(tmp_path, 150)
     output = tmp_path / "out"
     code = (
         "from src.evaluation.maps import evaluate_maps; "
-        f"evaluate_maps({str(maps)!r}, {str(truth)!r}, {str(output)!r}, {NAMES!r}, workers=2)"
+        f"evaluate_maps({str(maps)!r}, {str(target)!r}, {str(output)!r}, {NAMES!r}, workers=2)"
     )
     script = tmp_path / "run.py"
     script.write_text(f"if __name__ == '__main__':\n    {code.replace('; ', chr(10) + '    ')}\n")
@@ -239,7 +239,7 @@ def test_killed_run_goes_on(tmp_path: Path) -> None:
     assert not (output / "summary.json").exists()
     assert _ends(process.pid)
 
-    assert evaluate_maps(maps, truth, output, NAMES, workers=1) == OK
+    assert evaluate_maps(maps, target, output, NAMES, workers=1) == OK
 
     assert read(output) == {"SET": expected(150, NAMES)}
     assert 150 <= journal.read_bytes().count(b"\n") <= 151
@@ -289,8 +289,13 @@ def test_published_rows_on_sod_come_out(
 
 
 def test_start_is_light(tmp_path: Path) -> None:
-    maps, truth = write_maps(tmp_path, 2)
-    arguments = [f"maps={maps}", f"truth={truth}", f"output={tmp_path / 'out'}", "metrics=standard"]
+    maps, target = write_maps(tmp_path, 2)
+    arguments = [
+        f"maps={maps}",
+        f"truth={target}",
+        f"output={tmp_path / 'out'}",
+        "metrics=standard",
+    ]
     code = (
         f"import sys; sys.argv = ['evaluate.py', *{arguments!r}]; import runpy\n"
         "try:\n    runpy.run_path('evaluate.py', run_name='__main__')\n"
@@ -305,30 +310,30 @@ def test_start_is_light(tmp_path: Path) -> None:
 def test_numbers_among_the_images_are_never_read_as_images(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    maps, truth = write_maps(tmp_path, 2)
-    for output in (truth / "scores", maps / "scores"):
+    maps, target = write_maps(tmp_path, 2)
+    for output in (target / "scores", maps / "scores"):
         for _ in range(2):
-            assert evaluate_maps(maps, truth, output, ["mae"]) == OK
+            assert evaluate_maps(maps, target, output, ["mae"]) == OK
         assert (output / "worst.png").is_file()
         assert read(output) == {"SET": expected(2, ["mae"])}
-    for output in (truth, maps):
-        assert evaluate_maps(maps, truth, output, ["mae"]) == WRONG_COMMAND
+    for output in (target, maps):
+        assert evaluate_maps(maps, target, output, ["mae"]) == WRONG_COMMAND
         assert "holds maps or truths" in capsys.readouterr().err
 
 
 def test_resized_and_incomplete_results_are_not_compared(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    maps, truth = write_maps(tmp_path, 3)
-    assert evaluate_maps(maps, truth, tmp_path / "whole", ["mae"]) == OK
+    maps, target = write_maps(tmp_path, 3)
+    assert evaluate_maps(maps, target, tmp_path / "whole", ["mae"]) == OK
     cv2.imwrite(str(maps / "i001.png"), make_pair(1)[0][:20, :30])
-    assert evaluate_maps(maps, truth, tmp_path / "resized", ["mae"], resize="prediction") == OK
+    assert evaluate_maps(maps, target, tmp_path / "resized", ["mae"], resize="prediction") == OK
     (maps / "i001.png").unlink()
-    assert evaluate_maps(maps, truth, tmp_path / "part", ["mae"], allow_missing=True) == OK
+    assert evaluate_maps(maps, target, tmp_path / "part", ["mae"], allow_missing=True) == OK
     cv2.imwrite(str(maps / "i001.png"), make_pair(1)[0])
     for name, said in (("resized", "holds 1 maps that were brought"), ("part", "is incomplete")):
         again = tmp_path / f"against {name}"
-        assert evaluate_maps(maps, truth, again, ["mae"], compare=tmp_path / name) == WRONG_COMMAND
+        assert evaluate_maps(maps, target, again, ["mae"], compare=tmp_path / name) == WRONG_COMMAND
         assert said in capsys.readouterr().err
         assert not again.exists(), "that is said before anything is scored"
 
@@ -336,10 +341,10 @@ def test_resized_and_incomplete_results_are_not_compared(
 def test_a_cache_that_cannot_be_written_stops_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    maps, truth = write_maps(tmp_path, 1)
+    maps, target = write_maps(tmp_path, 1)
     (tmp_path / "file").touch()
     monkeypatch.setenv("FINECUT_CACHE", str(tmp_path / "file"))
-    assert evaluate_maps(maps, truth, tmp_path / "out", ["hce"]) == OK
+    assert evaluate_maps(maps, target, tmp_path / "out", ["hce"]) == OK
     assert "skeletons are not kept" in capsys.readouterr().err
     assert read(tmp_path / "out") == {"SET": expected(1, ["hce"])}
 
@@ -348,26 +353,26 @@ def test_a_cache_that_cannot_be_written_stops_nothing(
 def test_a_file_that_cannot_be_written_is_one_line(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str
 ) -> None:
-    maps, truth = write_maps(tmp_path, 1)
+    maps, target = write_maps(tmp_path, 1)
     (tmp_path / "out" / name).mkdir(parents=True)
-    assert evaluate_maps(maps, truth, tmp_path / "out", ["mae"]) == WRONG_COMMAND
+    assert evaluate_maps(maps, target, tmp_path / "out", ["mae"]) == WRONG_COMMAND
     last = capsys.readouterr().err.splitlines()[-1]
     assert last.startswith(f"error: {tmp_path / 'out' / name}: Is a directory")
 
 
 def test_maps_of_zeros_and_ones_are_read_alike_and_said(tmp_path: Path) -> None:
     """One map of a set alone does not say whether 1 is white or nearly black."""
-    maps, truth = write_maps(tmp_path, 2)
+    maps, target = write_maps(tmp_path, 2)
     for path in sorted(maps.iterdir()):
-        mask = cv2.imread(str(truth / path.name), cv2.IMREAD_GRAYSCALE)
+        mask = cv2.imread(str(target / path.name), cv2.IMREAD_GRAYSCALE)
         cv2.imwrite(str(path), mask // 255 * (path.stem == "i000"))
-    assert evaluate_maps(maps, truth, tmp_path / "out", ["iou"]) == OK
+    assert evaluate_maps(maps, target, tmp_path / "out", ["iou"]) == OK
     table = (tmp_path / "out/summary.md").read_text()
     assert "2 images: all maps of the set hold 0 and 1 only" in table
     rows = (tmp_path / "out/per_image.csv").read_text()
     assert "i000,1.0" in rows.replace(" ", "")
-    cv2.imwrite(str(maps / "i001.png"), cv2.imread(str(truth / "i001.png"), cv2.IMREAD_GRAYSCALE))
-    assert evaluate_maps(maps, truth, tmp_path / "out", ["iou"]) == OK
+    cv2.imwrite(str(maps / "i001.png"), cv2.imread(str(target / "i001.png"), cv2.IMREAD_GRAYSCALE))
+    assert evaluate_maps(maps, target, tmp_path / "out", ["iou"]) == OK
     rows = (tmp_path / "out/per_image.csv").read_text()
     assert "i000,0.0" in rows.replace(" ", ""), "1 of 255 beside a map that reaches 255"
     assert "i001,1.0" in rows.replace(" ", "")

@@ -16,41 +16,41 @@ def touch(root: Path, *names: str) -> Path:
     return root
 
 
-def found(maps: Path, truth: Path) -> list[tuple[str, str]]:
-    return [(pair.set, pair.name) for pair in find_pairs(maps, truth).pairs]
+def found(maps: Path, target: Path) -> list[tuple[str, str]]:
+    return [(pair.set, pair.name) for pair in find_pairs(maps, target).pairs]
 
 
 def test_flat_folders_are_one_data_set(tmp_path: Path) -> None:
     maps = touch(tmp_path / "model", "b.png", "a.jpg")
-    truth = touch(tmp_path / "SOD", "a.png", "b.npy", ".hidden.png", "notes.txt")
-    assert found(maps, truth) == [("SOD", "a"), ("SOD", "b")]
+    target = touch(tmp_path / "SOD", "a.png", "b.npy", ".hidden.png", "notes.txt")
+    assert found(maps, target) == [("SOD", "a"), ("SOD", "b")]
 
 
 def test_truth_folder_is_named_after_its_data_set(tmp_path: Path) -> None:
-    truth = touch(tmp_path / "ECSSD", "masks/a.png", "images/a.jpg")
+    target = touch(tmp_path / "ECSSD", "masks/a.png", "images/a.jpg")
     maps = touch(tmp_path / "maps", "a.png")
-    assert found(maps, truth / "masks") == [("ECSSD", "a")]
-    assert found(maps, truth) == [("ECSSD", "a")]  # images are no truths where masks are named
+    assert found(maps, target / "masks") == [("ECSSD", "a")]
+    assert found(maps, target) == [("ECSSD", "a")]  # images are no truths where masks are named
 
 
 def test_folders_are_data_sets_and_keep_their_trees(tmp_path: Path) -> None:
     maps = touch(tmp_path / "maps", "TE1/a.png", "TE2/a.png", "TE2/deep/b.png")
-    truth = touch(tmp_path / "data", "TE1/gt/a.png", "TE2/gt/a.png", "TE2/gt/deep/b.png")
-    touch(truth, "TE1/im/a.jpg")
-    pairing = find_pairs(maps, truth)
+    target = touch(tmp_path / "data", "TE1/gt/a.png", "TE2/gt/a.png", "TE2/gt/deep/b.png")
+    touch(target, "TE1/im/a.jpg")
+    pairing = find_pairs(maps, target)
     assert [(p.set, p.name) for p in pairing.pairs] == [
         ("TE1", "a"),
         ("TE2", "a"),
         ("TE2", "deep/b"),
     ]
     assert pairing.problems == []
-    assert pairing.truths == {"TE1": 1, "TE2": 2}
+    assert pairing.targets == {"TE1": 1, "TE2": 2}
 
 
 def test_every_fault_is_listed(tmp_path: Path) -> None:
     maps = touch(tmp_path / "maps", "a.png", "a.jpg", "x.png", "y.png")
-    truth = touch(tmp_path / "set", "a.png", "b.png", "c.png")
-    pairing = find_pairs(maps, truth)
+    target = touch(tmp_path / "set", "a.png", "b.png", "c.png")
+    pairing = find_pairs(maps, target)
     lines = [str(problem) for problem in pairing.problems]
     assert [problem.kind for problem in pairing.problems] == [
         "twice",
@@ -61,66 +61,66 @@ def test_every_fault_is_listed(tmp_path: Path) -> None:
     ]
     assert "b.png" in lines[1]
     assert "x.png" in lines[3]
-    assert incomplete(pairing.truths, {"set": 1}) == {"set": "1 of 3"}
+    assert incomplete(pairing.targets, {"set": 1}) == {"set": "1 of 3"}
 
 
 def test_folder_without_images(tmp_path: Path) -> None:
-    truth = touch(tmp_path / "set", "a.png")
+    target = touch(tmp_path / "set", "a.png")
     with pytest.raises(UserError, match="maps: no folder"):
-        find_pairs(tmp_path / "nowhere", truth)
+        find_pairs(tmp_path / "nowhere", target)
     with pytest.raises(UserError, match="maps: no image in"):
-        find_pairs(touch(tmp_path / "empty", "a.txt"), truth)
+        find_pairs(touch(tmp_path / "empty", "a.txt"), target)
 
 
 def test_linked_folders_are_read(tmp_path: Path) -> None:
     touch(tmp_path / "far maps", "a.png")
     touch(tmp_path / "far truths", "a.png")
-    maps, truth = touch(tmp_path / "maps", "x.txt"), touch(tmp_path / "data", "x.txt")
+    maps, target = touch(tmp_path / "maps", "x.txt"), touch(tmp_path / "data", "x.txt")
     (maps / "SET").symlink_to(tmp_path / "far maps")
-    (truth / "SET").symlink_to(tmp_path / "far truths")
-    (truth / "SET" / "again").symlink_to(truth)
-    assert found(maps, truth) == [("SET", "a")]
+    (target / "SET").symlink_to(tmp_path / "far truths")
+    (target / "SET" / "again").symlink_to(target)
+    assert found(maps, target) == [("SET", "a")]
 
 
 def test_kinds_that_are_not_read_are_faults_with_a_count(tmp_path: Path) -> None:
     maps = touch(tmp_path / "maps", "a.png", "b.gif", "c.GIF", "d.avif")
-    truth = touch(tmp_path / "SET", "a.png", "b.gif", "c.gif", "notes.txt")
-    pairing = find_pairs(maps, truth)
+    target = touch(tmp_path / "SET", "a.png", "b.gif", "c.gif", "notes.txt")
+    pairing = find_pairs(maps, target)
     texts = [problem.text for problem in pairing.problems if problem.kind == "unread"]
     assert texts == [
         f"1 .avif files in {maps} (d.avif): this kind is not read; save them as PNG",
         f"2 .gif files in {maps} (b.gif): this kind is not read; save them as PNG",
-        f"2 .gif files in {truth} (b.gif): this kind is not read; save them as PNG",
+        f"2 .gif files in {target} (b.gif): this kind is not read; save them as PNG",
     ]
-    assert pairing.truths == {"SET": 3}
+    assert pairing.targets == {"SET": 3}
     with pytest.raises(UserError, match=r"no image in .*there are 2 \.gif, which are not read"):
-        find_pairs(touch(tmp_path / "gifs", "a.gif", "b.gif"), truth)
+        find_pairs(touch(tmp_path / "gifs", "a.gif", "b.gif"), target)
 
 
 def test_a_link_to_nothing_is_a_missing_image(tmp_path: Path) -> None:
-    maps, truth = touch(tmp_path / "maps", "a.png"), touch(tmp_path / "SET", "a.png")
-    (truth / "b.png").symlink_to("nowhere")
-    pairing = find_pairs(maps, truth)
+    maps, target = touch(tmp_path / "maps", "a.png"), touch(tmp_path / "SET", "a.png")
+    (target / "b.png").symlink_to("nowhere")
+    pairing = find_pairs(maps, target)
     assert [problem.kind for problem in pairing.problems] == ["unreadable"]
-    assert pairing.truths == {"SET": 2}
+    assert pairing.targets == {"SET": 2}
 
 
 def test_names_that_differ_in_how_accents_are_encoded_are_one(tmp_path: Path) -> None:
     maps = touch(tmp_path / "maps", "cafe\u0301.png")
-    truth = touch(tmp_path / "SET", "caf\u00e9.png")
-    assert found(maps, truth) == [("SET", "caf\u00e9")]
+    target = touch(tmp_path / "SET", "caf\u00e9.png")
+    assert found(maps, target) == [("SET", "caf\u00e9")]
     touch(maps, "caf\u00e9.png")
-    assert [problem.kind for problem in find_pairs(maps, truth).problems] == ["twice"]
+    assert [problem.kind for problem in find_pairs(maps, target).problems] == ["twice"]
 
 
 def test_suffixes_pair_and_are_hinted_at(tmp_path: Path) -> None:
     maps = touch(tmp_path / "maps", "a_pred.png", "b_pred.png")
-    truth = touch(tmp_path / "SET", "a_mask.png", "b_mask.png", "a.jpg", "b.jpg")
-    pairing = find_pairs(maps, truth, "_pred", "_mask")
+    target = touch(tmp_path / "SET", "a_mask.png", "b_mask.png", "a.jpg", "b.jpg")
+    pairing = find_pairs(maps, target, "_pred", "_mask")
     assert [pair.name for pair in pairing.pairs] == ["a", "b"]
     assert pairing.remarks == ["truth: 2 images without mask_suffix=_mask left out"]
     with pytest.raises(UserError, match=r"no image in .* whose name ends with map_suffix=_out"):
-        find_pairs(maps, truth, "_out", "_mask")
+        find_pairs(maps, target, "_out", "_mask")
     plain = touch(tmp_path / "plain", "a.png", "b.png")
     assert find_pairs(maps, plain).remarks == [
         "2 names without a partner end with it: map_suffix=_pred"

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from src.datamodules.images import ImageError
-from src.evaluation.read_map import is_soft, map_size, read_map, read_truth, set_scale
+from src.evaluation.read_map import is_soft, map_size, read_map, read_target, set_scale
 
 GREY = np.tile(np.arange(0, 256, 5, dtype=np.uint8), (20, 1))
 MASK = np.where(GREY > 128, 255, 0).astype(np.uint8)
@@ -115,15 +115,15 @@ def test_a_map_in_the_alpha_of_black_is_its_grey_twin(tmp_path: Path) -> None:
 
 def test_a_truth_is_judged_as_training_judges_masks(tmp_path: Path) -> None:
     """A truth of 0 and 2 scored nothing, and the command said it was fine."""
-    for name, truth, words in (
+    for name, target, words in (
         ("labels", MASK // 255 * 2, "its brightest value is 2 of 255"),
         ("photo", np.full_like(MASK, 140), "a photograph, not a mask"),
     ):
-        path = save(tmp_path / f"{name}.png", Image.fromarray(truth))
+        path = save(tmp_path / f"{name}.png", Image.fromarray(target))
         with pytest.raises(ImageError, match=rf"{name}\.png: .*{words}"):
-            read_truth(path)
-        np.testing.assert_array_equal(read_map(path), truth)
-    assert not read_truth(save(tmp_path / "none.png", Image.fromarray(MASK * 0))).any()
+            read_target(path)
+        np.testing.assert_array_equal(read_map(path), target)
+    assert not read_target(save(tmp_path / "none.png", Image.fromarray(MASK * 0))).any()
 
 
 def test_one_scale_for_the_maps_of_a_set(tmp_path: Path) -> None:
@@ -137,7 +137,7 @@ def test_one_scale_for_the_maps_of_a_set(tmp_path: Path) -> None:
     np.testing.assert_array_equal(read_map(ones, 255), MASK // 255)
     assert not read_map(black, 1).any()
     with pytest.raises(ImageError, match=r"a\.png: its brightest value is 1 of 255"):
-        read_truth(ones, 255)
+        read_target(ones, 255)
 
 
 def test_sixteen_bit_maps_of_a_set_share_their_scale(tmp_path: Path) -> None:

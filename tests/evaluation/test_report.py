@@ -23,15 +23,15 @@ def pair(set_name: str, name: str) -> Pair:
     return Pair(set_name, name, Path(f"{name}.png"), Path(f"{name}-t.png"))
 
 
-def report(*metrics: str, truth: np.ndarray = TRUTH, **more: Any) -> Report:
+def report(*metrics: str, target: np.ndarray = TRUTH, **more: Any) -> Report:
     """Two data sets; in B the map is the truth."""
     metrics = metrics or ("mae", "max_f")
     wrong = np.where(TRUTH > 0, 200, 30).astype(np.uint8)
     wrong[5:8] = 90
     scores = {
         pair("B", "x"): score_pair(TRUTH, TRUTH, metrics),
-        pair("A", "2"): score_pair(wrong, truth, metrics),
-        pair("A", "1"): score_pair(TRUTH, truth, metrics),
+        pair("A", "2"): score_pair(wrong, target, metrics),
+        pair("A", "1"): score_pair(TRUTH, target, metrics),
     }
     return Report("mine", metrics, scores, **more)
 
@@ -109,7 +109,7 @@ def test_latex_prints_names_as_they_are(name: str, written: str) -> None:
 
 
 def test_an_undefined_number_is_said_and_is_null_in_json(tmp_path: Path) -> None:
-    made = report("mba", truth=EMPTY)
+    made = report("mba", target=EMPTY)
     assert rows(made.markdown())[2][3] == "n/a"
     assert "- A: mba is undefined on 2 images, which are left out of it\n" in made.markdown()
     assert "- A: 2 x empty truth\n" in made.markdown()

@@ -25,10 +25,10 @@ from tests.metrics.numbered_pairs import make_pair
 
 
 def write(root: Path, number: int) -> Pair:
-    prediction, truth = make_pair(number)
+    prediction, target = make_pair(number)
     pair = Pair("SET", str(number), root / f"{number}-map.png", root / f"{number}-truth.png")
     cv2.imwrite(str(pair.map), prediction)
-    cv2.imwrite(str(pair.truth), truth)
+    cv2.imwrite(str(pair.target), target)
     return pair
 
 
@@ -47,7 +47,7 @@ def test_a_pair_has_the_score_of_its_pixels(tmp_path: Path) -> None:
 def test_a_soft_truth_and_a_resized_map_are_said(tmp_path: Path) -> None:
     pair = write(tmp_path, 3)
     prediction = cv2.blur(make_pair(3)[1], (3, 3))
-    cv2.imwrite(str(pair.truth), prediction)
+    cv2.imwrite(str(pair.target), prediction)
     halved(pair.map)
     outcome = score_files(pair, ["mae"], "prediction")
     assert isinstance(outcome, tuple)
@@ -59,11 +59,11 @@ def test_a_soft_truth_and_a_resized_map_are_said(tmp_path: Path) -> None:
 def test_both_unreadable_files_are_told(tmp_path: Path) -> None:
     pair = write(tmp_path, 3)
     pair.map.write_bytes(b"")
-    pair.truth.write_text("no image")
+    pair.target.write_text("no image")
     problems = score_files(pair, ["mae"], None)
     assert isinstance(problems, list)
     assert [problem.kind for problem in problems] == ["unreadable"] * 2
-    assert [str(pair.map) in problems[0].text, str(pair.truth) in problems[1].text] == [True] * 2
+    assert [str(pair.map) in problems[0].text, str(pair.target) in problems[1].text] == [True] * 2
 
 
 def test_another_size_is_told_in_width_and_height(tmp_path: Path) -> None:
@@ -82,7 +82,7 @@ def test_headers_tell_sizes_and_what_is_no_image(tmp_path: Path) -> None:
     halved(pairs[1].map)
     assert not headers_are_sound(pairs, None)
     assert headers_are_sound(pairs, "prediction")
-    pairs[0].truth.write_text("no image")
+    pairs[0].target.write_text("no image")
     assert not headers_are_sound(pairs, "prediction")
     assert headers_are_sound([], None)
 

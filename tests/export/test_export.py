@@ -55,12 +55,12 @@ def test_a_file_gives_the_mask_of_any_picture(whole: tuple[Segmenter, Exported],
     assert parity.passed, report.read_text()
     opened = open_file(file, kind)
     for size in ((40, 50), (201, 99), (64, 64)):
-        image, truth = red_on_blue(*size)
+        image, target = red_on_blue(*size)
         mask = opened(image)
         assert mask.shape == size
         assert mask.dtype == np.uint8
         assert np.abs(mask.astype(int) - segmenter.mask(image)).mean() < 1
-        assert np.abs(mask.astype(int) - truth).mean() < 12
+        assert np.abs(mask.astype(int) - target).mean() < 12
 
 
 def test_a_file_says_what_it_is(whole: tuple[Segmenter, Exported]) -> None:
@@ -70,7 +70,7 @@ def test_a_file_says_what_it_is(whole: tuple[Segmenter, Exported]) -> None:
     assert segmenter.weights is not None
     assert said["weights_sha256"] == file_hash(segmenter.weights)
     assert said["license"] == "MIT"
-    assert Processor(**json.loads(said["geometry"])) == segmenter.geometry
+    assert Processor(**json.loads(said["processor"])) == segmenter.processor
 
 
 @pytest.mark.parametrize(
@@ -79,7 +79,7 @@ def test_a_file_says_what_it_is(whole: tuple[Segmenter, Exported]) -> None:
 def test_smaller_files_on_real_pictures(tmp_path: Path, kind: str, precision: Any) -> None:
     for i in range(2):
         save_picture(tmp_path / "photos" / f"{i}.jpg")
-    request = Request(kind, tmp_path, precision, pictures=tmp_path / "photos")
+    request = Request(kind, tmp_path, precision, images=tmp_path / "photos")
     exported = export(finder(), request)
     assert exported.parity.passed, exported.report.read_text()
     assert [row.name for row in exported.parity.rows] == ["0.jpg", "1.jpg"]
@@ -113,7 +113,7 @@ def test_parity_that_fails_is_reported(tmp_path: Path, monkeypatch: pytest.Monke
 def test_masks_that_show_nothing_prove_nothing(tmp_path: Path) -> None:
     (tmp_path / "black").mkdir()
     Image.fromarray(np.zeros((40, 50, 3), np.uint8)).save(tmp_path / "black/a.png")
-    request = Request("torchscript", tmp_path, pictures=tmp_path / "black")
+    request = Request("torchscript", tmp_path, images=tmp_path / "black")
     exported = export(finder(), request)
     assert exported.parity.blank
     assert not exported.parity.passed
@@ -154,8 +154,8 @@ BAKED: dict[str, tuple[Processor, Callable[[], nn.Module]]] = {
 @pytest.mark.parametrize("name", BAKED)
 def test_networks_on_onnx_runtime(name: str, tmp_path: Path) -> None:
     torch.manual_seed(0)
-    geometry, build = BAKED[name]
-    exported = export(Segmenter(build(), geometry, device="cpu"), Request("onnx", tmp_path))
+    processor, build = BAKED[name]
+    exported = export(Segmenter(build(), processor, device="cpu"), Request("onnx", tmp_path))
     assert not exported.parity.blank
     assert max(row.graph_p99 for row in exported.parity.rows) <= 2, exported.report.read_text()
 
@@ -176,9 +176,9 @@ def settled(network: nn.Module) -> nn.Module:
 @pytest.mark.parametrize("name", ["dextr", "iog_refine"])
 def test_networks_with_clicks_on_onnx_runtime(name: str, tmp_path: Path) -> None:
     torch.manual_seed(0)
-    geometry = Processor((64, 64), scale="none", mean=(0, 0, 0), std=(1, 1, 1))
+    processor = Processor((64, 64), scale="none", mean=(0, 0, 0), std=(1, 1, 1))
     network = settled(create(name, backbone="resnet18"))
-    segmenter = Segmenter(network, geometry, inputs=("image", "prompt"), device="cpu")
+    segmenter = Segmenter(network, processor, inputs=("image", "prompt"), device="cpu")
     exported = export(segmenter, Request("onnx", tmp_path, bare=True))
     assert exported.parity.passed, exported.report.read_text()
 

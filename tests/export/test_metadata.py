@@ -11,7 +11,7 @@ from src.export import export
 from src.export.export import UNKNOWN, describe
 from src.processing import Processor
 from src.weights.registry import released
-from tests.inference.tiny import GEOMETRY, finder
+from tests.inference.tiny import PROCESSOR, finder
 
 
 @pytest.fixture(autouse=True)
@@ -29,7 +29,7 @@ def test_everything_is_a_string() -> None:
     assert {type(value) for value in found.values()} == {str}
     assert found["framework"] == f"finecut abc, torch {torch.__version__}"
     assert (found["model"], found["precision"]) == ("mine", "half")
-    assert Processor(**json.loads(found["geometry"])) == GEOMETRY
+    assert Processor(**json.loads(found["processor"])) == PROCESSOR
 
 
 def test_without_a_file_nothing_is_said_of_weights() -> None:

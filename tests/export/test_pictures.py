@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 
 from src.errors import UserError
-from src.export.parity import drawing, pictures
+from src.export.parity import drawing, images
 from tests.inference.tiny import red_on_blue, save_picture
 
 
 def test_drawings_are_the_same_every_time_and_differ_from_each_other() -> None:
-    first, second = pictures(None), pictures(None)
+    first, second = images(None), images(None)
     assert [image.shape for image in first.values()] == [
         (480, 640, 3),
         (333, 217, 3),
@@ -33,7 +33,7 @@ def test_a_folders_pictures_by_name_up_to_a_count(tmp_path: Path) -> None:
     for name in ("b.png", "a.png", "sub/c.png", "d.png"):
         save_picture(tmp_path / name, 20, 30)
     (tmp_path / "0.mp4").write_bytes(b"a video")
-    found = pictures(tmp_path, count=3)
+    found = images(tmp_path, count=3)
     assert list(found) == ["a.png", "b.png", "d.png"]
     assert np.array_equal(found["a.png"], red_on_blue(20, 30)[0])
 
@@ -41,16 +41,16 @@ def test_a_folders_pictures_by_name_up_to_a_count(tmp_path: Path) -> None:
 def test_pictures_of_one_name_in_two_folders_are_two(tmp_path: Path) -> None:
     for name in ("one/a.png", "two/a.png"):
         save_picture(tmp_path / name, 20, 30)
-    assert list(pictures(tmp_path)) == ["one/a.png", "two/a.png"]
+    assert list(images(tmp_path)) == ["one/a.png", "two/a.png"]
 
 
 def test_a_single_picture(tmp_path: Path) -> None:
-    assert list(pictures(save_picture(tmp_path / "a.png"))) == ["a.png"]
+    assert list(images(save_picture(tmp_path / "a.png"))) == ["a.png"]
 
 
 def test_a_folder_without_a_picture_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="no picture or video there"):
-        pictures(tmp_path)
+        images(tmp_path)
     (tmp_path / "0.mp4").write_bytes(b"a video")
     with pytest.raises(UserError, match=f"pictures={tmp_path} has no picture"):
-        pictures(tmp_path)
+        images(tmp_path)

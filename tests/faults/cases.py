@@ -29,12 +29,12 @@ class Case:
     pace: int
 
 
-def data(folder: Path, maps: int = 60, photos: int = 60) -> Path:
+def data(folder: Path, maps: int = 60, image_files: int = 60) -> Path:
     """A root with training and test pictures, maps with their truths, photos and weights."""
     write_pairs(folder / "train", 10, seed=1)
     write_pairs(folder / "test", 7, seed=2)
     write_maps(folder, maps)
-    write_pairs(folder / "pictures", photos, seed=3)
+    write_pairs(folder / "pictures", image_files, seed=3)
     torch.manual_seed(0)
     torch.save(to_official(create("u2netp")), folder / "u2netp.pth")
     return folder
@@ -45,9 +45,9 @@ def write_maps(folder: Path, count: int) -> None:
     (folder / "maps").mkdir()
     (folder / "truth").mkdir()
     for i in range(count):
-        prediction, truth = make_pair(i)
+        prediction, target = make_pair(i)
         cv2.imwrite(str(folder / "maps" / f"{i:03d}.png"), prediction)
-        cv2.imwrite(str(folder / "truth" / f"{i:03d}.png"), truth)
+        cv2.imwrite(str(folder / "truth" / f"{i:03d}.png"), target)
 
 
 def train(root: Path, cwd: Path, *words: str) -> Case:
@@ -79,9 +79,9 @@ def sweep(root: Path, cwd: Path, *words: str, seeds: str = "0,1") -> Case:
 def evaluate(root: Path, cwd: Path, *words: str) -> Case:
     """`evaluate.py maps=` with every measure, continued by itself."""
     folder = cwd / "scores"
-    maps, truth = root / "maps", root / "truth"
+    maps, target = root / "maps", root / "truth"
     command = Command(
-        "evaluate.py", (f"maps={maps}", f"truth={truth}", f"output={folder}", *words), cwd
+        "evaluate.py", (f"maps={maps}", f"truth={target}", f"output={folder}", *words), cwd
     )
     return Case(command, command, folder, pace=8)
 

@@ -20,7 +20,7 @@ SHORT = ("model.epochs=2", "data.num_workers=1")
 
 @pytest.fixture(scope="module")
 def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return cases.data(tmp_path_factory.mktemp("faults") / "data", maps=24, photos=12)
+    return cases.data(tmp_path_factory.mktemp("faults") / "data", maps=24, image_files=12)
 
 
 @pytest.fixture(scope="module")

@@ -83,7 +83,7 @@ _CREATE = "${oc.create:{_target_: os.system, command: 'touch $FINECUT_HOSTILE_MA
 
 
 def _metadata() -> Iterator[tuple[str, Callable[[Content], object]]]:
-    keys = ("model", "network._target_", "network.width", "geometry.scale", "inputs", "more")
+    keys = ("model", "network._target_", "network.width", "processor.scale", "inputs", "more")
     for key in keys:
         for value in ("${oc.env:HOME}", _CREATE, "${model.name}", "???"):
             yield f"{key} = {value[:20]}", _put(f"finecut.{key}", value)
@@ -108,13 +108,13 @@ def _metadata() -> Iterator[tuple[str, Callable[[Content], object]]]:
         *("src.networks.rsu.ResidualU", "src.networks.backbone.ResNet", "", None, 3, ["a"], "|"),
     ):
         yield f"target {target}", _put("finecut.network._target_", target)
-    for place in ("network.width", "geometry.size", "prompts", "more.inner"):
+    for place in ("network.width", "processor.size", "prompts", "more.inner"):
         yield f"code as {place}", _put(f"finecut.{place}", dict(_CODE))
     for model in ("/tmp/evil", "../evil", "a|b", "a\nb", "a/b", "", 3, None, "x" * 65, ["a"], " "):
         yield f"model {model!r:.12}", _put("finecut.model", model)
-    for part in ("model", "network", "geometry", "inputs", "network._target_", "geometry.size"):
+    for part in ("model", "network", "processor", "inputs", "network._target_", "processor.size"):
         yield f"without {part}", _dropped(f"finecut.{part}")
-    for part in ("network", "geometry", "prompts"):
+    for part in ("network", "processor", "prompts"):
         for value in ([], "text", 3, [1, 2]):
             yield f"{part} = {value}", _put(f"finecut.{part}", value)
     for key, values in {
@@ -128,7 +128,7 @@ def _metadata() -> Iterator[tuple[str, Callable[[Content], object]]]:
     }.items():
         for value in values:
             if (key, value) != ("mean", [1]):
-                yield f"geometry.{key} = {value!r:.20}", _put(f"finecut.geometry.{key}", value)
+                yield f"processor.{key} = {value!r:.20}", _put(f"finecut.processor.{key}", value)
     for inputs in ([], "image", ["pixels"], ["image", "image"], [3], None, {}, [["image"]]):
         yield f"inputs {inputs!r}", _put("finecut.inputs", inputs)
     for name, value in (

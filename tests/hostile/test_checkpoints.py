@@ -31,13 +31,13 @@ def sound() -> dict[str, Any]:
         f"network.{key}": value
         for key, value in create("isnet_gt_encoder", width=16).state_dict().items()
     }
-    geometry = Processor((32, 32), restore_steps=("sigmoid",)).to_dict()
+    processor = Processor((32, 32), restore_steps=("sigmoid",)).to_dict()
     return {
         "state_dict": state,
         "finecut": {
             "model": "isnet_gt_encoder",
             "network": {"_target_": "src.networks.isnet.ISNetGTEncoder", "width": 16},
-            "geometry": geometry,
+            "processor": processor,
             "inputs": ["mask"],
             "prompts": None,
         },
@@ -87,7 +87,7 @@ def test_it_is_refused_in_one_line_that_names_the_file(
 
 
 @pytest.fixture(scope="module")
-def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("pictures")
     Image.new("RGB", (40, 30), "red").save(folder / "red.png")
     return folder
@@ -106,12 +106,12 @@ BY_COMMAND = (
 
 @pytest.mark.parametrize("name", BY_COMMAND)
 def test_every_command_says_the_same(
-    name: str, tmp_path: Path, mark: Path, pictures: Path, door: Door
+    name: str, tmp_path: Path, mark: Path, images: Path, door: Door
 ) -> None:
     case = next(case for case in CASES if case.name == name)
     path = written(case, tmp_path)
     for words in (
-        ("predict.py", f"weights={path}", f"input={pictures}", "destination=out", "device=cpu"),
+        ("predict.py", f"weights={path}", f"input={images}", "destination=out", "device=cpu"),
         ("export.py", f"weights={path}", "destination=out"),
         ("evaluate.py", f"ckpt={path}", "data=shapes"),
     ):
@@ -124,14 +124,14 @@ def test_every_command_says_the_same(
 
 
 def test_a_command_reads_each_checkpoint_once(
-    tmp_path: Path, pictures: Path, door: Door, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, images: Path, door: Door, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "u2netp.pth"
     torch.save(create("u2netp").state_dict(), path)
     loads: list[object] = []
     load_once = torch.load
     monkeypatch.setattr(torch, "load", lambda *a, **k: loads.append(a) or load_once(*a, **k))
-    words = (f"weights={path}", "size=32", f"input={pictures}", "destination=out", "device=cpu")
+    words = (f"weights={path}", "size=32", f"input={images}", "destination=out", "device=cpu")
     door("predict.py", *words)
     assert len(loads) == 1
     assert file_hash(path) == read_checkpoint(path).sha256
@@ -148,10 +148,10 @@ def test_a_bit_flipped_in_the_weights_of_a_tested_checkpoint_is_one_line(
 
 
 def test_nothing_turns_nan_into_black() -> None:
-    geometry = Processor((8, 8))
+    processor = Processor((8, 8))
     logits = torch.zeros(8, 8)
     logits[3, 4] = float("nan")
     with pytest.raises(UserError, match="not finite"):
-        geometry.restore(logits, (20, 30))
+        processor.restore(logits, (20, 30))
     with pytest.raises(UserError, match="not finite"):
-        geometry.restore_crop(logits, Box(0, 0, 9, 9), (20, 30))
+        processor.restore_crop(logits, Box(0, 0, 9, 9), (20, 30))

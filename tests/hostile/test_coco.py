@@ -306,7 +306,7 @@ def test_boxes_of_images_outside_of_the_folder_are_refused(tmp_path: Path) -> No
     path = files(tmp_path, [], {"file_name": "../train2017/../annotations/x.jpg"})
     path.write_text(path.read_text().replace('"iscrowd"', '"bbox": [1, 2, 3, 4], "iscrowd"'))
     with pytest.raises(UserError, match="lies outside of"):
-        read_boxes(path).pictures(tmp_path / "train2017")
+        read_boxes(path).images(tmp_path / "train2017")
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "WEBP"])

@@ -19,7 +19,7 @@ from src.datamodules.check import check, show
 from src.engines.formats import SUFFIXES, write_torch_export, write_torchscript
 from src.errors import UserError
 from src.inference.outputs import parse_outputs
-from src.inference.plan import PredictConfig
+from src.inference.predict_config import PredictConfig
 from src.inference.predict_files import Summary, predict_files
 from src.inference.sources import _named as named
 from src.inference.sources import find_sources

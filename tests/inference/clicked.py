@@ -52,9 +52,9 @@ class Refining(Guided):
 
 
 def segmenter(network: nn.Module, paper: tuple[Processor, Prompts]) -> Segmenter:
-    geometry, prompts = paper
+    processor, prompts = paper
     return Segmenter(
-        network, geometry, inputs=("image", "prompt"), prompts=prompts, name="tiny", device="cpu"
+        network, processor, inputs=("image", "prompt"), prompts=prompts, name="tiny", device="cpu"
     )
 
 

@@ -11,7 +11,7 @@ from src.networks.output import Output
 from src.processing import Processor
 from tests.inference.tiny import RedFinder, red_on_blue
 
-GEOMETRY = Processor((64, 64), image_kernel="pillow", restore_steps=("sigmoid", "resize_corners"))
+PROCESSOR = Processor((64, 64), image_kernel="pillow", restore_steps=("sigmoid", "resize_corners"))
 
 
 class TwoSizes(RedFinder):
@@ -30,22 +30,22 @@ def test_large_pictures_are_seen_twice(
     size: tuple[int, int], expected: tuple[tuple[int, int], tuple[int, int]]
 ) -> None:
     network = TwoSizes()
-    image, truth = red_on_blue(*size)
-    mask = Segmenter(network, GEOMETRY, device="cpu").mask(image, detail="blended")
+    image, target = red_on_blue(*size)
+    mask = Segmenter(network, PROCESSOR, device="cpu").mask(image, detail="blended")
     assert network.seen == expected
-    assert np.abs(mask.astype(int) - truth).mean() < 3
+    assert np.abs(mask.astype(int) - target).mean() < 3
 
 
 def test_pictures_with_a_small_side_are_seen_once() -> None:
     network = TwoSizes()
-    Segmenter(network, GEOMETRY, device="cpu").mask(red_on_blue(512, 900)[0], detail="blended")
+    Segmenter(network, PROCESSOR, device="cpu").mask(red_on_blue(512, 900)[0], detail="blended")
     assert not hasattr(network, "seen")
 
 
 def test_inspyrenet_blends() -> None:
     torch.manual_seed(0)
     network = InSPyReNet("resnet18", depth=8, base_size=64)
-    mask = Segmenter(network, GEOMETRY, device="cpu").mask(
+    mask = Segmenter(network, PROCESSOR, device="cpu").mask(
         red_on_blue(520, 540)[0], detail="blended", flip=True
     )
     assert mask.shape == (520, 540)

@@ -50,9 +50,9 @@ def test_the_interface_others_rely_on(weights: Path, tmp_path: Path) -> None:
     )
     assert finished.returncode == 0, finished.stderr
     assert "32×32" in finished.stdout + finished.stderr
-    with Image.open(tmp_path / "out/rgba/b/c.png") as picture:
-        assert picture.mode == "RGBA"
-        assert picture.size == (120, 90)
+    with Image.open(tmp_path / "out/rgba/b/c.png") as image:
+        assert image.mode == "RGBA"
+        assert image.size == (120, 90)
     assert (tmp_path / "out/ff8800/a.jpg").is_file()
 
 

@@ -24,10 +24,10 @@ def scene(height: int = 200, width: int = 260) -> tuple[np.ndarray, np.ndarray, 
 
 
 def test_halo_is_gone() -> None:
-    image, alpha, truth = scene()
+    image, alpha, target = scene()
     soft = (alpha > 0.05) & (alpha < 0.95)
     found = foreground_colors(image, alpha)
-    assert np.abs(found - truth)[soft].mean() < 0.25 * np.abs(image - truth)[soft].mean()
+    assert np.abs(found - target)[soft].mean() < 0.25 * np.abs(image - target)[soft].mean()
 
 
 def test_solid_colours_are_kept() -> None:

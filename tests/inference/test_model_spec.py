@@ -16,7 +16,7 @@ def checkpoint(path: Path, model: str, **said: Any) -> Path:
     known = {
         "model": model,
         "network": dict(recipe.network),
-        "geometry": recipe.geometry.to_dict(),
+        "processor": recipe.processor.to_dict(),
         "inputs": list(recipe.inputs),
     }
     torch.save({"state_dict": {"weight": torch.ones(1)}, "finecut": known | said}, path)

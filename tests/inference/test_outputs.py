@@ -5,11 +5,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from src.inference.image_file import ImageFile, write_image_file
 
 from src.datamodules.raster import raster
 from src.errors import UserError
 from src.inference.outputs import Cutout, parse_outputs
-from src.inference.photo import ImageFile, write_image_file
 from tests.inference.tiny import red_on_blue, save_picture
 
 
@@ -38,30 +38,30 @@ def test_mask_is_the_mask() -> None:
     ],
 )
 def test_a_colour_replaces_the_background(word: str, color: tuple[int, int, int]) -> None:
-    picture = made(word)
-    assert (picture[OUTSIDE] == color).all()
-    assert np.array_equal(picture[INSIDE], IMAGE[INSIDE])
+    image = made(word)
+    assert (image[OUTSIDE] == color).all()
+    assert np.array_equal(image[INSIDE], IMAGE[INSIDE])
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
 def test_rgba_keeps_depth_and_colours(dtype: type) -> None:
-    picture = made("rgba", dtype)
+    image = made("rgba", dtype)
     most = np.iinfo(dtype).max
-    assert picture.dtype == dtype
-    assert (picture[..., 3] == MASK.astype(int) * (most // 255)).all()
-    assert np.array_equal(picture[INSIDE, :3], IMAGE[INSIDE].astype(int) * (most // 255))
+    assert image.dtype == dtype
+    assert (image[..., 3] == MASK.astype(int) * (most // 255)).all()
+    assert np.array_equal(image[INSIDE, :3], IMAGE[INSIDE].astype(int) * (most // 255))
 
 
 def test_blur_leaves_the_foreground_and_does_not_bleed() -> None:
-    picture = made("blur")
-    assert np.array_equal(picture[INSIDE], IMAGE[INSIDE])
-    assert np.abs(picture[OUTSIDE].astype(int) - (20, 60, 220)).max() <= 2
+    image = made("blur")
+    assert np.array_equal(image[INSIDE], IMAGE[INSIDE])
+    assert np.abs(image[OUTSIDE].astype(int) - (20, 60, 220)).max() <= 2
 
 
 def test_overlay_marks_the_foreground() -> None:
-    picture = made("overlay")
-    assert (picture[INSIDE, 1] > IMAGE[INSIDE, 1]).all()
-    assert np.array_equal(picture[-1, -1], IMAGE[-1, -1])
+    image = made("overlay")
+    assert (image[INSIDE, 1] > IMAGE[INSIDE, 1]).all()
+    assert np.array_equal(image[-1, -1], IMAGE[-1, -1])
 
 
 def test_a_picture_covers_the_background(tmp_path: Path) -> None:
@@ -73,9 +73,9 @@ def test_a_picture_covers_the_background(tmp_path: Path) -> None:
 
 
 def test_composite_mixes_drawing_and_photo() -> None:
-    picture = made("composite", sigma=0, opacity=0.25)
+    image = made("composite", sigma=0, opacity=0.25)
     expected = 0.25 * IMAGE[INSIDE].astype(float) + 0.75 * 255
-    assert np.abs(picture[INSIDE] - expected).max() <= 1
+    assert np.abs(image[INSIDE] - expected).max() <= 1
 
 
 @pytest.mark.parametrize(
@@ -104,10 +104,10 @@ def test_nothing_is_more_opaque_than_its_photo(word: str, depth: type) -> None:
     if depth is np.uint16:
         opacity -= opacity > 0  # between two levels of 8 bit
     (output,) = parse_outputs(word)
-    picture = output.render(Cutout(colors, MASK, opacity=opacity))
-    assert picture.dtype == depth
-    assert (picture[..., 3] <= opacity).all()
-    assert picture[..., 3].max() > 0
+    image = output.render(Cutout(colors, MASK, opacity=opacity))
+    assert image.dtype == depth
+    assert (image[..., 3] <= opacity).all()
+    assert image[..., 3].max() > 0
 
 
 def test_a_mask_leaves_out_what_is_transparent() -> None:
@@ -118,22 +118,22 @@ def test_a_mask_leaves_out_what_is_transparent() -> None:
 @pytest.mark.parametrize("word", ["rgba", "white", "blur", "overlay", "composite"])
 def test_hidden_colours_are_in_no_picture_and_sheer_ones_stay(word: str) -> None:
     (output,) = parse_outputs(word)
-    pictures = []
+    images = []
     for hidden in (0, 255):
         colors = np.where(OPACITY[..., None] > 0, IMAGE, hidden).astype(np.uint8)
         shown = raster(colors, OPACITY)
-        pictures.append(output.render(Cutout(shown.values, MASK, opacity=shown.opacity)))
-    assert np.array_equal(*pictures)
+        images.append(output.render(Cutout(shown.values, MASK, opacity=shown.opacity)))
+    assert np.array_equal(*images)
     if word == "rgba":
         inside = (MASK == 255) & (OPACITY > 0)
-        assert np.abs(pictures[0][inside][:, :3].astype(int) - IMAGE[inside]).max() <= 1
-        assert np.array_equal(pictures[0][inside][:, 3], OPACITY[inside])
+        assert np.abs(images[0][inside][:, :3].astype(int) - IMAGE[inside]).max() <= 1
+        assert np.array_equal(images[0][inside][:, 3], OPACITY[inside])
 
 
 def test_an_exif_block_too_large_for_a_jpeg_is_left_out(tmp_path: Path) -> None:
     pixels = np.zeros((8, 8, 3), np.uint8)
     exif = b"Exif\0\0" + bytes(70_000)
-    photo = ImageFile(tmp_path / "a.jpg", pixels, pixels, "JPEG", exif=exif)
-    write_image_file(tmp_path / "b.jpg", pixels, photo)
+    image_file = ImageFile(tmp_path / "a.jpg", pixels, pixels, "JPEG", exif=exif)
+    write_image_file(tmp_path / "b.jpg", pixels, image_file)
     with Image.open(tmp_path / "b.jpg") as image:
         assert image.size == (8, 8)

@@ -17,8 +17,8 @@ IMAGE, _ = red_on_blue(20, 30)
 def test_array_pillow_and_path_are_the_same_picture(tmp_path: Path) -> None:
     path = tmp_path / "a.png"
     Image.fromarray(IMAGE).save(path)
-    for picture in (IMAGE, Image.fromarray(IMAGE), path, str(path)):
-        found = as_seen(picture).pixels
+    for image in (IMAGE, Image.fromarray(IMAGE), path, str(path)):
+        found = as_seen(image).pixels
         assert found.dtype == np.uint8
         assert np.array_equal(found, IMAGE)
 
@@ -98,7 +98,7 @@ def test_pillows_without_a_certain_8_bit_form_are_refused(mode: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("picture", "words"),
+    ("image", "words"),
     [
         (np.zeros((4, 4, 3), np.float32), "float32"),
         (np.zeros((4, 4, 3), bool), "bool"),
@@ -109,6 +109,6 @@ def test_pillows_without_a_certain_8_bit_form_are_refused(mode: str) -> None:
         ("nowhere.jpg", "nowhere.jpg"),
     ],
 )
-def test_what_is_no_picture(picture: Any, words: str) -> None:
+def test_what_is_no_picture(image: Any, words: str) -> None:
     with pytest.raises(UserError, match=words):
-        as_seen(picture)
+        as_seen(image)

@@ -10,25 +10,25 @@ from PIL import Image
 
 from src.errors import UserError
 from src.inference.outputs import Cutout, Output, parse_outputs
-from src.inference.plan import PredictConfig
+from src.inference.predict_config import PredictConfig
 from src.inference.predict_files import Summary, predict_files
 from src.inference.sources import find_sources
 from tests.inference.tiny import finder, red_on_blue, save_picture
 
 
 @pytest.fixture
-def photos(tmp_path: Path) -> Path:
+def image_files(tmp_path: Path) -> Path:
     for i in range(7):
         save_picture(tmp_path / "in" / f"sub{i % 2}" / f"{i}.jpg", 60 + i, 80, quality=95)
     return tmp_path / "in"
 
 
-def run(photos: Path, plan: PredictConfig) -> Summary:
-    return predict_files(finder(batch_size=3), find_sources(photos), plan)
+def run(image_files: Path, plan: PredictConfig) -> Summary:
+    return predict_files(finder(batch_size=3), find_sources(image_files), plan)
 
 
-def test_output_mirrors_the_input(photos: Path, tmp_path: Path) -> None:
-    summary = run(photos, PredictConfig(parse_outputs(["mask", "white"]), tmp_path / "out"))
+def test_output_mirrors_the_input(image_files: Path, tmp_path: Path) -> None:
+    summary = run(image_files, PredictConfig(parse_outputs(["mask", "white"]), tmp_path / "out"))
     assert (summary.done, summary.skipped, summary.failures) == (7, 0, [])
     found = sorted(str(p.relative_to(tmp_path / "out")) for p in (tmp_path / "out").rglob("*.*"))
     assert found == sorted(
@@ -40,47 +40,47 @@ def test_output_mirrors_the_input(photos: Path, tmp_path: Path) -> None:
     assert np.abs(mask.astype(int) - red_on_blue(65, 80)[1]).mean() < 10
 
 
-def test_one_output_needs_no_folder_of_its_own(photos: Path, tmp_path: Path) -> None:
-    run(photos, PredictConfig(parse_outputs("rgba"), tmp_path / "out"))
+def test_one_output_needs_no_folder_of_its_own(image_files: Path, tmp_path: Path) -> None:
+    run(image_files, PredictConfig(parse_outputs("rgba"), tmp_path / "out"))
     assert (tmp_path / "out/sub0/0.png").is_file()
 
 
-def test_bad_files_are_listed_and_the_rest_done(photos: Path, tmp_path: Path) -> None:
-    (photos / "broken.jpg").write_bytes(b"\xff\xd8\xff")
-    (photos / "empty.png").touch()
-    (photos / "film.mp4").write_bytes(b"no film")
-    summary = run(photos, PredictConfig(parse_outputs("mask"), tmp_path / "out"))
+def test_bad_files_are_listed_and_the_rest_done(image_files: Path, tmp_path: Path) -> None:
+    (image_files / "broken.jpg").write_bytes(b"\xff\xd8\xff")
+    (image_files / "empty.png").touch()
+    (image_files / "film.mp4").write_bytes(b"no film")
+    summary = run(image_files, PredictConfig(parse_outputs("mask"), tmp_path / "out"))
     assert summary.done == 7
     assert sorted(f.path.name for f in summary.failures) == ["broken.jpg", "empty.png", "film.mp4"]
     assert "3 failed" in str(summary)
     assert "empty file" in str(summary)
 
 
-def test_what_is_done_is_skipped(photos: Path, tmp_path: Path) -> None:
+def test_what_is_done_is_skipped(image_files: Path, tmp_path: Path) -> None:
     plan = PredictConfig(parse_outputs(["mask", "white"]), tmp_path / "out", skip_existing=True)
-    run(photos, plan)
+    run(image_files, plan)
     (tmp_path / "out/white/sub1/3.jpg").unlink()
     before = (tmp_path / "out/mask/sub0/2.png").stat().st_mtime_ns
-    summary = run(photos, plan)
+    summary = run(image_files, plan)
     assert (summary.done, summary.skipped) == (1, 6)
     assert (tmp_path / "out/white/sub1/3.jpg").is_file()
     assert (tmp_path / "out/mask/sub0/2.png").stat().st_mtime_ns == before
 
 
-def test_originals_are_never_overwritten(photos: Path) -> None:
+def test_originals_are_never_overwritten(image_files: Path) -> None:
     with pytest.raises(UserError, match="overwritten"):
-        run(photos, PredictConfig(parse_outputs("white"), photos))
+        run(image_files, PredictConfig(parse_outputs("white"), image_files))
 
 
-def test_a_face_is_asked_for_in_vain(photos: Path, tmp_path: Path) -> None:
+def test_a_face_is_asked_for_in_vain(image_files: Path, tmp_path: Path) -> None:
     plan = replace(PredictConfig(parse_outputs("mask"), tmp_path / "out"), crop="face")
-    summary = run(photos, plan)
+    summary = run(image_files, plan)
     assert len(summary.failures) == 7
     assert "no upright frontal face" in str(summary)
 
 
 def test_large_pictures_are_cut_one_at_a_time(
-    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    image_files: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Several at once would not fit into memory: each takes a hundred bytes a pixel."""
     from src.inference import predict_files
@@ -97,14 +97,16 @@ def test_large_pictures_are_cut_one_at_a_time(
         return cut.mask
 
     monkeypatch.setattr(predict_files, "_LARGE", 100)
-    run(photos, PredictConfig([Output("mask", render)], tmp_path / "out"))
+    run(image_files, PredictConfig([Output("mask", render)], tmp_path / "out"))
     assert at_once == [1] * 7
 
 
-def test_a_kind_that_is_not_read_is_named_with_what_to_do(photos: Path, tmp_path: Path) -> None:
-    (photos / "phone.jpg").write_bytes(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic")
-    (photos / "gone.jpg").symlink_to("nowhere")
-    summary = run(photos, PredictConfig(parse_outputs("mask"), tmp_path / "out"))
+def test_a_kind_that_is_not_read_is_named_with_what_to_do(
+    image_files: Path, tmp_path: Path
+) -> None:
+    (image_files / "phone.jpg").write_bytes(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic")
+    (image_files / "gone.jpg").symlink_to("nowhere")
+    summary = run(image_files, PredictConfig(parse_outputs("mask"), tmp_path / "out"))
     assert summary.done == 7
     said = str(summary)
     assert "phone.jpg: is a HEIC image, whatever .jpg says" in said

@@ -11,29 +11,29 @@ from src.inference import Segmenter
 from src.inference.model_spec import named
 from src.processing import Processor
 from src.weights.loading import create, to_official
-from tests.inference.tiny import GEOMETRY, RedFinder, finder, red_on_blue
+from tests.inference.tiny import PROCESSOR, RedFinder, finder, red_on_blue
 
 
 def test_mask_has_the_size_of_the_picture_and_finds_what_is_red() -> None:
-    image, truth = red_on_blue(91, 133)
+    image, target = red_on_blue(91, 133)
     mask = finder().mask(image)
     assert mask.shape == (91, 133)
     assert mask.dtype == np.uint8
-    assert np.abs(mask.astype(int) - truth).mean() < 8
+    assert np.abs(mask.astype(int) - target).mean() < 8
 
 
 def test_is_what_evaluation_computes() -> None:
-    """The same geometry in the same order as `SegmentationModule.predictions`."""
+    """The same processor in the same order as `SegmentationModule.predictions`."""
     image, _ = red_on_blue()
-    resized = torch.tensor(GEOMETRY.resize_image(image)).permute(2, 0, 1)[None]
-    logits = RedFinder()(GEOMETRY.normalize(resized)).masks[0][0, 0]
-    assert np.array_equal(finder().mask(image), GEOMETRY.restore(logits, image.shape[:2]).numpy())
+    resized = torch.tensor(PROCESSOR.resize_image(image)).permute(2, 0, 1)[None]
+    logits = RedFinder()(PROCESSOR.normalize(resized)).masks[0][0, 0]
+    assert np.array_equal(finder().mask(image), PROCESSOR.restore(logits, image.shape[:2]).numpy())
 
 
 def test_batches_do_not_change_a_mask() -> None:
-    pictures = [red_on_blue(50 + 7 * i, 60)[0] for i in range(5)]
-    together = finder(batch_size=3).masks(pictures)
-    assert all(np.array_equal(m, finder().mask(p)) for m, p in zip(together, pictures, strict=True))
+    images = [red_on_blue(50 + 7 * i, 60)[0] for i in range(5)]
+    together = finder(batch_size=3).masks(images)
+    assert all(np.array_equal(m, finder().mask(p)) for m, p in zip(together, images, strict=True))
 
 
 def test_flip_is_the_mean_of_both_sides() -> None:
@@ -45,20 +45,20 @@ def test_flip_is_the_mean_of_both_sides() -> None:
 
 @pytest.mark.parametrize("scale", ["255", "per_image_max"])
 def test_tiles_see_more_than_the_whole(scale: str) -> None:
-    geometry = Processor((64, 64), scale=scale, mean=(0, 0, 0), std=(1, 1, 1))  # type: ignore[arg-type]
-    image, truth = red_on_blue(300, 400)
+    processor = Processor((64, 64), scale=scale, mean=(0, 0, 0), std=(1, 1, 1))  # type: ignore[arg-type]
+    image, target = red_on_blue(300, 400)
     image[250:260] = (255, 255, 255)
-    image[10:12, 5:395], truth[10:12, 5:395] = (230, 40, 20), 255
+    image[10:12, 5:395], target[10:12, 5:395] = (230, 40, 20), 255
     errors = {
-        detail: np.abs(finder(geometry).mask(image, detail=detail).astype(int) - truth).mean()  # type: ignore[arg-type]
+        detail: np.abs(finder(processor).mask(image, detail=detail).astype(int) - target).mean()  # type: ignore[arg-type]
         for detail in ("whole", "tiles")
     }
     assert errors["tiles"] < 0.7 * errors["whole"]
 
 
 def test_tiles_of_a_small_picture_are_the_picture() -> None:
-    image, truth = red_on_blue(40, 30)
-    assert np.abs(finder().mask(image, detail="tiles").astype(int) - truth).mean() < 12
+    image, target = red_on_blue(40, 30)
+    assert np.abs(finder().mask(image, detail="tiles").astype(int) - target).mean() < 12
 
 
 @pytest.mark.parametrize(
@@ -82,7 +82,7 @@ def test_a_network_that_needs_clicks_says_so() -> None:
 @pytest.mark.parametrize(("key", "value"), [("device", "cuda:99"), ("precision", "fp8")])
 def test_devices_and_precisions_that_do_not_exist(key: str, value: str) -> None:
     with pytest.raises(UserError, match=value):
-        Segmenter(RedFinder(), GEOMETRY, **{"device": "cpu", key: value})  # type: ignore[arg-type]
+        Segmenter(RedFinder(), PROCESSOR, **{"device": "cpu", key: value})  # type: ignore[arg-type]
 
 
 def test_bf16_stays_close() -> None:
@@ -103,9 +103,9 @@ class Memory(RedFinder):
 
 
 def test_a_batch_that_does_not_fit_is_halved(caplog: pytest.LogCaptureFixture) -> None:
-    pictures = [red_on_blue()[0]] * 5
-    segmenter = Segmenter(Memory(), GEOMETRY, device="cpu", batch_size=5)
-    assert len(segmenter.masks(pictures)) == 5
+    images = [red_on_blue()[0]] * 5
+    segmenter = Segmenter(Memory(), PROCESSOR, device="cpu", batch_size=5)
+    assert len(segmenter.masks(images)) == 5
     assert segmenter.batch_size == 2
     assert "out of memory" in caplog.text
 
@@ -114,7 +114,7 @@ def test_a_picture_that_does_not_fit_gets_advice() -> None:
     network = Memory()
     network.room = 0
     with pytest.raises(UserError, match="precision=bf16"):
-        Segmenter(network, GEOMETRY, device="cpu").mask(red_on_blue()[0])
+        Segmenter(network, PROCESSOR, device="cpu").mask(red_on_blue()[0])
 
 
 @pytest.fixture(scope="module")
@@ -128,8 +128,8 @@ def released(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_released_file_is_known_by_its_name(released: Path) -> None:
     segmenter = Segmenter.from_checkpoint(released, device="cpu", size=64)
     assert segmenter.name == "u2netp"
-    assert segmenter.geometry.scale == "per_image_max"
-    assert segmenter.geometry.size == (64, 64)
+    assert segmenter.processor.scale == "per_image_max"
+    assert segmenter.processor.size == (64, 64)
     assert segmenter.mask(red_on_blue(70, 50)[0]).shape == (70, 50)
 
 
@@ -153,7 +153,7 @@ def own_checkpoint(path: Path, target: str) -> Path:
     said = {
         "model": "u2netp",
         "network": {"_target_": target, "small": True},
-        "geometry": {**recipe.geometry.to_dict(), "size": (48, 48)},
+        "processor": {**recipe.processor.to_dict(), "size": (48, 48)},
         "inputs": ["image"],
     }
     state = {f"network.{k}": v for k, v in recipe.build().state_dict().items()}
@@ -164,7 +164,7 @@ def own_checkpoint(path: Path, target: str) -> Path:
 def test_a_checkpoint_of_ours_says_all_itself(tmp_path: Path) -> None:
     path = own_checkpoint(tmp_path / "best.ckpt", "src.networks.u2net.U2Net")
     segmenter = Segmenter.from_checkpoint(path, device="cpu")
-    assert segmenter.geometry.size == (48, 48)
+    assert segmenter.processor.size == (48, 48)
     with pytest.raises(UserError, match="of u2netp, not of isnet"):
         Segmenter.from_checkpoint(path, "isnet")
 

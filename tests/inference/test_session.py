@@ -83,8 +83,8 @@ def test_a_correction_is_the_click_that_evaluation_simulates() -> None:
     batch = evaluated(module, IOG, source)
     with torch.inference_mode():
         first, second = (output.masks[0] for output in module.passes(batch, clicks=1))
-    predicted, truth = (first[0, 0] > 0).numpy(), (batch["mask"][0, 0] >= 0.5).numpy()
-    click = next_click(predicted, truth, np.random.default_rng(0))
+    predicted, target = (first[0, 0] > 0).numpy(), (batch["mask"][0, 0] >= 0.5).numpy()
+    click = next_click(predicted, target, np.random.default_rng(0))
     assert click is not None
     offset = np.array(box_of_mask(source.sample(0).mask, IOG[1].relax)[:2])
 
@@ -111,9 +111,9 @@ def test_picture_crop_and_encoding_are_made_once(monkeypatch: pytest.MonkeyPatch
 
     for name in calls:
         count(name)
-    network, picture = Refining(), OneObject().sample(0).image
+    network, image = Refining(), OneObject().sample(0).image
     answering = segmenter(network, IOG)
-    answering.set_image(picture)
+    answering.set_image(image)
     box = (10, 40, 65, 95)
     masks = [
         answering.predict([(35, 70)], box=box),
@@ -127,7 +127,7 @@ def test_picture_crop_and_encoding_are_made_once(monkeypatch: pytest.MonkeyPatch
     assert network.seen[1][0, 1].max() == 255
     answering.predict([(90, 30)], box=(70, 10, 120, 60))  # another object of the same picture
     assert (calls["as_seen"], calls["crop"], network.encoded) == (1, 2, 2)
-    answering.set_image(picture)
+    answering.set_image(image)
     answering.predict([(90, 30)], box=(70, 10, 120, 60))
     assert (calls["as_seen"], calls["crop"], network.encoded) == (2, 3, 3)
 
@@ -207,4 +207,4 @@ def test_a_picture_alone_is_refused_with_the_way_to_go() -> None:
     answering: Segmenter = segmenter(Guided(1), DEXTR)
     with pytest.raises(UserError, match=r"set_image and predict \(docs/interactive\.md\)"):
         answering.mask(OneObject().sample(0).image)
-    assert answering.geometry.size == (SIZE, SIZE)
+    assert answering.processor.size == (SIZE, SIZE)

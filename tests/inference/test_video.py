@@ -11,7 +11,7 @@ import pytest
 
 from src.errors import UserError
 from src.inference.outputs import parse_outputs
-from src.inference.plan import PredictConfig
+from src.inference.predict_config import PredictConfig
 from src.inference.sources import find_sources
 from tests.inference.tiny import finder, red_on_blue
 
@@ -27,7 +27,7 @@ def write_video(
     *,
     codec: str = "libx264",
     pixel_format: str | None = None,
-    picture: np.ndarray | None = None,
+    image: np.ndarray | None = None,
     aspect: Fraction | None = None,
     layout: str = "mono",
     first: int = 0,
@@ -42,12 +42,12 @@ def write_video(
         first: Frames that would fit in before the first one.
         container: FFmpeg's options of the container.
     """
-    if picture is None:
-        picture = red_on_blue(*size)[0]
+    if image is None:
+        image = red_on_blue(*size)[0]
     with av.open(str(path), "w", options=container or {}) as film:
         video = film.add_stream(codec, rate=24)
-        video.height, video.width = picture.shape[:2]
-        even = picture.shape[0] % 2 == 0 and picture.shape[1] % 2 == 0
+        video.height, video.width = image.shape[:2]
+        even = image.shape[0] % 2 == 0 and image.shape[1] % 2 == 0
         video.pix_fmt = pixel_format or ("yuv420p" if even else "yuv444p")
         if aspect is not None:
             video.codec_context.sample_aspect_ratio = aspect
@@ -57,10 +57,8 @@ def write_video(
         rng = np.random.default_rng(0)
         for number in range(FRAMES):
             if noise:
-                picture = rng.integers(0, 255, picture.shape, np.uint8)
-            frame = av.VideoFrame.from_ndarray(
-                picture, "rgb24" if picture.shape[2] == 3 else "rgba"
-            )
+                image = rng.integers(0, 255, image.shape, np.uint8)
+            frame = av.VideoFrame.from_ndarray(image, "rgb24" if image.shape[2] == 3 else "rgba")
             frame.pts, frame.time_base = first + number, Fraction(1, 24)
             film.mux(video.encode(frame))
         film.mux(video.encode())
@@ -171,9 +169,9 @@ def test_pixels_that_are_not_square_stay_so(tmp_path: Path, turn: tuple[int, ...
 def test_frames_are_turned_and_mirrored_as_a_player_shows_them(
     tmp_path: Path, matrix: tuple[int, int, int, int], shown: Any
 ) -> None:
-    picture = red_on_blue(90, 120)[0]
+    image = red_on_blue(90, 120)[0]
     predict(turned(write_video(tmp_path / "a.mp4", "aac"), matrix), tmp_path, "overlay")
-    found, right = frames(tmp_path / "out/a.mp4")[5], shown(picture)
+    found, right = frames(tmp_path / "out/a.mp4")[5], shown(image)
     assert found.shape == right.shape
     blue = np.abs(found.astype(int) - right).max(axis=2) < 16
     assert blue[right[..., 2] > 200].mean() > 0.95  # the background; what is red has a tint
@@ -213,7 +211,7 @@ def test_a_result_is_nowhere_more_opaque_than_its_video(
     alpha[26:34] = 0
     alpha[36:42] = 128
     path = write_video(
-        tmp_path / name, codec=codec, pixel_format=kind, picture=np.dstack([pixels, alpha])
+        tmp_path / name, codec=codec, pixel_format=kind, image=np.dstack([pixels, alpha])
     )
     if codec == "libvpx-vp9":  # FFmpeg's own decoder, which is the usual one, knows no alpha
         decoder = av.CodecContext.create("libvpx-vp9", "r")
@@ -234,7 +232,7 @@ def test_a_result_is_nowhere_more_opaque_than_its_video(
 def test_all_values_of_transparency_come_back(tmp_path: Path) -> None:
     ramp = np.zeros((32, 256, 4), np.uint8)
     ramp[..., 0], ramp[..., 3] = 255, np.arange(256)
-    path = write_video(tmp_path / "a.mov", codec="png", pixel_format="rgba", picture=ramp)
+    path = write_video(tmp_path / "a.mov", codec="png", pixel_format="rgba", image=ramp)
     predict(path, tmp_path, "rgba")
     found = frames(tmp_path / "out/a.mov", "rgba")[0][16, :, 3].astype(int)
     assert (found <= np.arange(256)).all()
@@ -244,7 +242,7 @@ def test_all_values_of_transparency_come_back(tmp_path: Path) -> None:
 
 def test_what_shows_a_transparent_video_is_transparent_too(tmp_path: Path) -> None:
     half = np.dstack([red_on_blue(36, 48)[0], np.full((36, 48), 128, np.uint8)])
-    path = write_video(tmp_path / "a.mov", codec="png", pixel_format="rgba", picture=half)
+    path = write_video(tmp_path / "a.mov", codec="png", pixel_format="rgba", image=half)
     predict(path, tmp_path, "overlay", "white")
     assert np.unique(frames(tmp_path / "out/overlay/a.mov", "rgba")[0][..., 3]).tolist() == [128]
     assert (tmp_path / "out/white/a.mp4").is_file()

@@ -11,7 +11,7 @@ from src.inference import Segmenter
 from src.networks.output import Output
 from src.processing import Processor
 
-GEOMETRY = Processor((64, 64), mean=(0.5, 0.5, 0.5), std=(1.0, 1.0, 1.0))
+PROCESSOR = Processor((64, 64), mean=(0.5, 0.5, 0.5), std=(1.0, 1.0, 1.0))
 
 
 class RedFinder(nn.Module):
@@ -27,8 +27,8 @@ class RedFinder(nn.Module):
         return Output([self.conv(x)], {})
 
 
-def finder(geometry: Processor = GEOMETRY, **arguments: object) -> Segmenter:
-    return Segmenter(RedFinder(), geometry, device="cpu", **arguments)  # type: ignore[arg-type]
+def finder(processor: Processor = PROCESSOR, **arguments: object) -> Segmenter:
+    return Segmenter(RedFinder(), processor, device="cpu", **arguments)  # type: ignore[arg-type]
 
 
 def red_on_blue(height: int = 90, width: int = 120) -> tuple[np.ndarray, np.ndarray]:

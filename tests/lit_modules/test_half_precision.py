@@ -13,7 +13,7 @@ from src.training.execute import build_module
 
 CONF = Path(__file__).parents[2] / "conf"
 MODELS = sorted(p.stem for p in (CONF / "model").glob("*.yaml") if not p.stem.startswith("base"))
-# All other models differ from one of these in size or geometry, or have fewer parts.
+# All other models differ from one of these in size or processor, or have fewer parts.
 FAMILIES = ["isnet", "isnet_gt_encoder", "u2netp", "inspyrenet_swinb", "dextr", "iog_refine"]
 STEPS = 20
 BAND = 0.15  # of the loss; seen: 0.0006 to 0.11

@@ -31,10 +31,10 @@ class Painter(nn.Module):
 
 
 def module(**options: Any) -> RefinementModule:
-    geometry = Processor(size=(SIZE, SIZE), scale="none", mean=(0, 0, 0), std=(1, 1, 1))
+    processor = Processor(size=(SIZE, SIZE), scale="none", mean=(0, 0, 0), std=(1, 1, 1))
     losses = {"refinement": RefinementSupervision()}
     return RefinementModule(
-        Painter(), geometry, ["image", "prompt"], losses, torch.optim.SGD, **options
+        Painter(), processor, ["image", "prompt"], losses, torch.optim.SGD, **options
     )
 
 
@@ -63,8 +63,8 @@ def test_training_adds_one_click_on_the_object() -> None:
 def test_more_clicks_more_overlap() -> None:
     lit, sample = module(), batch()
     outputs = lit.passes(sample, clicks=3)  # type: ignore[arg-type]
-    truth = sample["mask"] > 0.5
-    overlap = [int(((o.masks[0] > 0) & truth).sum()) for o in outputs]
+    target = sample["mask"] > 0.5
+    overlap = [int(((o.masks[0] > 0) & target).sum()) for o in outputs]
     assert overlap == sorted(overlap)
     assert overlap[-1] > overlap[0]
     assert lit.network.encoded == 1

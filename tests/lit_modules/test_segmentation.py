@@ -13,7 +13,7 @@ from src.losses.terms import BinaryCrossEntropy, DeepSupervision
 from src.networks.output import Output
 from src.processing import Processor
 
-GEOMETRY = Processor(size=(16, 16), mean=(0, 0, 0), std=(1, 1, 1))
+PROCESSOR = Processor(size=(16, 16), mean=(0, 0, 0), std=(1, 1, 1))
 
 
 class Tiny(nn.Module):
@@ -34,7 +34,7 @@ def adam(parameters: Iterable[Any]) -> torch.optim.Optimizer:
 def module(inputs: tuple[str, ...] = ("image",), channels: int = 3) -> SegmentationModule:
     sides = DeepSupervision(BinaryCrossEntropy(), [1])
     terms = {"sides": sides, "off": None}
-    return SegmentationModule(Tiny(channels), GEOMETRY, inputs, terms, adam)  # type: ignore[arg-type]
+    return SegmentationModule(Tiny(channels), PROCESSOR, inputs, terms, adam)  # type: ignore[arg-type]
 
 
 def batch(**more: Any) -> dict[str, Any]:
@@ -100,7 +100,7 @@ def test_inputs_are_joined_in_order() -> None:
 def test_crops_are_pasted_back_where_they_were() -> None:
     lit = module()
     logits = torch.full((1, 1, 16, 16), 20.0)
-    full = {"original": [torch.zeros(40, 60)], "box": torch.tensor([[10, 5, 29, 24]])}
+    full = {"mask_full": [torch.zeros(40, 60)], "box": torch.tensor([[10, 5, 29, 24]])}
     (mask,) = lit.restored(logits, full)  # type: ignore[arg-type]
     assert mask.shape == (40, 60)
     assert mask[5:25, 10:30].min() == 255

@@ -23,17 +23,17 @@ def random_mask(rng: np.random.Generator, height: int, width: int) -> np.ndarray
 def random_pair(rng: np.random.Generator, largest: int = 150) -> Pair:
     """A prediction related to its truth, or not, and the truth; uint8, cut at 128."""
     height, width = rng.integers(1, rng.choice([12, largest]), 2)
-    truth = random_mask(rng, height, width)
+    target = random_mask(rng, height, width)
     kind = rng.integers(4)
     if kind == 0:
         mask = random_mask(rng, height, width)
     elif kind == 1:
-        mask = truth ^ (random_mask(rng, height, width) & random_mask(rng, height, width))
+        mask = target ^ (random_mask(rng, height, width) & random_mask(rng, height, width))
     else:
-        mask = np.roll(truth, rng.integers(-9, 10, 2), (0, 1)) | (
+        mask = np.roll(target, rng.integers(-9, 10, 2), (0, 1)) | (
             random_mask(rng, height, width) & (kind == 2)
         )
-    return gray(rng, mask), gray(rng, truth)
+    return gray(rng, mask), gray(rng, target)
 
 
 def gray(rng: np.random.Generator, mask: np.ndarray) -> np.ndarray:
@@ -52,15 +52,15 @@ def random_pairs(seed: int, amount: int, largest: int = 150) -> Iterator[Pair]:
 def soft_pair(rng: np.random.Generator) -> Pair:
     """A pair whose prediction has soft edges, noise, or one level; the truth is 0 and 255."""
     _, cut = random_pair(rng)
-    truth = np.where(cut > 128, 255, 0).astype(np.uint8)
+    target = np.where(cut > 128, 255, 0).astype(np.uint8)
     kind = rng.integers(4)
     if kind == 0:
-        prediction = rng.integers(0, 256, truth.shape)
+        prediction = rng.integers(0, 256, target.shape)
     elif kind == 1:
-        prediction = cv2.GaussianBlur(truth, (0, 0), 0.2 + 5 * rng.random()).reshape(truth.shape)
+        prediction = cv2.GaussianBlur(target, (0, 0), 0.2 + 5 * rng.random()).reshape(target.shape)
     elif kind == 2:
-        shifted = np.roll(truth, rng.integers(-9, 10, 2), (0, 1))
-        prediction = np.clip(shifted + rng.normal(0, 60, truth.shape), 0, 255)
+        shifted = np.roll(target, rng.integers(-9, 10, 2), (0, 1))
+        prediction = np.clip(shifted + rng.normal(0, 60, target.shape), 0, 255)
     else:
-        prediction = np.full(truth.shape, rng.integers(256))
-    return prediction.astype(np.uint8), truth
+        prediction = np.full(target.shape, rng.integers(256))
+    return prediction.astype(np.uint8), target

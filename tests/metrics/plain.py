@@ -12,7 +12,7 @@ Points = list[tuple[int, int]]
 
 def hce(
     prediction: np.ndarray,
-    truth: np.ndarray,
+    target: np.ndarray,
     skeleton: np.ndarray | None = None,
     relax: int = 5,
     epsilon: float = 2.0,
@@ -21,10 +21,10 @@ def hce(
 
     Qin et al., "Highly Accurate Dichotomous Image Segmentation", ECCV 2022, section 4.
     """
-    skeleton = skeletonize(truth) if skeleton is None else skeleton
-    hit, extra, missed = truth & prediction, prediction & ~truth, truth & ~prediction
-    core = cv2.erode((truth | prediction).astype(np.uint8), CROSS, iterations=relax) > 0
-    extra = extra & _regrow(extra & core, ~truth, relax)
+    skeleton = skeletonize(target) if skeleton is None else skeleton
+    hit, extra, missed = target & prediction, prediction & ~target, target & ~prediction
+    core = cv2.erode((target | prediction).astype(np.uint8), CROSS, iterations=relax) > 0
+    extra = extra & _regrow(extra & core, ~target, relax)
     missed = missed & _regrow(missed & core, ~prediction, relax)
     missed |= skeleton & ~hit
     fp = _efforts(extra, hit | missed, epsilon)
@@ -77,15 +77,15 @@ def _runs(
     return runs
 
 
-def mba(prediction: np.ndarray, truth: np.ndarray) -> float:
+def mba(prediction: np.ndarray, target: np.ndarray) -> float:
     """Mean boundary accuracy of two boolean maps (Cheng et al., CascadePSP, CVPR 2020)."""
-    height, width = truth.shape
+    height, width = target.shape
     scores = []
     for step in range(5):
         radius = 1 + int(((width + height) / 300 - 1) / 5 * step)
         disk = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * radius + 1, 2 * radius + 1))
-        near = cv2.morphologyEx(truth.astype(np.uint8), cv2.MORPH_GRADIENT, disk) > 0
-        scores.append((prediction == truth)[near].mean() if near.any() else np.nan)
+        near = cv2.morphologyEx(target.astype(np.uint8), cv2.MORPH_GRADIENT, disk) > 0
+        scores.append((prediction == target)[near].mean() if near.any() else np.nan)
     return float(np.mean(scores))
 
 
@@ -97,14 +97,14 @@ def inner_boundary(gray: np.ndarray) -> np.ndarray:
     return gray - eroded[1:-1, 1:-1]
 
 
-def boundary_iou(prediction: np.ndarray, truth: np.ndarray) -> float:
+def boundary_iou(prediction: np.ndarray, target: np.ndarray) -> float:
     """Boundary IoU of two boolean maps (Cheng et al., CVPR 2021)."""
-    ours, theirs = (inner_boundary(mask.astype(np.uint8)) > 0 for mask in (prediction, truth))
+    ours, theirs = (inner_boundary(mask.astype(np.uint8)) > 0 for mask in (prediction, target))
     return float((ours & theirs).sum() / max(1, (ours | theirs).sum()))
 
 
-def boundary_iou_curve(levels: np.ndarray, truth: np.ndarray) -> np.ndarray:
+def boundary_iou_curve(levels: np.ndarray, target: np.ndarray) -> np.ndarray:
     """InSPyReNet's form: 256 thresholds of the grey boundary of a stretched uint8 map."""
-    ours, theirs = inner_boundary(levels), inner_boundary(truth.astype(np.uint8)) > 0
+    ours, theirs = inner_boundary(levels), inner_boundary(target.astype(np.uint8)) > 0
     masks = [ours >= threshold for threshold in range(255, -1, -1)]
     return np.array([(m & theirs).sum() / max(1, (m | theirs).sum()) for m in masks])

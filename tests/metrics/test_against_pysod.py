@@ -17,7 +17,7 @@ NAMES = ["mae", "s_measure", "max_f", "mean_f", "adp_f", "max_e", "mean_e", "adp
 NAMES += ["max_iou", "mean_iou", "adp_iou", "weighted_f"]
 
 
-def pysod(prediction: np.ndarray, truth: np.ndarray, normalise: bool = True) -> dict[str, float]:
+def pysod(prediction: np.ndarray, target: np.ndarray, normalise: bool = True) -> dict[str, float]:
     """PySODMetrics' numbers under our names; nan where it divides by nothing."""
     options: dict[str, Any] = {"with_dynamic": True, "with_adaptive": True}
     curves = FmeasureV2({"fm": FmeasureHandler(**options, beta=0.3), "iou": IOUHandler(**options)})
@@ -29,9 +29,9 @@ def pysod(prediction: np.ndarray, truth: np.ndarray, normalise: bool = True) -> 
         warnings.simplefilter("ignore")
         for measure in measures.values():
             if normalise:
-                measure.step(prediction, truth)
+                measure.step(prediction, target)
             else:
-                measure.step(prediction / 255, truth > 128, normalize=False)
+                measure.step(prediction / 255, target > 128, normalize=False)
             results |= measure.get_results()
     values = {name: results[name] for name in ("mae", "sm", "wfm")}
     values = {"mae": values["mae"], "s_measure": values["sm"], "weighted_f": values["wfm"]}
@@ -95,10 +95,10 @@ def test_raw(pair: tuple[np.ndarray, np.ndarray]) -> None:
 
 
 @pytest.mark.parametrize("prediction", [0, 1, 77, 128, 255])
-@pytest.mark.parametrize("truth", [0, 255])
+@pytest.mark.parametrize("target", [0, 255])
 @pytest.mark.parametrize("size", [(7, 5), (128, 3), (37, 64)])
-def test_constant_maps(prediction: int, truth: int, size: tuple[int, int]) -> None:
-    pair = np.full(size, prediction, np.uint8), np.full(size, truth, np.uint8)
+def test_constant_maps(prediction: int, target: int, size: tuple[int, int]) -> None:
+    pair = np.full(size, prediction, np.uint8), np.full(size, target, np.uint8)
     assert_equal(score_image(*pair, NAMES), pysod(*pair))
 
 
@@ -106,9 +106,9 @@ def test_constant_maps(prediction: int, truth: int, size: tuple[int, int]) -> No
 def test_constant_prediction_of_a_block(level: int) -> None:
     """Quadrants in which both maps are constant: the last bit of numpy's mean decides on 0 or 1."""
     prediction = np.full((61, 47), level, np.uint8)
-    truth = np.zeros_like(prediction)
-    truth[:9, :5] = 255
-    assert_equal(score_image(prediction, truth, NAMES), pysod(prediction, truth))
+    target = np.zeros_like(prediction)
+    target[:9, :5] = 255
+    assert_equal(score_image(prediction, target, NAMES), pysod(prediction, target))
 
 
 def test_empty_truth_and_empty_prediction() -> None:
@@ -121,9 +121,9 @@ def test_empty_truth_and_empty_prediction() -> None:
 
 @pytest.mark.parametrize("corner", [(0, 0), (0, -1), (-1, 0), (-1, -1)])
 def test_truth_in_a_corner_has_a_finite_s_measure(corner: tuple[int, int]) -> None:
-    truth = np.zeros((20, 30), np.uint8)
-    truth[corner] = 255
-    assert score_image(truth, truth, ["s_measure"])["s_measure"] == pytest.approx(1)
+    target = np.zeros((20, 30), np.uint8)
+    target[corner] = 255
+    assert score_image(target, target, ["s_measure"])["s_measure"] == pytest.approx(1)
 
 
 def test_maps_need_not_be_contiguous() -> None:

@@ -13,13 +13,13 @@ from .maps import random_mask, random_pairs
 
 
 def test_equal_to_the_plain_forms_on_random_pairs() -> None:
-    for prediction, truth in random_pairs(seed=0, amount=400):
-        ours, theirs = prediction > 128, truth > 128
-        assert mba(prediction, truth) == pytest.approx(plain.mba(ours, theirs), nan_ok=True)
-        assert boundary_iou(prediction, truth) == plain.boundary_iou(ours, theirs)
+    for prediction, target in random_pairs(seed=0, amount=400):
+        ours, theirs = prediction > 128, target > 128
+        assert mba(prediction, target) == pytest.approx(plain.mba(ours, theirs), nan_ok=True)
+        assert boundary_iou(prediction, target) == plain.boundary_iou(ours, theirs)
         stretched = (min_max_levels(prediction) * 255).astype(np.uint8)[prediction]
         np.testing.assert_allclose(
-            boundary_iou_curve(prediction, truth), plain.boundary_iou_curve(stretched, theirs)
+            boundary_iou_curve(prediction, target), plain.boundary_iou_curve(stretched, theirs)
         )
 
 
@@ -27,29 +27,29 @@ def test_equal_to_the_plain_forms_on_random_pairs() -> None:
 def test_equal_to_the_plain_forms_where_radii_grow(shape: tuple[int, int]) -> None:
     rng = np.random.default_rng(0)
     ours, theirs = random_mask(rng, *shape), random_mask(rng, *shape)
-    prediction, truth = (np.where(mask, 255, 0).astype(np.uint8) for mask in (ours, theirs))
-    assert mba(prediction, truth) == pytest.approx(plain.mba(ours, theirs), nan_ok=True)
-    assert boundary_iou(prediction, truth) == plain.boundary_iou(ours, theirs)
+    prediction, target = (np.where(mask, 255, 0).astype(np.uint8) for mask in (ours, theirs))
+    assert mba(prediction, target) == pytest.approx(plain.mba(ours, theirs), nan_ok=True)
+    assert boundary_iou(prediction, target) == plain.boundary_iou(ours, theirs)
 
 
 @needs_shared
 @pytest.mark.parametrize("index", range(12))
 def test_authors_values(index: int) -> None:
     values = json.loads((GOLDEN / "13_metrics.json").read_text())["per_image"][f"{index:02d}"]
-    prediction, truth = (
+    prediction, target = (
         cv2.imread(str(GOLDEN / f"metrics/{kind}_{index:02d}.png"), cv2.IMREAD_GRAYSCALE)
         for kind in ("pred", "gt")
     )
-    assert mba(prediction, truth) == pytest.approx(values["insp_mba"], abs=1e-12, nan_ok=True)
-    curve = boundary_iou_curve(prediction, truth)
+    assert mba(prediction, target) == pytest.approx(values["insp_mba"], abs=1e-12, nan_ok=True)
+    curve = boundary_iou_curve(prediction, target)
     np.testing.assert_allclose(curve, arrays("13_metrics")["insp_biou_curve"][index], atol=1e-12)
     assert curve.mean() == pytest.approx(values["insp_biou_mean"], abs=1e-12)
     assert curve.max() == pytest.approx(values["insp_biou_max"], abs=1e-12)
 
 
-@pytest.mark.parametrize("truth", [0, 255])
-def test_no_boundary_no_accuracy(truth: int) -> None:
-    assert np.isnan(mba(np.zeros((9, 9), np.uint8), np.full((9, 9), truth, np.uint8)))
+@pytest.mark.parametrize("target", [0, 255])
+def test_no_boundary_no_accuracy(target: int) -> None:
+    assert np.isnan(mba(np.zeros((9, 9), np.uint8), np.full((9, 9), target, np.uint8)))
 
 
 def test_empty_maps_have_no_boundary_in_common() -> None:
@@ -59,13 +59,13 @@ def test_empty_maps_have_no_boundary_in_common() -> None:
 
 
 def test_raw_levels_keep_a_faint_map_faint() -> None:
-    truth = np.zeros((40, 40), np.uint8)
-    truth[10:30, 10:30] = 255
-    faint = truth // 2
-    raw = boundary_iou_curve(faint, truth, levels=np.arange(256) / 255)
+    target = np.zeros((40, 40), np.uint8)
+    target[10:30, 10:30] = 255
+    faint = target // 2
+    raw = boundary_iou_curve(faint, target, levels=np.arange(256) / 255)
     assert raw[100] == 0
     assert raw[-127 - 1] == 1
-    assert boundary_iou_curve(faint, truth)[0] == 1
+    assert boundary_iou_curve(faint, target)[0] == 1
 
 
 @pytest.mark.parametrize("measure", [mba, boundary_iou, boundary_iou_curve])

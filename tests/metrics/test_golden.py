@@ -101,8 +101,8 @@ def test_isnets_per_image_mae_of_binary_truths() -> None:
     golden = arrays("13_metrics")["isnet_mae"]
     for row, pair in enumerate(STORED["pairs"]):
         number = str(pair)[:2]
-        prediction, truth = STORED[f"pred_{number}"], STORED[f"gt_{number}"]
-        if not np.isin(truth, (0, 255)).all() or np.isnan(golden[int(number)]):
+        prediction, target = STORED[f"pred_{number}"], STORED[f"gt_{number}"]
+        if not np.isin(target, (0, 255)).all() or np.isnan(golden[int(number)]):
             continue
-        ours = score_image(prediction, truth, ["mae"])["mae"] * truth.size / (truth.size + 1e-4)
+        ours = score_image(prediction, target, ["mae"])["mae"] * target.size / (target.size + 1e-4)
         assert ours == pytest.approx(golden[int(number)], abs=1e-6), row

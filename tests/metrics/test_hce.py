@@ -25,47 +25,47 @@ needs_new_opencv = pytest.mark.skipif(
 
 def golden_pair(index: int) -> tuple[np.ndarray, np.ndarray, dict[str, float]]:
     values = json.loads((GOLDEN / "13_metrics.json").read_text())["per_image"][f"{index:02d}"]
-    prediction, truth = (
+    prediction, target = (
         cv2.imread(str(GOLDEN / f"metrics/{kind}_{index:02d}.png"), cv2.IMREAD_GRAYSCALE)
         for kind in ("pred", "gt")
     )
     assert prediction is not None
-    assert truth is not None
-    return prediction.astype(np.uint8), truth.astype(np.uint8), values
+    assert target is not None
+    return prediction.astype(np.uint8), target.astype(np.uint8), values
 
 
 @needs_shared
 @pytest.mark.parametrize("index", range(12))
 def test_authors_integers(index: int) -> None:
-    prediction, truth, values = golden_pair(index)
+    prediction, target, values = golden_pair(index)
     names = "hce_fp_points", "hce_fp_indep", "hce_fn_points", "hce_fn_indep"
-    efforts = human_correction_efforts(prediction, truth)
+    efforts = human_correction_efforts(prediction, target)
     assert efforts == tuple(values[name] for name in names)
     assert sum(efforts) == values["hce_total"]
-    assert efforts == human_correction_efforts(prediction, truth, skeletonize(truth))
-    assert sum(human_correction_efforts_pysod(prediction, truth)) == values["pysod_hce"]
+    assert efforts == human_correction_efforts(prediction, target, skeletonize(target))
+    assert sum(human_correction_efforts_pysod(prediction, target)) == values["pysod_hce"]
 
 
 @needs_new_opencv
 def test_equal_to_the_plain_form_on_random_pairs() -> None:
     relaxes = np.random.default_rng(0)
-    for k, (prediction, truth) in enumerate(random_pairs(seed=1, amount=1500)):
+    for k, (prediction, target) in enumerate(random_pairs(seed=1, amount=1500)):
         relax = 5 if k % 2 else int(relaxes.integers(0, 8))
-        expected = plain.hce(prediction > 128, truth > 128, relax=relax)
-        assert human_correction_efforts(prediction, truth, relax=relax) == expected
+        expected = plain.hce(prediction > 128, target > 128, relax=relax)
+        assert human_correction_efforts(prediction, target, relax=relax) == expected
 
 
 @needs_new_opencv
 def test_the_other_protocol_is_that_of_pysodmetrics() -> None:
     rng = np.random.default_rng(2)
     for _ in range(150):
-        prediction, truth = soft_pair(rng)
+        prediction, target = soft_pair(rng)
         measure = HumanCorrectionEffortMeasure()
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            measure.step(prediction, truth)
+            measure.step(prediction, target)
         expected = int(measure.get_results()["hce"])
-        assert sum(human_correction_efforts_pysod(prediction, truth)) == expected
+        assert sum(human_correction_efforts_pysod(prediction, target)) == expected
 
 
 @needs_new_opencv
@@ -96,21 +96,21 @@ def test_a_map_that_is_wrong_everywhere_has_no_region_by_the_authors_labels() ->
 
 
 def test_a_region_off_the_boundary_is_one_click() -> None:
-    truth = np.zeros((80, 80), np.uint8)
-    truth[10:70, 10:40] = 255
-    hole, island = truth.copy(), truth.copy()
+    target = np.zeros((80, 80), np.uint8)
+    target[10:70, 10:40] = 255
+    hole, island = target.copy(), target.copy()
     hole[30:45, 18:32] = 0
     island[20:50, 55:70] = 255
-    assert human_correction_efforts(hole, truth) == (0, 0, 0, 1)
-    assert human_correction_efforts(island, truth) == (0, 1, 0, 0)
+    assert human_correction_efforts(hole, target) == (0, 0, 0, 1)
+    assert human_correction_efforts(island, target) == (0, 1, 0, 0)
 
 
 def test_a_missed_part_at_the_boundary_has_to_be_drawn() -> None:
-    truth = np.zeros((80, 80), np.uint8)
-    truth[10:40, 10:70] = 255
-    prediction = truth.copy()
+    target = np.zeros((80, 80), np.uint8)
+    target[10:40, 10:70] = 255
+    prediction = target.copy()
     prediction[:, 40:] = 0
-    fp_points, fp_regions, fn_points, fn_regions = human_correction_efforts(prediction, truth)
+    fp_points, fp_regions, fn_points, fn_regions = human_correction_efforts(prediction, target)
     assert (fp_points, fp_regions, fn_regions) == (0, 0, 0)
     assert 4 <= fn_points <= 10
 

@@ -13,17 +13,17 @@ from tests.golden_data import arrays, needs_shared
 @pytest.mark.parametrize("case", range(8))
 def test_jaccard_equals_the_authors(case: int) -> None:
     golden = arrays("12_dextr_iog_helpers")
-    truth, void, prediction = golden[f"jac{case}_avs"] > 0
-    assert jaccard(prediction, truth) == pytest.approx(golden["jaccard"][case, 0], abs=1e-12)
-    assert jaccard(prediction, truth, void) == pytest.approx(golden["jaccard"][case, 1], abs=1e-12)
+    target, void, prediction = golden[f"jac{case}_avs"] > 0
+    assert jaccard(prediction, target) == pytest.approx(golden["jaccard"][case, 0], abs=1e-12)
+    assert jaccard(prediction, target, void) == pytest.approx(golden["jaccard"][case, 1], abs=1e-12)
 
 
 def test_thresholds_of_the_histogram_equal_masks() -> None:
     rng = np.random.default_rng(0)
-    prediction, truth, void = rng.integers(0, 256, (3, 33, 41), dtype=np.uint8)
-    values = score_pair(prediction, truth, ["iou", "iou_50", "iou_80"], void=void).values
+    prediction, target, void = rng.integers(0, 256, (3, 33, 41), dtype=np.uint8)
+    values = score_pair(prediction, target, ["iou", "iou_50", "iou_80"], void=void).values
     for name, threshold in (("iou", 0.5), ("iou_50", 0.5), ("iou_80", 0.8)):
-        expected = jaccard(prediction / 255 > threshold, truth > 128, void > 128)
+        expected = jaccard(prediction / 255 > threshold, target > 128, void > 128)
         assert values[name] == pytest.approx(expected, abs=1e-12)
 
 
@@ -40,14 +40,14 @@ def test_void_of_another_size_is_refused() -> None:
 
 
 def test_error_percent_looks_inside_the_box_only() -> None:
-    truth, prediction = np.zeros((20, 20), np.uint8), np.zeros((20, 20), np.uint8)
-    truth[5:15, 5:15] = 255
+    target, prediction = np.zeros((20, 20), np.uint8), np.zeros((20, 20), np.uint8)
+    target[5:15, 5:15] = 255
     prediction[5:15, 5:10] = 255
     prediction[:3] = 255  # outside the box
-    void = np.zeros_like(truth)
-    assert error_percent(prediction, truth) == 50
+    void = np.zeros_like(target)
+    assert error_percent(prediction, target) == 50
     void[5:15, 10:15] = 255
-    assert error_percent(prediction, truth, void) == 0
+    assert error_percent(prediction, target, void) == 0
     assert error_percent(prediction, prediction * 0) == pytest.approx(100 * (60 + 50) / 400)
 
 

@@ -193,12 +193,12 @@ def test_metrics_of_a_collection_are_not_merged() -> None:
     """MetricCollection merges metrics whose first states agree; a perfect map makes all agree."""
     measures = [FMeasure(), SMeasure(), MaxFDis(), MaxFDis(255), EMeasure("mean"), MAE(), HCE()]
     collection = MetricCollection({m.name: m for m in measures})
-    truth = make_pair(0)[1]
-    collection.update([truth], [truth], [0])
+    target = make_pair(0)[1]
+    collection.update([target], [target], [0])
     update_all = [make_pair(index) for index in range(1, COUNT)]
     collection.update([p for p, _ in update_all], [t for _, t in update_all], list(range(1, COUNT)))
     ours = SegmentationMetrics([m.name for m in measures])
-    ours.update([truth], [truth], [0])
+    ours.update([target], [target], [0])
     update(ours, list(range(1, COUNT)))
     assert {name: float(v) for name, v in collection.compute().items()} == ours.compute()
     assert not MAE().higher_is_better
@@ -206,15 +206,15 @@ def test_metrics_of_a_collection_are_not_merged() -> None:
 
 
 def test_void_and_categories() -> None:
-    prediction, truth = np.zeros((10, 10), np.uint8), np.zeros((10, 10), np.uint8)
-    truth[:, :6] = 255
+    prediction, target = np.zeros((10, 10), np.uint8), np.zeros((10, 10), np.uint8)
+    target[:, :6] = 255
     prediction[:, :3] = 255
-    void = np.zeros_like(truth)
+    void = np.zeros_like(target)
     void[:, 4:6] = 255
     metric, recall = IoU(), MeanRecall("70")
-    metric.update([prediction], [truth], [0], voids=[void])
+    metric.update([prediction], [target], [0], voids=[void])
     assert metric.compute() == pytest.approx(3 / 4)
-    recall.update([prediction] * 3, [truth] * 3, [0, 1, 2], [void, void, void * 0], [1, 1, 2])
+    recall.update([prediction] * 3, [target] * 3, [0, 1, 2], [void, void, void * 0], [1, 1, 2])
     assert recall.compute() == pytest.approx((1 + 0) / 2)
 
 

@@ -34,21 +34,21 @@ def test_a_solid_block_of_many_words_is_thinned_from_its_borders_inwards() -> No
 @needs_shared
 @pytest.mark.parametrize("index", range(12))
 def test_authors_skeletons(index: int) -> None:
-    truth = cv2.imread(str(GOLDEN / f"metrics/gt_{index:02d}.png"), cv2.IMREAD_GRAYSCALE)
+    target = cv2.imread(str(GOLDEN / f"metrics/gt_{index:02d}.png"), cv2.IMREAD_GRAYSCALE)
     theirs = cv2.imread(str(GOLDEN / f"metrics/ske_{index:02d}.png"), cv2.IMREAD_GRAYSCALE)
-    assert truth is not None
+    assert target is not None
     assert theirs is not None
-    np.testing.assert_array_equal(skeletonize(truth.astype(np.uint8)), theirs > 0)
+    np.testing.assert_array_equal(skeletonize(target.astype(np.uint8)), theirs > 0)
 
 
 @pytest.mark.parametrize(
-    ("truth", "error", "message"),
+    ("target", "error", "message"),
     [
         (np.zeros((4, 4), bool), TypeError, "truth must be uint8"),
         (np.zeros((4, 4, 3), np.uint8), ValueError, r"truth must be \(H, W\)"),
         (np.zeros((0, 4), np.uint8), ValueError, "at least one pixel"),
     ],
 )
-def test_bad_maps_are_refused(truth: np.ndarray, error: type[Exception], message: str) -> None:
+def test_bad_maps_are_refused(target: np.ndarray, error: type[Exception], message: str) -> None:
     with pytest.raises(error, match=message):
-        skeletonize(truth)
+        skeletonize(target)

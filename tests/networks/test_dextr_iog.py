@@ -90,7 +90,7 @@ def test_refinement_equals_the_authors_network_with_one_run_of_the_backbone() ->
     stored = arrays(REFINE_ITEM)
     points = torch.from_numpy(stored["points_map"])
     image = 255 * uniform("input", (1, 3, 512, 512))
-    truth = torch.from_numpy(stored["gt"]) > 0
+    target = torch.from_numpy(stored["gt"]) > 0
     with torch.inference_mode():
         features = network.encode(torch.cat([image, points], dim=1))
         for i in range(3):
@@ -98,7 +98,7 @@ def test_refinement_equals_the_authors_network_with_one_run_of_the_backbone() ->
             for name in MAPS:
                 assert_golden(REFINE_ITEM, f"it{i}_{name}", output.features[name])
             predicted = output.masks[0][0, 0] > 0
-            overlap = (predicted & truth).sum() / (predicted | truth).sum()
+            overlap = (predicted & target).sum() / (predicted | target).sum()
             assert overlap.item() == pytest.approx(stored[f"it{i}_iou"].item(), rel=1e-5)
             points = torch.from_numpy(stored[f"clickmap_after_it{i}"]).float()
     assert_exports(network, REFINE_ITEM)

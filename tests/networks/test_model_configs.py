@@ -46,7 +46,7 @@ def test_builds_and_loads_its_own_state(name: str) -> None:
     cfg, network = model(name), built(name)
     network.load_state_dict(network.state_dict())
     assert cfg.name == name
-    assert instantiate(cfg.geometry, _convert_="all").size
+    assert instantiate(cfg.processor, _convert_="all").size
 
 
 @pytest.mark.parametrize("name", [m for m in MODELS if m in NETWORKS])

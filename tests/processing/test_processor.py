@@ -14,8 +14,10 @@ def image(height: int = 30, width: int = 50) -> np.ndarray:
 
 
 def test_survives_json() -> None:
-    geometry = Processor(size=(32, 48), scale="per_image_max", restore_steps=("sigmoid", "min_max"))
-    assert Processor(**json.loads(json.dumps(geometry.to_dict()))) == geometry
+    processor = Processor(
+        size=(32, 48), scale="per_image_max", restore_steps=("sigmoid", "min_max")
+    )
+    assert Processor(**json.loads(json.dumps(processor.to_dict()))) == processor
 
 
 def test_one_side_means_a_square() -> None:
@@ -38,16 +40,16 @@ def test_unknown_choices_name_the_field(field: str, value: object) -> None:
 
 
 def test_normalises_as_isnet() -> None:
-    geometry = Processor(size=(8, 8), mean=(0.5, 0.5, 0.5), std=(1.0, 1.0, 1.0))
-    values = geometry.normalize(torch.full((1, 3, 8, 8), 255, dtype=torch.uint8))
+    processor = Processor(size=(8, 8), mean=(0.5, 0.5, 0.5), std=(1.0, 1.0, 1.0))
+    values = processor.normalize(torch.full((1, 3, 8, 8), 255, dtype=torch.uint8))
     assert torch.equal(values, torch.full((1, 3, 8, 8), 0.5))
 
 
 def test_divides_each_image_by_its_own_maximum() -> None:
-    geometry = Processor(size=(2, 2), scale="per_image_max", mean=(0, 0, 0), std=(1, 1, 1))
+    processor = Processor(size=(2, 2), scale="per_image_max", mean=(0, 0, 0), std=(1, 1, 1))
     batch = torch.zeros(3, 3, 2, 2, dtype=torch.uint8)
     batch[0, 0, 0, 0], batch[1, 0, 0, 0] = 100, 200
-    peaks = geometry.normalize(batch).amax(dim=(1, 2, 3))
+    peaks = processor.normalize(batch).amax(dim=(1, 2, 3))
     assert peaks.tolist() == [1, 1, 0]  # a black image stays black
 
 
@@ -61,9 +63,9 @@ def test_divides_each_image_by_its_own_maximum() -> None:
     ],
 )
 def test_restores_to_the_original_size(steps: tuple[str, ...]) -> None:
-    geometry = Processor(size=(16, 16), restore_steps=steps)
+    processor = Processor(size=(16, 16), restore_steps=steps)
     logits = torch.linspace(-4, 4, 256).view(16, 16)
-    mask = geometry.restore(logits, (33, 21))
+    mask = processor.restore(logits, (33, 21))
     assert mask.shape == (33, 21)
     assert mask.dtype == torch.uint8
     if "min_max" in steps:
@@ -71,19 +73,19 @@ def test_restores_to_the_original_size(steps: tuple[str, ...]) -> None:
 
 
 def test_a_constant_map_is_not_divided_by_zero() -> None:
-    geometry = Processor(size=(4, 4), restore_steps=("sigmoid", "min_max"))
-    assert geometry.restore(torch.zeros(4, 4), (4, 4)).unique().tolist() == [127]
+    processor = Processor(size=(4, 4), restore_steps=("sigmoid", "min_max"))
+    assert processor.restore(torch.zeros(4, 4), (4, 4)).unique().tolist() == [127]
 
 
 def test_quantises_by_truncation_without_losing_exact_levels() -> None:
-    geometry = Processor(size=(16, 16), restore_steps=())
+    processor = Processor(size=(16, 16), restore_steps=())
     levels = torch.arange(256).view(16, 16)
-    assert torch.equal(geometry.restore(levels / 255, (16, 16)), levels.to(torch.uint8))
-    assert geometry.restore((levels[:1] + 0.9) / 255, (1, 16)).tolist()[0] == list(range(16))
+    assert torch.equal(processor.restore(levels / 255, (16, 16)), levels.to(torch.uint8))
+    assert processor.restore((levels[:1] + 0.9) / 255, (1, 16)).tolist()[0] == list(range(16))
 
 
 @pytest.mark.parametrize("kernel", ["opencv", "opencv_cubic", "pillow", "area", "nearest"])
 def test_resizes_images_and_masks(kernel: str) -> None:
-    geometry = Processor(size=(12, 20), image_kernel=kernel, mask_kernel=kernel)  # type: ignore[arg-type]
-    assert geometry.resize_image(image()).shape == (12, 20, 3)
-    assert geometry.resize_mask(image()[..., 0]).shape == (12, 20)
+    processor = Processor(size=(12, 20), image_kernel=kernel, mask_kernel=kernel)  # type: ignore[arg-type]
+    assert processor.resize_image(image()).shape == (12, 20, 3)
+    assert processor.resize_mask(image()[..., 0]).shape == (12, 20)

@@ -57,14 +57,14 @@ def write_run(
 
 def keep_pictures(folder: Path, test_set: str, process: int, errors: Sequence[float]) -> None:
     """As `Extremes` leaves them: a file for each image and one about them."""
-    pictures = folder / "extremes" / test_set
-    pictures.mkdir(parents=True, exist_ok=True)
+    images = folder / "extremes" / test_set
+    images.mkdir(parents=True, exist_ok=True)
     entries = []
     for rank, error in enumerate(errors):
         file = f"{process}_{rank}.jpg"
-        (pictures / file).write_bytes(f"picture of {error}".encode())
+        (images / file).write_bytes(f"picture of {error}".encode())
         entries.append({"name": f"image_{error}", "error": error, "file": file})
-    (pictures / f"{process}.json").write_text(json.dumps(entries))
+    (images / f"{process}.json").write_text(json.dumps(entries))
 
 
 def keep_curves(folder: Path, test_set: str = "SOD", height: float = 1.0) -> None:

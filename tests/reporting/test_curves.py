@@ -20,8 +20,8 @@ def test_curves_are_drawn_where_runs_wrote_them(tmp_path: Path, groups: list[Gro
     keep_curves(tmp_path / "u0")
     first = plot(groups, "SOD")
     assert first is not None
-    picture = cv2.imdecode(np.frombuffer(first, np.uint8), cv2.IMREAD_COLOR)
-    assert picture.shape == (504, 1200, 3)
+    image = cv2.imdecode(np.frombuffer(first, np.uint8), cv2.IMREAD_COLOR)
+    assert image.shape == (504, 1200, 3)
     assert first == plot(groups, "SOD")
     assert plot(groups, "ECSSD") is None
     assert plot([], "SOD") is None

@@ -43,7 +43,7 @@ def checkpoint(folder: Path, **said: Any) -> Path:
     identity = {
         "model": "u2netp",
         "network": {"_target_": "src.networks.u2net.U2Net", "small": True},
-        "geometry": {"size": [48, 48], "scale": "per_image_max"},
+        "processor": {"size": [48, 48], "scale": "per_image_max"},
         "inputs": ["image"],
         **said,
     }
@@ -78,7 +78,7 @@ def test_a_checkpoint_of_ours_brings_its_model(tmp_path: Path) -> None:
     assert (cfg.checkpoint, cfg.init_from) == (str(path), None)
     assert cfg.model.name == "u2netp"
     assert plain(cfg.model.network) == {"_target_": "src.networks.u2net.U2Net", "small": True}
-    assert plain(cfg.model.geometry) == {
+    assert plain(cfg.model.processor) == {
         **json.loads(json.dumps(Processor((48, 48), scale="per_image_max").to_dict())),
         "_target_": "src.processing.Processor",
     }

@@ -18,7 +18,7 @@ from src.webapp.session_store import SessionStore
 from src.webapp.uploads import Limits
 
 LIMITS = Limits(megapixels=1, megabytes=2)
-_GEOMETRY = Processor((64, 64), scale="none", mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0))
+_PROCESSOR = Processor((64, 64), scale="none", mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0))
 
 
 class RedObject(nn.Module):
@@ -47,7 +47,7 @@ class CorrectedRedObject(RedObject):
 def guided(kind: Literal["extreme_points", "inside_outside", "refine"]) -> Segmenter:
     return Segmenter(
         CorrectedRedObject() if kind == "refine" else RedObject(),
-        _GEOMETRY,
+        _PROCESSOR,
         name=f"red {kind}",
         inputs=("image", "prompt"),
         prompts=ExtremePoints(relax=10) if kind == "extreme_points" else InsideOutsidePoints(10, 2),

@@ -54,7 +54,7 @@ def test_a_picture_has_an_upright_size_a_name_and_a_key_of_its_own(desk: Session
     assert (one.name, one.size, one.objects) == ("cat.png", (90, 160), set())
     assert one.key != other.key
     assert one.key not in str(one.folder)
-    assert np.abs(decoded(desk.picture(one.key)[0]).astype(int) - IMAGE).mean() < 5
+    assert np.abs(decoded(desk.image(one.key)[0]).astype(int) - IMAGE).mean() < 5
 
 
 def test_what_is_refused_takes_no_place(desk: SessionStore, home: Path) -> None:
@@ -95,8 +95,8 @@ def test_the_picture_is_encoded_again_only_for_another(
 ) -> None:
     calls = counted(desk.segmenter, "set_image", monkeypatch)
     other = desk.open(encoded(IMAGE), "other").key
-    for picture, number in ((key, 1), (key, 2), (other, 1), (key, 1)):
-        desk.put_object(picture, number, LEFT)
+    for image, number in ((key, 1), (key, 2), (other, 1), (key, 1)):
+        desk.put_object(image, number, LEFT)
     assert calls == [1] * 3
 
 
@@ -154,7 +154,7 @@ def test_the_picture_not_used_for_longest_makes_room(home: Path) -> None:
     desk = SessionStore(guided("refine"), LIMITS, keep=2)
     first, second = (desk.open(encoded(IMAGE), "a") for _ in range(2))
     desk.put_object(second.key, 1, LEFT)
-    desk.picture(first.key)
+    desk.image(first.key)
     desk.open(encoded(IMAGE), "a")
     with pytest.raises(GoneError):
         desk.palette(second.key)
@@ -169,7 +169,7 @@ def test_closing_forgets_everything(desk: SessionStore, key: str, home: Path) ->
     desk.close()
     assert list(home.iterdir()) == []
     with pytest.raises(GoneError):
-        desk.picture(key)
+        desk.image(key)
 
 
 @pytest.mark.parametrize("keep", [0, -1])

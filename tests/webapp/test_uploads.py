@@ -25,9 +25,9 @@ def png_header(width: int, height: int) -> bytes:
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF"])
 def test_reads_what_cameras_and_tools_write(kind: str) -> None:
     image, labels = two_reds()
-    photo = read_upload(encoded(image, kind), "a", LIMITS)
-    assert photo.pixels.shape == image.shape
-    assert np.abs(photo.pixels[35, 40].astype(int) - image[35, 40]).max() < 12
+    image_file = read_upload(encoded(image, kind), "a", LIMITS)
+    assert image_file.pixels.shape == image.shape
+    assert np.abs(image_file.pixels[35, 40].astype(int) - image[35, 40]).max() < 12
     assert labels[35, 40] == 1
 
 
@@ -35,8 +35,8 @@ def test_pixels_are_upright() -> None:
     image, _ = two_reds()
     exif = Image.Exif()
     exif[0x0112] = 6  # turned by a quarter
-    photo = read_upload(encoded(image, "JPEG", exif=exif), "a.jpg", LIMITS)
-    assert photo.pixels.shape == (160, 90, 3)
+    image_file = read_upload(encoded(image, "JPEG", exif=exif), "a.jpg", LIMITS)
+    assert image_file.pixels.shape == (160, 90, 3)
 
 
 @pytest.mark.parametrize(

@@ -75,15 +75,15 @@ class Canvas:
             points = [self._place(area)]
             cv2.fillPoly(self.canvas, points, 255 if ink else 0, cv2.LINE_8, shift=_SHIFT)
 
-    def stamp(self, picture: np.ndarray) -> None:
+    def stamp(self, image: np.ndarray) -> None:
         """Add a uint8 map `(h, w)`, stretched over [-1, 1] across and centred."""
-        height, width = picture.shape
+        height, width = image.shape
         corners = np.array([[0, 0], [width, 0], [0, height]], np.float32)
         local = (corners - np.array([width, height]) / 2) / (width / 2)
         target = (local @ self.matrix.T + self.center).astype(np.float32)
         warp = cv2.getAffineTransform(corners, target)
         size = self.canvas.shape[1], self.canvas.shape[0]
-        stamped = cv2.warpAffine(picture, warp, size, flags=cv2.INTER_LINEAR)
+        stamped = cv2.warpAffine(image, warp, size, flags=cv2.INTER_LINEAR)
         cv2.max(self.canvas, stamped, dst=self.canvas)
 
     def coverage(self) -> np.ndarray:

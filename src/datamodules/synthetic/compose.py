@@ -41,7 +41,7 @@ _LEAST_CONTRAST = 65.0
 _VIVID_SHARE = 0.65
 
 
-class Picture(NamedTuple):
+class SyntheticImage(NamedTuple):
     """One drawn scene.
 
     image: uint8 RGB `(H, W, 3)`.
@@ -54,7 +54,7 @@ class Picture(NamedTuple):
     kind: str
 
 
-def compose(rng: np.random.Generator, side: int) -> Picture:
+def compose(rng: np.random.Generator, side: int) -> SyntheticImage:
     """Draw the scene of a random stream, with about `side`² pixels and its own aspect ratio.
 
     The scene is the same at every size; only the grain of the sensor and the thinnest strokes
@@ -75,7 +75,7 @@ def compose(rng: np.random.Generator, side: int) -> Picture:
     surface = _round_edges(light, surface, mask)
     image = _over(surface, image, mask)
     image = _illuminate(light, image)
-    return Picture(_photograph(lens, image), mask, structure.__name__)
+    return SyntheticImage(_photograph(lens, image), mask, structure.__name__)
 
 
 def _shape(aspect: float, side: int) -> tuple[int, int]:

@@ -10,7 +10,7 @@ from torch.utils.data import Dataset
 
 from src.datamodules.base import SegmentationDataModule
 from src.datamodules.batch import SampleKey, planes
-from src.datamodules.synthetic.compose import Picture, compose
+from src.datamodules.synthetic.compose import SyntheticImage, compose
 from src.errors import UserError
 from src.processing import Processor
 
@@ -25,18 +25,18 @@ LEAST_SIDE = 32
 class SyntheticDataset(Dataset[dict[str, Any]]):
     """Pictures that are drawn when asked for; the same index always gives the same scene.
 
-    A sample holds uint8 `image` (3, h, w) and `mask` (1, h, w) at the geometry's size, `index` and
-    `name`; in evaluation also `original`, the mask (H, W) at the size at which it was drawn.
+    A sample holds uint8 `image` (3, h, w) and `mask` (1, h, w) at the processor's size, `index` and
+    `name`; in evaluation also `mask_full`, the mask (H, W) at the size at which it was drawn.
 
     Args:
         length: How many pictures there are.
         split: Splits draw from random streams of their own and share no picture.
         seed: Another seed gives another data set.
-        geometry: Resizes the drawn picture to the network's input.
+        processor: Resizes the drawn picture to the network's input.
         augment: Called with a sample and the seed (seed, epoch, item); see `augment.py`.
         size: Pictures are drawn with about `size`² pixels, in aspect ratios from 0.7 to 1.4.
-            None takes the longer side of the geometry.
-        evaluation: Yield `original` and do not augment.
+            None takes the longer side of the processor.
+        evaluation: Yield `mask_full` and do not augment.
         augment_seed: Of the augmentation; None takes `seed`.
 
     Raises:
@@ -48,7 +48,7 @@ class SyntheticDataset(Dataset[dict[str, Any]]):
         length: int,
         split: Split,
         seed: int,
-        geometry: Processor,
+        processor: Processor,
         augment: Augment | None = None,
         size: int | None = None,
         evaluation: bool = False,
@@ -61,14 +61,14 @@ class SyntheticDataset(Dataset[dict[str, Any]]):
                 f"data=shapes: {split} has length {length} and seed {seed}; "
                 "give at least one picture and a seed of 0 or more"
             )
-        self.size = max(geometry.size) if size is None else size
+        self.size = max(processor.size) if size is None else size
         if self.size < LEAST_SIDE:
             raise UserError(
                 f"data=shapes draws pictures of {LEAST_SIDE} pixels or more a side, not "
                 f"{self.size}; raise model.size or data.size"
             )
         self.length, self.split, self.seed = length, split, seed
-        self.geometry, self.augment, self.evaluation = geometry, augment, evaluation
+        self.processor, self.augment, self.evaluation = processor, augment, evaluation
         self.augment_seed = seed if augment_seed is None else augment_seed
 
     def __len__(self) -> int:
@@ -76,25 +76,25 @@ class SyntheticDataset(Dataset[dict[str, Any]]):
 
     def __getitem__(self, key: int | SampleKey) -> dict[str, Any]:
         item, epoch = key if isinstance(key, SampleKey) else (key, 0)
-        picture = self.picture(item)
+        image = self.image(item)
         sample: Mapping[str, np.ndarray] = {
-            "image": self.geometry.resize_image(picture.image),
-            "mask": self.geometry.resize_mask(picture.mask),
+            "image": self.processor.resize_image(image.image),
+            "mask": self.processor.resize_mask(image.mask),
         }
         if self.augment is not None and not self.evaluation:
             sample = self.augment(sample, (self.augment_seed, epoch, item))
         batch = {
             "index": item,
-            "name": f"{self.split}_{item:05d}_{picture.kind}",
+            "name": f"{self.split}_{item:05d}_{image.kind}",
             "image": planes(sample["image"]),
             "mask": torch.from_numpy(np.ascontiguousarray(sample["mask"])[None]),
         }
         if self.evaluation:
-            batch["original"] = torch.from_numpy(picture.mask)
+            batch["mask_full"] = torch.from_numpy(image.mask)
         return batch
 
-    def picture(self, item: int) -> Picture:
-        """Picture number `item` as it was drawn, before the geometry resizes it.
+    def image(self, item: int) -> SyntheticImage:
+        """Picture number `item` as it was drawn, before the processor resizes it.
 
         Raises:
             IndexError: Outside of [0, length).
@@ -105,7 +105,7 @@ class SyntheticDataset(Dataset[dict[str, Any]]):
 
     def digest(self) -> str:
         """Changes when the first picture's pixels do: by seed, size, code or OpenCV's version."""
-        image, mask, _ = self.picture(0)
+        image, mask, _ = self.image(0)
         return hashlib.sha256(image.tobytes() + mask.tobytes()).hexdigest()[:12]
 
     def seed_of(self, item: int) -> np.random.SeedSequence:
@@ -117,7 +117,7 @@ class SyntheticDataModule(SegmentationDataModule):
     """Training, validation and test sets of drawn pictures.
 
     Args:
-        geometry: The model's.
+        processor: The model's.
         augment: The model's pipeline for training, None for none.
         lengths: Pictures in `train`, `val` and `test`.
         size: See `SyntheticDataset`.
@@ -133,7 +133,7 @@ class SyntheticDataModule(SegmentationDataModule):
 
     def __init__(
         self,
-        geometry: Processor,
+        processor: Processor,
         augment: Augment | None = None,
         lengths: Mapping[str, int] | None = None,
         size: int | None = None,
@@ -142,7 +142,7 @@ class SyntheticDataModule(SegmentationDataModule):
         batch_size: int = 8,
         num_workers: int | None = None,
         seed: int = 0,
-        picture_seed: int = 0,
+        image_seed: int = 0,
         drop_last: bool = True,
         eval_batch_size: int = 1,
     ) -> None:
@@ -150,15 +150,15 @@ class SyntheticDataModule(SegmentationDataModule):
         if val_split not in ("val", "train"):
             raise UserError(f"data.val_split is {val_split!r}; choose val or train")
 
-        def pictures(split: Split, evaluation: bool = True) -> SyntheticDataset:
+        def images(split: Split, evaluation: bool = True) -> SyntheticDataset:
             return SyntheticDataset(
-                counts[split], split, picture_seed, geometry, augment, size, evaluation, seed
+                counts[split], split, image_seed, processor, augment, size, evaluation, seed
             )
 
         super().__init__(
-            train=pictures("train", evaluation=False),
-            val=pictures(val_split),
-            test={name: pictures("test")},
+            train=images("train", evaluation=False),
+            val=images(val_split),
+            test={name: images("test")},
             batch_size=batch_size,
             num_workers=num_workers,
             seed=seed,
@@ -170,7 +170,7 @@ class SyntheticDataModule(SegmentationDataModule):
         """Sizes of the sets and a digest of each one's first picture."""
         sets = {"train": self.train_set, "val": self.val_set, **self.test_sets}
         return {
-            name: {"count": len(pictures), "size": pictures.size, "digest": pictures.digest()}
-            for name, pictures in sets.items()
-            if isinstance(pictures, SyntheticDataset)
+            name: {"count": len(images), "size": images.size, "digest": images.digest()}
+            for name, images in sets.items()
+            if isinstance(images, SyntheticDataset)
         }

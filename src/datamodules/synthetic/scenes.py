@@ -75,23 +75,23 @@ class SyntheticInstances:
         self,
         root: str | Path | None,
         split: Split,
-        pictures: int,
+        images: int,
         objects: int = 3,
         size: int = 256,
-        picture_seed: int = 0,
+        image_seed: int = 0,
     ) -> None:
         if split not in SPLITS:
             raise UserError(
                 f"data=shape_objects has no split {split!r}; it has {', '.join(SPLITS)}"
             )
-        if min(pictures, objects) < 1 or size < LEAST_SIDE * objects or picture_seed < 0:
+        if min(images, objects) < 1 or size < LEAST_SIDE * objects or image_seed < 0:
             raise UserError(
-                f"data=shape_objects: {pictures} pictures of {objects} objects at size {size} from "
-                f"seed {picture_seed}; give at least one of each, {LEAST_SIDE} pixels an object "
+                f"data=shape_objects: {images} pictures of {objects} objects at size {size} from "
+                f"seed {image_seed}; give at least one of each, {LEAST_SIDE} pixels an object "
                 "and a seed of 0 or more"
             )
-        self.split, self.pictures, self.objects = split, pictures, objects
-        self.size, self.picture_seed = size, picture_seed
+        self.split, self.images, self.objects = split, images, objects
+        self.size, self.image_seed = size, image_seed
         self.sets = (f"shape_objects-{split}",)
 
     @property
@@ -99,22 +99,22 @@ class SyntheticInstances:
         return [self._name(item) for item in range(len(self))]
 
     def __len__(self) -> int:
-        return self.pictures * self.objects
+        return self.images * self.objects
 
     def sample(self, item: int) -> Instance:
-        picture, index = divmod(item, self.objects)
-        scene = self.scene(picture)
+        image, index = divmod(item, self.objects)
+        scene = self.scene(image)
         mask = np.where(scene.labels == index + 1, np.uint8(255), np.uint8(0))
         return Instance(scene.image, mask, scene.void, self._name(item), index)
 
-    def scene(self, picture: int) -> Scene:
+    def scene(self, image: int) -> Scene:
         """A picture with all of its objects.
 
         One in which an object is wholly covered is drawn again, from the next stream.
         """
-        key = (SPLITS.index(self.split), picture)
+        key = (SPLITS.index(self.split), image)
         for attempt in range(100):
-            seed = np.random.SeedSequence(self.picture_seed, spawn_key=(*key, attempt))
+            seed = np.random.SeedSequence(self.image_seed, spawn_key=(*key, attempt))
             scene = draw_scene(np.random.default_rng(seed), self.size, self.objects)
             if np.unique(scene.labels[scene.labels > 0]).size == self.objects:
                 return scene
@@ -124,8 +124,8 @@ class SyntheticInstances:
         )
 
     def _name(self, item: int) -> str:
-        picture, index = divmod(item, self.objects)
-        return f"{self.split}_{picture:05d}_{index + 1}"
+        image, index = divmod(item, self.objects)
+        return f"{self.split}_{image:05d}_{index + 1}"
 
 
 def _place(rng: np.random.Generator, label: int, objects: int, shape: tuple[int, int]) -> Placement:

@@ -16,17 +16,17 @@ _FULL = np.uint64(0xFFFFFFFFFFFFFFFF)
 _BATCH = 128
 
 
-def skeletonize(truth: Gray) -> Mask:
+def skeletonize(target: Gray) -> Mask:
     """Skeleton of the pixels > 128 of a uint8 `(H, W)` map.
 
     Raises:
         TypeError: the map is not uint8.
         ValueError: the map is not two-dimensional or has no pixel.
     """
-    require_map("truth", truth)
-    words = pack(truth > FOREGROUND_ABOVE)
+    require_map("truth", target)
+    words = pack(target > FOREGROUND_ABOVE)
     thin(words)
-    return unpack(words, truth.shape[1]).view(np.bool_)
+    return unpack(words, target.shape[1]).view(np.bool_)
 
 
 def thin(words: Words) -> None:

@@ -20,14 +20,14 @@ Floats = npt.NDArray[np.float64]
 
 
 @numba.njit(cache=True, nogil=True)
-def column_distances(truth: Gray) -> Distances:
+def column_distances(target: Gray) -> Distances:
     """Rows from each pixel to the nearest foreground pixel of its column, `FAR` if farther."""
-    height, width = truth.shape
+    height, width = target.shape
     distances = np.empty((height, width), np.uint16)
     one, far = np.uint16(1), np.uint16(FAR)
     above = np.full(width, far)
     for y in range(height):
-        gray, here = truth[y], distances[y]
+        gray, here = target[y], distances[y]
         for x in range(width):
             farther = min(np.uint16(above[x] + one), far)
             here[x] = np.uint16(0) if gray[x] > FOREGROUND_ABOVE else farther

@@ -57,9 +57,9 @@ def test_a_placement_turns_and_squeezes():
 
 def test_a_stamp_spans_the_object():
     pen = Canvas((200, 200), Placement(reach=0.4))
-    picture = np.zeros((50, 100), np.uint8)
-    picture[:, :50] = 255
-    pen.stamp(picture)
+    image = np.zeros((50, 100), np.uint8)
+    image[:, :50] = 255
+    pen.stamp(image)
     rows, columns = np.nonzero(pen.coverage() > 128)
     assert (columns.min(), columns.max()) == pytest.approx((20, 99), abs=2)
     assert (rows.min(), rows.max()) == pytest.approx((60, 139), abs=2)

@@ -16,17 +16,17 @@ from src.datamodules.synthetic.dataset import SPLITS
 from src.errors import UserError
 from src.processing import Processor
 
-GEOMETRY = Processor(size=(48, 64))
+PROCESSOR = Processor(size=(48, 64))
 
 
 def dataset(split: str = "train", seed: int = 0, **options) -> SyntheticDataset:
-    return SyntheticDataset(6, split, seed, GEOMETRY, **options)
+    return SyntheticDataset(6, split, seed, PROCESSOR, **options)
 
 
 def data_module(num_workers: int = 0, **options) -> SyntheticDataModule:
     lengths = {"train": 6, "val": 2, "test": 3}
     return SyntheticDataModule(
-        GEOMETRY, lengths=lengths, batch_size=2, num_workers=num_workers, **options
+        PROCESSOR, lengths=lengths, batch_size=2, num_workers=num_workers, **options
     )
 
 
@@ -48,12 +48,12 @@ def test_a_training_sample_holds_the_batch_keys_at_the_geometrys_size():
 
 def test_evaluation_adds_the_mask_as_drawn_in_varying_aspects():
     samples = [dataset(size=100, evaluation=True)[i] for i in range(6)]
-    shapes = [tuple(sample["original"].shape) for sample in samples]
+    shapes = [tuple(sample["mask_full"].shape) for sample in samples]
     assert len(set(shapes)) > 1
     for sample, (height, width) in zip(samples, shapes, strict=True):
         assert abs(height * width - 100**2) < 300
         assert 0.65 < width / height < 1.5
-        resized = GEOMETRY.resize_mask(sample["original"].numpy())
+        resized = PROCESSOR.resize_mask(sample["mask_full"].numpy())
         assert np.array_equal(sample["mask"][0], resized)
 
 
@@ -69,7 +69,7 @@ def test_augmentation_depends_on_seed_epoch_and_item_only_and_spares_evaluation(
 
 def test_no_two_pictures_of_any_split_or_seed_share_a_random_stream():
     streams = [
-        tuple(SyntheticDataset(40, split, seed, GEOMETRY).seed_of(item).generate_state(4))
+        tuple(SyntheticDataset(40, split, seed, PROCESSOR).seed_of(item).generate_state(4))
         # 2**32 and the small ones differ only in the second word of the seed.
         for split, seed, item in product(SPLITS, (0, 1, 2, 2**32, 2**32 + 1), range(40))
     ]
@@ -78,7 +78,7 @@ def test_no_two_pictures_of_any_split_or_seed_share_a_random_stream():
 
 def test_splits_and_seeds_give_other_pictures():
     sets = [dataset(split, seed) for split, seed in product(SPLITS, (0, 1))]
-    digests = {pictures.picture(i).image.tobytes() for pictures in sets for i in range(6)}
+    digests = {images.image(i).image.tobytes() for images in sets for i in range(6)}
     assert len(digests) == 6 * len(sets)
 
 
@@ -114,7 +114,7 @@ def test_the_data_module_offers_three_splits():
     names = [name for batch in val for name in batch["name"]]
     assert [name[:9] for name in names] == ["val_00000", "val_00001"]
     (test,) = data.test_dataloader()
-    assert all(len(batch["original"]) == 1 for batch in test)
+    assert all(len(batch["mask_full"]) == 1 for batch in test)
     assert len(test) == 3
 
 
@@ -124,7 +124,7 @@ def test_val_split_train_validates_on_the_training_pictures_unaugmented():
     sample = data.val_set[1]
     assert sample["name"].startswith("train_00001")
     assert torch.equal(sample["image"], dataset()[1]["image"])
-    assert "original" in sample
+    assert "mask_full" in sample
 
 
 def test_the_fingerprint_changes_with_the_seed_and_not_with_the_workers():
@@ -132,7 +132,7 @@ def test_the_fingerprint_changes_with_the_seed_and_not_with_the_workers():
     assert set(fingerprint) == {"train", "val", "shapes"}
     assert fingerprint["train"]["count"] == 6
     assert fingerprint == data_module(num_workers=2).fingerprint()
-    assert fingerprint != data_module(picture_seed=1).fingerprint()
+    assert fingerprint != data_module(image_seed=1).fingerprint()
 
 
 @pytest.mark.parametrize(
@@ -145,7 +145,7 @@ def test_the_fingerprint_changes_with_the_seed_and_not_with_the_workers():
     ],
 )
 def test_what_cannot_be_drawn_is_refused_in_one_line(change, message):
-    arguments = {"length": 1, "split": "val", "seed": 0, "geometry": GEOMETRY} | change
+    arguments = {"length": 1, "split": "val", "seed": 0, "processor": PROCESSOR} | change
     with pytest.raises(UserError, match=message) as caught:
         SyntheticDataset(**arguments)
     assert "\n" not in str(caught.value)
@@ -166,12 +166,12 @@ def test_an_index_outside_of_the_set_ends_iteration():
 def test_the_yaml_builds_it_from_the_models_settings():
     with initialize(version_base=None, config_path="../../../conf"):
         cfg = compose_config("data/shapes", ["+seed=5"])
-    geometry = {"_target_": "src.processing.Processor", "size": 64}
+    processor = {"_target_": "src.processing.Processor", "size": 64}
     OmegaConf.set_struct(cfg, False)
-    cfg.model = {"geometry": geometry, "augment": None, "batch_size": 2}
+    cfg.model = {"processor": processor, "augment": None, "batch_size": 2}
     data = instantiate(cfg.data, _convert_="all")
     assert data.train_set.augment_seed == data.seed == 5
     assert data.train_set.seed == 0  # every run sees the same pictures
     assert data.batch_size == 2
-    assert data.train_set.geometry == Processor(size=(64, 64))
+    assert data.train_set.processor == Processor(size=(64, 64))
     assert [len(data.train_set), len(data.val_set), len(data.test_sets["shapes"])] == [400, 50, 100]

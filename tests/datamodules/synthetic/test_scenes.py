@@ -8,7 +8,7 @@ from src.errors import UserError
 
 
 def test_a_picture_holds_its_objects_and_void() -> None:
-    source = SyntheticInstances(None, "train", pictures=8, size=96)
+    source = SyntheticInstances(None, "train", images=8, size=96)
     assert len(source) == len(set(source.names)) == 24
     for item in range(len(source)):
         image, mask, void, name, _ = source.sample(item)

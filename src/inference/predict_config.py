@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Literal
 
 from src.errors import UserError
+from src.inference.image_file import ImageFile
 from src.inference.outputs import Output
-from src.inference.photo import ImageFile
 from src.inference.segmenter import Detail
 from src.inference.sources import Source, folded
 
@@ -51,9 +51,9 @@ class PredictConfig:
         folder = self.destination / output.name if len(self.outputs) > 1 else self.destination
         return folder / source.name.parent / (source.name.name + suffix)
 
-    def photo_target(self, source: Source, output: Output, photo: ImageFile) -> Path:
+    def photo_target(self, source: Source, output: Output, image_file: ImageFile) -> Path:
         """Where a picture goes; masks are PNG, others keep their photo's format if they can."""
-        suffix = ".png" if output.name == "mask" else photo.suffix(alpha=output.alpha)
+        suffix = ".png" if output.name == "mask" else image_file.suffix(alpha=output.alpha)
         return self.target(source, output, suffix)
 
     def is_done(self, source: Source) -> bool:

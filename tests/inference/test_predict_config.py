@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from src.errors import UserError
+from src.inference.image_file import ImageFile
 from src.inference.outputs import parse_outputs
-from src.inference.photo import ImageFile
-from src.inference.plan import PredictConfig
+from src.inference.predict_config import PredictConfig
 from src.inference.sources import Source, find_sources
 
 
@@ -20,7 +20,7 @@ def source(path: Path | str, name: str) -> Source:
     return Source(Path(path), Path(name))
 
 
-def photo(path: str, kind: str, dtype: type = np.uint8) -> ImageFile:
+def image_file(path: str, kind: str, dtype: type = np.uint8) -> ImageFile:
     return ImageFile(Path(path), np.zeros((1, 1, 3), np.uint8), np.zeros((1, 1, 3), dtype), kind)
 
 
@@ -57,7 +57,7 @@ def test_pictures_keep_their_format_where_it_can_hold_them(
     tmp_path: Path, word: str, file: str, kind: str, dtype: type, suffix: str
 ) -> None:
     made = plan(tmp_path, word)
-    target = made.photo_target(source(file, "a"), made.outputs[0], photo(file, kind, dtype))
+    target = made.photo_target(source(file, "a"), made.outputs[0], image_file(file, kind, dtype))
     assert target.name == f"a{suffix}"
 
 
@@ -116,9 +116,9 @@ def test_names_that_differ_in_case_need_a_folder_that_keeps_them_apart(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sources = [source("in/A.jpg", "A"), source("in/a.jpg", "a")]
-    monkeypatch.setattr("src.inference.plan.ignores_case", lambda folder: False)
+    monkeypatch.setattr("src.inference.predict_config.ignores_case", lambda folder: False)
     plan(tmp_path).protect(sources)
-    monkeypatch.setattr("src.inference.plan.ignores_case", lambda folder: True)
+    monkeypatch.setattr("src.inference.predict_config.ignores_case", lambda folder: True)
     with pytest.raises(UserError, match=r"in/A\.jpg and in/a\.jpg would have one result"):
         plan(tmp_path).protect(sources)
 

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image, ImageCms
 
 from src.datamodules.images import ImageError
-from src.inference.photo import read_image_file, write_image_file
+from src.inference.image_file import read_image_file, write_image_file
 from tests.inference.tiny import red_on_blue, save_picture
 
 PROFILE = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
@@ -19,10 +19,10 @@ def test_format_profile_and_orientation(tmp_path: Path, suffix: str) -> None:
     exif = Image.Exif()
     exif[0x0112], exif[0x010F] = 6, "Maker"
     path = save_picture(tmp_path / f"a{suffix}", icc_profile=PROFILE, exif=exif)
-    photo = read_image_file(path)
-    assert photo.pixels.shape == (120, 90, 3)
-    target = tmp_path / "out" / f"a{photo.suffix(alpha=False)}"
-    write_image_file(target, photo.pixels, photo)
+    image_file = read_image_file(path)
+    assert image_file.pixels.shape == (120, 90, 3)
+    target = tmp_path / "out" / f"a{image_file.suffix(alpha=False)}"
+    write_image_file(target, image_file.pixels, image_file)
     with Image.open(target) as written, Image.open(path) as original:
         assert written.format == original.format
         assert written.size == (90, 120)
@@ -38,9 +38,9 @@ def test_a_phones_jpeg_stays_a_jpeg(tmp_path: Path, caplog: pytest.LogCaptureFix
     first.save(tmp_path / "a.jpg", "MPO", save_all=True, append_images=[second])
     with Image.open(tmp_path / "a.jpg") as image:
         assert image.format == "MPO"
-    photo = read_image_file(tmp_path / "a.jpg")
-    assert photo.pixels.shape == (30, 40, 3)
-    assert photo.suffix(alpha=False) == ".jpg"
+    image_file = read_image_file(tmp_path / "a.jpg")
+    assert image_file.pixels.shape == (30, 40, 3)
+    assert image_file.suffix(alpha=False) == ".jpg"
     assert not caplog.records
 
 
@@ -54,11 +54,11 @@ def test_further_pages_are_said_to_be_left_out(
 
 
 def test_tiff_keeps_its_profile(tmp_path: Path) -> None:
-    photo = read_image_file(save_picture(tmp_path / "a.tif", icc_profile=PROFILE))
-    write_image_file(tmp_path / "b.tif", photo.pixels, photo)
+    image_file = read_image_file(save_picture(tmp_path / "a.tif", icc_profile=PROFILE))
+    write_image_file(tmp_path / "b.tif", image_file.pixels, image_file)
     with Image.open(tmp_path / "b.tif") as written:
         assert written.info["icc_profile"] == PROFILE
-        assert np.array_equal(np.asarray(written), photo.pixels)
+        assert np.array_equal(np.asarray(written), image_file.pixels)
 
 
 @pytest.mark.parametrize("profile", [None, PROFILE])
@@ -66,12 +66,12 @@ def test_tiff_keeps_its_profile(tmp_path: Path) -> None:
 def test_sixteen_bits_stay_sixteen(tmp_path: Path, profile: bytes | None, channels: int) -> None:
     deep = np.random.default_rng(0).integers(0, 65536, (20, 30, 3), dtype=np.uint16)
     cv2.imwrite(str(tmp_path / "a.png"), deep[..., ::-1])
-    photo = read_image_file(tmp_path / "a.png")
-    assert np.array_equal(photo.colors, deep)
-    assert photo.pixels.dtype == np.uint8
+    image_file = read_image_file(tmp_path / "a.png")
+    assert np.array_equal(image_file.colors, deep)
+    assert image_file.pixels.dtype == np.uint8
     values = np.dstack([deep, deep[..., 0]])[..., :channels]
-    object.__setattr__(photo, "profile", profile)
-    write_image_file(tmp_path / "b.png", values, photo)
+    object.__setattr__(image_file, "profile", profile)
+    write_image_file(tmp_path / "b.png", values, image_file)
     back = cv2.imread(str(tmp_path / "b.png"), cv2.IMREAD_UNCHANGED)
     assert np.array_equal(back[..., :3][..., ::-1], deep)
     with Image.open(tmp_path / "b.png") as written:
@@ -83,18 +83,18 @@ def test_sixteen_bit_grey_and_alpha(tmp_path: Path) -> None:
     cv2.imwrite(str(tmp_path / "g.png"), gray)
     assert np.array_equal(read_image_file(tmp_path / "g.png").colors[..., 1], gray)
     cv2.imwrite(str(tmp_path / "a.png"), np.dstack([gray, gray, gray, gray[::-1]]))
-    photo = read_image_file(tmp_path / "a.png")
-    assert np.array_equal(photo.opacity, gray[::-1])
-    assert np.array_equal(photo.colors[..., 0], np.where(gray[::-1] > 0, gray, 0))
+    image_file = read_image_file(tmp_path / "a.png")
+    assert np.array_equal(image_file.opacity, gray[::-1])
+    assert np.array_equal(image_file.colors[..., 0], np.where(gray[::-1] > 0, gray, 0))
 
 
 def test_cmyk_loses_a_profile_that_is_no_longer_true(tmp_path: Path) -> None:
     Image.new("CMYK", (8, 6), (0, 255, 255, 0)).save(
         tmp_path / "a.jpg", icc_profile=b"\0" * 16 + b"CMYK" + b"\0" * 108
     )
-    photo = read_image_file(tmp_path / "a.jpg")
-    assert photo.profile is None
-    assert photo.suffix(alpha=False) == ".jpg"
+    image_file = read_image_file(tmp_path / "a.jpg")
+    assert image_file.profile is None
+    assert image_file.suffix(alpha=False) == ".jpg"
 
 
 @pytest.mark.parametrize(
@@ -103,8 +103,8 @@ def test_cmyk_loses_a_profile_that_is_no_longer_true(tmp_path: Path) -> None:
      ("a.webp", ".webp", ".webp"), ("a.gif", ".png", ".png")],
 )  # fmt: skip
 def test_suffixes(tmp_path: Path, name: str, opaque: str, alpha: str) -> None:
-    photo = read_image_file(save_picture(tmp_path / name))
-    assert (photo.suffix(alpha=False), photo.suffix(alpha=True)) == (opaque, alpha)
+    image_file = read_image_file(save_picture(tmp_path / name))
+    assert (image_file.suffix(alpha=False), image_file.suffix(alpha=True)) == (opaque, alpha)
 
 
 def test_a_wrong_suffix_is_corrected(tmp_path: Path) -> None:

@@ -81,18 +81,18 @@ def read_image_file(path: Path) -> ImageFile:
     )
 
 
-def write_image_file(path: Path, pixels: np.ndarray, photo: ImageFile | None = None) -> None:
+def write_image_file(path: Path, pixels: np.ndarray, image_file: ImageFile | None = None) -> None:
     """Write uint8 or uint16 `(H, W)`, `(H, W, 3)` or `(H, W, 4)`, whole or not at all.
 
     Args:
         photo: Whose profile and EXIF block the picture keeps.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    profile = photo.profile if photo else None
+    profile = image_file.profile if image_file else None
     if pixels.dtype == np.uint16:
         data = _deep_png(pixels, profile)
     else:
-        data = _encoded(path, pixels, profile, photo.exif if photo else None)
+        data = _encoded(path, pixels, profile, image_file.exif if image_file else None)
     with atomic_path(path) as unfinished:
         unfinished.write_bytes(data)
 
