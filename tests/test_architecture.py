@@ -1,43 +1,49 @@
-"""The rooms of `src` import what docs/architecture.md says they may, and nothing else of ours."""
+"""The packages of `src` depend on what docs/architecture.md says they may, and on no circle."""
 
 import ast
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
 
 from .running import ROOT
 
-HALL = "files of `src` itself"
-# Beside the files of `src` itself, which import no room.
+TOP = "files of `src` itself"
+# Beside the files of `src` itself. Those import no package, but for the entry points named here.
+ENTRY_POINTS = {"__init__.py", "cli.py", "doctor.py"}
 MAY_IMPORT: dict[str, set[str]] = {
-    "": {"settings", "networks"},  # `cli.py` and `doctor.py`, which people start
     "settings": set(),
-    "networks": set(),
-    "geometry": set(),
-    "losses": {"networks", "datamodules"},  # of the latter only `Batch`
-    "datamodules": {"settings", "geometry"},
+    "processing": set(),
     "metrics": set(),
-    "evaluation": {"settings", "metrics", "datamodules", "runs"},
-    "lit_modules": {"networks", "losses", "geometry", "metrics", "datamodules"},
-    "callbacks": {"geometry", "metrics", "datamodules", "runs"},
-    "runs": {"settings", "networks", "geometry", "datamodules", "callbacks", "lit_modules"},
-    "tables": {"settings", "runs", "networks", "metrics"},
-    "reproduce": {"settings", "runs", "tables", "datamodules"},
-    "prediction": {"settings", "networks", "geometry", "datamodules", "runs", "export"},
-    "export": {"settings", "networks", "geometry", "datamodules", "runs", "prediction"},
-    "annotation": {"settings", "prediction", "geometry", "datamodules", "runs"},
-    "page": {"settings", "prediction", "export", "annotation", "networks", "datamodules"},
+    "weights": set(),
+    "networks": {"weights"},
+    "datamodules": {"settings", "processing"},
+    "losses": {"networks", "datamodules", "weights"},  # of datamodules only `Batch`
+    "lit_modules": {"networks", "losses", "processing", "metrics", "datamodules"},
+    "training": {"settings", "networks", "weights", "processing", "datamodules"},
+    "callbacks": {"processing", "metrics", "datamodules", "training"},
+    "sweeps": {"settings", "training"},
+    "evaluation": {"settings", "metrics", "datamodules", "training"},
+    "reporting": {"settings", "training", "weights", "metrics"},
+    "reproduce": {"settings", "training", "sweeps", "reporting", "datamodules"},
+    "engines": {"networks", "weights", "processing", "training"},
+    "inference": {
+        *("settings", "networks", "weights", "processing", "datamodules", "training", "engines"),
+    },
+    "export": {"settings", "weights", "datamodules", "training", "engines", "inference"},
+    "annotation": {"settings", "inference", "processing", "datamodules", "training"},
+    "webapp": {"settings", "inference", "export", "annotation", "weights", "datamodules"},
 }
-WITHOUT_TORCH = {"evaluation", "tables", "reproduce"}
+WITHOUT_TORCH = {"evaluation", "reporting", "reproduce"}
 
 
-def room_of(path: Path) -> str:
+def package_of(path: Path) -> str:
     parts = path.relative_to(ROOT / "src").parts
     return parts[0] if len(parts) > 1 else ""
 
 
 def imports(path: Path) -> set[str]:
-    """What a file imports, dotted; relative ones stay within their room."""
+    """What a file imports anywhere in it, dotted; relative ones stay within their package."""
     found: set[str] = set()
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
@@ -47,21 +53,37 @@ def imports(path: Path) -> set[str]:
     return found
 
 
+def packages_imported(path: Path) -> set[str]:
+    named = {name.split(".")[1] for name in imports(path) if name.startswith("src.")}
+    return {name for name in named if (ROOT / "src" / name).is_dir()} - {package_of(path)}
+
+
 FILES = sorted((ROOT / "src").rglob("*.py"))
 
 
-@pytest.mark.parametrize("room", MAY_IMPORT)
-def test_a_room_imports_what_it_may(room: str) -> None:
-    allowed = MAY_IMPORT.get(room, set()) | {room}
-    for path in (path for path in FILES if room_of(path) == room):
-        rooms = {name.split(".")[1] for name in imports(path) if name.startswith("src.")}
-        foreign = {name for name in rooms if (ROOT / "src" / name).is_dir()} - allowed
+@pytest.mark.parametrize("package", MAY_IMPORT)
+def test_a_package_imports_what_it_may(package: str) -> None:
+    for path in (path for path in FILES if package_of(path) == package):
+        foreign = packages_imported(path) - MAY_IMPORT[package]
         assert not foreign, f"{path.relative_to(ROOT)} imports {', '.join(sorted(foreign))}"
 
 
-@pytest.mark.parametrize("room", sorted(WITHOUT_TORCH))
-def test_a_light_room_names_no_torch(room: str) -> None:
-    for path in (path for path in FILES if room_of(path) == room):
+def test_only_entry_points_among_the_top_files_import_packages() -> None:
+    for path in (ROOT / "src").glob("*.py"):
+        assert path.name in ENTRY_POINTS or not packages_imported(path), path.name
+
+
+def test_no_package_imports_another_in_a_circle() -> None:
+    graph: dict[str, set[str]] = {}
+    for path in FILES:
+        if package := package_of(path):
+            graph.setdefault(package, set()).update(packages_imported(path))
+    assert set(TopologicalSorter(graph).static_order()) == set(MAY_IMPORT)  # raises in a circle
+
+
+@pytest.mark.parametrize("package", sorted(WITHOUT_TORCH))
+def test_a_light_package_names_no_torch(package: str) -> None:
+    for path in (path for path in FILES if package_of(path) == package):
         heavy = {name.split(".")[0] for name in imports(path)} & {"torch", "lightning", "timm"}
         assert not heavy, f"{path.relative_to(ROOT)} imports {', '.join(sorted(heavy))}"
 
@@ -71,14 +93,9 @@ def test_only_one_file_knows_timm() -> None:
     assert users == {"backbone.py"}
 
 
-def test_every_room_is_drawn() -> None:
-    drawn = (ROOT / "docs/architecture.md").read_text(encoding="utf-8")
-    rooms = {room_of(path) for path in FILES} - {""}
-    assert rooms == set(MAY_IMPORT) - {""}
-    assert [room for room in sorted(rooms) if f"`src/{room}`" not in drawn] == []
-    assert HALL in drawn
-
-
-def test_files_stay_small() -> None:
-    long = {path.name: n for path in FILES if (n := len(path.read_text().splitlines())) > 350}
-    assert not long
+def test_every_package_is_described() -> None:
+    described = (ROOT / "docs/architecture.md").read_text(encoding="utf-8")
+    packages = {package_of(path) for path in FILES} - {""}
+    assert packages == set(MAY_IMPORT)
+    assert [name for name in sorted(packages) if f"`src/{name}`" not in described] == []
+    assert TOP in described
