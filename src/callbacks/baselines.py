@@ -140,7 +140,7 @@ def _image_maps(
         target = np.asarray(sample["mask_full"])
         prediction = predict(sample["image"].permute(1, 2, 0).numpy())
         guess = resize(prediction, target.shape, "opencv")
-        yield {"predictions": [guess], "truths": [target], "index": [index]}
+        yield {"predictions": [guess], "targets": [target], "index": [index]}
 
 
 def _object_maps(
@@ -151,7 +151,7 @@ def _object_maps(
         instance = dataset.source.sample(index)
         yield {
             "predictions": [predict(instance.image, box_of_mask(instance.mask))],
-            "truths": [instance.mask],
+            "targets": [instance.mask],
             "index": [index],
             "voids": [instance.void],
             "categories": [instance.category],

@@ -144,7 +144,7 @@ def test_a_picture_without_objects_exports_nothing(desk: SessionStore, key: str)
     assert desk.coco(key)["annotations"] == []
 
 
-@pytest.mark.parametrize("ask", ["picture", "palette", "coco"])
+@pytest.mark.parametrize("ask", ["image", "palette", "coco"])
 def test_what_is_not_here_is_gone(desk: SessionStore, ask: str) -> None:
     with pytest.raises(GoneError, match="only the latest are kept"):
         getattr(desk, ask)("unknown")

@@ -126,7 +126,7 @@ class SyntheticDataModule(SegmentationDataModule):
         batch_size: Training images per process and step.
         num_workers: Processes that draw ahead; None for one per core, at most 8.
         seed: The run's: of the pictures' order and augmentation.
-        picture_seed: Of the pictures, the same in every run, so that runs can be compared.
+        image_seed: Of the pictures, the same in every run, so that runs can be compared.
         drop_last: Drop training's last batch where it is not full.
         eval_batch_size: Images per batch in validation and test.
     """

@@ -62,10 +62,10 @@ class SyntheticInstances:
     Args:
         root: Not used: nothing is read. Sources of files get the folder of the data sets here.
         split: Splits share no picture.
-        pictures: How many are drawn.
+        images: How many are drawn.
         objects: In each picture.
         size: Pictures have about `size`² pixels.
-        picture_seed: Another one is another data set.
+        image_seed: Another one is another data set.
 
     Raises:
         UserError: A number that cannot be, or a split that does not exist.

@@ -33,9 +33,9 @@ def test_an_item_is_the_same_at_every_call_and_in_no_other_split() -> None:
 
 @pytest.mark.parametrize(
     "wrong",
-    [{"split": "tset"}, {"pictures": 0}, {"size": 64}, {"objects": 9}, {"picture_seed": -1}],
+    [{"split": "tset"}, {"images": 0}, {"size": 64}, {"objects": 9}, {"image_seed": -1}],
 )
 def test_what_cannot_be_drawn_is_refused(wrong: dict[str, object]) -> None:
-    arguments = {"split": "train", "pictures": 1, "size": 96} | wrong
+    arguments = {"split": "train", "images": 1, "size": 96} | wrong
     with pytest.raises(UserError, match="shape_objects"):
         SyntheticInstances(None, **arguments)  # type: ignore[arg-type]
