@@ -28,8 +28,7 @@ from benchmarks.metrics_kernels import fine_pair, median_ms, peer_weighted_f
 from src.evaluation.matching import Pair
 from src.evaluation.read_map import read_map
 from src.evaluation.scoring import score_files
-from src.metrics import score_image
-from src.metrics.pool import pool
+from src.metrics import pool, score_image
 from tests.metrics import plain
 
 CURVES = ["mae", "s_measure", "max_f", "mean_f", "adp_f", "max_e", "mean_e", "adp_e"]

@@ -19,8 +19,8 @@ import numpy as np
 from py_sod_metrics import WeightedFmeasure
 from skimage.morphology import skeletonize as peer_skeletonize
 
-from src.metrics.boundary import boundary_iou, mba
 from src.metrics.hce import human_correction_efforts
+from src.metrics.kernels.boundary import boundary_iou, mba
 from src.metrics.kernels.skeleton import skeletonize
 from src.metrics.weighted_f import weighted_f
 from tests.metrics import plain

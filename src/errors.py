@@ -69,8 +69,8 @@ def missing_extra(need: str, extra: str) -> UserError:
 def exit_on_user_error(run: Callable[Arguments, int]) -> Callable[Arguments, int]:
     """Make an entry point of a function that returns an exit code.
 
-    A UserError, and a file that cannot be read or written (`os_errors_as_user_errors`), are printed as one
-    line, and the code is 1; where the command itself is wrong, 2.
+    A UserError, and a file that cannot be read or written (`os_errors_as_user_errors`), are printed
+    as one line, and the code is 1; where the command itself is wrong, 2.
     """
 
     @functools.wraps(run)
@@ -137,7 +137,7 @@ def os_errors_as_user_errors(place: str | Path | None = None) -> Iterator[None]:
 
 @contextmanager
 def disk_full_as_user_error(folder: str | Path, advice: str) -> Iterator[None]:
-    """Turn a full disk into a UserError with advice of its own; see `os_errors_as_user_errors` for the rest.
+    """Turn a full disk into a UserError with advice of its own.
 
     Args:
         folder: What was being written to.

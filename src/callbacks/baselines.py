@@ -9,7 +9,7 @@ from torch.utils.data import Dataset
 
 from src.datamodules.instances import InstanceDataset
 from src.errors import UserError
-from src.metrics.scores import SegmentationMetrics
+from src.metrics import SegmentationMetrics
 from src.processing.crop import Box, box_of_mask, crop
 from src.processing.resize import resize
 

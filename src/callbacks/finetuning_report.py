@@ -7,7 +7,7 @@ from typing import Any
 from lightning import Callback, LightningModule, Trainer
 
 from src.atomic import atomic_write
-from src.metrics.protocol import higher_is_better
+from src.metrics import higher_is_better
 from src.training import results
 
 log = logging.getLogger(__name__)

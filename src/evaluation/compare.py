@@ -18,7 +18,7 @@ from src import escape
 from src.errors import UserError
 from src.escape import one_line
 from src.evaluation.read_map import RESIZED
-from src.metrics.protocol import PROTOCOLS, higher_is_better, require_same
+from src.metrics import higher_is_better, records, require_same
 from src.plain_data import read_csv, read_json
 from src.training.results import PER_IMAGE, digest
 
@@ -26,7 +26,6 @@ RESAMPLES = 10_000
 CONFIDENCE = 0.95
 SHOWN = 20
 _ADVICE = "score the maps again"
-_MAY_BE_UNDEFINED = frozenset({"mba"})  # without a boundary in the truth
 
 Table = dict[tuple[str, str], dict[str, float]]
 
@@ -126,9 +125,9 @@ def compare_evaluations(ours: Evaluation, theirs: Evaluation, seed: int = 0) -> 
             f"{len(right)}); {len(unshared)} are in one only:\n{listed}"
         )
     first = next(iter(left))
-    shared = [m for m in left[first] if m in right[first] and m in PROTOCOLS]
+    shared = [m for m in left[first] if m in right[first] and m in records()]
     if not shared:
-        raise UserError(f"{ours.folder} and {theirs.folder} have no measure in common")
+        raise UserError(f"{ours.folder} and {theirs.folder} have no metric in common")
     require_same(ours.protocol, theirs.protocol, shared)
     return compare(left, right, shared, seed)
 
@@ -210,7 +209,7 @@ def _value(name: str, text: str, place: str) -> float:
         value = float(text or "nan")
     except ValueError:
         raise UserError(f"{place}: {name} is {text[:40]!r}, no number; {_ADVICE}") from None
-    if not math.isfinite(value) and not (math.isnan(value) and name in _MAY_BE_UNDEFINED):
+    if not math.isfinite(value) and not (math.isnan(value) and _may_be_undefined(name)):
         raise UserError(f"{place}: {name} is {text or 'empty'}, no finite number; {_ADVICE}")
     return value
 
@@ -275,3 +274,8 @@ def _texts(said: Mapping[str, Any], key: str) -> dict[str, str] | None:
     if not isinstance(found, dict) or not all(isinstance(text, str) for text in found.values()):
         return None
     return found
+
+
+def _may_be_undefined(name: str) -> bool:
+    known = records().get(name)
+    return known is not None and known.may_be_undefined

@@ -11,9 +11,7 @@ import numpy.typing as npt
 from src.atomic import atomic_write_image
 from src.evaluation.matching import Pair
 from src.evaluation.read_map import read_map
-from src.metrics.image_score import ImageResult
-from src.metrics.joint_histogram import FOREGROUND_ABOVE, Gray
-from src.metrics.protocol import higher_is_better
+from src.metrics import FOREGROUND_ABOVE, Gray, ImageResult, higher_is_better
 
 PANEL = 320  # longer side of each panel, in pixels
 MISSED, EXTRA = (60, 60, 230), (230, 120, 30)  # BGR: red is missed, blue is too much

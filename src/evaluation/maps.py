@@ -40,7 +40,7 @@ from src.evaluation.scoring import (
     score_pairs,
     with_scales,
 )
-from src.metrics.protocol import protocol
+from src.metrics import record
 from src.paths import cache_folder
 
 OK, FAULTY_FILES, WRONG_COMMAND = 0, 1, 2
@@ -130,9 +130,9 @@ def _request(
     if resize not in (None, "prediction"):
         raise UserError(f"resize={resize}: only resize=prediction is known")
     if not metrics:
-        raise UserError("metrics: no measure is named")
+        raise UserError("metrics: no metric is named")
     for name in metrics:
-        protocol(name)
+        record(name)
     maps = Path(maps).resolve()
     folder = maps.with_name(f"{maps.name}_scores") if output is None else Path(output)
     pairing = find_pairs(maps, Path(target), *suffixes)

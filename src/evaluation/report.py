@@ -12,20 +12,19 @@ from pathlib import Path
 from src import escape
 from src.atomic import atomic_write
 from src.evaluation.matching import Pair, Problem
-from src.metrics.image_score import ImageResult
-from src.metrics.protocol import describe, higher_is_better
-from src.metrics.summary import degenerate, summarize, undefined
+from src.metrics import (
+    ImageResult,
+    degenerate,
+    describe,
+    higher_is_better,
+    record,
+    summarize,
+    undefined,
+)
 from src.training.results import PER_IMAGE, digest, write_per_image
 
 SUMMARY, PROTOCOL = "summary.json", "protocol.json"
 DIGITS = 4
-
-# The two rules for "max F" differ by more than most papers' gains: no column says just "max F".
-HEADINGS = {
-    "max_f": "max_f (mean of F curves)",
-    "max_f_dis": "max_f_dis (F of mean P, R)",
-    "max_f_dis_255": "max_f_dis_255 (F of mean P, R)",
-}
 
 
 @dataclass
@@ -156,7 +155,7 @@ class Report:
 
 
 def _heading(metric: str) -> str:
-    return HEADINGS.get(metric, metric)
+    return record(metric).heading or metric
 
 
 def _number(value: float) -> str:

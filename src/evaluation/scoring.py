@@ -29,10 +29,7 @@ from src.evaluation.read_map import (
     set_scale,
 )
 from src.jsonl import append_jsonl, read_jsonl
-from src.metrics.image_score import ImageResult, score_pair
-from src.metrics.joint_histogram import Gray
-from src.metrics.pool import discard_pool, pool
-from src.metrics.protocol import describe
+from src.metrics import Gray, ImageResult, describe, discard_pool, pool, score_pair
 from src.processes import available_cpus
 from src.progress import progress_bars
 

@@ -11,8 +11,7 @@ from src.datamodules.batch import Batch
 from src.datamodules.clicks import add_click, next_click
 from src.lit_modules.segmentation import SegmentationModule
 from src.losses.interactive import join_passes
-from src.metrics.click_scores import ClickScores
-from src.metrics.interactive import jaccard
+from src.metrics import ClickScores, jaccard
 from src.networks.output import Output
 
 THRESHOLD = 128  # of an 8-bit prediction

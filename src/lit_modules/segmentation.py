@@ -15,8 +15,7 @@ from src.datamodules.batch import Batch, InputKey
 from src.lit_modules.parameter_groups import FineTuning
 from src.lit_modules.random_state import random_state, require_random_state, restore_random_state
 from src.lit_modules.schedule import PolyLR
-from src.metrics.protocol import describe
-from src.metrics.scores import SegmentationMetrics
+from src.metrics import SegmentationMetrics, describe
 from src.networks.fusion import fold
 from src.networks.output import Output
 from src.processing import NonFiniteError, Processor

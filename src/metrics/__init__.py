@@ -1,40 +1,47 @@
 """Metrics of foreground maps: pure functions on uint8 maps, and torchmetrics around them.
 
-Importing this package imports no torch; the metric classes do so when they are asked for.
+Each metric is one file with its records; what is used from outside is named here. Importing this
+package imports neither torch nor numba; that happens when what needs them is asked for.
 """
 
 from importlib import import_module
 from typing import Any
 
-from src.metrics.image_score import score_image
-
-__all__ = ["score_image"]
-
-_METRICS = {
-    "SegmentationMetrics": "scores",
-    "PerImageMetric": "per_image",
+_HOME = {
+    "MetricRecord": "_record",
+    "describe": "_record",
+    "higher_is_better": "_record",
+    "record": "_record",
+    "records": "_record",
+    "require_same": "_record",
+    "FOREGROUND_ABOVE": "_maps",
+    "Gray": "_maps",
+    "ImageResult": "_image",
+    "score_image": "_image",
+    "score_pair": "_image",
+    "SkeletonCache": "_skeleton_cache",
+    "degenerate": "_summary",
+    "summarize": "_summary",
+    "undefined": "_summary",
+    "pool": "_pool",
+    "discard_pool": "_pool",
+    "jaccard": "iou",
+    "ClickScores": "_click_scores",
+    "PerImageMetric": "_per_image",
+    "SegmentationMetrics": "_scores",
     **dict.fromkeys(
         (
-            "MAE",
-            "SMeasure",
-            "FMeasure",
-            "EMeasure",
-            "WeightedF",
-            "MaxFDis",
-            "HCE",
-            "MBA",
-            "BIoU",
-            "IoU",
-            "ErrorPercent",
-            "MeanRecall",
+            *("SegmentationMetric", "MAE", "SMeasure", "FMeasure", "EMeasure", "WeightedF"),
+            *("MaxFDis", "HCE", "MBA", "BIoU", "IoU", "ErrorPercent", "MeanRecall"),
             "NumberOfClicks",
         ),
-        "measures",
+        "_single",
     ),
 }
+__all__ = sorted(_HOME)
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _METRICS:
+    if name not in _HOME:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f".{_METRICS[name]}", __name__), name)
+    return getattr(import_module(f".{_HOME[name]}", __name__), name)

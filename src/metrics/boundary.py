@@ -1,128 +1,40 @@
-"""Measures that look at the boundary alone: mean boundary accuracy and boundary IoU."""
+"""Metrics of the boundary alone: mean boundary accuracy and boundary IoU."""
 
-import math
+from typing import TYPE_CHECKING
 
-import cv2
-import numpy as np
-import numpy.typing as npt
+from src.metrics._record import BINARY, MetricRecord
 
-from src.metrics.joint_histogram import (
-    FOREGROUND_ABOVE,
-    Gray,
-    Levels,
-    levels_or_min_max,
-    require_pair,
-)
-from src.metrics.kernels.bits import (
-    Words,
-    complement,
-    count,
-    grow_convex,
-    grow_cross,
-    grow_square,
-    pack,
-)
-
-_RADII = 5
-_DILATION = 0.02  # of the diagonal
+if TYPE_CHECKING:
+    from src.metrics._image import ScoredPair
 
 
-def mba(prediction: Gray, target: Gray) -> float:
-    """Mean boundary accuracy (Cheng et al., "CascadePSP", CVPR 2020).
+def _mba(pair: "ScoredPair") -> float:
+    from src.metrics.kernels.boundary import mba  # numba, once a map is scored
 
-    The share of correct pixels near the truth's boundary, averaged over five radii from 1 towards
-    `(W + H) / 300`. NaN if the truth has no boundary.
-
-    Args:
-        prediction: uint8 `(H, W)`, binarised at > 128.
-        truth: uint8 `(H, W)`, binarised at > 128.
-
-    Raises:
-        TypeError: a map is not uint8.
-        ValueError: the maps are not two-dimensional or their sizes differ.
-    """
-    require_pair(prediction, target)
-    height, width = target.shape
-    inside = pack(target > FOREGROUND_ABOVE)
-    outside = complement(inside, width)
-    # a disk that meets both classes also meets a pixel that touches the other class, so that it is
-    # enough to grow the two lines along the boundary
-    outer, inner = grow_cross(inside, outside, 1), grow_cross(outside, inside, 1)
-    if not outer.any():
-        return float("nan")
-    wrong = pack(prediction > FOREGROUND_ABOVE) ^ inside
-    scores = []
-    for reaches in _disks(height, width):
-        near = inside & grow_convex(outer, width, reaches)
-        near |= outside & grow_convex(inner, width, reaches)
-        pixels = count(near)
-        scores.append((pixels - count(near & wrong)) / pixels)
-    return float(np.mean(scores))
+    return mba(pair.prediction, pair.target)
 
 
-def boundary_iou(prediction: Gray, target: Gray) -> float:
-    """Boundary IoU of the maps at > 128 (Cheng et al., "Boundary IoU", CVPR 2021).
+def _boundary_iou(pair: "ScoredPair") -> float:
+    from src.metrics.kernels.boundary import boundary_iou
 
-    The IoU of the two masks' inner boundaries, 2 % of the diagonal wide; the image's border counts
-    as a boundary. 0 if neither map has any foreground. Arguments and errors are those of `mba`.
-    """
-    require_pair(prediction, target)
-    ours = _inner_boundary(pack(prediction > FOREGROUND_ABOVE), target.shape)
-    theirs = _inner_boundary(pack(target > FOREGROUND_ABOVE), target.shape)
-    return count(ours & theirs) / max(1, count(ours | theirs))
+    return boundary_iou(pair.prediction, pair.target)
 
 
-def boundary_iou_curve(
-    prediction: Gray, target: Gray, *, levels: Levels | None = None
-) -> npt.NDArray[np.float64]:
-    """Boundary IoU at 256 thresholds, highest first, as InSPyReNet's evaluation computes it.
-
-    Its mean and its maximum are what that evaluation prints. It takes the boundary of the stretched
-    grey map and then binarises it, so that no entry is `boundary_iou`.
-
-    Args:
-        prediction: uint8 `(H, W)`.
-        truth: uint8 `(H, W)`, binarised at > 128.
-        levels: What each grey level of the prediction stands for in [0, 1], `(256,)`; by default
-            `v / 255` and then min-max over the map.
-
-    Raises:
-        TypeError: a map is not uint8.
-        ValueError: the maps are not two-dimensional, their sizes differ, or `levels`
-            is not `(256,)`.
-    """
-    require_pair(prediction, target)
-    gray = (levels_or_min_max(levels, prediction) * 255).astype(np.uint8)[prediction]
-    side = 2 * _thickness(target.shape) + 1
-    square = np.ones((side, side), np.uint8)
-    ours = gray - cv2.erode(gray, square, borderType=cv2.BORDER_CONSTANT, borderValue=0)
-    mask = (target > FOREGROUND_ABOVE).astype(np.uint8)
-    theirs = mask > cv2.erode(mask, square, borderType=cv2.BORDER_CONSTANT, borderValue=0)
-    hit = np.cumsum(np.bincount(ours[theirs], minlength=256)[::-1])
-    found = np.cumsum(np.bincount(ours.ravel(), minlength=256)[::-1])
-    return np.asarray(hit / np.maximum(1, found + np.count_nonzero(theirs) - hit))
-
-
-def _disks(height: int, width: int) -> list[npt.NDArray[np.int64]]:
-    """Columns to each side of the disks' rows, from the middle row outwards."""
-    disks = []
-    for step in range(_RADII):
-        radius = 1 + int(((width + height) / 300 - 1) / _RADII * step)
-        disk = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * radius + 1, 2 * radius + 1))
-        disks.append((disk[radius:].sum(axis=1, dtype=np.int64) - 1) // 2)
-    return disks
-
-
-def _thickness(shape: tuple[int, ...]) -> int:
-    return max(1, round(_DILATION * math.hypot(*shape)))
-
-
-def _inner_boundary(mask: Words, shape: tuple[int, ...]) -> Words:
-    height, width = shape
-    radius = _thickness(shape)
-    boundary = grow_square(complement(mask, width), width, radius)
-    rows = min(radius, height)
-    boundary[1 : 1 + rows] = boundary[-1 - rows : -1] = ~np.uint64(0)  # outside is background
-    columns = np.zeros((1, width), np.bool_)
-    columns[:, :radius] = columns[:, max(0, width - radius) :] = True
-    return mask & (boundary | pack(columns)[1])
+RECORDS = [
+    MetricRecord(
+        name="mba",
+        prediction=BINARY,
+        matching="pixels near the ground truth's boundary, 5 radii from 1 to (w + h) / 300",
+        score="mean boundary accuracy",
+        reporting="mean over images with a boundary in the ground truth",
+        may_be_undefined=True,
+        of_image=_mba,
+    ),
+    MetricRecord(
+        name="biou",
+        prediction=BINARY,
+        matching="inner boundaries, 0.02 of the diagonal wide",
+        score="boundary IoU",
+        of_image=_boundary_iou,
+    ),
+]

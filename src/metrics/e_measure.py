@@ -5,14 +5,14 @@ little over 1.
 """
 
 import numpy as np
-import numpy.typing as npt
 
-from src.metrics.joint_histogram import Counts
+from src.metrics._maps import Counts, Curve
+from src.metrics._record import variants
 
 EPSILON = np.spacing(1.0)
 
 
-def enhanced_alignment(on: Counts, histogram: Counts) -> npt.NDArray[np.float64]:
+def enhanced_alignment(on: Counts, histogram: Counts) -> Curve:
     """E at each threshold, `(T,)`.
 
     An empty truth counts pixels that are off, a full one pixels that are on.
@@ -41,3 +41,27 @@ def enhanced_alignment(on: Counts, histogram: Counts) -> npt.NDArray[np.float64]
             alignment = 2 * value * side / (value**2 + side**2 + EPSILON)
             aligned += count * (alignment + 1) ** 2 / 4
     return np.asarray(aligned / (size - 1 + EPSILON))
+
+
+_E = "E, sum / (N - 1)"
+RECORDS = [
+    *variants(
+        name="max_e",
+        score=f"{_E}, at 256 thresholds (>=)",
+        reporting="E curves averaged over images, then the maximum",
+        of_image=lambda pair, raw: pair.curves(raw).e.max(),
+        of_set=lambda images, raw: images.mean_curve("e", raw).max(),
+    ),
+    *variants(
+        name="mean_e",
+        score=f"{_E}, at 256 thresholds (>=)",
+        reporting="E curves averaged over images, then the mean",
+        of_image=lambda pair, raw: pair.curves(raw).e.mean(),
+        of_set=lambda images, raw: images.mean_curve("e", raw).mean(),
+    ),
+    *variants(
+        name="adp_e",
+        score=f"{_E}, at a threshold of twice the mean, at most 1",
+        of_image=lambda pair, raw: enhanced_alignment(pair.adaptive(raw), pair.histogram)[0],
+    ),
+]

@@ -12,16 +12,16 @@ Three rules of the field that must not be mixed, over the images of a data set:
 Curves are indexed by threshold, lowest first.
 """
 
-import numpy as np
-import numpy.typing as npt
+from collections.abc import Sequence
 
-from src.metrics.joint_histogram import Counts
+import numpy as np
+
+from src.metrics._maps import Counts, Curve
+from src.metrics._record import STRETCHED, MetricRecord, variants
 
 BETA_SQUARED = 0.3
 DIS_BINS = 255
 DIS_EPSILON = 1e-4  # IS-Net's log: added to both denominators, in pixels
-
-Curve = npt.NDArray[np.float64]
 
 
 def f_of(precision: Curve, recall: Curve) -> Curve:
@@ -66,3 +66,55 @@ def f_of_dis(precision: Curve, recall: Curve) -> Curve:
     """F with β² = 0.3 and IS-Net's 1e-8 in the denominator."""
     product = (1 + BETA_SQUARED) * precision * recall
     return np.asarray(product / (BETA_SQUARED * precision + recall + 1e-8))
+
+
+def _max_f_of_log(histograms: Sequence[Counts]) -> float:
+    curves = [precision_recall_dis(histogram) for histogram in histograms]
+    precision, recall = (np.mean(of_all, axis=0) for of_all in zip(*curves, strict=True))
+    return float(f_of_dis(precision, recall).max())
+
+
+_F = "F, beta^2 0.3"
+_AT_THRESHOLDS = f"{_F}, at 256 thresholds (>=)"
+_AVERAGED_FIRST = "PRECISION AND RECALL averaged over images first, then F, then the maximum"
+RECORDS = [
+    *variants(
+        name="max_f",
+        score=_AT_THRESHOLDS,
+        reporting="F curves averaged over images, then the maximum",
+        heading="max_f (mean of F curves)",
+        of_image=lambda pair, raw: pair.curves(raw).f.max(),
+        of_set=lambda images, raw: images.mean_curve("f", raw).max(),
+    ),
+    *variants(
+        name="mean_f",
+        score=_AT_THRESHOLDS,
+        reporting="F curves averaged over images, then the mean",
+        of_image=lambda pair, raw: pair.curves(raw).f.mean(),
+        of_set=lambda images, raw: images.mean_curve("f", raw).mean(),
+    ),
+    *variants(
+        name="adp_f",
+        score=f"{_F}, at a threshold of twice the mean, at most 1",
+        of_image=lambda pair, raw: f_of(
+            *precision_recall(pair.adaptive(raw), pair.curves(raw).area)
+        )[0],
+    ),
+    *variants(
+        name="max_f_dis",
+        score=_AT_THRESHOLDS,
+        reporting=_AVERAGED_FIRST,
+        heading="max_f_dis (F of mean P, R)",
+        of_image=lambda pair, raw: pair.curves(raw).f.max(),
+        of_set=lambda images, raw: f_of(*images.mean_precision_recall(raw)).max(),
+    ),
+    MetricRecord(
+        name="max_f_dis_255",
+        prediction=f"{STRETCHED}, in single precision",
+        score=f"{_F}, in 255 bins (IS-Net's training log)",
+        reporting=_AVERAGED_FIRST,
+        heading="max_f_dis_255 (F of mean P, R)",
+        of_image=lambda pair: f_of_dis(*precision_recall_dis(pair.histogram)).max(),
+        of_set=lambda images, _: _max_f_of_log(images.histograms),
+    ),
+]

@@ -5,16 +5,21 @@ population variance there, which differs in the sixth digit.
 """
 
 import math
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from src.metrics.joint_histogram import Counts, JointHistogram, Levels
+from src.metrics._maps import Counts, Levels
+from src.metrics._record import variants
+
+if TYPE_CHECKING:
+    from src.metrics._joint_histogram import JointHistogram
 
 ALPHA = 0.5  # weight of the object term against the region term
 EPSILON = float(np.spacing(1.0))
 
 
-def s_measure(pair: JointHistogram, levels: Levels) -> float:
+def s_measure(pair: "JointHistogram", levels: Levels) -> float:
     """Structural similarity in [0, 1], from the histograms of the four quadrants.
 
     An empty truth gives 1 − mean, a full one the mean. A quadrant without pixels (the truth's
@@ -49,7 +54,7 @@ def _evenness(counts: Counts, values: Levels) -> float:
     return 2 * mean / (mean**2 + 1 + deviation + EPSILON)
 
 
-def _regions(pair: JointHistogram, levels: Levels) -> float:
+def _regions(pair: "JointHistogram", levels: Levels) -> float:
     """Similarity of each quadrant, weighted by its pixels."""
     score = 0.0
     for lower in range(2):
@@ -61,7 +66,7 @@ def _regions(pair: JointHistogram, levels: Levels) -> float:
     return score
 
 
-def _similarity(pair: JointHistogram, levels: Levels, lower: int, right: int) -> float:
+def _similarity(pair: "JointHistogram", levels: Levels, lower: int, right: int) -> float:
     """Mean, contrast and correlation of prediction and truth in one quadrant (SSIM)."""
     counts = pair.quadrants[lower, right]
     present = np.flatnonzero(counts.any(axis=0))
@@ -83,7 +88,7 @@ def _similarity(pair: JointHistogram, levels: Levels, lower: int, right: int) ->
     return 1.0 if sums == 0 else 0.0
 
 
-def _similarity_of_constants(pair: JointHistogram, value: float, lower: int, right: int) -> float:
+def _similarity_of_constants(pair: "JointHistogram", value: float, lower: int, right: int) -> float:
     """1 or 0, as the last bit of numpy's mean decides whether a constant varies from its mean.
 
     The mean is taken of an array with the strides of PySODMetrics' quadrant: numpy rounds
@@ -95,3 +100,10 @@ def _similarity_of_constants(pair: JointHistogram, value: float, lower: int, rig
     columns = slice(left, None) if right else slice(0, left)
     quadrant = np.full((rows, width), value)[:, columns]
     return 1.0 if quadrant.mean() == value else 0.0
+
+
+RECORDS = variants(
+    name="s_measure",
+    score="S, alpha 0.5, sample variance, an empty quadrant weighs 0",
+    of_image=lambda pair, raw: s_measure(pair.joint, pair.curves(raw).levels),
+)

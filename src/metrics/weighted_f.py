@@ -8,20 +8,8 @@ from functools import cache
 
 import numpy as np
 
-from src.metrics.joint_histogram import (
-    FOREGROUND_ABOVE,
-    Gray,
-    Levels,
-    levels_or_min_max,
-    require_pair,
-)
-from src.metrics.kernels.weighted_errors import (
-    FAR,
-    Floats,
-    background_error,
-    column_distances,
-    foreground_error,
-)
+from src.metrics._maps import FOREGROUND_ABOVE, Curve, Gray, Levels, levels_or_min_max, require_pair
+from src.metrics._record import variants
 
 
 def weighted_f(prediction: Gray, target: Gray, *, levels: Levels | None = None) -> float:
@@ -40,6 +28,13 @@ def weighted_f(prediction: Gray, target: Gray, *, levels: Levels | None = None) 
         ValueError: the maps are not two-dimensional, their sizes differ, or `levels`
             is not `(256,)`.
     """
+    # numba is imported once a map is scored
+    from src.metrics.kernels.weighted_errors import (
+        background_error,
+        column_distances,
+        foreground_error,
+    )
+
     require_pair(prediction, target)
     foreground = int(np.count_nonzero(target > FOREGROUND_ABOVE))
     if foreground == 0:
@@ -60,13 +55,24 @@ def weighted_f(prediction: Gray, target: Gray, *, levels: Levels | None = None) 
 
 
 @cache
-def _smoothing() -> Floats:
+def _smoothing() -> Curve:
     """One axis of the 7×7 Gaussian of sigma 5, which is the product of the two."""
     weights = np.exp(-(np.arange(-3, 4) ** 2) / (2 * 5.0**2))
     return np.asarray(weights / weights.sum())
 
 
 @cache
-def _fading() -> Floats:
+def _fading() -> Curve:
     """What is taken from a background error's weight 2, by squared distance."""
+    from src.metrics.kernels.weighted_errors import FAR
+
     return np.exp(np.log(0.5) / 5 * np.sqrt(np.arange(FAR**2)))
+
+
+RECORDS = variants(
+    name="weighted_f",
+    score="weighted F, beta^2 1",
+    of_image=lambda pair, raw: weighted_f(
+        pair.prediction, pair.target, levels=pair.curves(raw).levels
+    ),
+)

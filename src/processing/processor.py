@@ -58,8 +58,8 @@ class Processor:
         size: Height and width of the network's input.
         image_kernel: How images are resized to `size`, see `resize.py`.
         mask_kernel: How training masks are resized to `size`.
-        scale: What divides the 8-bit image before mean and std: `255`, its `per_image_max` (U²-Net),
-            or nothing (DEXTR and IOG see 0..255).
+        scale: What divides the 8-bit image before mean and std: `255`, `per_image_max` (U²-Net), or
+            nothing (DEXTR and IOG see 0..255).
         mean: Subtracted per channel, after scaling.
         std: Divides per channel.
         restore_steps: Names of the steps from logits to the mask, in order, see `steps.py`.

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from src.metrics.protocol import HIGHER_IS_BETTER, RAW
+from src.metrics import higher_is_better, records
 from src.reporting.groups import Group
 from src.reporting.reported_results import ReportedResult, of
 from src.reporting.runs import Run
@@ -56,7 +56,6 @@ def _weights(run: Run) -> str:
     return str(tested.get("weights") or tested.get("sha256") or "unknown")[:_SHOWN]
 
 
-_COUNTS = frozenset({"hce", "hce_pysod", "noc85", "noc90"})
 BEST, SECOND = "best", "second"
 RUN, PUBLISHED, DIFFERENCE = "run", "published", "difference"
 
@@ -124,14 +123,10 @@ def build(
 
 def show(metric: str, value: float, digits: int, signed: bool = False) -> str:
     """A number as the table prints it: counts with one decimal, all else with `digits`."""
-    places = 1 if metric in _COUNTS else digits
+    known = records().get(metric)
+    places = 1 if known and known.counts else digits
     rounded = round(value, places) + 0.0  # a negative zero becomes a plain one
     return f"{rounded:{'+' if signed else ''}.{places}f}"
-
-
-def higher_is_better(metric: str) -> bool:
-    """Whether a greater number is better; so it is for metrics that this version does not know."""
-    return HIGHER_IS_BETTER.get(metric.removesuffix(RAW), True)
 
 
 class _Builder:

@@ -165,5 +165,5 @@ def objective(folder: Path) -> float | None:
         return None
     values = [row[name] for row in results.values() if name in row]
     if not values:
-        log.warning("objective=%s is no measure of %s; see metrics.test", name, folder / RESULTS)
+        log.warning("objective=%s is no metric of %s; see metrics.test", name, folder / RESULTS)
     return sum(values) / len(values) if values else None

@@ -15,7 +15,7 @@ from src.training.results import digest
 
 
 class SegmentationMetrics:
-    """Stands in for `src.metrics.SegmentationMetrics`: images by index, in the order of a test's batches."""
+    """Stands in for `src.metrics.SegmentationMetrics`: images by index, in a test's order."""
 
     def __init__(self, *values: float) -> None:
         self.values = values

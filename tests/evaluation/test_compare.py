@@ -9,7 +9,7 @@ import pytest
 
 from src.errors import UserError
 from src.evaluation.compare import bootstrap_interval, compare_folders, markdown
-from src.metrics.protocol import describe
+from src.metrics import describe
 
 
 def write(

@@ -16,7 +16,7 @@ from src.evaluation.gallery import (
     write_gallery,
 )
 from src.evaluation.matching import Pair
-from src.metrics.image_score import ImageResult
+from src.metrics import ImageResult
 
 NAN = float("nan")
 

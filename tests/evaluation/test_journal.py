@@ -11,7 +11,7 @@ import pytest
 
 from src.evaluation.scoring import ResumeLog, key_of
 from src.jsonl import append_jsonl
-from src.metrics.image_score import ImageResult, score_pair
+from src.metrics import ImageResult, score_pair
 from tests.metrics.numbered_pairs import make_pair
 
 

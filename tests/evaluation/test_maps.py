@@ -15,8 +15,7 @@ import pytest
 
 from src.evaluation import scoring as scoring
 from src.evaluation.maps import FAULTY_FILES, OK, WRONG_COMMAND, evaluate_maps
-from src.metrics.image_score import score_pair
-from src.metrics.summary import summarize
+from src.metrics import score_pair, summarize
 from tests.golden_data import SHARED, needs_shared
 from tests.metrics.numbered_pairs import make_pair
 
@@ -153,7 +152,7 @@ def test_wrong_commands(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> N
     assert evaluate_maps(maps, target, output, ["mae"], resize="truth") == WRONG_COMMAND
     assert evaluate_maps(maps, tmp_path / "none", output, ["mae"]) == WRONG_COMMAND
     errors = capsys.readouterr().err
-    for text in ("needs truth=", "no measure 'fmax'", "resize=truth", "no folder"):
+    for text in ("needs truth=", "no metric 'fmax'", "resize=truth", "no folder"):
         assert text in errors
 
 

@@ -11,8 +11,7 @@ import pytest
 
 from src.evaluation.matching import Pair, Problem
 from src.evaluation.report import Report
-from src.metrics.image_score import ImageResult, score_pair
-from src.metrics.protocol import describe
+from src.metrics import ImageResult, describe, score_pair
 
 TRUTH = np.zeros((20, 30), np.uint8)
 TRUTH[5:15, 5:20] = 255

@@ -20,7 +20,7 @@ from src.evaluation.scoring import (
     score_files,
     score_pairs,
 )
-from src.metrics.image_score import ImageResult, score_pair
+from src.metrics import ImageResult, score_pair
 from tests.metrics.numbered_pairs import make_pair
 
 

@@ -17,7 +17,7 @@ NAMES = ["mae", "s_measure", "max_f", "mean_f", "adp_f", "max_e", "mean_e", "adp
 NAMES += ["max_iou", "mean_iou", "adp_iou", "weighted_f"]
 
 
-def pysod(prediction: np.ndarray, target: np.ndarray, normalise: bool = True) -> dict[str, float]:
+def pysod(prediction: np.ndarray, target: np.ndarray, normalize: bool = True) -> dict[str, float]:
     """PySODMetrics' numbers under our names; nan where it divides by nothing."""
     options: dict[str, Any] = {"with_dynamic": True, "with_adaptive": True}
     curves = FmeasureV2({"fm": FmeasureHandler(**options, beta=0.3), "iou": IOUHandler(**options)})
@@ -28,7 +28,7 @@ def pysod(prediction: np.ndarray, target: np.ndarray, normalise: bool = True) ->
     with warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore")
         for measure in measures.values():
-            if normalise:
+            if normalize:
                 measure.step(prediction, target)
             else:
                 measure.step(prediction / 255, target > 128, normalize=False)
@@ -83,7 +83,7 @@ def assert_equal(ours: dict[str, float], theirs: dict[str, float]) -> None:
 
 @settings(max_examples=300, deadline=None, derandomize=True)
 @given(pairs())
-def test_min_max_normalised(pair: tuple[np.ndarray, np.ndarray]) -> None:
+def test_min_max_normalized(pair: tuple[np.ndarray, np.ndarray]) -> None:
     assert_equal(score_image(*pair, NAMES), pysod(*pair))
 
 

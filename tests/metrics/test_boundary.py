@@ -4,9 +4,8 @@ import cv2
 import numpy as np
 import pytest
 
-from src.metrics.boundary import boundary_iou, boundary_iou_curve, mba
-from src.metrics.joint_histogram import min_max_levels
-from tests.golden_data import GOLDEN, arrays, needs_shared
+from src.metrics.kernels.boundary import boundary_iou, mba
+from tests.golden_data import GOLDEN, needs_shared
 
 from . import plain
 from .maps import random_mask, random_pairs
@@ -17,10 +16,6 @@ def test_equal_to_the_plain_forms_on_random_pairs() -> None:
         ours, theirs = prediction > 128, target > 128
         assert mba(prediction, target) == pytest.approx(plain.mba(ours, theirs), nan_ok=True)
         assert boundary_iou(prediction, target) == plain.boundary_iou(ours, theirs)
-        stretched = (min_max_levels(prediction) * 255).astype(np.uint8)[prediction]
-        np.testing.assert_allclose(
-            boundary_iou_curve(prediction, target), plain.boundary_iou_curve(stretched, theirs)
-        )
 
 
 @pytest.mark.parametrize("shape", [(1, 1500), (1500, 3), (700, 900)])
@@ -41,10 +36,6 @@ def test_authors_values(index: int) -> None:
         for kind in ("pred", "gt")
     )
     assert mba(prediction, target) == pytest.approx(values["insp_mba"], abs=1e-12, nan_ok=True)
-    curve = boundary_iou_curve(prediction, target)
-    np.testing.assert_allclose(curve, arrays("13_metrics")["insp_biou_curve"][index], atol=1e-12)
-    assert curve.mean() == pytest.approx(values["insp_biou_mean"], abs=1e-12)
-    assert curve.max() == pytest.approx(values["insp_biou_max"], abs=1e-12)
 
 
 @pytest.mark.parametrize("target", [0, 255])
@@ -58,17 +49,7 @@ def test_empty_maps_have_no_boundary_in_common() -> None:
     assert boundary_iou(empty + np.uint8(255), empty + np.uint8(255)) == 1
 
 
-def test_raw_levels_keep_a_faint_map_faint() -> None:
-    target = np.zeros((40, 40), np.uint8)
-    target[10:30, 10:30] = 255
-    faint = target // 2
-    raw = boundary_iou_curve(faint, target, levels=np.arange(256) / 255)
-    assert raw[100] == 0
-    assert raw[-127 - 1] == 1
-    assert boundary_iou_curve(faint, target)[0] == 1
-
-
-@pytest.mark.parametrize("measure", [mba, boundary_iou, boundary_iou_curve])
-def test_maps_of_two_sizes_are_refused(measure) -> None:
-    with pytest.raises(ValueError, match=r"prediction is \(4, 5\) but truth is \(5, 4\)"):
-        measure(np.zeros((4, 5), np.uint8), np.zeros((5, 4), np.uint8))
+@pytest.mark.parametrize("metric", [mba, boundary_iou])
+def test_maps_of_two_sizes_are_refused(metric) -> None:
+    with pytest.raises(ValueError, match=r"prediction is \(4, 5\) but the target is \(5, 4\)"):
+        metric(np.zeros((4, 5), np.uint8), np.zeros((5, 4), np.uint8))

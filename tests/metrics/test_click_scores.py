@@ -2,7 +2,7 @@
 
 import pytest
 
-from src.metrics.click_scores import ClickScores
+from src.metrics import ClickScores
 
 
 def test_curve_and_number_of_clicks() -> None:

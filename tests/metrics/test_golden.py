@@ -6,10 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from src.metrics import score_image
+from src.metrics import score_image, score_pair, summarize
 from src.metrics.f_measure import precision_recall_dis
-from src.metrics.image_score import score_pair
-from src.metrics.summary import summarize
 from tests.golden_data import GOLDEN, arrays, needs_shared
 
 STORED = dict(np.load(Path(__file__).parents[1] / "golden" / "metrics.npz"))

@@ -118,7 +118,7 @@ def test_a_missed_part_at_the_boundary_has_to_be_drawn() -> None:
 @pytest.mark.parametrize(
     ("prediction", "skeleton", "message"),
     [
-        (np.zeros((4, 5), np.uint8), None, r"prediction is \(4, 5\) but truth is \(5, 4\)"),
+        (np.zeros((4, 5), np.uint8), None, r"prediction is \(4, 5\) but the target is \(5, 4\)"),
         (np.zeros((5, 4), np.uint8), np.zeros((4, 5), bool), r"skeleton is \(4, 5\)"),
     ],
 )
@@ -131,6 +131,6 @@ def test_maps_of_two_sizes_are_refused(
 
 def test_no_heavy_import() -> None:
     heavy = "{'torch', 'skimage', 'lightning', 'timm'} & set(sys.modules)"
-    code = f"import sys, src.metrics.hce, src.metrics.skeleton_cache; sys.exit(repr({heavy}))"
+    code = f"import sys, src.metrics.hce, src.metrics._skeleton_cache; sys.exit(repr({heavy}))"
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert run.stderr.strip() == "set()"

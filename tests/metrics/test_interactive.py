@@ -3,9 +3,12 @@
 import numpy as np
 import pytest
 
-from src.metrics.image_score import score_pair
-from src.metrics.interactive import clicks_to_reach, error_percent, jaccard, mean_recall
-from src.metrics.interactive import mean_recall_volume as volume
+from src.metrics import score_pair
+from src.metrics.error_percent import error_percent
+from src.metrics.iou import jaccard
+from src.metrics.mean_recall import mean_recall
+from src.metrics.mean_recall import mean_recall_volume as volume
+from src.metrics.number_of_clicks import clicks_to_reach
 from tests.golden_data import arrays, needs_shared
 
 

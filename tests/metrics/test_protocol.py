@@ -3,15 +3,14 @@
 import pytest
 
 from src.errors import UserError
-from src.metrics import score_image
-from src.metrics.protocol import PROTOCOLS, describe, higher_is_better, require_same
+from src.metrics import describe, higher_is_better, records, require_same, score_image
 from tests.metrics.numbered_pairs import make_pair
 
 OF_CLICKS = {"noc85", "noc90"}
 
 
 def test_every_name_scores_an_image() -> None:
-    names = [name for name in PROTOCOLS if name not in OF_CLICKS]
+    names = [name for name in records() if name not in OF_CLICKS]
     assert set(score_image(*make_pair(0), names)) == set(names)
 
 
@@ -22,7 +21,7 @@ def test_click_measures_say_where_to_go() -> None:
 
 def test_protocols_differ() -> None:
     """`iou` is `iou_50` and says the same; the id tells even them apart."""
-    lines = [describe(name) for name in PROTOCOLS]
+    lines = [describe(name) for name in records()]
     assert len(set(lines)) == len(lines)
 
 

@@ -26,10 +26,10 @@ from src.metrics import (
     NumberOfClicks,
     SegmentationMetrics,
     SMeasure,
+    describe,
+    pool,
     score_image,
 )
-from src.metrics.pool import pool
-from src.metrics.protocol import describe
 from tests.metrics.numbered_pairs import make_pair
 
 NAMES = ["mae", "s_measure", "max_f", "mean_f", "adp_f", "max_f_dis", "max_f_dis_255", "max_e"]
@@ -161,7 +161,7 @@ def test_scoring_imports_no_torch() -> None:
     code = (
         "import sys, numpy as np; from src.metrics import score_image; "
         "m = np.zeros((8, 8), np.uint8); score_image(m, m, ['mae', 'hce', 'mba', 'weighted_f']); "
-        "import src.metrics.pool, src.evaluation.maps; "
+        "import src.metrics._pool, src.evaluation.maps; "
         "print([n for n in ('torch', 'torchmetrics', 'lightning', 'timm') if n in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
@@ -169,7 +169,7 @@ def test_scoring_imports_no_torch() -> None:
 
 
 def test_unknown_name_lists_the_known() -> None:
-    with pytest.raises(UserError, match=r"no measure 'maxf'; there are: mae, s_measure"):
+    with pytest.raises(UserError, match=r"no metric 'maxf'; there are: mae, s_measure"):
         SegmentationMetrics(["maxf"])
 
 

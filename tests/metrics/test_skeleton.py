@@ -44,8 +44,8 @@ def test_authors_skeletons(index: int) -> None:
 @pytest.mark.parametrize(
     ("target", "error", "message"),
     [
-        (np.zeros((4, 4), bool), TypeError, "truth must be uint8"),
-        (np.zeros((4, 4, 3), np.uint8), ValueError, r"truth must be \(H, W\)"),
+        (np.zeros((4, 4), bool), TypeError, "target must be uint8"),
+        (np.zeros((4, 4, 3), np.uint8), ValueError, r"target must be \(H, W\)"),
         (np.zeros((0, 4), np.uint8), ValueError, "at least one pixel"),
     ],
 )

@@ -5,9 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from src.metrics import skeleton_cache
+from src.metrics import SkeletonCache, _skeleton_cache
 from src.metrics.kernels.skeleton import skeletonize
-from src.metrics.skeleton_cache import SkeletonCache
 
 
 @pytest.fixture
@@ -31,7 +30,7 @@ def test_second_call_reads_the_file(
 ) -> None:
     folder = tmp_path / "made" / "by the cache"
     first = SkeletonCache(folder)(target)
-    monkeypatch.setattr(skeleton_cache, "skeletonize", refuse)
+    monkeypatch.setattr(_skeleton_cache, "skeletonize", refuse)
     second = SkeletonCache(folder)(np.where(target > 128, 129, 128).astype(np.uint8))
     np.testing.assert_array_equal(second, first)
     assert second.dtype == np.bool_

@@ -76,7 +76,7 @@ def test_strided_and_read_only_maps_are_taken_as_they_are() -> None:
 
 
 def test_maps_of_two_sizes_are_refused() -> None:
-    with pytest.raises(ValueError, match=r"prediction is \(4, 5\) but truth is \(5, 4\)"):
+    with pytest.raises(ValueError, match=r"prediction is \(4, 5\) but the target is \(5, 4\)"):
         weighted_f(np.zeros((4, 5), np.uint8), np.zeros((5, 4), np.uint8))
 
 

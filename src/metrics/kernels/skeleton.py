@@ -9,7 +9,7 @@ import numba
 import numpy as np
 import numpy.typing as npt
 
-from src.metrics.joint_histogram import FOREGROUND_ABOVE, Gray, Mask, require_map
+from src.metrics._maps import FOREGROUND_ABOVE, Gray, Mask, require_map
 from src.metrics.kernels.bits import ONE, PIXELS, TOP, Words, ones, pack, unpack
 
 _FULL = np.uint64(0xFFFFFFFFFFFFFFFF)
@@ -23,7 +23,7 @@ def skeletonize(target: Gray) -> Mask:
         TypeError: the map is not uint8.
         ValueError: the map is not two-dimensional or has no pixel.
     """
-    require_map("truth", target)
+    require_map("target", target)
     words = pack(target > FOREGROUND_ABOVE)
     thin(words)
     return unpack(words, target.shape[1]).view(np.bool_)

@@ -6,7 +6,7 @@ import numba
 import numpy as np
 import numpy.typing as npt
 
-from src.metrics.joint_histogram import FOREGROUND_ABOVE, Gray
+from src.metrics._maps import FOREGROUND_ABOVE, Gray
 
 FAR = 256  # from here on 0.5^(distance / 5) is below the last digit of what it is taken from
 _GAP = 16  # errors farther apart are looked at apart: their nearest pixels are, mostly

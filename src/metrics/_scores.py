@@ -1,4 +1,4 @@
-"""All measures of a data set in one torchmetrics `Metric`."""
+"""All metrics of a data set in one torchmetrics `Metric`."""
 
 from collections.abc import Sequence
 from concurrent.futures import Future
@@ -10,24 +10,24 @@ import numpy as np
 from torch import Tensor
 
 from src.errors import UserError
-from src.metrics.image_score import ImageResult, score_pair
-from src.metrics.joint_histogram import Gray
-from src.metrics.per_image import PerImageMetric, Rows, number
-from src.metrics.pool import discard_pool, pool
-from src.metrics.protocol import protocol
-from src.metrics.summary import mean_curves, summarize, undefined
+from src.metrics._image import ImageResult, score_pair
+from src.metrics._maps import Gray
+from src.metrics._per_image import PerImageMetric, Rows, number
+from src.metrics._pool import discard_pool, pool
+from src.metrics._record import record
+from src.metrics._summary import mean_curves, summarize, undefined
 
 Map = Tensor | np.ndarray
 WAITING_PER_WORKER = 3  # full-size maps are held until scored
 
 
 class SegmentationMetrics(PerImageMetric):
-    """Scores maps by every measure named; what the measures share is done once per image.
+    """Scores maps by every metric named; what they share is done once per image.
 
     Args:
-        names: Measures, see `src.metrics.protocol.PROTOCOLS`.
+        names: Metrics; docs/protocols.md lists them.
         workers: Processes that score while the network goes on; 0 scores in `update`.
-        skeleton_cache: Folder for the skeletons of truths, which HCE needs; None keeps none.
+        skeleton_cache: Folder for the skeletons of targets, which HCE needs; None keeps none.
         expected: Images there are; another count at `compute` is an error. None to not check.
     """
 
@@ -40,7 +40,7 @@ class SegmentationMetrics(PerImageMetric):
         **kwargs: Any,
     ) -> None:
         for name in names:
-            protocol(name)
+            record(name)
         self.names = list(dict.fromkeys(names))
         super().__init__("rows_" + "_".join(self.names), len(self.names) + 513, expected, **kwargs)
         self.workers = workers
@@ -60,11 +60,11 @@ class SegmentationMetrics(PerImageMetric):
 
         Args:
             predictions: uint8 maps `(h, w)`, or a tensor `(B, 1, H, W)`.
-            truths: uint8 maps of the same sizes; foreground is > 128.
+            targets: uint8 maps of the same sizes; foreground is > 128.
             index: Of each image in its data set: an image given twice counts once. None numbers
                 them as they come.
-            voids: uint8 maps; the interactive measures leave out where they are > 128.
-            categories: Of each image's object, for measures averaged over categories.
+            voids: uint8 maps; the click-guided metrics leave out where they are > 128.
+            categories: Of each image's object, for metrics averaged over categories.
         """
         numbers = number(index, len(predictions), self._seen)
         self._seen += len(numbers)
@@ -76,7 +76,7 @@ class SegmentationMetrics(PerImageMetric):
             self._score(image, as_map(prediction), as_map(target), void, category)
 
     def compute(self) -> dict[str, float]:
-        """Each measure over all images of all processes."""
+        """Each metric over all images of all processes."""
         return summarize(self._all()[1], self.names)
 
     def per_image(self) -> list[dict[str, float]]:
@@ -97,7 +97,7 @@ class SegmentationMetrics(PerImageMetric):
         return {name: curve.tolist() for name, curve in curves.items()}
 
     def undefined(self) -> dict[str, int]:
-        """Images that a measure leaves out because it is undefined there, `{measure: count}`."""
+        """Images that a metric leaves out because it is undefined there, `{metric: count}`."""
         self._collect()
         with self.gathered():
             return undefined(self._all()[1], self.names)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from src.metrics.joint_histogram import FOREGROUND_ABOVE, Gray, Mask, require_map
+from src.metrics._maps import FOREGROUND_ABOVE, Gray, Mask, require_map
 from src.metrics.kernels.skeleton import skeletonize
 
 _RULE = b"finecut skeleton 1"  # a new number if `skeletonize` ever gives other skeletons
@@ -30,7 +30,7 @@ class SkeletonCache:
 
     def __call__(self, target: Gray) -> Mask:
         """Skeleton `(H, W)` of the pixels > 128 of a uint8 `(H, W)` map."""
-        require_map("truth", target)
+        require_map("target", target)
         if self.folder is None:
             return skeletonize(target)
         path = self.folder / f"{_digest(target)}{_SUFFIX}"

@@ -1,7 +1,7 @@
-"""One torchmetrics `Metric` per measure, for any project's `MetricCollection`.
+"""One torchmetrics `Metric` per metric, for any project's `MetricCollection`.
 
-`update(predictions, truths, index=None)` takes uint8 maps `(h, w)`, or tensors `(B, 1, H, W)`.
-To compute many measures use `SegmentationMetrics`, which does once per image what they share.
+`update(predictions, targets, index=None)` takes uint8 maps `(h, w)`, or tensors `(B, 1, H, W)`.
+To compute many metrics use `SegmentationMetrics`, which does once per image what they share.
 """
 
 from collections.abc import Sequence
@@ -11,52 +11,52 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from src.metrics.interactive import MAX_CLICKS, clicks_to_reach
-from src.metrics.per_image import PerImageMetric, number
-from src.metrics.protocol import RAW, describe, higher_is_better
-from src.metrics.scores import SegmentationMetrics
-from src.metrics.summary import summarize
+from src.metrics._per_image import PerImageMetric, number
+from src.metrics._record import RAW, record
+from src.metrics._scores import SegmentationMetrics
+from src.metrics._summary import summarize
+from src.metrics.number_of_clicks import MAX_CLICKS, clicks_to_reach
 
 Form = Literal["max", "mean", "adp"]
 
 
 class SegmentationMetric(SegmentationMetrics):
-    """One measure, by its name in `src.metrics.protocol.PROTOCOLS`; `SegmentationMetrics`' other arguments.
+    """One metric by its name; takes the other arguments of `SegmentationMetrics`.
 
     Attributes:
-        name: Of the measure.
+        name: Of the metric.
         protocol: What the number means, to be stored beside it.
     """
 
     def __init__(self, name: str, **kwargs: Any) -> None:
         super().__init__([name], **kwargs)
-        self.name, self.protocol = name, describe(name)
+        self.name, self.protocol = name, record(name).protocol
 
     @property
     def higher_is_better(self) -> bool:  # type: ignore[override]
-        return higher_is_better(self.name)
+        return record(self.name).higher_is_better
 
     def compute(self) -> Tensor:  # type: ignore[override]
-        """The measure over all images of all processes, float64."""
+        """The metric over all images of all processes, float64."""
         return torch.tensor(summarize(self._all()[1], self.names)[self.name], dtype=torch.float64)
 
 
 class MAE(SegmentationMetric):
-    """Mean absolute error; `raw` leaves out the min-max normalisation."""
+    """Mean absolute error; `raw` leaves out the min-max normalization."""
 
     def __init__(self, raw: bool = False, **kwargs: Any) -> None:
         super().__init__("mae" + RAW * raw, **kwargs)
 
 
 class SMeasure(SegmentationMetric):
-    """Structure measure; `raw` leaves out the min-max normalisation."""
+    """Structure measure; `raw` leaves out the min-max normalization."""
 
     def __init__(self, raw: bool = False, **kwargs: Any) -> None:
         super().__init__("s_measure" + RAW * raw, **kwargs)
 
 
 class WeightedF(SegmentationMetric):
-    """Weighted F-measure; `raw` leaves out the min-max normalisation."""
+    """Weighted F-measure; `raw` leaves out the min-max normalization."""
 
     def __init__(self, raw: bool = False, **kwargs: Any) -> None:
         super().__init__("weighted_f" + RAW * raw, **kwargs)
@@ -91,7 +91,7 @@ class HCE(SegmentationMetric):
 
 
 class MBA(SegmentationMetric):
-    """Mean boundary accuracy; truths without a boundary are left out."""
+    """Mean boundary accuracy; targets without a boundary are left out."""
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__("mba", **kwargs)
@@ -112,7 +112,7 @@ class IoU(SegmentationMetric):
 
 
 class ErrorPercent(SegmentationMetric):
-    """Wrong pixels in percent of the truth's tight box, outside void."""
+    """Wrong pixels in percent of the target's tight box, outside void."""
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__("error_percent", **kwargs)

@@ -1,12 +1,12 @@
-"""How the IoU rises with corrective clicks (IOG, CVPR 2020), and the NoC measure."""
+"""How the IoU rises with corrective clicks (IOG, CVPR 2020), and the number of clicks."""
 
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from src.metrics.interactive import clicks_to_reach
-from src.metrics.per_image import PerImageMetric
+from src.metrics._per_image import PerImageMetric
+from src.metrics.number_of_clicks import clicks_to_reach
 
 TARGETS = (85, 90)
 
@@ -16,7 +16,7 @@ class ClickScores(PerImageMetric):
 
     The prompt that starts an object counts as the first click of NoC. An object that does not
     reach the IoU counts as the most clicks that were given, the prompt's and `clicks`: that cap is
-    part of the measure's protocol. The literature's cap of 20 is `clicks=19`.
+    part of the metric's protocol. The literature's cap of 20 is `clicks=19`.
 
     Args:
         clicks: Further clicks of each object.

@@ -1,4 +1,4 @@
-"""What the metrics of a pair of maps share: checks, a joint histogram, tables over gray levels."""
+"""One joint histogram of a pair of maps, from which most metrics follow without the pixels."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -7,68 +7,7 @@ import numba
 import numpy as np
 import numpy.typing as npt
 
-Gray = npt.NDArray[np.uint8]
-Mask = npt.NDArray[np.bool_]
-
-FOREGROUND_ABOVE = 128  # the field's rule for truths: a pixel is foreground if it is > 128
-
-
-def require_pair(prediction: Gray, target: Gray) -> None:
-    """Refuse all but two uint8 `(H, W)` maps of one size.
-
-    Raises:
-        TypeError: a map is not uint8.
-        ValueError: a map is not two-dimensional or has no pixel, or the sizes differ.
-    """
-    require_map("prediction", prediction)
-    require_map("truth", target)
-    if prediction.shape != target.shape:
-        raise ValueError(
-            f"prediction is {prediction.shape} but truth is {target.shape} (rows, columns): "
-            "bring the prediction to the truth's size first"
-        )
-
-
-def require_map(name: str, gray: Gray) -> None:
-    """Refuse all but one uint8 `(H, W)` map; raises as `require_pair` does."""
-    if gray.dtype != np.uint8:
-        raise TypeError(f"{name} must be uint8 in 0..255, not {gray.dtype}")
-    if gray.ndim != 2 or gray.size == 0:
-        raise ValueError(f"{name} must be (H, W) with at least one pixel, not {gray.shape}")
-
-
-Levels = npt.NDArray[np.float64]
-
-
-def min_max_levels(prediction: Gray) -> Levels:
-    """Values `(256,)` of the grey levels by PySODMetrics' rule: `v / 255`, then min-max.
-
-    Entry `v` has the bits that the rule on the whole map would give to a pixel of level `v`. A
-    constant map is not stretched. Levels that the map does not hold are clipped to [0, 1].
-    """
-    values = np.arange(256) / 255
-    low, high = values[prediction.min()], values[prediction.max()]
-    if low == high:
-        return values
-    return np.asarray(np.clip((values - low) / (high - low), 0.0, 1.0))
-
-
-def levels_or_min_max(levels: Levels | None, prediction: Gray) -> Levels:
-    """The given table, or that of `min_max_levels` without one.
-
-    Raises:
-        ValueError: the table has not 256 entries.
-    """
-    if levels is None:
-        return min_max_levels(prediction)
-    if levels.shape != (256,):
-        raise ValueError(
-            f"levels must hold a value for each of 256 grey levels, not {levels.shape}"
-        )
-    return np.asarray(levels, np.float64)
-
-
-Counts = npt.NDArray[np.int64]
+from src.metrics._maps import FOREGROUND_ABOVE, Counts, Gray, Levels, min_max_levels, require_pair
 
 BANKS = 4  # equal neighbours count in different tables: a counter is not waited for
 

@@ -1,0 +1,220 @@
+"""What a metric is: its name, its protocol in five stages, how it is computed, how it is printed.
+
+Each metric is one file of this package that lists its records as `RECORDS`; files whose name starts
+with an underscore are machinery. Two numbers may share a table only if they were made by one
+protocol: an id such as `max_f/1`, whose version rises when a change of this code changes a number.
+"""
+
+import importlib
+import math
+import pkgutil
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from src.errors import UserError
+
+if TYPE_CHECKING:  # numba, which takes its time, is only needed to score
+    from src.metrics._image import ScoredPair
+    from src.metrics._summary import ImageSet
+
+RAW = "_raw"
+STRETCHED = "8 bit, min-max normalized per image"
+UNSTRETCHED = "8 bit, v/255 as it is"
+BINARY = "8 bit, > 128"
+FOREGROUND = "ground truth > 128"
+WHOLE_IMAGE = "all pixels of the image, at the ground truth's size"
+OUTSIDE_VOID = "all pixels outside void, at the ground truth's size"
+MEAN = "mean over images"
+# Of the parts of a protocol, in the order in which a number is made.
+STAGES = ("prediction", "target", "matching", "score", "reporting")
+
+
+@dataclass(frozen=True, kw_only=True)
+class MetricRecord:
+    """One metric. The five stages of its protocol say everything that changes the number.
+
+    Attributes:
+        name: As configs, results and tables call it: small letters, digits and underscores.
+        prediction: Stage 1, what is made of the predicted map.
+        target: Stage 2, what is foreground in the ground truth.
+        matching: Stage 3, which pixels are compared with which.
+        score: Stage 4, what is computed of an image.
+        reporting: Stage 5, how a data set's number is made of its images'.
+        of_image: The metric of one pair; None for metrics that no single map has (of clicks).
+        of_set: A data set's value from its images; None for the mean of the images on which it is
+            defined.
+        higher_is_better: The direction.
+        counts: It counts things instead of lying in [0, 1]: tables print one decimal.
+        may_be_undefined: NaN is a value, of images that are left out of the mean and counted.
+        heading: Of a column, where the name alone could be taken for another rule.
+        version: Of the code's meaning of the protocol.
+
+    Raises:
+        UserError: A stage without words, a name that no table can hold, a version below 1.
+    """
+
+    name: str
+    prediction: str
+    target: str = FOREGROUND
+    matching: str = WHOLE_IMAGE
+    score: str
+    reporting: str = MEAN
+    of_image: "Callable[[ScoredPair], float] | None"
+    of_set: "Callable[[ImageSet, str], float] | None" = None
+    higher_is_better: bool = True
+    counts: bool = False
+    may_be_undefined: bool = False
+    heading: str = ""
+    version: int = 1
+
+    def __post_init__(self) -> None:
+        words = self.name.replace("_", "")
+        if not (words.isalnum() and words.isascii() and self.name == self.name.lower()):
+            raise UserError(f"a metric cannot be called {self.name!r}: use a-z, 0-9 and _")
+        if empty := [stage for stage in STAGES if not str(getattr(self, stage)).strip()]:
+            raise UserError(f"metric {self.name}: its protocol lacks {', '.join(empty)}")
+        if self.version < 1:
+            raise UserError(f"metric {self.name}: version {self.version} is below 1")
+
+    @property
+    def id(self) -> str:
+        """Short name of the protocol, `max_f/1`."""
+        return f"{self.name}/{self.version}"
+
+    @property
+    def protocol(self) -> str:
+        """The protocol in one line, with its id: equal ids mean comparable numbers."""
+        return f"{self.id}: {'; '.join(getattr(self, stage) for stage in STAGES)}"
+
+    def score_of(self, pair: "ScoredPair") -> float:
+        """The metric of one pair, a single number; NaN where it is undefined.
+
+        Raises:
+            UserError: A metric of clicks, or a function that returned no number.
+        """
+        if self.of_image is None:
+            raise UserError(
+                f"{self.name} is not of one map but of clicks: use src.metrics.NumberOfClicks"
+            )
+        value = self.of_image(pair)
+        try:
+            number = float(value)
+        except (TypeError, ValueError):
+            raise UserError(
+                f"metric {self.name} returned {type(value).__name__} and not one number"
+            ) from None
+        if math.isinf(number) or (math.isnan(number) and not self.may_be_undefined):
+            raise UserError(f"metric {self.name} is {number} on an image")
+        return number
+
+
+def variants(
+    *,
+    name: str,
+    of_image: "Callable[[ScoredPair, bool], float]",
+    of_set: "Callable[[ImageSet, bool], float] | None" = None,
+    heading: str = "",
+    **stages: Any,
+) -> list[MetricRecord]:
+    """The records `name`, of the stretched prediction, and `name_raw`, of the values as they are.
+
+    Args:
+        name: Of the first.
+        of_image: Gets the pair and whether the values are taken as they are.
+        of_set: Gets the set and the same.
+        heading: Of the first's column.
+        stages: The other fields of both records.
+    """
+
+    def variant(raw: bool) -> MetricRecord:
+        def of_images(images: "ImageSet", _: str) -> float:
+            assert of_set is not None
+            return of_set(images, raw)
+
+        return MetricRecord(
+            name=name + RAW * raw,
+            prediction=UNSTRETCHED if raw else STRETCHED,
+            of_image=lambda pair: of_image(pair, raw),
+            of_set=None if of_set is None else of_images,
+            heading="" if raw else heading,
+            **stages,
+        )
+
+    return [variant(raw=False), variant(raw=True)]
+
+
+@cache
+def records() -> Mapping[str, MetricRecord]:
+    """All metrics by name, in the order of the files' names.
+
+    Raises:
+        UserError: A file without records, or two metrics of one name.
+    """
+    found: dict[str, MetricRecord] = {}
+    for module in sorted(
+        found.name for found in pkgutil.iter_modules([str(Path(__file__).parent)])
+    ):
+        if module.startswith("_") or module == "kernels":
+            continue
+        listed = getattr(importlib.import_module(f"src.metrics.{module}"), "RECORDS", None)
+        if not listed:
+            raise UserError(
+                f"src/metrics/{module}.py has no RECORDS; name it _{module}.py if it is no metric"
+            )
+        for record in listed:
+            if not isinstance(record, MetricRecord):
+                raise UserError(f"src/metrics/{module}.py: RECORDS has {record!r}, no MetricRecord")
+            if record.name in found:
+                raise UserError(f"two metrics are called {record.name}; src/metrics/{module}.py")
+            found[record.name] = record
+    return found
+
+
+def record(name: str) -> MetricRecord:
+    """A metric by name. Raises UserError for a name that there is not, listing all."""
+    if name not in records():
+        raise UserError(f"no metric {name!r}; there are: {', '.join(records())}")
+    return records()[name]
+
+
+def describe(name: str) -> str:
+    """The protocol of a metric in one line, with its id."""
+    return record(name).protocol
+
+
+def higher_is_better(name: str) -> bool:
+    """Whether a greater number is a better one; also for a metric that this version lacks."""
+    known = records().get(name)
+    return known is None or known.higher_is_better
+
+
+def require_same(ours: Mapping[str, str], theirs: Mapping[str, str], names: Iterable[str]) -> None:
+    """Refuse to put numbers of two protocols side by side.
+
+    The id decides where a protocol has one: its words may become clearer, its version may not stay
+    when a number changes.
+
+    Args:
+        ours: `describe(name)` by metric, as stored beside the numbers.
+        theirs: The same of the other numbers.
+        names: The metrics to be compared.
+
+    Raises:
+        UserError: the protocols of a metric differ or one is missing; both are shown.
+    """
+    for name in names:
+        left, right = ours.get(name, "not stored"), theirs.get(name, "not stored")
+        if name not in ours or _id_of(name, left) != _id_of(name, right):
+            raise UserError(
+                f"{name} was computed by two protocols and must not be compared:\n"
+                f"  {left}\n  {right}\nScore both again with one version of finecut."
+            )
+
+
+def _id_of(name: str, text: str) -> str:
+    identity, separator, _ = text.partition(": ")
+    is_registered = separator and name in records() and identity.rpartition("/")[0] == name
+    return identity if is_registered else text
