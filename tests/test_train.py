@@ -180,7 +180,7 @@ def test_a_dry_run_of_isnet_does_not_train_its_encoder_first(
 
 @pytest.mark.slow
 def test_one_image_is_learned_by_heart(root: Path, tmp_path: Path, door: Door) -> None:
-    door("train.py", *TINY, *folder_data(root), "debug=overfit_one", "model.epochs=40")
+    door("train.py", *TINY, *folder_data(root), "debug=overfit_one", "model.epochs=30")
     rows = (only_run(tmp_path / "logs") / "metrics.csv").read_text().splitlines()
     column = rows[0].split(",").index("train/loss")
     losses = [float(row.split(",")[column]) for row in rows[1:] if row.split(",")[column]]
