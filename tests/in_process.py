@@ -10,6 +10,7 @@ import sys
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -45,6 +46,22 @@ def carry_out(words: Sequence[str], monkeypatch: pytest.MonkeyPatch) -> int:
         except _Replaced as door:
             monkeypatch.setattr(sys, "argv", door.command[2:])
             return _exit_code(execute.main)
+
+
+def finish(words: Sequence[str], cwd: Path) -> None:
+    """Carry out a door in `cwd`, which shall end well; for fixtures of a module or a session.
+
+    On one thread, as the processes of `tests/running.py`: what those leave may be compared with it.
+    """
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.chdir(cwd)
+            patch.setenv("CUDA_VISIBLE_DEVICES", "")
+            assert carry_out(words, patch) == 0
+    finally:
+        torch.set_num_threads(threads)
 
 
 def _replace(_: str, command: list[str]) -> None:

@@ -22,12 +22,11 @@ QUICK = [
 
 @pytest.fixture(scope="module")
 def extended(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A copy of the project with the page's files in it."""
+    """A copy of the project with the page's files in it, and the kernels that numba compiled."""
     copy = tmp_path_factory.mktemp("extended")
+    without = shutil.ignore_patterns("*.pyc", "*.tmp.*")
     for name in ("src", "conf", "experiments", "hydra_plugins"):
-        shutil.copytree(
-            ROOT / name, copy / name, symlinks=True, ignore=shutil.ignore_patterns("__pycache__")
-        )
+        shutil.copytree(ROOT / name, copy / name, symlinks=True, ignore=without)
     for door in ROOT.glob("*.py"):
         shutil.copy(door, copy)
     written = FILE.findall(PAGE.read_text())

@@ -13,6 +13,7 @@ from hydra import compose, initialize_config_dir
 
 from src.training.config import register
 from tests import slurm
+from tests.in_process import finish
 from tests.running import TINY, folder_data, run, start
 from tests.test_configs import CONF, choices
 
@@ -54,7 +55,9 @@ def manifest(cwd: Path) -> dict[str, dict[str, Any]]:
 
 
 @pytest.mark.slow
-def test_a_search_side_by_side(command: list[str], cwd: Path) -> None:
+def test_a_search_side_by_side(
+    command: list[str], cwd: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     search = [
         *command,
         "sweep=optuna",
@@ -73,7 +76,10 @@ def test_a_search_side_by_side(command: list[str], cwd: Path) -> None:
     assert "sweep" not in summary.split("Best")[1]
     assert (cwd / "logs/sweeps/shared/parallel.png").is_file()
 
-    again = run("train.py", search, cwd)  # the study has all its trials
+    capfd.readouterr()
+    finish(["train.py", *search], cwd)  # the study has all its trials
+    again = "".join(capfd.readouterr())
+    assert "study shared: 2 complete of 2 trials" in again
     assert "Launching" not in again
 
 

@@ -12,6 +12,7 @@ from src.training import preemption
 from src.weights.loading import create, to_official
 from tests import slurm, wandb_file
 from tests.conftest import Door
+from tests.in_process import finish
 from tests.running import (
     TINY,
     folder_data,
@@ -77,21 +78,23 @@ def test_isnet_trains_its_encoder_once_and_then_learns_from_it(
     assert (teacher / "checkpoints" / "best.ckpt").is_file()
 
 
+LONGER = [*TINY, "model.epochs=4", "callbacks.recent.steps=3", "test=false"]
+
+
+@pytest.fixture(scope="module")
+def whole(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run that nothing stopped."""
+    cwd = tmp_path_factory.mktemp("whole")
+    finish(["train.py", *LONGER, *folder_data(root)], cwd)
+    return only_run(cwd / "logs")
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("scheduled", [True, False], ids=["SLURM's notice", "SIGKILL"])
 def test_a_stopped_run_continues_to_the_same_weights(
-    root: Path, tmp_path: Path, scheduled: bool
+    root: Path, tmp_path: Path, whole: Path, scheduled: bool
 ) -> None:
-    command = [
-        *TINY,
-        *folder_data(root),
-        "model.epochs=4",
-        "callbacks.recent.steps=3",
-        "test=false",
-    ]
-    run("train.py", [*command, "name=whole"], tmp_path)
-    whole = only_run(tmp_path / "logs")
-
+    command = [*LONGER, *folder_data(root)]
     environment = slurm.install(tmp_path / "slurm") | slurm.TASK if scheduled else {}
     process = start("train.py", [*command, "name=stopped"], tmp_path, **environment)
     wait_for_checkpoint(tmp_path / "logs" / "stopped", process)
@@ -110,7 +113,8 @@ def test_a_stopped_run_continues_to_the_same_weights(
         output = again.communicate(timeout=280)[0]
         assert again.returncode == 0, output
     else:
-        run("train.py", [f"resume={stopped}"], tmp_path)
+        # A process of its own continues in faults/test_faults.py.
+        finish(["train.py", f"resume={stopped}"], tmp_path)
 
     ours, theirs = last_weights(stopped), last_weights(whole)
     assert ours.keys() == theirs.keys()
@@ -175,7 +179,7 @@ def test_a_dry_run_of_isnet_does_not_train_its_encoder_first(
 
 @pytest.mark.slow
 def test_one_image_is_learned_by_heart(root: Path, tmp_path: Path, door: Door) -> None:
-    door("train.py", *TINY, *folder_data(root), "debug=overfit_one", "model.epochs=40")
+    door("train.py", *TINY, *folder_data(root), "debug=overfit_one", "model.epochs=30")
     rows = (only_run(tmp_path / "logs") / "metrics.csv").read_text().splitlines()
     column = rows[0].split(",").index("train/loss")
     losses = [float(row.split(",")[column]) for row in rows[1:] if row.split(",")[column]]

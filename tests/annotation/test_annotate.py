@@ -13,8 +13,8 @@ from src.annotation.boxes import read_boxes
 from src.annotation.segment_boxes import BoxSegmenter
 from src.weights.loading import create, to_official
 from tests.annotation.miniature import SIZE, BoxFiller, write_coco
+from tests.conftest import Door
 from tests.inference.tiny import save_picture
-from tests.running import run
 
 masks = pytest.importorskip("pycocotools.mask")
 
@@ -136,17 +136,12 @@ def iog(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.slow
-def test_the_command(tmp_path: Path, iog: Path) -> None:
-    """In a new process; every mask decodes, and the exit code says that a box failed."""
+def test_the_command(tmp_path: Path, iog: Path, door: Door) -> None:
+    """Every mask decodes, and the exit code says that a box failed."""
     write_coco(tmp_path, [[10, 20, 30, 40], [40, 10, 50, 60], [5, 5, 0, 9]])
-    printed = run(
-        "annotate.py",
-        [
-            f"boxes={tmp_path / 'boxes.json'}", f"images={tmp_path / 'images'}",
-            f"weights={iog}", f"output={tmp_path / 'out/masks.json'}", "threshold=0.01",
-            "device=cpu",
-        ],
-        tmp_path,
+    printed = door(
+        "annotate.py", f"boxes={tmp_path / 'boxes.json'}", f"images={tmp_path / 'images'}",
+        f"weights={iog}", f"output={tmp_path / 'out/masks.json'}", "threshold=0.01", "device=cpu",
         code=1,
     )  # fmt: skip
     assert "2 done, 0 skipped, 1 failed" in printed

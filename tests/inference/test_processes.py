@@ -43,7 +43,7 @@ def test_each_file_is_done_once(tmp_path: Path) -> None:
     assert int((tmp_path / "a.done").read_text().split()[1]) >= 1
 
     with pytest.raises(UserError, match=r"was killed.*skip_existing=true goes on"):
-        predict_in_processes(die, ["cpu", "cpu"], sources)
+        predict_in_processes(die, ["cpu"], sources)
 
 
 @pytest.mark.parametrize(("device", "count", "gpus", "found"), [

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 import torch.distributed as dist
-from torch.multiprocessing.spawn import spawn
+from torch.multiprocessing.spawn import start_processes
 from torchmetrics import MetricCollection
 
 from src.errors import UserError
@@ -249,9 +249,12 @@ def _score_shards(rank: int, folder: str) -> None:
     dist.destroy_process_group()
 
 
+# Python 3.12 warns of forks beside threads, which data loaders make too.
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
 @pytest.mark.slow
 def test_one_two_and_three_processes_give_the_same_bits(tmp_path: Path) -> None:
-    spawn(_score_shards, (str(tmp_path),), nprocs=3)
+    # Forked as a loader's workers are: new ones would import torch for twenty seconds.
+    start_processes(_score_shards, (str(tmp_path),), nprocs=3, start_method="fork")
     written = [path.read_text() for path in tmp_path.glob("*.json")]
     assert len(written) == 2 + 3
     assert set(written) == {bits(whole())}

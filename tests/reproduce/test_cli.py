@@ -1,9 +1,9 @@
 """`make reproduce`: what it plans, what it says, where it continues, and the miniature."""
 
 import json
-import os
 import subprocess
 import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pytest
@@ -14,6 +14,7 @@ from src.reproduce import cli
 from src.reproduce.cli import CONFIG, SWEEPS, Plan, begun, main, planned, unfinished
 from src.settings.commands import ReproduceSettings
 from src.settings.parse import parse
+from tests.in_process import carry_out, finish
 from tests.running import ROOT
 
 
@@ -92,25 +93,32 @@ TABLE_SUFFIXES = (".md", ".tex", ".csv", ".html", ".png")
 SYSTEMS = ("isnet", "u2netp", "inspyrenet", "dextr", "iog", "iog_refine")
 
 
-def miniature(folder: Path, recipes: str, seeds: str) -> dict[str, bytes]:
-    """The tables of `make reproduce-mini OUT=folder`, for some of its recipes and seeds."""
-    environment = {
-        **os.environ,
-        "OMP_NUM_THREADS": "1",
-        "CUDA_VISIBLE_DEVICES": "",
-        "GIT_DIR": str(folder / "nowhere"),  # a commit between two calls is no difference of theirs
-    }
-    environment.pop("FINECUT_CACHE", None)
+def miniature(folder: Path, recipes: str, seeds: str, here: bool = False) -> dict[str, bytes]:
+    """The tables of `make reproduce-mini OUT=folder`, for some of its recipes and seeds.
+
+    here: In this process, instead of one for the command, each call of train.py and each job.
+    """
     given = [f"experiment={recipes}", f"seeds={seeds}", f"folder={folder}", "output=."]
-    done = subprocess.run(
-        [sys.executable, "-m", "src.reproduce", *given, "at_once=2", "measure=false"],
-        cwd=ROOT,
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
+    words = ["-m", "src.reproduce", *given, "at_once=2", "measure=false"]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("OMP_NUM_THREADS", "1")
+        patch.setenv("CUDA_VISIBLE_DEVICES", "")
+        patch.setenv("GIT_DIR", str(folder / "nowhere"))  # a commit between two calls is no matter
+        patch.delenv("FINECUT_CACHE", raising=False)
+        if here:
+
+            def train_all(calls: Mapping[str, Sequence[str]], *_: object) -> None:
+                for call in calls.values():
+                    assert carry_out(["train.py", *call], patch) == 0
+
+            patch.setattr(cli, "side_by_side", train_all)
+            patch.setattr(jobs, "run_child", lambda command, _: carry_out(command[1:], patch))
+            finish(words, ROOT)
+        else:
+            done = subprocess.run(
+                [sys.executable, *words], cwd=ROOT, capture_output=True, text=True, check=False
+            )
+            assert done.returncode == 0, done.stdout + done.stderr
     place = folder / recipes if "/" in recipes else folder  # a single recipe has its own
     return {
         path.name: path.read_bytes() for path in place.iterdir() if path.suffix in TABLE_SUFFIXES
@@ -120,7 +128,10 @@ def miniature(folder: Path, recipes: str, seeds: str) -> dict[str, bytes]:
 @pytest.mark.slow
 @pytest.mark.timeout(1200)
 def test_the_miniature_gives_the_same_table_twice(tmp_path: Path) -> None:
-    """All systems once; one of them, with clicks, again elsewhere and with another seed."""
+    """All systems once; one of them, with clicks, again elsewhere and with another seed.
+
+    Each job of the first round has a process of its own.
+    """
     first, second = tmp_path / "first", tmp_path / "elsewhere" / "second"
     text = miniature(first, "miniature", "0")["table.md"].decode()
     assert all(f"miniature/{system} " in text for system in SYSTEMS)
@@ -130,9 +141,9 @@ def test_the_miniature_gives_the_same_table_twice(tmp_path: Path) -> None:
 
     assert (first / "logs" / "teachers").is_dir()
 
-    tables = miniature(first, "miniature/iog_refine", "0,1")
+    tables = miniature(first, "miniature/iog_refine", "0,1", here=True)
     assert [path.stat().st_mtime_ns for path in jobs] == times, "seed 0 was done before"
-    assert tables == miniature(second, "miniature/iog_refine", "0,1")
+    assert tables == miniature(second, "miniature/iog_refine", "0,1", here=True)
     assert {Path(name).suffix for name in tables} == set(TABLE_SUFFIXES)
     text = tables["table.md"].decode()
     (origin,) = (line for line in text.splitlines() if line.startswith("- miniature/iog_refine:"))

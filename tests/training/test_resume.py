@@ -22,7 +22,8 @@ from src.training.data_state import DATA
 from src.training.provenance import PROVENANCE
 from src.training.resumable import require_resumable
 from tests.conftest import Door
-from tests.running import ROOT, TINY, folder_data, only_run, run, write_pairs
+from tests.in_process import finish
+from tests.running import ROOT, TINY, folder_data, only_run, write_pairs
 from tests.test_configs import composed
 
 
@@ -197,7 +198,8 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_pairs(base / "data" / "train", 4, seed=1)
     write_pairs(base / "data" / "test", 2, seed=2)
     words = [*TINY, *folder_data(base / "data"), "model.epochs=1", "test=false"]
-    run("train.py", [*words, f"hydra.run.dir={base}/run/a/b", "callbacks.gallery=null"], base)
+    words += [f"hydra.run.dir={base}/run/a/b", "callbacks.gallery=null"]
+    finish(["train.py", *words], base)
     return only_run(base / "run").parents[2]
 
 
