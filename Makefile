@@ -47,12 +47,13 @@ test: setup  ## Run the whole test suite
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal $(ARGS)
 
 # What exercises each dependency. Old packages warn of newer ones; those warnings are not ours.
-LOWEST := $(addprefix tests/,$(addprefix datamodules/test_,images.py augment.py cache.py \
-	coco_instances.py pascal_sbd.py objects.py) $(addprefix metrics/test_,golden.py scores.py bits.py) \
-	$(addprefix networks/test_,backbone.py rsu.py weights.py registry.py) settings test_configs.py \
-	export/test_formats.py page/test_server.py prediction/test_video.py \
-	prediction/test_foreground.py tables/test_page.py tables/test_curves.py runs/test_search.py \
-	test_train.py::test_a_run_leaves_its_results_and_where_they_come_from)
+LOWEST := $(addprefix tests/,$(addprefix datamodules/test_,images.py augmentation.py cache.py \
+	coco_instances.py pascal_sbd.py instance_sources.py) $(addprefix metrics/test_,golden.py \
+	scores.py bits.py) $(addprefix networks/test_,backbone.py rsu.py) \
+	$(addprefix weights/test_,loading.py registry.py) settings test_configs.py \
+	engines/test_formats.py webapp/test_server.py inference/test_video.py \
+	inference/test_foreground.py reporting/test_page.py reporting/test_curves.py \
+	sweeps/test_search.py test_train.py::test_a_run_leaves_its_results_and_where_they_come_from)
 
 .PHONY: test-lowest
 test-lowest: .venv-lowest/.ready  ## Run a quick suite with the oldest packages that pyproject.toml allows
@@ -88,4 +89,4 @@ bench: setup  ## Measure ours beside the peers (CPU set, 10 minutes)
 .PHONY: clean
 clean:  ## Remove caches, not logs or the environment
 	rm -rf .mypy_cache .ruff_cache .pytest_cache .hypothesis
-	find . -name __pycache__ -not -path './.venv/*' -exec rm -rf {} +
+	find . -name __pycache__ -not -path './.venv*/*' -exec rm -rf {} +

@@ -14,6 +14,7 @@ from src.reproduce import cli
 from src.reproduce.cli import CONFIG, SWEEPS, Plan, begun, main, planned, unfinished
 from src.settings.commands import ReproduceSettings
 from src.settings.parse import parse
+from src.sweeps import jobs
 from tests.in_process import carry_out, finish
 from tests.running import ROOT
 
