@@ -15,6 +15,7 @@ from torch import Tensor
 
 from src.atomic import atomic_write, atomic_write_image
 from src.datamodules.batch import Batch
+from src.visualize import error_map, side_by_side, stack_rows
 
 
 class Evaluated(NamedTuple):
@@ -119,27 +120,10 @@ class MaskGallery(Callback):
 def error_row(
     image: np.ndarray, target: np.ndarray, prediction: np.ndarray, height: int
 ) -> np.ndarray:
-    """One row `(height, 4·width, 3)`: in the error, red is missed and blue is too much."""
+    """Image, ground truth, prediction and error in one row `(height, 4·width, 3)`, uint8 RGB."""
     width = max(1, round(height * target.shape[1] / target.shape[0]))
-
-    def fit(panel: np.ndarray) -> np.ndarray:
-        return cv2.resize(panel, (width, height), interpolation=cv2.INTER_AREA)
-
-    difference = prediction.astype(np.int16) - target.astype(np.int16)
-    missed, extra = np.clip(-difference, 0, 255), np.clip(difference, 0, 255)
-    agreed = np.minimum(prediction, target) // 3
-    error = np.stack([agreed + missed * 2 // 3, agreed, agreed + extra * 2 // 3], axis=-1)
-    masks = [np.repeat(m[..., None], 3, axis=-1) for m in (target, prediction)]
-    return np.concatenate([fit(p.astype(np.uint8)) for p in (image, *masks, error)], axis=1)
-
-
-def stack_rows(rows: list[np.ndarray]) -> np.ndarray:
-    """Rows of different widths under one another, padded with grey."""
-    width = max(row.shape[1] for row in rows)
-    padded = [
-        np.pad(row, ((0, 4), (0, width - row.shape[1]), (0, 0)), constant_values=96) for row in rows
-    ]
-    return np.concatenate(padded)
+    panels = (image, target, prediction, error_map(prediction, target))
+    return side_by_side(panels, height, width)
 
 
 class _Kept(NamedTuple):

@@ -6,14 +6,14 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 from omegaconf import DictConfig
 
 from src import cli
 from src.atomic import atomic_write, atomic_write_image
-from src.datamodules.contact_sheet import arrange, contact_sheet, tile_of
+from src.datamodules.images import judge_mask, read_image
 from src.datamodules.inspection import (
     UNWRITTEN,
     DuplicatePair,
@@ -33,8 +33,11 @@ from src.errors import UserError
 from src.progress import track
 from src.settings.commands import CheckSettings
 from src.settings.parse import parse_part, plain, require_data
+from src.visualize import grid, mask_tile
 
-_ROWS, _COLUMNS = 4, 8
+_ROWS, _COLUMNS = 4, 8  # of a contact sheet
+_TILE = 188  # pixels of a tile's longer side
+Shown = TypeVar("Shown")
 
 
 class ObjectStats(NamedTuple):
@@ -70,7 +73,7 @@ def check_objects(
         report["problems"] += [f"{label}: {entry}" for entry in found if isinstance(entry, str)]
         report["sets"][label] = _summarize(facts)
         if facts:
-            sheet = _contact_sheet(source, facts)
+            sheet = object_sheet(source, facts)
             path = output / f"{label.replace('/', '-')}.png"
             with noted(report, path):
                 atomic_write_image(path, sheet)
@@ -105,13 +108,35 @@ def _summarize(facts: Sequence[ObjectStats]) -> dict[str, Any]:
     }
 
 
-def _contact_sheet(source: InstanceSource, facts: Sequence[ObjectStats]) -> np.ndarray:
-    """The smallest, middle and largest objects, each in its image."""
-    ordered = sorted(facts, key=lambda fact: fact.share)
-    count = min(_ROWS * _COLUMNS, len(ordered))
-    chosen = np.linspace(0, len(ordered) - 1, count).round().astype(int)
-    instances = (source.sample(ordered[i].item) for i in chosen)
-    return arrange([tile_of(instance.image, instance.mask) for instance in instances], _COLUMNS)
+def contact_sheet(facts: Sequence[ImageStats], rows: int = _ROWS) -> np.ndarray:
+    """Tiles of the smallest, middle and largest foregrounds, uint8 RGB.
+
+    Args:
+        facts: Inspected pairs, at least one.
+        rows: Rows of eight tiles.
+    """
+
+    def tile(fact: ImageStats) -> np.ndarray:
+        scale = _TILE / max(fact.height, fact.width)
+        size = max(1, round(fact.width * scale)), max(1, round(fact.height * scale))
+        image = read_image(fact.pair.image, at_least=(size[1], size[0]))
+        return mask_tile(image, judge_mask(fact.pair.mask).mask, _TILE)
+
+    shown = _spread_out(sorted(facts, key=lambda fact: fact.foreground), rows * _COLUMNS)
+    return grid([tile(fact) for fact in shown], _COLUMNS)
+
+
+def object_sheet(source: InstanceSource, facts: Sequence[ObjectStats]) -> np.ndarray:
+    """The smallest, middle and largest objects, each in its image, uint8 RGB."""
+    shown = _spread_out(sorted(facts, key=lambda fact: fact.share), _ROWS * _COLUMNS)
+    instances = (source.sample(fact.item) for fact in shown)
+    return grid([mask_tile(one.image, one.mask, _TILE) for one in instances], _COLUMNS)
+
+
+def _spread_out(ordered: Sequence[Shown], most: int) -> list[Shown]:
+    """At most `most` of a sequence, from its first to its last."""
+    count = min(most, len(ordered))
+    return [ordered[i] for i in np.linspace(0, len(ordered) - 1, count).round().astype(int)]
 
 
 _SPLITS = ("train", "val", "test")

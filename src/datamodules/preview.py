@@ -15,15 +15,11 @@ from omegaconf import DictConfig
 
 from src import cli
 from src.atomic import atomic_write_image, encode_image
-from src.datamodules.contact_sheet import arrange, framed, with_outline
 from src.errors import UserError
 from src.settings.commands import PreviewSettings
 from src.settings.parse import parse_part, require_data
+from src.visualize import PROMPTS, VOID, captioned, framed, grid, tinted, with_outline
 
-# One for each map of the prompt: extreme points or the inside, then the outside.
-_PROMPTS = ((0, 255, 90), (255, 70, 0))
-_VOID = (60, 120, 255)
-_CAPTION = 20
 _COLUMNS = 4
 
 
@@ -68,11 +64,11 @@ def draw_sample(sample: dict[str, Any], tile: int) -> np.ndarray:
 
     drawn = fit(image)
     if "void" in sample:
-        drawn = _tinted(drawn, fit(sample["void"][0].numpy()) * 0.6, _VOID)
-    for spots, color in zip(sample.get("prompt", ()), _PROMPTS, strict=False):
-        drawn = _tinted(drawn, fit(spots.numpy().astype(np.float32)), color)
+        drawn = tinted(drawn, fit(sample["void"][0].numpy()) * 0.6, VOID)
+    for spots, color in zip(sample.get("prompt", ()), PROMPTS, strict=False):
+        drawn = tinted(drawn, fit(spots.numpy().astype(np.float32)), color)
     drawn = with_outline(drawn, fit(sample["mask"][0].numpy()))
-    return _captioned(framed(drawn, tile), str(sample["name"]))
+    return captioned(framed(drawn, tile), str(sample["name"]))
 
 
 def preview(data: Any, count: int, epoch: int, tile: int) -> np.ndarray:
@@ -89,22 +85,9 @@ def preview(data: Any, count: int, epoch: int, tile: int) -> np.ndarray:
     """
     if count < 1 or tile < 16:
         raise UserError(f"count is {count}, at least 1; tile is {tile}, at least 16")
-    return arrange(
+    return grid(
         [draw_sample(sample, tile) for sample in training_samples(data, count, epoch)], _COLUMNS
     )
-
-
-def _tinted(image: np.ndarray, strength: np.ndarray, color: tuple[int, int, int]) -> np.ndarray:
-    weight = np.clip(strength[..., None] / 255, 0, 1)
-    return (image * (1 - weight) + np.array(color) * weight).astype(np.uint8)
-
-
-def _captioned(tile: np.ndarray, name: str) -> np.ndarray:
-    strip = np.full((_CAPTION, tile.shape[1], 3), 255, dtype=np.uint8)
-    room = tile.shape[1] // 8  # OpenCV's letters are about so wide at this size
-    shown = name if len(name) <= room else f"..{name[2 - room :]}"
-    cv2.putText(strip, shown, (4, _CAPTION - 6), cv2.FONT_HERSHEY_SIMPLEX, 0.42, (0, 0, 0), 1)
-    return np.vstack([tile, strip])
 
 
 def run(cfg: DictConfig) -> int:

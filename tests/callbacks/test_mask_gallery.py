@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from src.callbacks.galleries import error_row, stack_rows
+from src.callbacks.galleries import error_row
 
 
 def test_a_row_shows_image_truth_prediction_and_error() -> None:
@@ -22,8 +22,3 @@ def test_a_row_shows_image_truth_prediction_and_error() -> None:
     assert extra[2] > 100 > extra[0]
     assert agreed[0] == agreed[1] == agreed[2] > 0
     assert nothing.sum() == 0
-
-
-def test_rows_of_different_widths_stack() -> None:
-    rows = [np.zeros((10, 30, 3), np.uint8), np.zeros((10, 50, 3), np.uint8)]
-    assert stack_rows(rows).shape == (28, 50, 3)

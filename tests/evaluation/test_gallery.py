@@ -6,17 +6,10 @@ import cv2
 import numpy as np
 import pytest
 
-from src.evaluation.gallery import (
-    EXTRA,
-    MISSED,
-    PANEL,
-    draw_row,
-    error_map,
-    worst_pairs,
-    write_gallery,
-)
+from src.evaluation.gallery import PANEL, draw_row, worst_pairs, write_gallery
 from src.evaluation.matching import Pair
 from src.metrics import ImageResult
+from src.visualize import MISSED
 
 NAN = float("nan")
 
@@ -38,14 +31,6 @@ def test_worst_is_lowest_or_highest_and_undefined_comes_last(metric: str, expect
 def test_equal_scores_keep_the_order_of_names() -> None:
     found = worst_pairs(scores("mae", c=0.5, a=0.5, b=0.5), "mae", 2)
     assert [pair.name for pair in found] == ["a", "b"]
-
-
-def test_errors_have_their_colours() -> None:
-    prediction = np.array([[255, 129, 128, 0]], np.uint8)
-    target = np.array([[255, 0, 129, 128]], np.uint8)
-    drawn = error_map(prediction, target)
-    assert drawn.shape == (1, 4, 3)
-    assert [tuple(pixel) for pixel in drawn[0].tolist()] == [(110,) * 3, EXTRA, MISSED, (0,) * 3]
 
 
 def write(root: Path, map_size: tuple[int, int], truth_size: tuple[int, int]) -> Pair:

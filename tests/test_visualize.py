@@ -1,4 +1,4 @@
-"""Sheets of tiles: how many, where, and what is drawn on them."""
+"""One color code for errors, outlines that leave images alone, and tiles in their order."""
 
 from pathlib import Path
 
@@ -6,9 +6,21 @@ import cv2
 import numpy as np
 import pytest
 
-from src.datamodules.contact_sheet import arrange, contact_sheet, framed, tile_of, with_outline
+from src.datamodules.check import contact_sheet
 from src.datamodules.inspection import inspect
 from src.datamodules.pairs import Pair
+from src.visualize import (
+    AGREED,
+    EXTRA,
+    MISSED,
+    error_map,
+    framed,
+    grid,
+    mask_tile,
+    side_by_side,
+    stack_rows,
+    with_outline,
+)
 from tests.datamodules.miniatures import write_pair
 
 TILE = 192
@@ -23,11 +35,11 @@ def color(value: int) -> np.ndarray:
     [(1, 8, (4, 6, 3)), (3, 8, (4, 18, 3)), (8, 8, (4, 48, 3)), (9, 8, (8, 48, 3))],
 )
 def test_tiles_fill_rows(count: int, columns: int, shape: tuple[int, ...]) -> None:
-    assert arrange([color(9)] * count, columns).shape == shape
+    assert grid([color(9)] * count, columns).shape == shape
 
 
 def test_tiles_stand_in_their_order_and_the_rest_is_white() -> None:
-    sheet = arrange([color(value) for value in (10, 20, 30)], 2)
+    sheet = grid([color(value) for value in (10, 20, 30)], 2)
     assert [int(sheet[y, x, 0]) for y in (0, 4) for x in (0, 6)] == [10, 20, 30, 255]
 
 
@@ -60,7 +72,7 @@ def test_a_frame_is_white_around_the_picture() -> None:
 def test_a_tile_is_a_square_whatever_the_form(size: tuple[int, int]) -> None:
     mask = np.zeros(size, np.uint8)
     mask[: size[0] // 2] = 255
-    tile = tile_of(np.full((*size, 3), 100, np.uint8), mask)
+    tile = mask_tile(np.full((*size, 3), 100, np.uint8), mask, 188)
     assert tile.shape == (TILE, TILE, 3)
     height = round(188 * size[0] / max(size))
     above, below = tile[2 + height // 4, 2].astype(int), tile[2 + height * 7 // 8, 2].astype(int)
@@ -71,7 +83,7 @@ def test_a_tile_is_a_square_whatever_the_form(size: tuple[int, int]) -> None:
 def test_the_image_may_be_smaller_than_its_mask() -> None:
     """Images are read at a reduced size, masks whole."""
     mask = np.full((600, 400), 255, np.uint8)
-    assert tile_of(np.zeros((190, 127, 3), np.uint8), mask).shape == (TILE, TILE, 3)
+    assert mask_tile(np.zeros((190, 127, 3), np.uint8), mask, 188).shape == (TILE, TILE, 3)
 
 
 def test_smallest_middle_and_largest_foregrounds_are_shown(tmp_path: Path) -> None:
@@ -91,3 +103,26 @@ def test_smallest_middle_and_largest_foregrounds_are_shown(tmp_path: Path) -> No
     assert edges == sorted(edges)
     assert contact_sheet(facts * 20).shape == (4 * TILE, 8 * TILE, 3)
     assert contact_sheet(facts * 20, rows=1).shape == (TILE, 8 * TILE, 3)
+
+
+def test_errors_have_their_colors() -> None:
+    prediction = np.array([[255, 255, 0, 0]], np.uint8)
+    target = np.array([[255, 0, 255, 0]], np.uint8)
+    drawn = error_map(prediction, target)
+    assert drawn.dtype == np.uint8
+    assert [tuple(pixel) for pixel in drawn[0].tolist()] == [AGREED, EXTRA, MISSED, (0,) * 3]
+
+
+def test_half_an_error_has_half_its_color() -> None:
+    drawn = error_map(np.array([[0]], np.uint8), np.array([[128]], np.uint8))[0, 0]
+    assert np.abs(drawn - np.array(MISSED) / 2).max() <= 1
+
+
+def test_panels_of_any_size_stand_side_by_side_and_rows_under_one_another() -> None:
+    row = side_by_side((color(9), np.full((2, 3), 70, np.uint8)), 8, 12)
+    assert row.shape == (8, 24, 3)
+    assert (row[:, :12] == 9).all()
+    assert (row[:, 12:] == 70).all()
+    stacked = stack_rows([row, row[:, :12]])
+    assert stacked.shape == (2 * (8 + 6), 24, 3)
+    assert (stacked[14:, 12:] == 90).all()
