@@ -14,12 +14,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from src import escape
+from src import render
 from src.errors import UserError
-from src.escape import one_line
 from src.evaluation.read_map import RESIZED
 from src.metrics import higher_is_better, records, require_same
 from src.plain_data import read_csv, read_json
+from src.render import one_line
 from src.training.results import PER_IMAGE, digest
 
 RESAMPLES = 10_000
@@ -161,26 +161,16 @@ def bootstrap_interval(
 
 def markdown(comparisons: Sequence[Comparison], theirs: str) -> str:
     """A table with a line per data set and measure."""
+    head = ["data", "metric", "N", "ours", theirs, "difference", "95 % interval", "won", "verdict"]
     lines = [
         [
-            "data",
-            "metric",
-            "N",
-            "ours",
-            escape.markdown(theirs),
-            "difference",
-            "95 % interval",
-            "won",
-            "verdict",
-        ],
-        ["---", "---", *["---:"] * 6, "---"],
+            *(one.data, one.metric, one.images, f"{one.ours:.4f}", f"{one.theirs:.4f}"),
+            *(f"{one.difference:+.4f}", f"[{one.low:+.4f}, {one.high:+.4f}]"),
+            *(f"{one.won:.0%}", one.verdict),
+        ]
+        for one in comparisons
     ]
-    for one in comparisons:
-        numbers = [f"{one.ours:.4f}", f"{one.theirs:.4f}", f"{one.difference:+.4f}"]
-        interval = f"[{one.low:+.4f}, {one.high:+.4f}]"
-        head = [escape.markdown(one.data), one.metric, str(one.images)]
-        lines.append([*head, *numbers, interval, f"{one.won:.0%}", one.verdict])
-    table = "".join(map(escape.markdown_row, lines))
+    table = render.markdown_table(head, lines, "llrrrrrrl")
     return table + (
         "\nMeans of single images' values, ours minus theirs; paired bootstrap over images, "
         f"{RESAMPLES} resamples.\n"

@@ -1,7 +1,5 @@
 """Writes the numbers of an evaluation, each beside its protocol and the number of images."""
 
-import csv
-import io
 import json
 import math
 from collections.abc import Mapping, Sequence
@@ -9,7 +7,7 @@ from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from src import escape
+from src import render
 from src.atomic import atomic_write
 from src.evaluation.matching import Pair, Problem
 from src.metrics import (
@@ -25,6 +23,7 @@ from src.training.results import PER_IMAGE, digest, write_per_image
 
 SUMMARY, PROTOCOL = "summary.json", "protocol.json"
 DIGITS = 4
+_HEAD = ("method", "data", "N")
 
 
 @dataclass
@@ -97,45 +96,40 @@ class Report:
 
     def markdown(self) -> str:
         """The table, and under it what its numbers mean."""
-        head = ["method", "data", "N", *(_heading(metric) for metric in self.metrics)]
-        lines = [head, ["---", "---", "---:", *["---:"] * len(self.metrics)]]
-        lines += [[escape.markdown(cell) for cell in self._cells(name)] for name in self.by_set]
-        table = "".join(map(escape.markdown_row, lines))
+        table = render.markdown_table(
+            [*_HEAD, *map(_heading, self.metrics)], list(map(self._cells, self.by_set)), "llr"
+        )
         notes = [
-            f"**INCOMPLETE**: {escape.markdown(name)}, {share} images"
+            f"**INCOMPLETE**: {render.markdown(name)}, {share} images"
             for name, share in self.partial.items()
         ]
-        notes += map(escape.markdown, self._remarks())
+        notes += map(render.markdown, self._remarks())
         notes += [f"{metric}: {describe(metric)}" for metric in self.metrics]
         return table + "\n" + "".join(f"- {note}\n" for note in notes)
 
     def csv(self) -> str:
         """One line per data set and measure, with protocol and number of images."""
-        text = io.StringIO()
-        writer = csv.writer(text, lineterminator="\n")
-        writer.writerow(["method", "data", "N", "complete", "metric", "value", "protocol"])
-        for name, row in self.values.items():
-            complete = self.partial.get(name, "yes")
-            for metric, value in row.items():
-                method, data = escape.csv_cell(self.method), escape.csv_cell(name)
-                count, meaning = len(self.by_set[name]), describe(metric)
-                writer.writerow([method, data, count, complete, metric, repr(value), meaning])
-        return text.getvalue()
+        rows = [
+            [
+                *(self.method, name, len(self.by_set[name]), self.partial.get(name, "yes")),
+                *(metric, float(value), describe(metric)),
+            ]
+            for name, row in self.values.items()
+            for metric, value in row.items()
+        ]
+        return render.csv_table([*_HEAD, "complete", "metric", "value", "protocol"], rows)
 
     def latex(self) -> str:
         """A `tabular` for a paper; its comments say what the numbers mean."""
-        columns = "ll" + "r" * (len(self.metrics) + 1)
-        arrows = {True: r"$\uparrow$", False: r"$\downarrow$"}
-        head = [f"{escape.latex(_heading(m))} {arrows[higher_is_better(m)]}" for m in self.metrics]
-        lines = [f"% {metric}: {describe(metric)}" for metric in self.metrics]
-        lines += [
-            f"% INCOMPLETE: {escape.one_line(name)}, {share}"
-            for name, share in self.partial.items()
+        remarks = [f"{metric}: {describe(metric)}" for metric in self.metrics]
+        remarks += [
+            f"INCOMPLETE: {render.one_line(name)}, {share}" for name, share in self.partial.items()
         ]
-        lines += [f"\\begin{{tabular}}{{{columns}}}", r"\toprule"]
-        lines += [" & ".join(["method", "data", "N", *head]) + r" \\", r"\midrule"]
-        lines += [" & ".join(escape.latex(c) for c in self._cells(s)) + r" \\" for s in self.by_set]
-        return "\n".join([*lines, r"\bottomrule", r"\end{tabular}", ""])
+        head = [f"{_heading(m)} {'↑' if higher_is_better(m) else '↓'}" for m in self.metrics]
+        rows = list(map(self._cells, self.by_set))
+        lines = [f"% {remark}" for remark in remarks]
+        lines += render.latex_table([*_HEAD, *head], [rows], "llr")
+        return "\n".join([*lines, ""])
 
     def _cells(self, name: str) -> list[str]:
         count = f"{self.partial[name]} INCOMPLETE" if name in self.partial else None

@@ -13,6 +13,7 @@ from src.datamodules.images import read_image
 from src.engines.formats import Run
 from src.errors import UserError
 from src.inference.sources import find_sources
+from src.render import markdown_table
 
 _SIZES = ((480, 640), (333, 217), (768, 1024))
 
@@ -189,18 +190,19 @@ def markdown(parity: Parity, metadata: Mapping[str, str], file: str) -> str:
         f"Allowed: graph p99 {limit.graph_p99:g}, graph mean {limit.graph_mean:g},"
         f" Python mean {limit.python_mean:g}.",
         "",
-        "| picture | size | contrast | graph max | p99 | mean | Python max | p99 | mean "
-        "| file ms | Python ms |",
-        "|---|---|" + "---:|" * 9,
     ]
     if parity.blank:
         lines[2:2] = [f"{BLANK}.", ""]
-    for row in parity.rows:
-        graph = f"{row.graph_max:.3g} | {row.graph_p99:.3g} | {row.graph_mean:.4f}"
-        python = f"{row.python_max:.3g} | {row.python_p99:.3g} | {row.python_mean:.4f}"
-        times = f"{row.file_ms:.0f} | {row.python_ms:.0f}"
-        start = f"| {row.name} | {row.size} | {row.contrast:.0f}"
-        lines.append(f"{start} | {graph} | {python} | {times} |")
-    lines += ["", "| metadata | |", "|---|---|"]
-    lines += [f"| {key} | {value} |" for key, value in metadata.items()]
-    return "\n".join(lines) + "\n"
+    head = ["image", "size", "contrast", "graph max", "p99", "mean", "Python max", "p99", "mean"]
+    rows = [
+        [
+            *(row.name, row.size, f"{row.contrast:.0f}"),
+            *(f"{row.graph_max:.3g}", f"{row.graph_p99:.3g}", f"{row.graph_mean:.4f}"),
+            *(f"{row.python_max:.3g}", f"{row.python_p99:.3g}", f"{row.python_mean:.4f}"),
+            *(f"{row.file_ms:.0f}", f"{row.python_ms:.0f}"),
+        ]
+        for row in parity.rows
+    ]
+    lines.append(markdown_table([*head, "file ms", "Python ms"], rows, "llr"))
+    lines.append(markdown_table(["metadata", ""], list(metadata.items()), "l"))
+    return "\n".join(lines)

@@ -1,6 +1,7 @@
 """`python -m src.metrics > docs/protocols.md`: the protocol of every metric, from its record."""
 
 from src.metrics._record import STAGES, records
+from src.render import Markdown, markdown_table
 
 
 def page() -> str:
@@ -12,14 +13,15 @@ def page() -> str:
         "`src/metrics`. Two numbers are comparable if their ids are equal; the version behind the "
         "name rises whenever the number would change. ↑ higher is better, ↓ lower is.",
         "",
-        "| id | " + " | ".join(STAGES) + " |",
-        "|---|" + "---|" * len(STAGES),
     ]
-    for one in records().values():
-        arrow = "↑" if one.higher_is_better else "↓"
-        cells = [str(getattr(one, stage)).replace("|", "\\|") for stage in STAGES]
-        lines.append(f"| `{one.id}` {arrow} | {' | '.join(cells)} |")
-    return "\n".join(lines)
+    rows = [
+        [
+            Markdown(f"`{one.id}` {'↑' if one.higher_is_better else '↓'}"),
+            *(getattr(one, stage) for stage in STAGES),
+        ]
+        for one in records().values()
+    ]
+    return "\n".join([*lines, markdown_table(["id", *STAGES], rows, "l")]).rstrip("\n")
 
 
 if __name__ == "__main__":

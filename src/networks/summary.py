@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from src.render import markdown_table
 from src.weights.loading import NETWORKS, create
 
 # The input of each paper: channels and side.
@@ -78,16 +79,16 @@ def activation_bytes(network: nn.Module, image: Tensor) -> int:
 
 
 def markdown(rows: list[Summary]) -> str:
+    """The costs as a table."""
+    head = ["network", "input", "parameters", "GMACs", "activations kept", "latency"]
     lines = [
-        "| network | input | parameters | GMACs | activations kept | latency |",
-        "|---|---|---:|---:|---:|---:|",
-    ]
-    lines += [
-        f"| {r.name} | {r.size}² | {r.parameters / 1e6:.2f} M | {r.macs / 1e9:.1f} "
-        f"| {r.activations / 2**20:.0f} MiB | {r.seconds * 1000:.0f} ms |"
+        [
+            *(r.name, f"{r.size}²", f"{r.parameters / 1e6:.2f} M", f"{r.macs / 1e9:.1f}"),
+            *(f"{r.activations / 2**20:.0f} MiB", f"{r.seconds * 1000:.0f} ms"),
+        ]
         for r in rows
     ]
-    return "\n".join(lines)
+    return markdown_table(head, lines, "llr").rstrip("\n")
 
 
 def _latency(network: nn.Module, image: Tensor, passes: int) -> float:

@@ -11,8 +11,8 @@ from yaml import YAMLError
 from src.atomic import atomic_write
 from src.command_line import is_text, literals, text_or_list
 from src.errors import UserError, exit_on_user_error
-from src.escape import file_name
 from src.paths import CONF
+from src.render import file_name
 from src.reporting import reported_results
 from src.reporting.curves import plot
 from src.reporting.formats import comma_separated, latex, markdown

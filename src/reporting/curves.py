@@ -12,8 +12,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from src.errors import UserError
-from src.escape import one_line
 from src.plain_data import read_json
+from src.render import one_line
 from src.reporting.groups import Group
 from src.reporting.runs import ADVICE, Run
 

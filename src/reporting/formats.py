@@ -1,15 +1,13 @@
 """Writes a table as Markdown, LaTeX (booktabs) and CSV."""
 
-import csv
-import io
+from typing import Literal
 
-from src import escape
+from src import render
 from src.reporting.table import BEST, DIFFERENCE, SECOND, Cell, Row, Table, show
 
 _HEAD = ("data", "images", "method", "seeds")
 _ORIGIN = ("trained_on", "commit", "config", "weights")
-_MARKDOWN_MARKS = {BEST: "**", SECOND: "_"}
-_LATEX_MARKS = {BEST: r"\textbf", SECOND: r"\underline"}
+_EMPHASIS: dict[str, Literal["first", "second"]] = {BEST: "first", SECOND: "second"}
 
 
 def number(metric: str, cell: Cell, row: Row, digits: int) -> str:
@@ -30,59 +28,61 @@ def origin_lines(table: Table) -> list[str]:
 
 def markdown(table: Table, digits: int) -> str:
     """The table, its notes, where its rows come from and the protocol of each metric."""
-    head = [*_HEAD, *map(escape.markdown, table.metrics)]
-    lines = [head, ["---"] * 4 + ["---:"] * len(table.metrics)]
-    for row in table.rows:
-        notes = "".join(f" [{note}]" for note in row.notes)
-        cells = [_markdown_cell(metric, row, digits) for metric in table.metrics]
-        method, test_set = escape.markdown(row.method) + notes, escape.markdown(row.test_set)
-        lines.append([test_set, str(row.images or ""), method, seeds(row), *cells])
-    body = "".join(map(escape.markdown_row, lines))
-    notes = "".join(f"[{i}] {escape.markdown(note)}  \n" for i, note in enumerate(table.notes, 1))
+    rows = [_cells(row, table, digits) for row in table.rows]
+    body = render.markdown_table([*_HEAD, *table.metrics], rows, "llllr")
+    notes = "".join(f"[{i}] {render.markdown(note)}  \n" for i, note in enumerate(table.notes, 1))
     protocol = "".join(
-        f"- {escape.markdown(f'{metric}: {text}')}\n" for metric, text in table.protocol.items()
+        f"- {render.markdown(f'{metric}: {text}')}\n" for metric, text in table.protocol.items()
     )
     legend = "**best**, _second_; mean ± sample standard deviation over seeds\n"
-    origins = "".join(f"- {escape.markdown(line)}\n" for line in origin_lines(table))
+    origins = "".join(f"- {render.markdown(line)}\n" for line in origin_lines(table))
     return "\n".join(part for part in (body, legend, notes, origins, protocol) if part)
 
 
 def latex(table: Table, digits: int) -> str:
     """A `tabular` with booktabs' rules; a set's rows stand between two of them."""
-    columns = "lrl" + "r" * (1 + len(table.metrics))
-    head = " & ".join(escape.latex(name) for name in (*_HEAD, *table.metrics))
-    lines = [r"% needs \usepackage{booktabs}", rf"\begin{{tabular}}{{{columns}}}", r"\toprule"]
-    lines += [rf"{head} \\"]
+    groups = []
     for test_set in table.test_sets():
-        lines.append(r"\midrule")
         rows = [row for row in table.rows if row.test_set == test_set]
-        lines += [_latex_row(row, table, digits, first=row is rows[0]) for row in rows]
-    lines += [r"\bottomrule", r"\end{tabular}"]
+        cells = [_cells(row, table, digits) for row in rows]
+        groups.append([cells[0], *(["", *row[1:]] for row in cells[1:])])
+    lines = render.latex_table([*_HEAD, *table.metrics], groups, "lrlrr")
     remarks = [f"[{i}] {note}" for i, note in enumerate(table.notes, 1)]
     remarks += origin_lines(table)
     remarks += [f"{metric}: {text}" for metric, text in table.protocol.items()]
-    lines += [f"% {escape.one_line(remark)}" for remark in remarks]
+    lines += [f"% {render.one_line(remark)}" for remark in remarks]
     return "\n".join(lines) + "\n"
 
 
 def comma_separated(table: Table) -> str:
     """A line for each number, in full precision."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    # Names and remarks are text of others; numbers and what this code writes are none.
-    writer.writerow([*_HEAD, "kind", "metric", "value", "std", "mark", "notes", *_ORIGIN])
+    head = [*_HEAD, "kind", "metric", "value", "std", "mark", "notes", *_ORIGIN]
+    rows: list[list[object]] = []
     for row in table.rows:
         notes = " | ".join(table.notes[note - 1] for note in row.notes)
         listed = " ".join(map(str, row.seeds))
         for metric, cell in row.cells.items():
-            test_set, method, name, said = map(
-                escape.csv_cell, (row.test_set, row.method, metric, notes)
+            rows.append(
+                [
+                    *(row.test_set, row.images or "", row.method, listed, row.kind, metric),
+                    *(cell.value, "" if cell.std is None else cell.std, cell.mark, notes),
+                    *_origin_cells(row),
+                ]
             )
-            line = [test_set, row.images or "", method, listed, row.kind, name]
-            std = "" if cell.std is None else repr(cell.std)
-            origin = map(escape.csv_cell, _origin_cells(row))
-            writer.writerow([*line, repr(cell.value), std, cell.mark, said, *origin])
-    return text.getvalue()
+    return render.csv_table(head, rows)
+
+
+def _cells(row: Row, table: Table, digits: int) -> list[render.Cell | str | int]:
+    """A row as every format prints it."""
+    method = render.Cell(row.method, notes=tuple(row.notes))
+    numbers = [_cell(metric, row, digits) for metric in table.metrics]
+    return [row.test_set, row.images or "", method, seeds(row), *numbers]
+
+
+def _cell(metric: str, row: Row, digits: int) -> render.Cell | str:
+    if (cell := row.cells.get(metric)) is None:
+        return "–"
+    return render.Cell(number(metric, cell, row, digits), _EMPHASIS.get(cell.mark, ""))
 
 
 def _origin_cells(row: Row) -> list[str]:
@@ -91,27 +91,3 @@ def _origin_cells(row: Row) -> list[str]:
     origin = row.origin
     weights = " ".join(origin.weights.values())
     return ["+".join(origin.trained_on), origin.commit, origin.config, weights]
-
-
-def _markdown_cell(metric: str, row: Row, digits: int) -> str:
-    if (cell := row.cells.get(metric)) is None:
-        return "–"
-    mark = _MARKDOWN_MARKS.get(cell.mark, "")
-    return f"{mark}{number(metric, cell, row, digits)}{mark}"
-
-
-def _latex_row(row: Row, table: Table, digits: int, first: bool) -> str:
-    notes = ",".join(map(str, row.notes))
-    method = escape.latex(row.method) + (f"$^{{{notes}}}$" if notes else "")
-    cells = [_latex_cell(metric, row, digits) for metric in table.metrics]
-    start = escape.latex(row.test_set) if first else ""
-    images = str(row.images or "")
-    return " & ".join([start, images, method, seeds(row), *cells]) + r" \\"
-
-
-def _latex_cell(metric: str, row: Row, digits: int) -> str:
-    if (cell := row.cells.get(metric)) is None:
-        return "--"
-    text = escape.latex(number(metric, cell, row, digits))
-    mark = _LATEX_MARKS.get(cell.mark)
-    return f"{mark}{{{text}}}" if mark else text

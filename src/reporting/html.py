@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from src.errors import UserError
-from src.escape import html as escape
+from src.render import html as escape
 from src.reporting.formats import number, origin_lines, seeds
 from src.reporting.groups import Group
 from src.reporting.runs import Run

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from src.errors import UserError, exit_on_user_error
-from src.escape import markdown_row
 from src.paths import EXPERIMENTS
 from src.plain_data import read_csv
+from src.render import Markdown, markdown_table
 from src.reporting.runs import belongs
 
 COLUMNS = (
@@ -130,8 +130,8 @@ def _table(rows: Sequence[ReportedResult], notes: dict[str, str]) -> str:
         for test_set, line in lines.items():
             here = [row for row in column if row.test_set == test_set]
             line.append(", ".join(_labelled(r.printed, _notes(r, shared), notes) for r in here))
-    table = [head, ["---", *["---:"] * len(columns)], *lines.values()]
-    body = "".join(map(markdown_row, table))
+    marked = [[Markdown(cell) for cell in line] for line in (head, *lines.values())]
+    body = markdown_table(marked[0], marked[1:], "lr")
     return f"`{rows[0].experiment}`, trained on {' + '.join(rows[0].trained_on)}:\n\n{body}"
 
 

@@ -12,6 +12,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from src.paths import CONF
+from src.render import Markdown, markdown_table
 from src.settings import commands
 from src.settings.schema import allowed_values
 from src.settings.training import LauncherSettings, SweepSettings, TrainSettings
@@ -71,11 +72,17 @@ def markdown() -> str:
         defaults = OmegaConf.load(CONF / f"{yaml}.yaml") if yaml else OmegaConf.create()
         assert isinstance(defaults, DictConfig)
         lines += [f"## `{words}`", "", f"{(schema.__doc__ or '').splitlines()[0]}", ""]
-        lines += ["| key | takes | default | for |", "|---|---|---|---|"]
-        for key, field in _keys(schema):
-            cells = (f"`{key}`", allowed_values(field), _cell(defaults, key), field.description)
-            lines.append("| " + " | ".join(str(cell).replace("|", "\\|") for cell in cells) + " |")
-        lines.append("")
+        rows = [
+            [
+                Markdown(str(cell).replace("|", "\\|"))
+                for cell in (
+                    *(f"`{key}`", allowed_values(field)),
+                    *(_cell(defaults, key), field.description),
+                )
+            ]
+            for key, field in _keys(schema)
+        ]
+        lines.append(markdown_table(["key", "takes", "default", "for"], rows, "l"))
     return "\n".join(lines)
 
 

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from src import escape
+from src import render
 from src.atomic import atomic_write
 from src.errors import UserError
 from src.plain_data import read_json
@@ -64,12 +64,14 @@ def markdown(rows: Sequence[tuple[str, str, int, Row]], note: str = "", digits: 
     `note` is Markdown; all else is text, and is escaped.
     """
     metrics = list(dict.fromkeys(name for *_, values in rows for name in values))
-    head = ["method", "data", "N", *map(escape.markdown, metrics)]
-    lines = [head, ["---"] * 3 + ["---:"] * len(metrics)]
-    for method, data, count, values in rows:
-        numbers = [_number(values[m], digits) if m in values else "–" for m in metrics]
-        lines.append([escape.markdown(method), escape.markdown(data), str(count), *numbers])
-    table = "".join(map(escape.markdown_row, lines))
+    lines: list[list[str | int]] = [
+        [
+            *(method, data, count),
+            *(_number(values[m], digits) if m in values else "–" for m in metrics),
+        ]
+        for method, data, count, values in rows
+    ]
+    table = render.markdown_table(["method", "data", "N", *metrics], lines, "lllr")
     return f"{table}\n{note}\n" if note else table
 
 

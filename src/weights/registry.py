@@ -14,6 +14,7 @@ import yaml
 from src.atomic import atomic_write
 from src.errors import UserError
 from src.file_hash import file_hash
+from src.render import Markdown, markdown_table
 from src.weights.download import Checksum, DownloadError, download
 
 log = logging.getLogger(__name__)
@@ -203,17 +204,18 @@ def cache_folder() -> Path:
 
 def markdown() -> str:
     """The registry as a Markdown table."""
-    lines = ["| name | model | file | MB | trained on | get it from | checksum | license |"]
-    lines.append("|---|---|---|---:|---|---|---|---|")
+    head = ["name", "model", "file", "MB", "trained on", "get it from", "checksum", "license"]
+    rows: list[list[str]] = []
     for entry in released().values():
         sets = ", ".join(entry.trained_on) if entry.trained_on else "not stated"
         size = f"{entry.size / 1e6:.1f}" if entry.size else "–"
         where = "download" if entry.urls else f"[Drive]({entry.drive})"
         check = entry.checksum
         digest = f"{check.algorithm} {check.digest[:12]}…" if check else "–"
-        cells = (entry.name, entry.model, f"[{entry.file}]({entry.page})", size, sets, where)
-        lines.append(f"| {' | '.join(cells)} | {digest} | {entry.license or 'not stated'} |")
-    return "\n".join(lines) + "\n"
+        link = Markdown(f"[{entry.file}]({entry.page})")
+        license = entry.license or "not stated"
+        rows.append([entry.name, entry.model, link, size, sets, Markdown(where), digest, license])
+    return markdown_table(head, rows, "lllrl")
 
 
 def _frozen(entry: dict[str, Any]) -> dict[str, Any]:

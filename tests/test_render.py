@@ -2,7 +2,7 @@
 
 import pytest
 
-from src import escape
+from src import render
 
 
 @pytest.mark.parametrize(
@@ -17,27 +17,27 @@ from src import escape
     ],
 )
 def test_what_cannot_be_seen_is_written_out(text: str, shown: str) -> None:
-    assert escape.one_line(text) == shown
+    assert render.one_line(text) == shown
     shown.encode()
 
 
 def test_a_cell_of_markdown_holds_no_bar_tag_or_link() -> None:
-    assert escape.markdown("a|b") == r"a\|b"
-    assert escape.markdown("a\\|b") == r"a\\\|b"
-    assert escape.markdown("<img src=x>") == "&lt;img src=x>"
-    assert escape.markdown("[x](javascript:y)") == r"[x\](javascript:y)"
-    assert escape.markdown("isnet [lr=0.1]") == "isnet [lr=0.1]"
+    assert render.markdown("a|b") == r"a\|b"
+    assert render.markdown("a\\|b") == r"a\\\|b"
+    assert render.markdown("<img src=x>") == "&lt;img src=x>"
+    assert render.markdown("[x](javascript:y)") == r"[x\](javascript:y)"
+    assert render.markdown("isnet [lr=0.1]") == "isnet [lr=0.1]"
 
 
 def test_a_cell_of_latex_and_html() -> None:
-    assert escape.latex("a_b & 5% {$}\n") == r"a\_b \& 5\% \{\$\}\textbackslash{}n"
-    assert escape.html('"<b>&\n') == r"&quot;&lt;b&gt;&amp;\n"
+    assert render.latex("a_b & 5% {$}\n") == r"a\_b \& 5\% \{\$\}\textbackslash{}n"
+    assert render.html('"<b>&\n') == r"&quot;&lt;b&gt;&amp;\n"
 
 
 @pytest.mark.parametrize("start", "=+-@")
 def test_a_formula_is_text_in_csv(start: str) -> None:
-    assert escape.csv_cell(f"{start}cmd|x") == f"'{start}cmd|x"
-    assert escape.csv_cell(f"a{start}b") == f"a{start}b"
+    assert render.csv_cell(f"{start}cmd|x") == f"'{start}cmd|x"
+    assert render.csv_cell(f"a{start}b") == f"a{start}b"
 
 
 @pytest.mark.parametrize(
@@ -45,4 +45,4 @@ def test_a_formula_is_text_in_csv(start: str) -> None:
     [("DIS-TE(1-4)", "DIS-TE(1-4)"), ("../../x", "_.._x"), ("", "_"), ("a/b c\n", "a_b_c_")],
 )
 def test_a_file_name_leads_nowhere(text: str, name: str) -> None:
-    assert escape.file_name(text) == name
+    assert render.file_name(text) == name
