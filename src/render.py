@@ -77,7 +77,7 @@ class Markdown(str):
     """A cell that is Markdown already."""
 
 
-Cells = Sequence[Cell | str | int]
+Cells = Sequence[object]  # text and numbers are escaped, `Cell` and `Markdown` are what they say
 _MARKS = {"": "", "first": "**", "second": "_"}
 _COMMANDS = {"first": r"\textbf", "second": r"\underline"}
 
@@ -123,7 +123,7 @@ def csv_table(head: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
     return text.getvalue()
 
 
-def _to_markdown(cell: Cell | str | int) -> str:
+def _to_markdown(cell: object) -> str:
     if isinstance(cell, Markdown):
         return str(cell)
     if not isinstance(cell, Cell):
@@ -136,7 +136,7 @@ def _latex_row(cells: Cells) -> str:
     return " & ".join(map(_to_latex, cells)) + r" \\"
 
 
-def _to_latex(cell: Cell | str | int) -> str:
+def _to_latex(cell: object) -> str:
     if not isinstance(cell, Cell):
         return latex(cell)
     text = latex(cell.text)
