@@ -29,7 +29,7 @@ from src.evaluation.read_map import (
     set_scale,
 )
 from src.jsonl import append_jsonl, read_jsonl
-from src.metrics import Gray, ImageResult, describe, discard_pool, pool, score_pair
+from src.metrics import Gray, ImageResult, compile_kernels, describe, discard_pool, pool, score_pair
 from src.processes import available_cpus
 from src.progress import progress_bars
 
@@ -171,7 +171,7 @@ def score_pairs(
     job = partial(score_files, metrics=list(metrics), resize=resize, skeletons=skeletons)
     with progress_bars() as bar:
         task = bar.add_task("scoring", total=len(pairs), completed=scored.reused)
-        for pair, outcome in _outcomes(list(keys), job, workers):
+        for pair, outcome in _outcomes(list(keys), job, metrics, workers):
             bar.advance(task)
             if isinstance(outcome, list):
                 scored.problems += outcome
@@ -216,18 +216,25 @@ def score_files(
 
 
 def _outcomes(
-    pairs: list[Pair], job: Callable[[Pair], Outcome | list[Problem]], workers: int | None
+    pairs: list[Pair],
+    job: Callable[[Pair], Outcome | list[Problem]],
+    metrics: Sequence[str],
+    workers: int | None,
 ) -> Iterator[tuple[Pair, Outcome | list[Problem]]]:
     """Each pair with its outcome, as they come."""
+    if not pairs:
+        return
     processes = min(workers or available_cpus(), max(1, len(pairs) // IN_PLACE))
     if processes == 1:
+        compile_kernels(metrics, processes)
         yield from ((pair, job(pair)) for pair in pairs)
         return
-    workforce = pool(processes)
-    futures: dict[Future[Outcome | list[Problem]], Pair] = {
-        workforce.submit(job, pair): pair for pair in pairs
-    }
     try:
+        compile_kernels(metrics, processes)
+        workforce = pool(processes)
+        futures: dict[Future[Outcome | list[Problem]], Pair] = {
+            workforce.submit(job, pair): pair for pair in pairs
+        }
         for future in as_completed(futures):
             yield futures[future], future.result()
     except BrokenProcessPool:

@@ -25,6 +25,7 @@ _HOME = {
     "undefined": "_summary",
     "pool": "_pool",
     "discard_pool": "_pool",
+    "compile_kernels": "_pool",
     "jaccard": "iou",
     "ClickScores": "_click_scores",
     "PerImageMetric": "_per_image",

@@ -1,13 +1,23 @@
 """Processes that score images beside the network, or beside each other. They import no torch."""
 
+import logging
 import multiprocessing
 import os
 import signal
 import threading
+from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from functools import cache
 
 import cv2
+import numpy as np
+
+from src.metrics._image import score_pair
+from src.metrics._record import RAW
+
+log = logging.getLogger(__name__)
+
+_PATIENCE = 1.0  # seconds; what was compiled before is loaded in less
 
 
 @cache
@@ -20,6 +30,43 @@ def discard_pool(workers: int) -> None:
     """Forget a pool whose processes died, so that the next call starts a new one."""
     pool(workers).shutdown(wait=False, cancel_futures=True)
     pool.cache_clear()
+
+
+def compile_kernels(names: Sequence[str], workers: int) -> None:
+    """Have each metric compiled by one process, before every process would compile them all.
+
+    The compiled code lies in numba's cache, so that a second command only loads it.
+
+    Args:
+        names: Metrics; no others are compiled.
+        workers: Processes of the pool; 1 compiles here.
+    """
+    heavy = [
+        name for name in names if not name.endswith(RAW) or name.removesuffix(RAW) not in names
+    ]
+    notice = threading.Timer(_PATIENCE, log.info, ["compiling metrics, once"])
+    notice.daemon = True
+    notice.start()
+    try:
+        if workers == 1:
+            score_pair(*_example(), heavy)
+        else:
+            list(pool(workers).map(_compile, heavy))
+    finally:
+        notice.cancel()
+
+
+def _compile(name: str) -> None:
+    score_pair(*_example(), [name])
+
+
+def _example() -> tuple[np.ndarray, np.ndarray]:
+    """A pair with boundaries, holes and errors: no kernel is left out."""
+    target = np.zeros((70, 70), np.uint8)
+    target[10:60, 10:60] = 255
+    target[20:30, 20:30] = 0
+    prediction = np.roll(target, 9, axis=1) // 2 + (np.indices(target.shape).sum(0) % 7 == 0) * 99
+    return prediction.astype(np.uint8), target
 
 
 def _prepare_worker() -> None:

@@ -148,10 +148,11 @@ def test_few_images_start_no_process(
 ) -> None:
     asked: list[int] = []
     monkeypatch.setattr(scoring, "pool", lambda number: asked.append(number) or Pool())
+    monkeypatch.setattr(scoring, "compile_kernels", lambda names, number: None)
     pair = write(tmp_path, 0)
     done = ImageResult({"mae": 0.5}, np.zeros((2, 256), np.int64))
     pairs = [pair._replace(name=str(i)) for i in range(count)]
-    found = list(scoring._outcomes(pairs, lambda one: (done, []), workers))
+    found = list(scoring._outcomes(pairs, lambda one: (done, []), ["mae"], workers))
     assert sorted(one.name for one, _ in found) == sorted(str(i) for i in range(count))
     assert asked == ([processes] if processes else [])
 
@@ -173,7 +174,8 @@ def test_a_pool_that_failed_is_thrown_away(
     discarded: list[int] = []
     monkeypatch.setattr(scoring, "discard_pool", discarded.append)
     monkeypatch.setattr(scoring, "pool", lambda number: Pool(failure))
+    monkeypatch.setattr(scoring, "compile_kernels", lambda names, number: None)
     pairs = [write(tmp_path, 0)._replace(name=str(i)) for i in range(16)]
     with pytest.raises(reason[0], match=reason[1]):
-        list(scoring._outcomes(pairs, lambda one: [], 2))
+        list(scoring._outcomes(pairs, lambda one: [], ["mae"], 2))
     assert discarded == [2]

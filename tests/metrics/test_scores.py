@@ -2,9 +2,11 @@
 
 import copy
 import json
+import logging
 import pickle
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -26,9 +28,11 @@ from src.metrics import (
     NumberOfClicks,
     SegmentationMetrics,
     SMeasure,
+    _pool,
     describe,
     pool,
     score_image,
+    score_pair,
 )
 from tests.metrics.numbered_pairs import make_pair
 
@@ -258,3 +262,25 @@ def test_one_two_and_three_processes_give_the_same_bits(tmp_path: Path) -> None:
     written = [path.read_text() for path in tmp_path.glob("*.json")]
     assert len(written) == 2 + 3
     assert set(written) == {bits(whole())}
+
+
+def test_metrics_are_compiled_by_one_process_each_and_said_where_it_takes_time(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    compiled: list[str] = []
+
+    def compile_slowly(*maps: object) -> None:
+        compiled.extend(maps[-1])  # type: ignore[arg-type]
+        time.sleep(0.1)
+
+    monkeypatch.setattr(_pool, "score_pair", compile_slowly)
+    monkeypatch.setattr(_pool, "_PATIENCE", 0.01)
+    with caplog.at_level(logging.INFO):
+        _pool.compile_kernels(["mae", "mae_raw", "hce", "max_f_raw"], 1)
+    assert compiled == ["mae", "hce", "max_f_raw"]  # of two that share their code, one
+    assert "compiling metrics, once" in caplog.text
+
+
+def test_the_example_reaches_every_kernel() -> None:
+    values = score_pair(*_pool._example(), ["weighted_f", "mba", "biou", "hce", "mae"]).values
+    assert all(0 < value < float("inf") for value in values.values())

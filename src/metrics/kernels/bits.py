@@ -15,7 +15,7 @@ import numpy.typing as npt
 Words = npt.NDArray[np.uint64]
 
 PIXELS = 64
-ONE = np.uint64(1)
+ZERO, ONE = np.uint64(0), np.uint64(1)
 TOP = np.uint64(63)
 _FULL = np.uint64(0xFFFFFFFFFFFFFFFF)
 _WORD = np.dtype("<u8")
@@ -125,9 +125,13 @@ def _grow_convex(words: Words, reaches: npt.NDArray[np.int64], result: Words) ->
     rows, columns = words.shape
     row, spare = np.empty(columns, np.uint64), np.empty(columns, np.uint64)
     for y in range(1, rows - 1):
-        if not words[y].any():
+        # A loop: `row[:] = words[y]` would compile numba's messages of arrays that do not fit.
+        filled = ZERO
+        for x in range(columns):
+            row[x] = words[y, x]
+            filled |= row[x]
+        if filled == ZERO:
             continue
-        row[:] = words[y]
         reach = 0
         for away in range(len(reaches) - 1, -1, -1):
             while reach < reaches[away]:

@@ -44,15 +44,18 @@ def _thin(words: npt.NDArray[np.uint64], stride: int) -> None:
     _mark_borders(words, stride, recent)
     older = recent.copy()
     queue, losses = np.empty(len(words), np.int64), np.empty_like(words)
-    visits, first = _enqueue(words, stride, recent, queue), True
+    visits, passes = _enqueue(words, stride, recent, queue), 0
     while visits > 0:
-        amount = _find_losses(words, stride, queue[:visits], first, losses)
+        # No constant: numba would compile what is called once for True and once for any other.
+        is_first = passes % 2 == 0
+        amount = _find_losses(words, stride, queue[:visits], is_first, losses)
         older, recent = recent, older
         recent[:] = 0
         for k in range(amount):
             words[queue[k]] &= ~losses[k]
             _mark(recent, queue[k] // stride, queue[k] % stride, losses[k])
-        visits, first = _enqueue(words, stride, recent | older, queue), not first
+        visits = _enqueue(words, stride, recent | older, queue)
+        passes += 1
 
 
 @numba.njit(cache=True, nogil=True)

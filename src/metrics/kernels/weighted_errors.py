@@ -9,6 +9,8 @@ import numpy.typing as npt
 from src.metrics._maps import FOREGROUND_ABOVE, Gray
 
 FAR = 256  # from here on 0.5^(distance / 5) is below the last digit of what it is taken from
+# The first column. A plain 0 would have numba compile what takes it once more, for constants.
+FIRST = np.int64(0)
 _GAP = 16  # errors farther apart are looked at apart: their nearest pixels are, mostly
 
 _FEW = 256  # columns that are compared sooner than an envelope of them is made
@@ -53,7 +55,7 @@ def background_error(
     total = 0.0
     for y in range(height):
         gray, apart = prediction[y], distances[y]
-        last = 0
+        last = FIRST
         while last < width:
             first, last = _next_errors(gray, apart, levels, last)
             if first == last:
@@ -219,13 +221,13 @@ def foreground_error(
             smoothed[:] = 0.0
         else:
             needed = _around(blocks, y)
-            start, stop = _next_stretch(needed, 0, width)
+            start, stop = _next_stretch(needed, FIRST, width)
             while start < stop:
                 _write_errors(prediction, distances, misses, y, start, stop, squares, keys, errors)
                 _smooth_along_x(errors, smoothing, start, stop, smoothed)
                 start, stop = _next_stretch(needed, stop, width)
         if center >= 0:
-            start, stop = _next_stretch(blocks[center], 0, width)
+            start, stop = _next_stretch(blocks[center], FIRST, width)
             while start < stop:
                 gray, apart = prediction[center, start:stop], distances[center, start:stop]
                 rows = ring[:, start:stop]
