@@ -61,7 +61,7 @@ def test_a_bare_path_is_the_input_and_what_is_chosen_is_said(
     code = cli.main(["predict", "my photo.png", "weights=u2netp.pth", "size=32", "device=cpu"])
     text = said(capsys)
     assert code == 0, text
-    assert "chosen: output=rgba destination=cutouts" in text
+    assert "chosen: type=rgba output=cutouts" in text
     assert (tmp_path / "cutouts/my photo.png").is_file()
 
 

@@ -23,14 +23,14 @@ WALKED = {
     "python train.py model=u2netp data=folder data.root=~/mine": QUICK,
     "python train.py --help": [],
     "python predict.py weights=logs/<run>/checkpoints/best.ckpt input=photos output=[mask,white] "
-    "destination=cut": ["device=cpu"],
+    "output=cut": ["device=cpu"],
     "python evaluate.py maps=predictions truth=masks output=scores": ["workers=1"],
     "python evaluate.py ckpt=logs/<run>/checkpoints/best.ckpt data=dis5k data.root=~/sets": [
         "data=folder", "data.root=~/mine", "data.test.images=images", "data.test.masks=masks",
         "data.num_workers=0", "trainer.accelerator=cpu",
     ],
-    "python export.py weights=logs/<run>/checkpoints/best.ckpt format=onnx destination=exported": [
-        "pictures=photos",
+    "python export.py weights=logs/<run>/checkpoints/best.ckpt format=onnx output=exported": [
+        "images=photos",
     ],
     "python tables.py runs=logs output=tables": [],
 }  # fmt: skip
