@@ -31,6 +31,7 @@ from src.errors import (
 )
 from src.paths import CONF
 from src.settings.describe import help_text
+from src.settings.renamed import new_choice, require_new_keys, require_new_keys_in
 
 DONE, NOT_DONE, WRONG_COMMAND = 0, 1, 2
 _LONGEST = 400  # characters of a message of Hydra's
@@ -129,7 +130,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         return _run(name, words[1:])
     except (HydraException, OmegaConfBaseException) as error:
-        raise _user_error_behind(error) or CommandError(_in_one_line(error)) from error
+        missing = getattr(error, "missing_cfg_file", None)
+        said = (missing and new_choice(name, missing)) or _in_one_line(error)
+        raise _user_error_behind(error) or CommandError(said) from error
 
 
 def overview() -> str:
@@ -152,6 +155,7 @@ def overview() -> str:
 
 def _run(name: str, words: list[str]) -> int:
     command = COMMANDS[name]
+    require_new_keys(name, words)
     if command.config is None:
         code: int = pkgutil.resolve_name(command.target)(words)
         return code
@@ -165,6 +169,7 @@ def _run(name: str, words: list[str]) -> int:
     def task(cfg: DictConfig) -> Any:
         try:
             with os_errors_as_user_errors():
+                require_new_keys_in(name, cfg)
                 if command.job and HydraConfig.get().mode == RunMode.MULTIRUN:
                     return pkgutil.resolve_name(command.job)(cfg)
                 sys.exit(pkgutil.resolve_name(command.target)(cfg))

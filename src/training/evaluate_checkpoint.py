@@ -80,7 +80,8 @@ def _become(cfg: DictConfig, checkpoint: Checkpoint, said: Metadata) -> None:
     processor, prompts = checkpoints.processor_of(checkpoint), checkpoints.prompts_in(checkpoint)
     if said.model != cfg.model.name and said.model in config.names():
         cfg.model = config.composed(said.model)
-    cfg.checkpoint, cfg.model.name = literal(str(checkpoint.path)), literal(said.model)
+    cfg.checkpoint, cfg.weights = literal(str(checkpoint.path)), None
+    cfg.model.name = literal(said.model)
     values: dict[str, Any] = {
         "network": said.network,
         "processor": {**processor.to_dict(), "_target_": "src.processing.Processor"},
