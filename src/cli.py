@@ -31,7 +31,7 @@ from src.errors import (
 )
 from src.paths import CONF
 from src.settings.describe import help_text
-from src.settings.renamed import new_choice, require_new_keys, require_new_keys_in
+from src.settings.renamed import new_choice, require_new_keys, require_new_keys_in, with_aliases
 
 DONE, NOT_DONE, WRONG_COMMAND = 0, 1, 2
 _LONGEST = 400  # characters of a message of Hydra's
@@ -155,6 +155,7 @@ def overview() -> str:
 
 def _run(name: str, words: list[str]) -> int:
     command = COMMANDS[name]
+    words = with_aliases(name, words)
     require_new_keys(name, words)
     if command.config is None:
         code: int = pkgutil.resolve_name(command.target)(words)

@@ -10,17 +10,36 @@ from omegaconf import DictConfig, OmegaConf
 from src.errors import CommandError
 
 _TRAIN: dict[str, str] = {}
+_WEIGHTS = {"checkpoint": "weights", "ckpt": "weights"}
 # By command: a key with its dots, which stands for all keys below it too, or a group's choice.
 RENAMED: Mapping[str, Mapping[str, str]] = {
     "train": _TRAIN,
-    "evaluate": _TRAIN,
+    "evaluate": {**_TRAIN, "ckpt": "weights", "target": "ground_truth"},
     "check": _TRAIN,
     "preview": _TRAIN,
+    "predict": {"destination": "output", **_WEIGHTS},
+    "export": {"destination": "output", "pictures": "images", **_WEIGHTS},
+    "annotate": {"pictures": "images", **_WEIGHTS},
+    "app": _WEIGHTS,
+    "reproduce": {"root": "data.root", "folder": "output"},
+}
+# Second names that are taken as they are.
+ALIASES: Mapping[str, Mapping[str, str]] = {
+    "evaluate": {"truth": "ground_truth"},
+    "export": {"licence": "license"},
+    "app": {"licence": "license"},
 }
 _SCRIPTS = ("train", "predict", "evaluate", "export", "annotate", "app")
 _WORD = re.compile(
     r"(?P<sign>[+~]{0,2})(?P<key>[\w./:$-]+)(?P<package>@[^=]*)?(?:=(?P<value>.*))?", re.DOTALL
 )
+
+
+def with_aliases(command: str, words: Sequence[str]) -> list[str]:
+    """The words of a command line with the first name in place of a key's second one."""
+    names = ALIASES.get(command, {})
+    parts = [word.partition("=") for word in words]
+    return [f"{names.get(key, key)}{sign}{value}" for key, sign, value in parts]
 
 
 def require_new_keys(command: str, words: Sequence[str]) -> None:

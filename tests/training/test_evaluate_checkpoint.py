@@ -57,9 +57,7 @@ def plain(node: Any) -> Any:
 
 
 def test_what_to_score_and_on_what_has_to_be_said(tmp_path: Path) -> None:
-    with pytest.raises(
-        UserError, match="ground_truth=FOLDER, or weights=FILE data=NAME"
-    ):
+    with pytest.raises(UserError, match="ground_truth=FOLDER, or weights=FILE data=NAME"):
         as_test_run(command())
     with pytest.raises(UserError, match="needs a data set to be scored on"):
         as_test_run(command(f"weights={checkpoint(tmp_path)}"))
