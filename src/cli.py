@@ -12,6 +12,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import hydra
@@ -102,6 +103,12 @@ COMMANDS: dict[str, Command] = {
     "doctor": Command(_LOOK, "versions, devices, caches, weights, data sets", "src.doctor:main"),
 }
 _ALIASES = {"tables": "table", "score": "evaluate", "serve": "app"}
+# The yaml files of commands that read their words themselves, for completion.
+_OWN_YAML = {"table": "tables", "reproduce": "reproduce"}
+_SCRIPTS = ("train.py", "evaluate.py", "predict.py", "export.py", "annotate.py", "app.py")
+_COMPLETION = ("-sc", "--shell-completion")
+# Hydra's options whose value is the next word.
+_WITH_VALUE = ("-c", "--cfg", "-p", "--package", "-i", "--info", "-cd", "--config-dir")
 
 
 @exit_on_user_error
@@ -120,6 +127,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     if words[0] in ("--version", "version"):
         print(f"finecut {version('finecut')}")
         return DONE
+    if words[0] in _COMPLETION:
+        return _complete(words)
     name = _ALIASES.get(words[0], words[0])
     if name not in COMMANDS:
         close = difflib.get_close_matches(name, COMMANDS, n=1)
@@ -162,10 +171,7 @@ def _run(name: str, words: list[str]) -> int:
         return code
     if name == "predict":
         words = _with_bare_paths(words)
-    from src.training import cli, config, resume
-
-    config.register()
-    OmegaConf.register_new_resolver("settings_help", _help_in_template, replace=True)
+    from src.training import cli, resume
 
     def task(cfg: DictConfig) -> Any:
         try:
@@ -182,9 +188,22 @@ def _run(name: str, words: list[str]) -> int:
     words = quote_overrides(words)
     if name == "train" and resume.asks(words):  # a run goes on as it was frozen
         cli.continue_run(words)
-    with _as_process(f"finecut {name}", words):
+    script = sys.argv[0] if Path(sys.argv[0]).name in _SCRIPTS else None
+    if script is None and any(word in _COMPLETION for word in words):
+        return _complete(words)
+    # Completion of `python train.py` is Hydra's own, which needs the script's name.
+    return _with_hydra(script or f"finecut {name}", words, command.config, task)
+
+
+def _with_hydra(program: str, words: list[str], config: str, task: Callable[..., Any]) -> int:
+    """Let Hydra compose a yaml of conf/ and call the task; returns the exit code."""
+    from src.training.config import register
+
+    register()
+    OmegaConf.register_new_resolver("settings_help", _help_in_template, replace=True)
+    with _as_process(program, words):
         entry: Callable[[], None] = hydra.main(
-            version_base=None, config_path=str(CONF), config_name=command.config
+            version_base=None, config_path=str(CONF), config_name=config
         )(task)
         try:
             entry()
@@ -193,13 +212,42 @@ def _run(name: str, words: list[str]) -> int:
     return DONE
 
 
+def _complete(words: list[str]) -> int:
+    """Print the script of `finecut -sc install=bash`, or what it asks with `-sc query=bash`.
+
+    Hydra completes one program with one config. The word behind `finecut` chooses the config; what
+    follows it is completed as if it were the program's.
+    """
+    config: str | None = "train"
+    if any(word.startswith("query=") for word in words):
+        line = os.environ.get("COMP_LINE", "")
+        _, _, rest = line.partition(" ")
+        typed, behind, rest = rest.lstrip().partition(" ")
+        if not behind:
+            print(" ".join(name for name in COMMANDS if name.startswith(typed)))
+            return DONE
+        name = _ALIASES.get(typed, typed)
+        config = COMMANDS[name].config or _OWN_YAML.get(name) if name in COMMANDS else None
+        os.environ["COMP_LINE"] = f"finecut {rest.lstrip()}"
+    if config is None:
+        return DONE
+    try:
+        return _with_hydra("finecut", words, config, lambda cfg: None)
+    except (HydraException, OmegaConfBaseException):
+        return NOT_DONE  # the words so far make no config: there is nothing to offer
+
+
 def _help_in_template(command: str, *, _root_: DictConfig) -> str:
     return help_text(command, _root_).replace("$", "$$")  # Hydra reads it as a template
 
 
 def _with_bare_paths(words: Sequence[str]) -> list[str]:
     """`predict photo.jpg` as `predict input=photo.jpg`, with what is not said filled in."""
-    bare = [word for word in words if "=" not in word and not word.startswith(("-", "+", "~"))]
+    bare = [
+        word
+        for before, word in zip(["", *words], words, strict=False)
+        if "=" not in word and not word.startswith(("-", "+", "~")) and before not in _WITH_VALUE
+    ]
     if not bare:
         return list(words)
     settings = [word for word in words if word not in bare]
