@@ -30,17 +30,17 @@ train: setup  ## Train: make train ARGS="model=isnet data=dis5k"
 
 .PHONY: check-data
 check-data: setup  ## Check a data set: make check-data DATA=dis5k ROOT=folder
-	$(BIN)/python -m src.datamodules.check data=$(DATA) $(if $(ROOT),data.root=$(ROOT))
+	$(BIN)/python -m src check data=$(DATA) $(if $(ROOT),data.root=$(ROOT))
 
 .PHONY: reproduce
 reproduce: setup  ## A paper's row: make reproduce EXP=isnet/dis5k DATA_ROOT=folder [SEEDS=0,1,2]
-	$(BIN)/python -m src.reproduce experiment=$(EXP) seeds=$(or $(SEEDS),0) \
-		$(if $(DATA_ROOT),root=$(DATA_ROOT)) $(ARGS)
+	$(BIN)/python -m src reproduce experiment=$(EXP) seeds=$(or $(SEEDS),0) \
+		$(if $(DATA_ROOT),data.root=$(DATA_ROOT)) $(ARGS)
 
 .PHONY: reproduce-mini
 reproduce-mini: setup  ## All five systems in miniature, 2 seeds: make reproduce-mini OUT=folder
-	OMP_NUM_THREADS=1 $(BIN)/python -m src.reproduce experiment=miniature seeds=0,1 \
-		folder=$(or $(OUT),logs/miniature) output=. at_once=2 measure=false
+	OMP_NUM_THREADS=1 $(BIN)/python -m src reproduce experiment=miniature seeds=0,1 \
+		output=$(or $(OUT),logs/miniature) at_once=2 measure=false
 
 .PHONY: test
 test: setup  ## Run the whole test suite

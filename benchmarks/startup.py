@@ -37,7 +37,7 @@ def main() -> None:
             "predict.py to the first mask": [
                 "predict.py",
                 *predict,
-                f"destination={folder}/masks",
+                f"output={folder}/masks",
                 "device=cpu",
             ],
             "importing everything at once": ["-c", EAGER],

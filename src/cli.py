@@ -12,6 +12,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import hydra
@@ -22,16 +23,23 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from src.command_line import quote_overrides, quoted
-from src.errors import CommandError, UserError, os_errors_as_user_errors
+from src.errors import (
+    CommandError,
+    UserError,
+    exit_on_user_error,
+    os_errors_as_user_errors,
+    print_user_error,
+)
 from src.paths import CONF
 from src.settings.describe import help_text
+from src.settings.renamed import new_choice, require_new_keys, require_new_keys_in, with_aliases
 
 DONE, NOT_DONE, WRONG_COMMAND = 0, 1, 2
 _LONGEST = 400  # characters of a message of Hydra's
 # Lines of Hydra's and OmegaConf's messages that say nothing to the person who typed the command.
 _NOISE = ("See https://", "full_key:", "object_type=", "^", "Check that the config directory")
 # What `finecut predict photo.jpg` means by itself.
-_BARE_PREDICT = {"weights": "isnet-general-use", "output": "rgba", "destination": "cutouts"}
+_BARE_PREDICT = {"weights": "isnet-general-use", "type": "rgba", "output": "cutouts"}
 
 
 class Command(NamedTuple):
@@ -56,14 +64,14 @@ class Command(NamedTuple):
 _USE, _TRAIN, _SCORE, _LOOK = "Use a model", "Train one", "Score and compare", "Look around"
 COMMANDS: dict[str, Command] = {
     "predict": Command(
-        _USE, "masks and cut-outs of images and videos", "src.inference.cli:predict", "predict"
+        _USE, "masks and cut-outs of images and videos", "src.inference.cli:main", "predict"
     ),
-    "app": Command(_USE, "a page to drop images on, or to click in", "src.webapp.cli:serve", "app"),
+    "app": Command(_USE, "a page to drop images on, or to click in", "src.webapp.cli:main", "app"),
     "annotate": Command(
-        _USE, "boxes of a COCO file to masks", "src.annotation.cli:run", "annotate"
+        _USE, "boxes of a COCO file to masks", "src.annotation.cli:main", "annotate"
     ),
     "export": Command(
-        _USE, "an ONNX or torch file that runs without finecut", "src.export.cli:run", "export"
+        _USE, "an ONNX or torch file that runs without finecut", "src.export.cli:main", "export"
     ),
     "train": Command(
         _TRAIN,
@@ -73,10 +81,10 @@ COMMANDS: dict[str, Command] = {
         job="src.sweeps.jobs:main",
     ),
     "check": Command(
-        _TRAIN, "read every file of a data set first", "src.datamodules.check:run", "check"
+        _TRAIN, "read every file of a data set first", "src.datamodules.check:main", "check"
     ),
     "preview": Command(
-        _TRAIN, "draw what training would see", "src.datamodules.preview:run", "preview"
+        _TRAIN, "draw what training would see", "src.datamodules.preview:main", "preview"
     ),
     "reproduce": Command(_TRAIN, "a row of a paper's table", "src.reproduce.cli:main"),
     "evaluate": Command(
@@ -95,13 +103,22 @@ COMMANDS: dict[str, Command] = {
     "doctor": Command(_LOOK, "versions, devices, caches, weights, data sets", "src.doctor:main"),
 }
 _ALIASES = {"tables": "table", "score": "evaluate", "serve": "app"}
+# The yaml files of commands that read their words themselves, for completion.
+_OWN_YAML = {"table": "tables", "reproduce": "reproduce"}
+_SCRIPTS = ("train.py", "evaluate.py", "predict.py", "export.py", "annotate.py", "app.py")
+_COMPLETION = ("-sc", "--shell-completion")
+# Hydra's options whose value is the next word.
+_WITH_VALUE = ("-c", "--cfg", "-p", "--package", "-i", "--info", "-cd", "--config-dir")
 
 
+@exit_on_user_error
 def main(argv: Sequence[str] | None = None) -> int:
-    """Carry out a command line and return its exit code.
+    """Run a command line and return its exit code.
+
+    The functions that it calls raise UserErrors; here, and only here, they become one line.
 
     Args:
-        argv: The words behind `finecut`; None for those of this process.
+        argv: The words after `finecut`; None for those of this process.
     """
     words = list(sys.argv[1:] if argv is None else argv)
     if not words or words[0] in ("-h", "--help", "help"):
@@ -110,18 +127,21 @@ def main(argv: Sequence[str] | None = None) -> int:
     if words[0] in ("--version", "version"):
         print(f"finecut {version('finecut')}")
         return DONE
+    if words[0] in _COMPLETION:
+        return _complete(words)
     name = _ALIASES.get(words[0], words[0])
     if name not in COMMANDS:
         close = difflib.get_close_matches(name, COMMANDS, n=1)
         near = f"; did you mean {close[0]}?" if close else ""
-        return _say(f"finecut has no command {words[0]!r}{near}; `finecut --help` lists them")
+        raise CommandError(
+            f"finecut has no command {words[0]!r}{near}; `finecut --help` lists them"
+        )
     try:
-        with os_errors_as_user_errors():
-            return _carry_out(name, words[1:])
+        return _run(name, words[1:])
     except (HydraException, OmegaConfBaseException) as error:
-        return _say(_in_one_line(error))
-    except UserError as error:
-        return _say(str(error), error.exit_code)
+        missing = getattr(error, "missing_cfg_file", None)
+        said = (missing and new_choice(name, missing)) or _in_one_line(error)
+        raise _user_error_behind(error) or CommandError(said) from error
 
 
 def overview() -> str:
@@ -133,48 +153,88 @@ def overview() -> str:
         named = ((name, command) for name, command in COMMANDS.items() if command.wish == wish)
         lines += [f"  {name:<10} {command.purpose}" for name, command in named]
         lines.append("")
-    lines += ["  finecut predict photo.jpg", "  finecut evaluate maps=predictions truth=masks"]
+    lines += [
+        "  finecut predict photo.jpg",
+        "  finecut evaluate maps=predictions ground_truth=masks",
+    ]
     lines += ["  finecut train model=isnet data=dis5k data.root=~/sets trainer.devices=4"]
     lines += ["", "Exit codes: 0 done, 1 something asked for is not done, 2 the command is wrong."]
     return "\n".join(lines)
 
 
-def _carry_out(name: str, words: list[str]) -> int:
+def _run(name: str, words: list[str]) -> int:
     command = COMMANDS[name]
+    words = with_aliases(name, words)
+    require_new_keys(name, words)
     if command.config is None:
         code: int = pkgutil.resolve_name(command.target)(words)
         return code
     if name == "predict":
         words = _with_bare_paths(words)
-    from src.training import cli, config, resume
-
-    config.register()
-    OmegaConf.register_new_resolver("settings_help", _help_in_template, replace=True)
+    from src.training import cli, resume
 
     def task(cfg: DictConfig) -> Any:
-        try:  # here, because Hydra would add a line of its own to an error that leaves the task
+        try:
             with os_errors_as_user_errors():
+                require_new_keys_in(name, cfg)
                 if command.job and HydraConfig.get().mode == RunMode.MULTIRUN:
                     return pkgutil.resolve_name(command.job)(cfg)
                 sys.exit(pkgutil.resolve_name(command.target)(cfg))
         except UserError as error:
-            sys.exit(_say(str(error), error.exit_code))
+            # Not in `main`: Hydra adds a line of its own to an error that leaves the task, and the
+            # task of a sweep may be in another process.
+            sys.exit(print_user_error(error))
 
     words = quote_overrides(words)
     if name == "train" and resume.asks(words):  # a run goes on as it was frozen
         cli.continue_run(words)
-        return DONE
-    with _as_process(f"finecut {name}", words):
+    script = sys.argv[0] if Path(sys.argv[0]).name in _SCRIPTS else None
+    if script is None and any(word in _COMPLETION for word in words):
+        return _complete(words)
+    # Completion of `python train.py` is Hydra's own, which needs the script's name.
+    return _with_hydra(script or f"finecut {name}", words, command.config, task)
+
+
+def _with_hydra(program: str, words: list[str], config: str, task: Callable[..., Any]) -> int:
+    """Let Hydra compose a yaml of conf/ and call the task; returns the exit code."""
+    from src.training.config import register
+
+    register()
+    OmegaConf.register_new_resolver("settings_help", _help_in_template, replace=True)
+    with _as_process(program, words):
         entry: Callable[[], None] = hydra.main(
-            version_base=None, config_path=str(CONF), config_name=command.config
+            version_base=None, config_path=str(CONF), config_name=config
         )(task)
         try:
             entry()
         except SystemExit as end:
-            if isinstance(end.code, str):
-                return _say(end.code.removeprefix("error: "), NOT_DONE)
-            return end.code or DONE
+            return int(end.code or DONE)
     return DONE
+
+
+def _complete(words: list[str]) -> int:
+    """Print the script of `finecut -sc install=bash`, or what it asks with `-sc query=bash`.
+
+    Hydra completes one program with one config. The word behind `finecut` chooses the config; what
+    follows it is completed as if it were the program's.
+    """
+    config: str | None = "train"
+    if any(word.startswith("query=") for word in words):
+        line = os.environ.get("COMP_LINE", "")
+        _, _, rest = line.partition(" ")
+        typed, behind, rest = rest.lstrip().partition(" ")
+        if not behind:
+            print(" ".join(name for name in COMMANDS if name.startswith(typed)))
+            return DONE
+        name = _ALIASES.get(typed, typed)
+        config = COMMANDS[name].config or _OWN_YAML.get(name) if name in COMMANDS else None
+        os.environ["COMP_LINE"] = f"finecut {rest.lstrip()}"
+    if config is None:
+        return DONE
+    try:
+        return _with_hydra("finecut", words, config, lambda cfg: None)
+    except (HydraException, OmegaConfBaseException):
+        return NOT_DONE  # the words so far make no config: there is nothing to offer
 
 
 def _help_in_template(command: str, *, _root_: DictConfig) -> str:
@@ -183,7 +243,11 @@ def _help_in_template(command: str, *, _root_: DictConfig) -> str:
 
 def _with_bare_paths(words: Sequence[str]) -> list[str]:
     """`predict photo.jpg` as `predict input=photo.jpg`, with what is not said filled in."""
-    bare = [word for word in words if "=" not in word and not word.startswith(("-", "+", "~"))]
+    bare = [
+        word
+        for before, word in zip(["", *words], words, strict=False)
+        if "=" not in word and not word.startswith(("-", "+", "~")) and before not in _WITH_VALUE
+    ]
     if not bare:
         return list(words)
     settings = [word for word in words if word not in bare]
@@ -215,9 +279,11 @@ def _as_process(name: str, words: list[str]) -> Iterator[None]:
             os.environ["HYDRA_FULL_ERROR"] = before
 
 
-def _say(message: str, code: int = WRONG_COMMAND) -> int:
-    print(f"error: {message}", file=sys.stderr)
-    return code
+def _user_error_behind(error: BaseException | None) -> UserError | None:
+    """Ours, where OmegaConf or Hydra wrapped what a resolver raised."""
+    while error is not None and not isinstance(error, UserError):
+        error = error.__cause__ or error.__context__
+    return error
 
 
 def _in_one_line(error: Exception) -> str:

@@ -1,7 +1,6 @@
 """What people type, in Hydra's grammar, and text that passes through OmegaConf as it is."""
 
 import re
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Quote, QuotedString
 from hydra.errors import HydraException
 
+from src.errors import CommandError
 from src.paths import CONF
 
 _INTERPOLATION = re.compile(r"(\\*)\$\{")
@@ -45,14 +45,14 @@ _QUOTED_ELEMENT = re.compile(rf"(?:{_IN_QUOTES})(?=\s*(?:,|$))", re.DOTALL)
 # Keys whose value is a path or a name: no grammar reads what is typed for them. By last part…
 _TEXT = frozenset(
     (
-        *("account", "boxes", "cache_dir", "checkpoint", "ckpt", "compare", "csv", "destination"),
-        *("dir", "dirpath", "filename", "folder", "image_list", "images", "init_from", "input"),
+        *("account", "boxes", "cache_dir", "checkpoint", "compare", "csv", "dir", "dirpath"),
+        *("filename", "folder", "ground_truth", "image_list", "images", "init_from", "input"),
         *("license", "maps", "mask_suffix", "masks", "name", "output", "partition", "project"),
-        *("published", "resume", "root", "skeletons", "storage", "study", "truth"),
+        *("published", "resume", "root", "skeletons", "storage", "study"),
     )
 )
 # …and those that are text in one place only: elsewhere they are numbers, or shares by set.
-_TEXT_AT_THE_TOP = frozenset({"weights", "pictures", "runs"})
+_TEXT_AT_THE_TOP = frozenset({"weights", "type", "runs"})
 _TEXT_OR_SWITCH = frozenset({"pretrained"})
 
 # What `trainer.…` has; Hydra adds other arguments of Lightning's Trainer with `++` in front only.
@@ -71,16 +71,17 @@ def quote_overrides(words: Sequence[str]) -> list[str]:
     shell expands behind a `=`. `--skip-existing` is `skip_existing=true`, and every argument of
     Lightning's Trainer can be given as `trainer.KEY=`.
 
-    Ends the program where a word is not UTF-8: no file of a run could hold it.
+    Raises:
+        CommandError: A word is not UTF-8, which no file of a run could hold.
     """
     for word in words:
         try:
             word.encode()
         except UnicodeEncodeError:
-            sys.exit(
-                f"error: {word!a} is not UTF-8 (what \\udc… stands for is one of its bytes);"
+            raise CommandError(
+                f"{word!a} is not UTF-8 (what \\udc… stands for is one of its bytes);"
                 " rename the file or folder, `convmv` does so for many"
-            )
+            ) from None
     sweep = any(word in _SWEEP for word in words)
     return ["skip_existing=true" if w == "--skip-existing" else _readable(w, sweep) for w in words]
 

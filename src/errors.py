@@ -70,20 +70,26 @@ def exit_on_user_error(run: Callable[Arguments, int]) -> Callable[Arguments, int
     """Make an entry point of a function that returns an exit code.
 
     A UserError, and a file that cannot be read or written (`os_errors_as_user_errors`), are printed
-    as one line, and the code is 1; where the command itself is wrong, 2.
+    as one line, and the code is 1; where the command itself is wrong, 2. `src.cli.main` has it, and
+    so have modules that are run by `python -m`; what they call raises.
     """
 
     @functools.wraps(run)
-    def telling(*args: Arguments.args, **kwargs: Arguments.kwargs) -> int:
+    def wrapped(*args: Arguments.args, **kwargs: Arguments.kwargs) -> int:
         _print_any_name()
         try:
             with os_errors_as_user_errors():
                 return run(*args, **kwargs)
         except UserError as error:
-            print(f"error: {error}", file=sys.stderr)
-            return error.exit_code
+            return print_user_error(error)
 
-    return telling
+    return wrapped
+
+
+def print_user_error(error: UserError) -> int:
+    """Print an error as one line; returns the exit code."""
+    print(f"error: {error}", file=sys.stderr)
+    return error.exit_code
 
 
 def _print_any_name() -> None:
@@ -137,7 +143,7 @@ def os_errors_as_user_errors(place: str | Path | None = None) -> Iterator[None]:
 
 @contextmanager
 def disk_full_as_user_error(folder: str | Path, advice: str) -> Iterator[None]:
-    """Turn a full disk into a UserError with advice of its own.
+    """Turn a full disk into a UserError with advice of its own; other errors pass.
 
     Args:
         folder: What was being written to.

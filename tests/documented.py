@@ -42,15 +42,20 @@ def commands() -> Iterator[Command]:
                 while words and re.fullmatch(r"[A-Z_]+=.*", words[0]):
                     words.pop(0)
                 if words:
-                    yield Command(str(page.relative_to(ROOT)), tuple(words))
+                    yield Command(str(page.relative_to(ROOT)), as_module(words))
 
 
 def mentioned() -> Iterator[Command]:
     """Command lines within sentences; those with a gap (`…`, `<run>`) are no whole commands."""
     for page in PAGES:
         text = re.sub(r"^```.*?^```", "", page.read_text(), flags=re.DOTALL | re.MULTILINE)
-        for line in re.findall(r"`(python [^`…<]+)`", text):
-            yield Command(str(page.relative_to(ROOT)), tuple(shlex.split(line)))
+        for line in re.findall(r"`((?:python|finecut) [^`…<]+)`", text):
+            yield Command(str(page.relative_to(ROOT)), as_module(shlex.split(line)))
+
+
+def as_module(words: list[str]) -> tuple[str, ...]:
+    """`finecut check …` as `python -m src check …`, which needs no console script."""
+    return ("python", "-m", "src", *words[1:]) if words[0] == "finecut" else tuple(words)
 
 
 def first(override: Override) -> str:

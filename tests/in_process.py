@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 import torch
 
+from src.errors import exit_on_user_error
 from src.training import execute
 
 from .running import ROOT
@@ -31,7 +32,7 @@ class _Replaced(BaseException):
 
 
 def carry_out(words: Sequence[str], monkeypatch: pytest.MonkeyPatch) -> int:
-    """Run `train.py …` or `-m src.datamodules.check …`; return the exit code.
+    """Run `train.py …` or `-m src check …`; return the exit code.
 
     `train.py` replaces its own process by `src.training.execute`; here that is called in its turn.
     """
@@ -43,9 +44,9 @@ def carry_out(words: Sequence[str], monkeypatch: pytest.MonkeyPatch) -> int:
     with _own_state():
         try:
             return _exit_code(lambda: start(name, run_name="__main__"))
-        except _Replaced as door:
-            monkeypatch.setattr(sys, "argv", door.command[2:])
-            return _exit_code(execute.main)
+        except _Replaced as replaced:
+            words = replaced.command[3:]  # behind python -m src.training.execute
+            return _exit_code(lambda: sys.exit(exit_on_user_error(execute.main)(words)))
 
 
 def finish(words: Sequence[str], cwd: Path) -> None:

@@ -13,8 +13,10 @@ import torch
 from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig
 
-from src.webapp.cli import serve
+from src.errors import UserError
+from src.webapp.cli import main
 from src.weights.loading import create, to_official
+from tests.conftest import Door
 from tests.running import ROOT, start
 from tests.webapp.guided import encoded, two_reds
 
@@ -83,30 +85,28 @@ def composed(*overrides: str) -> DictConfig:
     ],
 )
 def test_what_is_wrong_is_said_in_a_line(
-    overrides: list[str], words: str, code: int, capsys: pytest.CaptureFixture[str]
+    overrides: list[str], words: str, code: int, door: Door
 ) -> None:
-    assert serve(composed(*overrides)) == code
-    error = capsys.readouterr().err
+    error = door("app.py", *overrides, code=code)
     assert error.startswith("error: ")
     assert words in error
     assert error.count("\n") == 1
 
 
 def test_settings_that_do_not_fit_are_known_at_the_start(
-    weights: Path, capsys: pytest.CaptureFixture[str]
+    weights: Path,
 ) -> None:
     common = (f"weights={weights}", "model=u2netp", "size=32", "port=0", "device=cpu")
     for override, words, code in (("detail=blended", "InSPyReNet", 1), ("keep=0", "keep=0", 2)):
-        assert serve(composed(*common, override)) == code
-        assert words in capsys.readouterr().err
+        with pytest.raises(UserError, match=words) as error:
+            main(composed(*common, override))
+        assert error.value.exit_code == code
 
 
-def test_a_port_that_is_taken_is_known_before_the_model_is_loaded(
-    capsys: pytest.CaptureFixture[str],
-) -> None:
+def test_a_port_that_is_taken_is_known_before_the_model_is_loaded() -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = taken.getsockname()[1]
-        assert serve(composed("weights=x", f"port={port}")) == 1
-    assert f"cannot serve on 127.0.0.1 port {port}" in capsys.readouterr().err
+        with pytest.raises(UserError, match=rf"cannot serve on 127\.0\.0\.1 port {port}"):
+            main(composed("weights=x", f"port={port}"))

@@ -8,6 +8,7 @@ import torch
 
 from src import cli
 from src.weights.loading import create, to_official
+from tests.conftest import Door
 from tests.running import ROOT, write_pairs
 
 
@@ -61,7 +62,7 @@ def test_a_bare_path_is_the_input_and_what_is_chosen_is_said(
     code = cli.main(["predict", "my photo.png", "weights=u2netp.pth", "size=32", "device=cpu"])
     text = said(capsys)
     assert code == 0, text
-    assert "chosen: output=rgba destination=cutouts" in text
+    assert "chosen: type=rgba output=cutouts" in text
     assert (tmp_path / "cutouts/my photo.png").is_file()
 
 
@@ -77,3 +78,44 @@ def test_words_and_environment_are_given_back(monkeypatch: pytest.MonkeyPatch) -
     before = (list(sys.argv), os.environ.get("HYDRA_FULL_ERROR"))
     cli.main(["predict", "batch_size=0"])
     assert (sys.argv, os.environ.get("HYDRA_FULL_ERROR")) == before
+
+
+@pytest.mark.parametrize(
+    ("line", "offered"),
+    [
+        ("finecut ", set(cli.COMMANDS)),
+        ("finecut ex", {"export"}),
+        ("finecut train model=is", {"model=isnet", "model=isnet_gt_encoder"}),
+        ("finecut export form", {"format="}),
+        ("finecut check data=dis5k data.ro", {"data.root="}),
+        ("finecut reproduce seed", {"seeds="}),
+        ("finecut doctor ", set()),
+        ("finecut nothing ", set()),
+        ("finecut train a=[ mo", set()),
+    ],
+)
+def test_the_shell_completes_commands_keys_and_choices(
+    line: str,
+    offered: set[str],
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("COMP_LINE", line)
+    cli.main(["-sc", "query=bash"])
+    assert set(capsys.readouterr().out.split()) == offered
+
+
+@pytest.mark.parametrize("words", [[], ["predict"]])
+def test_completion_is_installed_for_finecut(
+    words: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main([*words, "-sc", "install=bash"]) == 0
+    assert capsys.readouterr().out.rstrip().endswith("-F hydra_bash_completion finecut")
+
+
+def test_completion_of_a_script_is_installed_for_python(door: Door) -> None:
+    assert door("train.py", "-sc", "install=bash").rstrip().endswith("_completion python")
+
+
+def test_a_word_behind_an_option_is_no_path(door: Door) -> None:
+    assert "input: null" in door("predict.py", "--cfg", "job")

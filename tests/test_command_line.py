@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
 from src.command_line import is_text, quote_overrides, quoted
+from src.errors import CommandError
 
 PARSER = OverridesParser.create()
 
@@ -29,21 +30,21 @@ def read(word: str) -> object:
     [
         ("data.root=~/sets", str(Path.home() / "sets")),
         ("data.root=/my photos (new)/x", "/my photos (new)/x"),
-        ("ckpt=logs/<run>/best.ckpt", "logs/<run>/best.ckpt"),
+        ("weights=logs/<run>/best.ckpt", "logs/<run>/best.ckpt"),
         ("input=it's.jpg", "it's.jpg"),
-        ("output=#ff8800", "#ff8800"),
-        ("output=[mask,#ff8800]", ["mask", "#ff8800"]),
-        ("output='#ff8800'", "#ff8800"),
+        ("type=#ff8800", "#ff8800"),
+        ("type=[mask,#ff8800]", ["mask", "#ff8800"]),
+        ("type='#ff8800'", "#ff8800"),
         ("seed=3", 3),
         ("data.root=null", None),
         ("input=/in/Order #1234", "/in/Order #1234"),
-        ("destination=/in/#ff8800/x", "/in/#ff8800/x"),
+        ("output=/in/#ff8800/x", "/in/#ff8800/x"),
         ("input=[a #1.jpg,b (2.jpg,'c, d.jpg',null]", ["a #1.jpg", "b (2.jpg", "c, d.jpg", None]),
         ("input=007", "007"),
         ("name=true", "true"),
         ("init_from=/a,b.ckpt", "/a,b.ckpt"),
         (r"input=\\server\share\x", r"\\server\share\x"),
-        (r"destination=C:\out\ ".strip(), "C:\\out\\"),
+        (r"output=C:\out\ ".strip(), "C:\\out\\"),
         ("data.train.DIS-TR.images=im=1", "im=1"),
         ("data.train.pictures=30", 30),
         ("data.weights={a: 0.5}", {"a": 0.5}),
@@ -113,7 +114,7 @@ def test_settings_that_are_no_paths_may_refer_to_others() -> None:
 
 
 def test_a_name_that_is_not_utf_8_is_refused_in_a_line() -> None:
-    with pytest.raises(SystemExit, match=r"^error: 'input=caf\\udce9' is not UTF-8"):
+    with pytest.raises(CommandError, match=r"^'input=caf\\udce9' is not UTF-8"):
         quote_overrides(["input=caf\udce9"])
 
 

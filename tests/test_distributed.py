@@ -28,7 +28,7 @@ def test_one_two_and_three_processes_give_equal_results(
     for devices in (1, 2, 3):
         output = tmp_path / str(devices)
         words = [
-            f"ckpt={checkpoint}",
+            f"weights={checkpoint}",
             *folder_data(root),
             f"trainer.devices={devices}",
             f"output={output}",

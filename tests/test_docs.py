@@ -20,6 +20,7 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import OmegaConf
 
+from src import cli
 from src.command_line import quote_overrides
 from src.reporting.cli import settings
 from src.training.config import register
@@ -34,8 +35,6 @@ COMMANDS = [
     for c in dict.fromkeys([*commands(), *mentioned()])
     if c.page != "docs/extend.md" and c.words not in CARRIED_OUT
 ]
-# Doors that are modules, with the config they compose.
-MODULES = {"src.datamodules.check": "check", "src.datamodules.preview": "preview"}
 STARTERS = {"torchrun", "srun"}
 # What belongs to the system and not to this project.
 FOREIGN = {"source", "git", "pip", "curl", "wandb", "cd", "optuna-dashboard"}
@@ -75,8 +74,13 @@ def check_make(words: list[str]) -> None:
 
 def check_module(name: str, arguments: list[str]) -> None:
     assert importlib.util.find_spec(name) is not None, f"{name} does not exist"
-    if name in MODULES:
-        check_config(MODULES[name], arguments)
+    if name == "src":
+        if arguments[0] in cli.COMMANDS:
+            config = cli.COMMANDS[arguments[0]].config
+            if config is not None:
+                check_config(config, arguments[1:])
+        else:
+            assert arguments[0] in ("--help", "-sc"), f"finecut has no command {arguments[0]}"
 
 
 def check_config(name: str, arguments: list[str]) -> None:

@@ -252,7 +252,7 @@ def composed(config: str, words: list[str]) -> DictConfig:
 
 def small_data_and_network(words: list[str], home: Path) -> list[str]:
     """Writes miniatures of the sets that a command names; what makes it fit to them."""
-    config = words[1].rpartition(".")[2] if words[0] == "-m" else Path(words[0]).stem
+    config = words[2] if words[0] == "-m" else Path(words[0]).stem
     settings = [word for word in words if "=" in word]
     cfg = composed(config, settings)
     added: list[str] = []

@@ -56,6 +56,6 @@ def test_a_new_network_on_new_data_trains_scores_and_predicts(extended: Path) ->
     assert "mae" in (run / "results.md").read_text()
     best = run / "checkpoints/best.ckpt"
     image_files = extended / "sets/test/images"
-    words = [f"weights={best}", f"input={image_files}", "output=overlay", "destination=seen"]
+    words = [f"weights={best}", f"input={image_files}", "type=overlay", "output=seen"]
     call(extended, "predict.py", *words, "device=cpu")
     assert len(list((extended / "seen").rglob("*.png"))) == 8

@@ -22,15 +22,15 @@ WALKED = {
     "make check-data DATA=folder ROOT=~/mine": [],
     "python train.py model=u2netp data=folder data.root=~/mine": QUICK,
     "python train.py --help": [],
-    "python predict.py weights=logs/<run>/checkpoints/best.ckpt input=photos output=[mask,white] "
-    "destination=cut": ["device=cpu"],
-    "python evaluate.py maps=predictions truth=masks output=scores": ["workers=1"],
-    "python evaluate.py ckpt=logs/<run>/checkpoints/best.ckpt data=dis5k data.root=~/sets": [
+    "python predict.py weights=logs/<run>/checkpoints/best.ckpt input=photos type=[mask,white] "
+    "output=cutouts": ["device=cpu"],
+    "python evaluate.py maps=predictions ground_truth=masks output=scores": ["workers=1"],
+    "python evaluate.py weights=logs/<run>/checkpoints/best.ckpt data=dis5k data.root=~/sets": [
         "data=folder", "data.root=~/mine", "data.test.images=images", "data.test.masks=masks",
         "data.num_workers=0", "trainer.accelerator=cpu",
     ],
-    "python export.py weights=logs/<run>/checkpoints/best.ckpt format=onnx destination=exported": [
-        "pictures=photos",
+    "python export.py weights=logs/<run>/checkpoints/best.ckpt format=onnx output=exported": [
+        "images=photos",
     ],
     "python tables.py runs=logs output=tables": [],
 }  # fmt: skip
@@ -39,7 +39,7 @@ ELSEWHERE = {
     "make test": "this",
     "python predict.py weights=u2net": "networks/test_registry.py downloads from a local server",
     "python app.py": "test_app.py, page/",
-    "python evaluate.py ckpt=FILE data=folder data.root=MINE": "runs/test_scoring.py",
+    "python evaluate.py weights=FILE data=folder data.root=MINE": "runs/test_scoring.py",
     "python train.py model=isnet data=folder": "test_finetune.py",
     "python train.py model=isnet data=dis5k data.root=~/sets trainer": "test_distributed.py",
     "python train.py experiment=isnet/dis5k": "test_experiments.py",
@@ -85,10 +85,12 @@ def test_the_readme_can_be_walked(home: Path, door: Door, monkeypatch: pytest.Mo
     for line, quick in WALKED.items():
         output = carry_out(line, quick, home, door)
         assert "Traceback" not in output
-    assert (home / "cut/mask/picture0.png").is_file()
-    assert (home / "cut/white/picture1.png").is_file()
+    assert (home / "cutouts/mask/picture0.png").is_file()
+    assert (home / "cutouts/white/picture1.png").is_file()
     scores = json.loads((home / "scores/summary.json").read_text())
-    assert [values["mae"] for values in scores.values()] == [0], "truths scored as their own maps"
+    assert [values["mae"] for values in scores.values()] == [0], (
+        "ground truth scored as its own maps"
+    )
     assert list((home / "exported").glob("*.onnx"))
     assert "u2netp" in (home / "tables/table.md").read_text()
 

@@ -56,7 +56,7 @@ def test_trained_scored_beside_baselines_scored_again_and_clicked(
     assert "simulated clicks into the middle of the largest error" in table
 
     (checkpoint,) = (folder / "checkpoints").glob("recent-*.ckpt")
-    door("evaluate.py", f"ckpt={checkpoint}", *data, "output=again")
+    door("evaluate.py", f"weights={checkpoint}", *data, "output=again")
     assert json.loads((tmp_path / "again" / "summary.json").read_text())["objects"] == values
 
     segmenter = Segmenter.from_checkpoint(checkpoint, device="cpu")

@@ -188,7 +188,7 @@ def test_one_image_is_learned_by_heart(root: Path, tmp_path: Path, door: Door) -
 
 @pytest.mark.slow
 def test_maps_and_their_checkpoint_score_the_same(root: Path, tmp_path: Path, door: Door) -> None:
-    """A released file is scored by `ckpt=`; its predicted maps, written as PNG, by `maps=`."""
+    """A released file is scored by `weights=`; its predicted maps, written as PNG, by `maps=`."""
     torch.manual_seed(0)
     weights = tmp_path / "u2netp.pth"
     torch.save(to_official(create("u2netp")), weights)
@@ -196,20 +196,20 @@ def test_maps_and_their_checkpoint_score_the_same(root: Path, tmp_path: Path, do
     scored = [
         *small,
         *folder_data(root),
-        f"ckpt={weights}",
-        "output=of_ckpt",
+        f"weights={weights}",
+        "output=of_weights",
         "trainer.accelerator=cpu",
         "data.num_workers=0",
         "metrics.workers=0",
         "callbacks.progress=null",
     ]
     door("evaluate.py", *scored)
-    predict = [*small, f"weights={weights}", f"input={root}/test/images", "output=mask"]
-    door("predict.py", *predict, "destination=maps", "device=cpu")
-    compared = ["maps=maps", f"truth={root}/test/masks", "output=of_maps", "workers=1"]
+    predict = [*small, f"weights={weights}", f"input={root}/test/images", "type=mask"]
+    door("predict.py", *predict, "output=maps", "device=cpu")
+    compared = ["maps=maps", f"ground_truth={root}/test/masks", "output=of_maps", "workers=1"]
     door("evaluate.py", *compared)
 
-    of_ckpt = json.loads((tmp_path / "of_ckpt" / "summary.json").read_text())
+    of_weights = json.loads((tmp_path / "of_weights" / "summary.json").read_text())
     of_maps = json.loads((tmp_path / "of_maps" / "summary.json").read_text())
-    assert list(of_ckpt.values()) == list(of_maps.values())
+    assert list(of_weights.values()) == list(of_maps.values())
     assert len(of_maps["test"]) == 13

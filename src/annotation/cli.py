@@ -11,7 +11,7 @@ from src.annotation.annotate import annotate
 from src.annotation.boxes import read_boxes
 from src.annotation.segment_boxes import BoxSegmenter
 from src.datamodules.coco_format import coco_masks
-from src.errors import UserError, exit_on_user_error
+from src.errors import UserError
 from src.inference import Segmenter
 from src.settings.commands import AnnotateSettings
 from src.settings.parse import parse
@@ -20,34 +20,39 @@ from src.training.provenance import file_hash
 log = logging.getLogger(__name__)
 
 
-@exit_on_user_error
-def run(config: DictConfig) -> int:
+def main(cfg: DictConfig) -> int:
     """Annotate as the config says; the exit code is 1 if a box gave no mask."""
-    cfg = parse(AnnotateSettings, config)
+    settings = parse(AnnotateSettings, cfg)
     coco_masks()  # an extra: if it is missing, that is known before anything is computed
     source, folder, output = (
-        Path(path).expanduser() for path in (cfg.boxes, cfg.images, cfg.output)
+        Path(path).expanduser() for path in (settings.boxes, settings.images, settings.output)
     )
     if output.resolve() == source.resolve():
         raise UserError(f"output={output} would replace the boxes; choose another file")
     if output.is_dir():
         raise UserError(f"output={output} is a folder; name a file, such as {output / source.name}")
-    image_list = Path(cfg.image_list).expanduser() if cfg.image_list else None
-    boxes = read_boxes(source, image_list, cfg.min_score)
+    image_list = Path(settings.image_list).expanduser() if settings.image_list else None
+    boxes = read_boxes(source, image_list, settings.min_score)
     images = boxes.images(folder)  # missing ones are named before the network is built
     count = sum(len(image.annotations) for image in images)
     segmenter = Segmenter.from_checkpoint(
-        cfg.weights, cfg.model, cfg.device, size=cfg.size, precision=cfg.precision
+        settings.weights,
+        settings.model,
+        settings.device,
+        size=settings.size,
+        precision=settings.precision,
     )
-    cutter = BoxSegmenter(segmenter, cfg.format, cfg.threshold)
+    cutter = BoxSegmenter(segmenter, settings.format, settings.threshold)
     log.info("%s; %d boxes in %d images", segmenter, count, len(images))
-    summary = annotate(cutter, boxes, folder, output, _key(cfg, boxes.annotations, segmenter))
+    summary = annotate(cutter, boxes, folder, output, _key(settings, boxes.annotations, segmenter))
     log.info("%s\n%s", summary, output)
     return 1 if summary.failures else 0
 
 
-def _key(cfg: AnnotateSettings, annotations: list[dict[str, object]], segmenter: Segmenter) -> str:
+def _key(
+    settings: AnnotateSettings, annotations: list[dict[str, object]], segmenter: Segmenter
+) -> str:
     """What masks depend on: another value of it starts anew."""
     weights = file_hash(segmenter.weights) if segmenter.weights else ""
-    settings = [weights, str(segmenter), cfg.format, cfg.threshold, annotations]
-    return hashlib.sha256(json.dumps(settings).encode()).hexdigest()
+    parts = [weights, str(segmenter), settings.format, settings.threshold, annotations]
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()

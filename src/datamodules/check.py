@@ -1,7 +1,6 @@
 """Reads every file of a set of masks or objects: `finecut check data=duts data.root=DIR`."""
 
 import json
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -11,7 +10,6 @@ from typing import Any, NamedTuple, TypeVar
 import numpy as np
 from omegaconf import DictConfig
 
-from src import cli
 from src.atomic import atomic_write, atomic_write_image
 from src.datamodules.images import judge_mask, read_image
 from src.datamodules.inspection import (
@@ -291,7 +289,7 @@ def show(report: dict[str, Any], output: Path) -> None:
     print(f"report and contact sheets in {output}")
 
 
-def run(cfg: DictConfig) -> int:
+def main(cfg: DictConfig) -> int:
     """Check as the config says; the exit code is 1 if anything is wrong."""
     settings = parse_part(CheckSettings, cfg)
     require_data(cfg)
@@ -305,7 +303,3 @@ def run(cfg: DictConfig) -> int:
         report = check(data, output, settings.workers)
     show(report, output)
     return 1 if report["problems"] else 0
-
-
-if __name__ == "__main__":
-    sys.exit(cli.main(["check", *sys.argv[1:]]))

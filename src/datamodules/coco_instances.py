@@ -167,7 +167,7 @@ class CocoInstances:
             shown = ", ".join(map(str, other[:_LISTED])) + " …" * (len(other) > _LISTED)
             log.warning(
                 "%s: the area of %d annotations is not their outline's; look at them with "
-                "python -m src.datamodules.check: %s",
+                "finecut check: %s",
                 name,
                 len(other),
                 shown,

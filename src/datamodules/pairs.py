@@ -53,7 +53,7 @@ class DataError(UserError):
         self.where, self.problems = where, list(problems)
         shown = "".join(f"\n  {problem}" for problem in self.problems[:_SHOWN])
         more = len(self.problems) - _SHOWN
-        rest = f"\n  … and {more} more: python -m src.datamodules.check lists all" * (more > 0)
+        rest = f"\n  … and {more} more: finecut check lists all" * (more > 0)
         noun = "problem" if len(self.problems) == 1 else "problems"
         super().__init__(
             f"{where}: {len(self.problems)} {noun}{shown}{rest}{advice and chr(10)}{advice}"

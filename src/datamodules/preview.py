@@ -1,10 +1,9 @@
-"""Draws what training sees: `python -m src.datamodules.preview model=dextr data=objects …`.
+"""Draws what training sees: `finecut preview model=dextr data=objects …`.
 
 The samples come out of the training loader itself, resized, augmented and pointed at as the model's
 file says.
 """
 
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,6 @@ import cv2
 import numpy as np
 from omegaconf import DictConfig
 
-from src import cli
 from src.atomic import atomic_write_image, encode_image
 from src.errors import UserError
 from src.settings.commands import PreviewSettings
@@ -90,7 +88,7 @@ def preview(data: Any, count: int, epoch: int, tile: int) -> np.ndarray:
     )
 
 
-def run(cfg: DictConfig) -> int:
+def main(cfg: DictConfig) -> int:
     """Draw as the config says; returns the exit code."""
     from src.instantiate import build
 
@@ -103,7 +101,3 @@ def run(cfg: DictConfig) -> int:
     atomic_write_image(output, sheet)
     print(f"{output}: masks outlined in pink, clicks in green (outside: orange), void in blue")
     return 0
-
-
-if __name__ == "__main__":
-    sys.exit(cli.main(["preview", *sys.argv[1:]]))

@@ -6,22 +6,21 @@ from src.settings.commands import EvaluateCheckpointSettings, EvaluateSettings
 from src.settings.parse import parse_part
 
 
-def main(cfg: DictConfig) -> int | None:
-    """Score as the config says; returns the exit code, None where another process goes on."""
+def main(cfg: DictConfig) -> int:
+    """Score as the config says; returns the exit code, which for a checkpoint is a run's."""
     if cfg.maps is None:
         from src.training import cli
         from src.training.evaluate_checkpoint import as_test_run
 
         parse_part(EvaluateCheckpointSettings, cfg)
         cli.main(as_test_run(cfg))
-        return None
     settings = parse_part(EvaluateSettings, cfg)
     # Neither torch nor Lightning is imported on this path.
     from src.evaluation.maps import evaluate_maps
 
     return evaluate_maps(
         maps=settings.maps,
-        target=settings.target,
+        target=settings.ground_truth,
         output=settings.output,
         metrics=settings.metrics.test,
         allow_missing=settings.allow_missing,

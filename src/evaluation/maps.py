@@ -1,4 +1,4 @@
-"""`evaluate.py maps=DIR truth=DIR`: from two folders to tables, with an exit code."""
+"""`finecut evaluate maps=DIR ground_truth=DIR`: from two folders to tables, with an exit code."""
 
 import errno
 import os
@@ -13,11 +13,11 @@ from filelock import FileLock, Timeout
 
 from src.atomic import atomic_write
 from src.errors import (
+    CommandError,
     UserError,
     disk_full_as_user_error,
     file_fault,
     is_full,
-    os_errors_as_user_errors,
 )
 from src.evaluation import compare as comparing
 from src.evaluation.gallery import write_gallery
@@ -43,12 +43,12 @@ from src.evaluation.scoring import (
 from src.metrics import record
 from src.paths import cache_folder
 
-OK, FAULTY_FILES, WRONG_COMMAND = 0, 1, 2
+OK, FAULTY_FILES = 0, 1
 
 
 def evaluate_maps(
     maps: str | Path,
-    target: str | Path | None,
+    target: str | Path,
     output: str | Path | None,
     metrics: Sequence[str],
     allow_missing: bool = False,
@@ -66,12 +66,13 @@ def evaluate_maps(
 
     Args:
         maps: Folder of predicted maps.
-        truth: Folder of true masks, with the same names.
+        target: Folder of ground-truth masks, under the same names.
         output: Where the numbers go; None for a folder beside the maps.
         metrics: Names of measures.
         allow_missing: Score what is there and mark the table, instead of stopping at files that
             are missing, too many or unreadable.
-        resize: `prediction` to bring maps of another size to the truth's; None makes it an error.
+        resize: `prediction` to bring maps of another size to the ground truth's; None makes it an
+            error.
         compare: Folder of another evaluation or run, for a paired comparison.
         workers: Processes; None for one per core.
         worst: Images in the gallery of the worst.
@@ -79,23 +80,17 @@ def evaluate_maps(
         mask_suffix: What masks carry after the name (`cat_mask.png`).
 
     Returns:
-        The exit code: 0, 1 if files are faulty, 2 if the command is or there is no room to write.
+        The exit code: 0, or 1 if files are faulty.
+
+    Raises:
+        UserError: The command is wrong, or nothing can be read or written.
     """
-    try:
-        with os_errors_as_user_errors():
-            suffixes = (map_suffix or "", mask_suffix or "")
-            request = _request(
-                maps, target, output, metrics, allow_missing, resize, workers, suffixes
-            )
-            for remark in request.pairing.remarks:
-                print(remark, file=sys.stderr)
-            with disk_full_as_user_error(
-                request.output, "the same command goes on where it stopped"
-            ):
-                return _carry_out(request, compare, worst)
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return WRONG_COMMAND
+    suffixes = (map_suffix or "", mask_suffix or "")
+    request = _request(maps, target, output, metrics, allow_missing, resize, workers, suffixes)
+    for remark in request.pairing.remarks:
+        print(remark, file=sys.stderr)
+    with disk_full_as_user_error(request.output, "the same command goes on where it stopped"):
+        return _score_and_report(request, compare, worst)
 
 
 @dataclass(frozen=True)
@@ -117,7 +112,7 @@ class _Request:
 
 def _request(
     maps: str | Path,
-    target: str | Path | None,
+    target: str | Path,
     output: str | Path | None,
     metrics: Sequence[str],
     allow_missing: bool,
@@ -125,27 +120,25 @@ def _request(
     workers: int | None,
     suffixes: tuple[str, str] = ("", ""),
 ) -> _Request:
-    if target is None:
-        raise UserError("maps= needs truth=FOLDER, the true masks")
     if resize not in (None, "prediction"):
-        raise UserError(f"resize={resize}: only resize=prediction is known")
+        raise CommandError(f"resize={resize}: only resize=prediction is known")
     if not metrics:
-        raise UserError("metrics: no metric is named")
+        raise CommandError("metrics: no metric is named")
     for name in metrics:
         record(name)
     maps = Path(maps).resolve()
     folder = maps.with_name(f"{maps.name}_scores") if output is None else Path(output)
     pairing = find_pairs(maps, Path(target), *suffixes)
     if folder.resolve() in image_folders(pairing):
-        raise UserError(
-            f"output={folder} holds maps or truths, which the numbers would lie among; choose "
-            "another folder"
+        raise CommandError(
+            f"output={folder} holds maps or ground truth, which the numbers would lie among; "
+            "choose another folder"
         )
     kernel = cast(Resize, resize)
     return _Request(pairing, maps.name, folder, list(metrics), allow_missing, kernel, workers)
 
 
-def _carry_out(request: _Request, compare: str | Path | None, worst: int) -> int:
+def _score_and_report(request: _Request, compare: str | Path | None, worst: int) -> int:
     other = None if compare is None else comparing.read_evaluation(Path(compare))
     scored = _score(request)
     if isinstance(scored, list):

@@ -5,7 +5,6 @@ from pathlib import Path
 
 from omegaconf import DictConfig
 
-from src.errors import exit_on_user_error
 from src.export.export import Request, export
 from src.export.parity import BLANK
 from src.inference import Segmenter
@@ -15,20 +14,21 @@ from src.settings.parse import parse
 log = logging.getLogger(__name__)
 
 
-@exit_on_user_error
-def run(config: DictConfig) -> int:
+def main(cfg: DictConfig) -> int:
     """Export as the config says; the exit code is 1 if that failed or parity did."""
-    cfg = parse(ExportSettings, config)
+    settings = parse(ExportSettings, cfg)
     request = Request(
-        format=cfg.format,
-        destination=Path(cfg.destination).expanduser(),
-        precision="half" if cfg.half else "int8" if cfg.int8 else "full",
-        bare=cfg.bare,
-        dynamic=cfg.dynamic,
-        images=Path(cfg.images).expanduser() if cfg.images else None,
-        license=cfg.license,
+        format=settings.format,
+        output=Path(settings.output).expanduser(),
+        precision="half" if settings.half else "int8" if settings.int8 else "full",
+        bare=settings.bare,
+        dynamic=settings.dynamic,
+        images=Path(settings.images).expanduser() if settings.images else None,
+        license=settings.license,
     )
-    segmenter = Segmenter.from_checkpoint(cfg.weights, cfg.model, "cpu", size=cfg.size)
+    segmenter = Segmenter.from_checkpoint(
+        settings.weights, settings.model, "cpu", size=settings.size
+    )
     file, report, parity = export(segmenter, request)
     verdict = "passed" if parity.passed else "FAILED"
     worst = max(row.graph_mean for row in parity.rows)

@@ -67,7 +67,7 @@ class Request:
     """What to export.
 
     format: `onnx`, `torchscript` or `torch_export`.
-    destination: A file, or a folder for `<model>.onnx`.
+    output: A file, or a folder for `<model>.onnx`.
     precision: `full`, `half` or `int8`; the last for ONNX only.
     bare: The network alone, from normalised floats to logits.
     dynamic: A bare file takes any batch size. Files with processing take any picture anyway.
@@ -76,7 +76,7 @@ class Request:
     """
 
     format: str
-    destination: Path
+    output: Path
     precision: Literal["full", "half", "int8"] = "full"
     bare: bool = False
     dynamic: bool = False
@@ -134,15 +134,15 @@ def export(segmenter: Segmenter, request: Request) -> Exported:
 
 def _file(segmenter: Segmenter, request: Request) -> Path:
     suffix = SUFFIXES[request.format]
-    given = request.destination
+    given = request.output
     if given.suffix == suffix and not given.is_dir():
         return given
     if given.suffix in SUFFIXES.values() and not given.is_dir():
         raise UserError(
-            f"destination={given} ends in {given.suffix}, but format={request.format} writes "
+            f"output={given} ends in {given.suffix}, but format={request.format} writes "
             f"{suffix} files"
         )
-    return request.destination / f"{segmenter.name}{suffix}"
+    return request.output / f"{segmenter.name}{suffix}"
 
 
 def _module(segmenter: Segmenter, *, bare: bool) -> nn.Module:

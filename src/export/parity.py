@@ -28,7 +28,7 @@ def images(folder: Path | None, count: int = 8) -> dict[str, np.ndarray]:
         return {f"drawing {h}×{w}": drawing(h, w, seed=i) for i, (h, w) in enumerate(_SIZES)}
     sources = [source for source in find_sources(folder) if not source.is_video][:count]
     if not sources:
-        raise UserError(f"pictures={folder} has no picture to compare on")
+        raise UserError(f"images={folder} has no image to compare on")
     return {(s.name.parent / s.path.name).as_posix(): read_image(s.path) for s in sources}
 
 
@@ -52,7 +52,7 @@ _FARTHEST = (float("inf"),) * 3
 
 BLANK = (
     "Every mask is of one grey, so that agreement says nothing: are the weights trained, and do "
-    "the pictures show what the model finds? pictures=FOLDER chooses others"
+    "the pictures show what the model finds? images=FOLDER chooses others"
 )
 
 

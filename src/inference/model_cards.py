@@ -162,8 +162,8 @@ def _command(entry: Released, recipe: ModelSpec) -> str:
             return f"python app.py {weights}"
         return f"python annotate.py {weights} boxes=boxes.json images=photos output=masks.json"
     if entry.model == "u2net_portrait":
-        return f"python predict.py {weights} input=photos crop=face output=[mask,composite]"
-    return f"python predict.py {weights} input=photos output=rgba destination=cut"
+        return f"python predict.py {weights} input=photos crop=face type=[mask,composite]"
+    return f"python predict.py {weights} input=photos type=rgba output=cutouts"
 
 
 if __name__ == "__main__":

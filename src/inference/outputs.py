@@ -11,7 +11,7 @@ from PIL import ImageColor
 
 from src.datamodules.images import read_image
 from src.datamodules.raster import within
-from src.errors import UserError
+from src.errors import CommandError, UserError
 
 _COARSE, _FINE = 90, 6  # pixels: the first fills what is covered, the second sharpens (paper's)
 _SHRINK = 4  # the coarse round needs no more resolution
@@ -78,7 +78,7 @@ def weighted_blur(image: np.ndarray, weight: np.ndarray, radius: int) -> np.ndar
 _BLUR = 0.02  # of the shorter side
 _TINT = np.array([0.0, 0.75, 0.35], dtype=np.float32)
 _NAMED = {"green": (0, 177, 64)}  # the green of a studio's screen, not CSS's
-_WORDS = "mask, rgba, white, green, #rrggbb, blur, overlay, composite, or a picture's path"
+_WORDS = "mask, rgba, white, green, #rrggbb, blur, overlay, composite, or an image's path"
 
 
 class Cutout:
@@ -166,7 +166,7 @@ class Output(NamedTuple):
 def parse_outputs(
     wanted: str | Sequence[str], *, sigma: float = 2.0, opacity: float = 0.5
 ) -> list[Output]:
-    """The outputs of one word or several; see the module for the words.
+    """The outputs of one type or several; see the module for the words.
 
     Args:
         wanted: Words such as `rgba`, `#ff8800` or `beach.jpg`.
@@ -178,11 +178,16 @@ def parse_outputs(
     """
     words = [wanted] if isinstance(wanted, str) else [str(word) for word in wanted]
     if not words:
-        raise UserError(f"output is empty; choose one or several of {_WORDS}")
+        raise CommandError(f"type= is empty; choose one or several of {_WORDS}")
     outputs = [_parse(word, sigma, opacity) for word in words]
     if len({output.name.casefold() for output in outputs}) < len(outputs):
-        raise UserError(f"output names one kind twice: {', '.join(o.name for o in outputs)}")
+        raise CommandError(f"type= names one kind twice: {', '.join(o.name for o in outputs)}")
     return outputs
+
+
+def is_type(word: str) -> bool:
+    """Whether a word names what can be made; an image's path, which is one too, is not meant."""
+    return word in ("mask", "rgba", "blur", "overlay", "composite") or _color(word) is not None
 
 
 def _parse(word: str, sigma: float, opacity: float) -> Output:
@@ -197,7 +202,7 @@ def _parse(word: str, sigma: float, opacity: float) -> Output:
         return Output(word.lstrip("#"), lambda cut: cut.quantized(cut.over(color)))
     path = Path(word).expanduser()
     if not path.is_file():
-        raise UserError(f"output {word!r} is neither a word nor a file; choose of {_WORDS}")
+        raise UserError(f"type={word} is neither a word nor a file; choose of {_WORDS}")
     backdrop = read_image(path)
     return Output(path.stem, lambda cut: cut.quantized(cut.over(_covering(backdrop, cut))))
 

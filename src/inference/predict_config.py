@@ -21,7 +21,7 @@ class PredictConfig:
     """How every source is treated.
 
     outputs: What is made of each.
-    destination: The folder that mirrors the tree of the input; with several outputs, a folder in
+    folder: Mirrors the tree of the input; with several outputs, a folder in
         it for each.
     detail, flip, overlap: See `Segmenter.mask`.
     estimate: Estimate the foreground's own colours at soft edges.
@@ -31,7 +31,7 @@ class PredictConfig:
     """
 
     outputs: Sequence[Output]
-    destination: Path
+    folder: Path
     detail: Detail = "whole"
     flip: bool = False
     overlap: float = 0.25
@@ -48,7 +48,7 @@ class PredictConfig:
 
     def target(self, source: Source, output: Output, suffix: str) -> Path:
         """Where an output of a source goes."""
-        folder = self.destination / output.name if len(self.outputs) > 1 else self.destination
+        folder = self.folder / output.name if len(self.outputs) > 1 else self.folder
         return folder / source.name.parent / (source.name.name + suffix)
 
     def photo_target(self, source: Source, output: Output, image_file: ImageFile) -> Path:
@@ -64,7 +64,7 @@ class PredictConfig:
         )
 
     def protect(self, sources: Sequence[Source]) -> None:
-        """Refuse a destination in which a result could replace an original, or another result.
+        """Refuse an output folder in which a result could replace an original, or another result.
 
         Beside its source a result replaces nothing: what is there may not be ours.
         """
@@ -76,14 +76,12 @@ class PredictConfig:
                     target = self.target(source, output, suffix)
                     folder = folders.setdefault(target.parent, target.parent.resolve())
                     if (original := folder / target.name) in originals:
-                        raise UserError(
-                            f"{original} would be overwritten; choose another destination"
-                        )
+                        raise UserError(f"{original} would be overwritten; choose another output=")
                     beside = folder == source.path.parent.resolve()
                     if beside and original.exists() and not self.skip_existing:
                         raise UserError(
                             f"{original} is there already and may be an original; choose another "
-                            "destination"
+                            "output="
                         )
         self._refuse_twins(sources)
 
@@ -91,9 +89,9 @@ class PredictConfig:
         first: dict[str, Source] = {}
         for source in sources:
             other = first.setdefault(folded(source.name), source)
-            if other is not source and ignores_case(self.destination):
+            if other is not source and ignores_case(self.folder):
                 raise UserError(
-                    f"{other.path} and {source.path} would have one result in {self.destination}, "
+                    f"{other.path} and {source.path} would have one result in {self.folder}, "
                     "where their names are the same; rename one of them"
                 )
 

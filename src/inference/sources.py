@@ -13,7 +13,7 @@ from src.errors import UserError
 
 
 class Source(NamedTuple):
-    """A file to read and its name below the destination, without a suffix."""
+    """A file to read and its name below the output folder, without a suffix."""
 
     path: Path
     name: Path
@@ -53,7 +53,7 @@ def find_inputs(
     wanted: str | Path | Sequence[str | Path],
     *,
     recursive: bool = True,
-    destination: Path | None = None,
+    output: Path | None = None,
 ) -> Inputs:
     """The images and videos of a file, a folder, a glob pattern, or several of them.
 
@@ -64,10 +64,10 @@ def find_inputs(
     their suffix in it, so that no two results are one.
 
     Args:
-        destination: A folder inside of an input folder that is not read: it holds results.
+        output: A folder inside of an input folder that is not read: it holds results.
 
     Raises:
-        UserError: Nothing there, a destination that is the input folder itself, or two files
+        UserError: Nothing there, an output folder that is the input folder itself, or two files
             whose results would be one.
     """
     words = [wanted] if isinstance(wanted, str | Path) else list(wanted)
@@ -75,7 +75,7 @@ def find_inputs(
     left: dict[Kind, dict[Path, str]] = {"unread image": {}, "other": {}}
     real = _resolver()
     for word in words:
-        root, files = _expand(Path(word).expanduser(), recursive, destination)
+        root, files = _expand(Path(word).expanduser(), recursive, output)
         for path, kind in files:
             if kind == "read":
                 found.setdefault(real(path), (path, path.relative_to(root)))
@@ -120,12 +120,12 @@ def _refuse_one_name(found: Iterable[tuple[Path, Path]]) -> None:
         if (other := first.setdefault(name, path)) is not path:
             raise UserError(
                 f"input: {other} and {path} would have the same result; give the folder above "
-                "both, or each a destination= of its own"
+                "both, or each an output= of its own"
             )
 
 
 def _expand(
-    wanted: Path, recursive: bool, destination: Path | None
+    wanted: Path, recursive: bool, output: Path | None
 ) -> tuple[Path, list[tuple[Path, Kind]]]:
     """The folder that names are relative to, and the files with what they are."""
     wanted = _as_stored(wanted)
@@ -144,8 +144,8 @@ def _expand(
         paths = (path for path in matches if _is_plain(path))
     else:
         raise UserError(f"input {wanted}: no such file or folder")
-    if destination is not None:
-        paths = _outside(paths, root, destination)
+    if output is not None:
+        paths = _outside(paths, root, output)
     return root, [(path, kind_of(path)) for path in sorted(paths)]
 
 
@@ -162,13 +162,13 @@ def _as_stored(path: Path) -> Path:
     return path
 
 
-def _outside(paths: Iterable[Path], root: Path, destination: Path) -> Iterator[Path]:
-    """The paths that are not below a destination inside of their root."""
-    real, target = _resolver(), destination.resolve()
+def _outside(paths: Iterable[Path], root: Path, output: Path) -> Iterator[Path]:
+    """The paths that are not below an output folder inside of their root."""
+    real, target = _resolver(), output.resolve()
     if target == root.resolve():
         raise UserError(
-            f"destination={destination} is the folder of the input itself, where results would lie "
-            f"among originals; choose another, such as {destination / 'results'}"
+            f"output={output} is the folder of the input itself, where results would lie "
+            f"among originals; choose another, such as {output / 'results'}"
         )
     inside = root.resolve() in target.parents
     return (path for path in paths if not inside or target not in real(path).parents)

@@ -14,7 +14,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from src.errors import UserError
+from src.errors import CommandError, UserError
 
 if TYPE_CHECKING:  # numba, which takes its time, is only needed to score
     from src.metrics._image import ScoredPair
@@ -176,7 +176,7 @@ def records() -> Mapping[str, MetricRecord]:
 def record(name: str) -> MetricRecord:
     """A metric by name. Raises UserError for a name that there is not, listing all."""
     if name not in records():
-        raise UserError(f"no metric {name!r}; there are: {', '.join(records())}")
+        raise CommandError(f"no metric {name!r}; there are: {', '.join(records())}")
     return records()[name]
 
 

@@ -7,12 +7,14 @@ for the backward pass, and the latency of one image on this machine.
 import statistics
 import sys
 import time
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from src.errors import CommandError, exit_on_user_error
 from src.render import markdown_table
 from src.weights.loading import NETWORKS, create
 
@@ -101,13 +103,15 @@ def _latency(network: nn.Module, image: Tensor, passes: int) -> float:
     return statistics.median(seconds)
 
 
-def main() -> None:
-    names = sys.argv[1:] or list(NETWORKS)
+def main(words: Sequence[str]) -> int:
+    """Print the table of the networks that are named, or of all; returns the exit code."""
+    names = list(words) or list(NETWORKS)
     if unknown := [name for name in names if name not in NETWORKS]:
-        sys.exit(f"error: no network is called {unknown[0]!r}; choose of {', '.join(NETWORKS)}")
+        raise CommandError(f"no network is called {unknown[0]!r}; choose of {', '.join(NETWORKS)}")
     print(f"{torch.get_num_threads()} CPU threads, torch {torch.__version__}, fp32, one image\n")
     print(markdown([summarize(name) for name in names]))
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(exit_on_user_error(main)(sys.argv[1:]))

@@ -10,7 +10,7 @@ from yaml import YAMLError
 
 from src.atomic import atomic_write
 from src.command_line import is_text, literals, text_or_list
-from src.errors import UserError, exit_on_user_error
+from src.errors import CommandError, UserError
 from src.paths import CONF
 from src.render import file_name
 from src.reporting import reported_results
@@ -29,7 +29,7 @@ _TEXT = ("experiment", "train")  # not for Hydra, where they choose or hold othe
 
 
 def settings(config: Path, words: Sequence[str]) -> DictConfig:
-    """The yaml with `key=value` words applied; a key that it lacks is a UserError.
+    """The yaml with `key=value` words applied; a key that it lacks is a CommandError.
 
     Paths and names are taken as they were typed; other values are YAML.
 
@@ -41,7 +41,7 @@ def settings(config: Path, words: Sequence[str]) -> DictConfig:
     OmegaConf.set_struct(cfg, True)
     for word in words:
         if "=" not in word:
-            raise UserError(f"{word!r} is not key=value; --help lists the keys")
+            raise CommandError(f"{word!r} is not key=value; --help lists the keys")
         key, _, value = word.partition("=")
         try:
             if value and _is_text(key, cfg):
@@ -50,9 +50,9 @@ def settings(config: Path, words: Sequence[str]) -> DictConfig:
                 cfg.merge_with_dotlist([word])
         except OmegaConfBaseException as error:
             keys = ", ".join(map(str, cfg))
-            raise UserError(f"{str(error).splitlines()[0]}; the keys are {keys}") from error
+            raise CommandError(f"{str(error).splitlines()[0]}; the keys are {keys}") from error
         except YAMLError as error:
-            raise UserError(f"{word}: {str(error).splitlines()[0]}") from error
+            raise CommandError(f"{word}: {str(error).splitlines()[0]}") from error
     return cfg
 
 
@@ -70,7 +70,6 @@ HELP = """finecut puts finished runs into tables, beside the numbers that papers
 """
 
 
-@exit_on_user_error
 def main(words: Sequence[str]) -> int:
     """Carry out a command line; returns the exit code."""
     if any(word in ("-h", "--help") for word in words):
@@ -129,7 +128,7 @@ def _report_left_out(problems: Sequence[str]) -> int:
 
 def _verify(cfg: TablesSettings) -> int:
     if cfg.experiment is None:
-        raise UserError("verify needs a recipe: python tables.py verify experiment=isnet/dis5k")
+        raise CommandError("verify needs a recipe: python tables.py verify experiment=isnet/dis5k")
     printed = reported_results.load()
     recipe = (
         reported_results.EXPERIMENTS / f"{cfg.experiment}.yaml"

@@ -84,7 +84,7 @@ def refuse_mixed_protocols(runs: Sequence[Run]) -> None:
                 raise UserError(
                     f"{metric} was computed by two protocols and cannot share a table:\n"
                     f"  {other.folder}: {known}\n  {run.folder}: {text}\n"
-                    "  Score them by one (evaluate.py ckpt=…), or collect them apart with runs="
+                    "  Score them by one (evaluate.py weights=…), or collect them apart with runs="
                 )
 
 

@@ -108,7 +108,6 @@ def papers() -> list[str]:
     return list(dict.fromkeys(row.experiment.split("/")[0] for row in load() if row.experiment))
 
 
-@exit_on_user_error
 def main(words: Sequence[str]) -> int:
     """Carry out a command line; returns the exit code."""
     print(printed(" ".join(words)) if words else "\n".join(papers()) + "\n", end="")
@@ -151,4 +150,4 @@ def _labelled(text: str, own: Sequence[str], notes: dict[str, str]) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(exit_on_user_error(main)(sys.argv[1:]))

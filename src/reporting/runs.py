@@ -310,7 +310,7 @@ def collect(
     runs = []
     for folder in folders:
         if not (folder / CONFIG).is_file() or not (folder / PROVENANCE).is_file():
-            log.info("passed over %s: no run of train.py or evaluate.py ckpt=", folder)
+            log.info("passed over %s: no run of train.py or evaluate.py weights=", folder)
             continue
         try:
             run = Run(folder, means or {})

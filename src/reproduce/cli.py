@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from omegaconf import OmegaConf
 
 from src.command_line import literals, quote_overrides
-from src.errors import CommandError, UserError, exit_on_user_error
+from src.errors import CommandError, UserError
 from src.paths import CONF, IMPORT_ROOT
 from src.plain_data import read_json
 from src.reporting import cli as tables
@@ -81,8 +81,8 @@ SWEEPS = Path("logs/sweeps")
 FILES = "src.datamodules.image_mask_folder.FolderDataModule"  # others hold objects
 HELP = """finecut reproduces rows of a paper's table: cost, data check, training, test, table.
 
-  python -m src.reproduce experiment=isnet/dis5k seeds=0,1,2 root=SETS   one row
-  python -m src.reproduce experiment=u2net seeds=0,1,2 root=SETS         every row of a paper
+  finecut reproduce experiment=isnet/dis5k seeds=0,1,2 data.root=SETS   one row
+  finecut reproduce experiment=u2net seeds=0,1,2 data.root=SETS         every row of a paper
 
 """
 _READERS = 4  # threads of the data check
@@ -96,7 +96,6 @@ class Plan(NamedTuple):
     overrides: list[str]
 
 
-@exit_on_user_error
 def main(words: Sequence[str]) -> int:
     """Carry out a command line; returns the exit code."""
     if any(word in ("-h", "--help") for word in words):
@@ -104,15 +103,16 @@ def main(words: Sequence[str]) -> int:
         return 0
     cfg = parse(ReproduceSettings, settings(CONFIG, words))
     plan = planned(cfg)
-    Path(cfg.folder).mkdir(parents=True, exist_ok=True)
-    os.chdir(cfg.folder)
+    output = Path(cfg.output).expanduser()
+    output.mkdir(parents=True, exist_ok=True)
+    os.chdir(output)
     _say_cost(plan)
     if not begun(plan):
         _check_data(plan)
         if cfg.measure:
             _measure(plan)
     _train(plan, cfg.at_once)
-    return _write_table(plan, cfg)
+    return _write_table(plan)
 
 
 def planned(cfg: ReproduceSettings) -> Plan:
@@ -121,8 +121,8 @@ def planned(cfg: ReproduceSettings) -> Plan:
         overrides = shlex.split(cfg.train)
     except ValueError as error:
         raise CommandError(f"train={cfg.train}: {error}") from None
-    if cfg.root is not None:
-        overrides.insert(0, f"data.root={Path(cfg.root).expanduser().absolute()}")
+    if cfg.data.root is not None:
+        overrides.insert(0, f"data.root={Path(cfg.data.root).expanduser().absolute()}")
     plan = Plan(named(cfg.experiment), cfg.seeds, quote_overrides(overrides))
     for recipe in plan.recipes:
         composed(recipe, plan.overrides)
@@ -227,12 +227,12 @@ def _train(plan: Plan, at_once: int) -> None:
         )
 
 
-def _write_table(plan: Plan, cfg: ReproduceSettings) -> int:
+def _write_table(plan: Plan) -> int:
     _stage("table", "ours, what was printed, and the difference")
     words = [f"runs=[{','.join(str(SWEEPS / recipe) for recipe in plan.recipes)}]"]
     if len(plan.recipes) == 1:
         words.append(f"experiment={plan.recipes[0]}")
-    return tables.main([*words, f"output={cfg.output}"])
+    return tables.main([*words, "output=tables"])
 
 
 def _stage(name: str, what: str) -> None:

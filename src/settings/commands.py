@@ -51,11 +51,11 @@ class PredictSettings(Settings):
 
     weights: FilePath = setting(_WEIGHTS)
     input: Paths = setting("file, folder, glob pattern or video, or a list of them")
-    output: Names = setting(
-        "mask, rgba, white, green, #rrggbb, blur, overlay, composite (portrait) or an image's "
-        "path; or a list of them"
+    type: Names = setting(
+        "what is made: mask, rgba, white, green, #rrggbb, blur, overlay, composite (portrait) or "
+        "an image's path as background; or a list of them"
     )
-    destination: FilePath = setting("folder of the results; mirrors the tree of the input")
+    output: FilePath = setting("folder of the results; mirrors the tree of the input")
     model: Group = setting(_MODEL)
 
     device: Device = setting(_DEVICE)
@@ -97,7 +97,7 @@ class EvaluateSettings(Settings):
     """Numbers for a folder of maps."""
 
     maps: FilePath = setting("folder of predicted maps")
-    target: FilePath = setting("folder of ground-truth masks, under the same names")
+    ground_truth: FilePath = setting("folder of ground-truth masks, under the same names")
     map_suffix: Text | None = setting(
         "what maps carry after the name: _pred pairs cat_pred.png with cat.png"
     )
@@ -114,32 +114,36 @@ class EvaluateSettings(Settings):
     )
     worst: Whole = setting("images in the gallery of the worst", ge=0, le=1000)
     workers: Whole | None = setting("processes; null: all cores", ge=1, le=1024)
-    ckpt: FilePath | None = setting("a checkpoint to score instead of maps, with data=…")
+    weights: FilePath | None = setting("a checkpoint to score instead of maps, with data=…")
     metrics: MetricSettings = setting("metrics=all or standard, or metrics.test=[mae,hce]")
 
     @model_validator(mode="after")
     def _check(self) -> "EvaluateSettings":
-        if self.ckpt is not None:
-            raise ValueError("maps= and ckpt= exclude each other: score one of them")
+        if self.weights is not None:
+            raise ValueError("maps= and weights= exclude each other: score one of them")
         return self
 
 
 class EvaluateCheckpointSettings(Settings):
     """Numbers for a checkpoint on a data set: a run that only tests."""
 
-    ckpt: FilePath = setting("a checkpoint to score, with data=…; or maps= and truth=")
+    weights: FilePath = setting("a checkpoint to score, with data=…; or maps= and ground_truth=")
     output: FilePath | None = setting("where the numbers go; null: a new folder in logs/evaluate")
-    target: Any = setting("of maps= only")
+    ground_truth: Any = setting("of maps= only")
     allow_missing: Flag = setting("of maps= only")
     resize: Any = setting("of maps= only")
     compare: Any = setting("of maps= only")
 
     @model_validator(mode="after")
     def _check(self) -> "EvaluateCheckpointSettings":
-        given = {"truth": self.target, "resize": self.resize, "compare": self.compare}
-        given["allow_missing"] = self.allow_missing or None
+        given = {
+            "ground_truth": self.ground_truth,
+            "resize": self.resize,
+            "compare": self.compare,
+            "allow_missing": self.allow_missing or None,
+        }
         for key in (key for key, value in given.items() if value is not None):
-            raise ValueError(f"{key}= is for folders of maps (maps=…), not for ckpt=")
+            raise ValueError(f"{key}= is for folders of maps (maps=…), not for weights=")
         return self
 
 
@@ -148,7 +152,7 @@ class ExportSettings(Settings):
 
     weights: FilePath = setting(_WEIGHTS)
     format: Literal["onnx", "torchscript", "torch_export"] = setting("of the file")
-    destination: FilePath = setting("a folder, or a file with the format's suffix")
+    output: FilePath = setting("a folder, or a file with the format's suffix")
     model: Group = setting(_MODEL)
     size: Size | None = setting(_SIZE)
 
@@ -260,6 +264,12 @@ def _parse_seeds(value: Any) -> Any:
         raise ValueError("no whole numbers") from None
 
 
+class ReproduceData(Settings):
+    """The part of `data` that is the same for every recipe."""
+
+    root: FilePath | None = setting("where the data sets lie; null: the variable FINECUT_DATA")
+
+
 class ReproduceSettings(Settings):
     """A row of a paper's table: cost, data check, training, table."""
 
@@ -267,11 +277,10 @@ class ReproduceSettings(Settings):
     seeds: Annotated[
         list[Seed], BeforeValidator(_parse_seeds), Allowed("whole numbers from 0, seeds=0,1,2")
     ] = setting("of training, 0,1,2 for three; the table gives their mean and spread")
-    root: FilePath | None = setting("where the data sets lie; null: the variable FINECUT_DATA")
+    data: ReproduceData = setting("of the training data")
     train: Words = setting('further settings of training: train="trainer.devices=4 memory=24gb"')
-    folder: FilePath = setting(
-        "logs and tables go here; the same call in it continues where it stopped"
+    output: FilePath = setting(
+        "logs/ and tables/ go here; the same call with it continues where it stopped"
     )
-    output: FilePath = setting("where the table goes, in folder")
     measure: Flag = setting("a dry run says what training will cost on this machine, first")
     at_once: Whole = setting("recipes trained side by side", ge=1, le=1024)

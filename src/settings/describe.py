@@ -29,13 +29,9 @@ COMMANDS: dict[str, tuple[str, type[BaseModel], str]] = {
     "annotate": ("python annotate.py", commands.AnnotateSettings, "annotate"),
     "app": ("python app.py", commands.AppSettings, "app"),
     "tables": ("python tables.py", commands.TablesSettings, "tables"),
-    "check": ("python -m src.datamodules.check data=dis5k", commands.CheckSettings, "check"),
-    "preview": (
-        "python -m src.datamodules.preview data=dis5k",
-        commands.PreviewSettings,
-        "preview",
-    ),
-    "reproduce": ("python -m src.reproduce", commands.ReproduceSettings, "reproduce"),
+    "check": ("finecut check data=dis5k", commands.CheckSettings, "check"),
+    "preview": ("finecut preview data=dis5k", commands.PreviewSettings, "preview"),
+    "reproduce": ("finecut reproduce", commands.ReproduceSettings, "reproduce"),
     "sweep": ("python train.py -m sweep=optuna", SweepSettings, ""),
     "launcher": ("python train.py -m launcher=…", LauncherSettings, ""),
 }

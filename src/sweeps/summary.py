@@ -19,7 +19,7 @@ from omegaconf import DictConfig, open_dict, read_write
 
 from src.atomic import atomic_path, atomic_write
 from src.command_line import literal, quoted
-from src.errors import CommandError
+from src.errors import CommandError, print_user_error
 from src.settings.training import parse_launcher
 from src.sweeps.jobs import JOB, objective, read_job
 from src.training import provenance
@@ -130,11 +130,10 @@ class SweepSummary(Callback):
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
         self._started = time.time()
-        try:  # before anything is launched; of other errors Hydra makes a warning here
+        try:  # before anything is launched
             parse_launcher(config)
         except CommandError as error:
-            print(f"error: {error}", file=sys.stderr)
-            sys.exit(2)
+            sys.exit(print_user_error(error))  # Hydra makes a warning of an error in a callback
         folder = sweep_folder(config)
         with open_dict(config), read_write(config):
             config.hydra.sweep.dir = literal(folder)

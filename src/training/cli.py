@@ -7,6 +7,7 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NoReturn
 
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf, open_dict
@@ -18,7 +19,7 @@ from src.training.child import let_idle_threads_sleep
 from src.training.trainer import require_as_many, require_known
 
 
-def continue_run(words: Sequence[str]) -> None:
+def continue_run(words: Sequence[str]) -> NoReturn:
     """Carry out `resume=RUN key=value`, in Hydra's grammar."""
     asked = resume.read(words)
     cfg, changes = resume.amended(asked)
@@ -28,12 +29,11 @@ def continue_run(words: Sequence[str]) -> None:
     _carry_out(asked.folder)
 
 
-def main(cfg: DictConfig) -> None:
+def main(cfg: DictConfig) -> NoReturn:
     """Save the config of a new run and carry the run out, or continue the one it names."""
     hydra = HydraConfig.get()
     if cfg.resume is not None:
         continue_run(list(hydra.overrides.task))
-        return
     cfg = parse_training(cfg)
     # Unresolved: Hydra has resolved it once, and what is left of `${x}` is part of the name.
     folder = Path(OmegaConf.to_container(hydra.runtime)["output_dir"]).absolute()  # type: ignore[call-overload, index]
@@ -57,7 +57,7 @@ def _put(cfg: DictConfig, folder: Path, changes: resume.Changes, accept_data: bo
         config.wait_for_config(folder, cfg)
 
 
-def _carry_out(folder: Path) -> None:
+def _carry_out(folder: Path) -> NoReturn:
     command = [sys.executable, "-m", "src.training.execute", str(folder)]
     let_idle_threads_sleep()
     sys.stdout.flush()

@@ -3,7 +3,6 @@
 import hashlib
 import json
 import os
-import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -19,7 +18,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from src.atomic import atomic_write
 from src.command_line import is_literal, literals
-from src.errors import UserError
+from src.errors import CommandError, UserError
 from src.paths import CONF
 
 CONFIG = "config.yaml"
@@ -206,8 +205,8 @@ def run_folder(resume: str | None, parent: str) -> str:
     if torchrun and torchrun != "none":
         return f"{parent}/torchrun-{torchrun}"
     if int(os.environ.get("WORLD_SIZE", "1")) > 1 or "NODE_RANK" in os.environ:
-        sys.exit(
-            "error: processes that are started together need one folder: give torchrun "
+        raise CommandError(
+            "processes that are started together need one folder: give torchrun "
             f"--rdzv-id=NAME, or all of them hydra.run.dir={parent}/NAME"
         )
     # One launch of a door is one process: its own id keeps two of the same second apart.

@@ -1,4 +1,4 @@
-"""Turns `evaluate.py ckpt=…` into a run that only tests."""
+"""Turns `evaluate.py weights=…` into a run that only tests."""
 
 from pathlib import Path
 from typing import Any
@@ -8,7 +8,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from src.command_line import literal, literals
 from src.datamodules.clicks import to_dict
-from src.errors import UserError
+from src.errors import CommandError
 from src.training import checkpoints, config
 from src.weights import registry
 from src.weights.checkpoint import Checkpoint, read_outline
@@ -22,11 +22,11 @@ def as_test_run(cfg: DictConfig) -> DictConfig:
     A file under its authors' names says nothing of itself: `model=` then has to. Click-guided
     models are measured as their papers do, outside of void pixels, unless `metrics` was chosen.
     """
-    if cfg.ckpt is None:
-        raise UserError("give maps=FOLDER truth=FOLDER, or ckpt=FILE data=NAME")
+    if cfg.weights is None:
+        raise CommandError("give maps=FOLDER ground_truth=FOLDER, or weights=FILE data=NAME")
     if not (_chosen("data") or _chosen("experiment")):
-        raise UserError("ckpt= needs a data set to be scored on, for example data=dis5k")
-    checkpoint = read_outline(registry.locate(cfg.ckpt).absolute())
+        raise CommandError("weights= needs a data set to be scored on, for example data=dis5k")
+    checkpoint = read_outline(registry.locate(cfg.weights).absolute())
     cfg = cfg.copy()
     OmegaConf.set_struct(cfg, False)
     if checkpoint.metadata is None:
@@ -80,7 +80,8 @@ def _become(cfg: DictConfig, checkpoint: Checkpoint, said: Metadata) -> None:
     processor, prompts = checkpoints.processor_of(checkpoint), checkpoints.prompts_in(checkpoint)
     if said.model != cfg.model.name and said.model in config.names():
         cfg.model = config.composed(said.model)
-    cfg.checkpoint, cfg.model.name = literal(str(checkpoint.path)), literal(said.model)
+    cfg.checkpoint, cfg.weights = literal(str(checkpoint.path)), None
+    cfg.model.name = literal(said.model)
     values: dict[str, Any] = {
         "network": said.network,
         "processor": {**processor.to_dict(), "_target_": "src.processing.Processor"},

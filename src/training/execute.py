@@ -7,6 +7,7 @@ config and none replays a command line.
 import logging
 import sys
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,13 @@ from omegaconf import DictConfig, OmegaConf
 from src.command_line import literal
 from src.datamodules.base import SegmentationDataModule
 from src.datamodules.clicks import to_dict
-from src.errors import UserError, disk_full_as_user_error, os_errors_as_user_errors
+from src.errors import (
+    CommandError,
+    UserError,
+    disk_full_as_user_error,
+    exit_on_user_error,
+    os_errors_as_user_errors,
+)
 from src.instantiate import build
 from src.networks.blocks import allow_single_values
 from src.paths import cache_folder
@@ -263,40 +270,37 @@ def _quieten() -> None:
         warnings.filterwarnings("ignore", message=message)
 
 
-def main() -> None:
-    if len(sys.argv) != 2:
-        sys.exit("usage: python -m src.training.execute <run folder>")
+def main(words: Sequence[str]) -> int:
+    """Carry out the run of a folder; returns the exit code."""
+    if len(words) != 1:
+        raise CommandError("usage: python -m src.training.execute <run folder>")
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     _quieten()
     preemption.watch()
-    folder = Path(sys.argv[1])
+    folder = Path(words[0])
     again = f"python train.py resume={folder} (or the sweep's command) continues"
     try:
         with os_errors_as_user_errors(folder), held(folder), disk_full_as_user_error(folder, again):
             execute(folder)
     except preemption.Preempted:
-        log.info("stopped by a signal; the scheduler, or resume=%s, continues", sys.argv[1])
+        log.info("stopped by a signal; the scheduler, or resume=%s, continues", folder)
         preemption.requeue()
         raise
-    except UserError as error:
-        if error.exit_code == 1:
-            sys.exit(f"error: {error}")
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(error.exit_code)
     except torch.OutOfMemoryError:
-        sys.exit(
-            "error: the batch does not fit into the accelerator's memory. Halve model.batch_size "
+        raise UserError(
+            "the batch does not fit into the accelerator's memory. Halve model.batch_size "
             "and double trainer.accumulate_grad_batches, set trainer.precision=bf16-mixed, or "
             "choose a memory preset (memory=8gb|16gb|24gb)."
-        )
+        ) from None
     except RuntimeError as error:
         if not str(error).startswith(_WORKER_DIED):
             raise
-        sys.exit(
-            f"error: a process that loads images ended: {str(error).splitlines()[0].strip()} Most "
+        raise UserError(
+            f"a process that loads images ended: {str(error).splitlines()[0].strip()} Most "
             f"often memory ran out: lower data.num_workers. {again}."
-        )
+        ) from None
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(exit_on_user_error(main)(sys.argv[1:]))

@@ -14,7 +14,7 @@ def require_start(cfg: DictConfig) -> None:
     if cfg.fit and cfg.get("finetune") is not None and cfg.init_from is None:
         raise UserError(
             "recipe=finetune goes on from trained weights: init_from=FILE, a checkpoint of ours or"
-            " of the authors, or a name that `python -m src.weights.registry` lists"
+            " of the authors, or a name that `finecut models` lists"
         )
 
 

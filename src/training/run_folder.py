@@ -1,36 +1,13 @@
-"""A run's folder: made or refused in one line, and held by one command at a time."""
+"""A run's folder, held by one command at a time."""
 
 import os
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 from filelock import FileLock, Timeout
-from hydra.experimental.callback import Callback
-from omegaconf import DictConfig
 
-from src.errors import UserError, os_errors_as_user_errors
-
-
-class RunFolder(Callback):
-    """Hydra's callback that makes the folder of a run or a sweep; Hydra shows a traceback."""
-
-    def on_run_start(self, config: DictConfig, **kwargs: Any) -> None:
-        _make(config.hydra.run.dir)
-
-    def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
-        _make(config.hydra.sweep.dir)
-
-
-def _make(folder: str) -> None:
-    try:
-        with os_errors_as_user_errors(folder):
-            Path(folder).mkdir(parents=True, exist_ok=True)
-    except UserError as error:
-        sys.exit(f"error: {error}")
-
+from src.errors import UserError
 
 # Of processes that were started together, whoever started them; the first one holds the lock.
 _RANKS = ("RANK", "LOCAL_RANK", "NODE_RANK", "SLURM_PROCID")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from omegaconf import DictConfig
 
-from src.errors import UserError, disk_full_as_user_error, exit_on_user_error, missing_extra
+from src.errors import UserError, disk_full_as_user_error, missing_extra
 from src.settings.commands import AppSettings
 from src.settings.parse import parse
 
@@ -20,10 +20,9 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
-@exit_on_user_error
-def serve(config: DictConfig) -> int:
+def main(cfg: DictConfig) -> int:
     """Serve the page until interrupted; the exit code is 1 if it could not start."""
-    cfg = parse(AppSettings, config)
+    settings = parse(AppSettings, cfg)
     try:
         from src.webapp.request_limits import Patience, server_of
         from src.webapp.server import create_app
@@ -32,32 +31,32 @@ def serve(config: DictConfig) -> int:
     from src.inference import Segmenter
     from src.webapp.uploads import Limits
 
-    limits = Limits(cfg.max_megapixels, cfg.max_upload_mb)
+    limits = Limits(settings.max_megapixels, settings.max_upload_mb)
     # Before the model is loaded: a port that is taken is known at once.
-    with _listening(cfg.host, cfg.port) as listener:
+    with _listening(settings.host, settings.port) as listener:
         segmenter = Segmenter.from_checkpoint(
-            cfg.weights,
-            cfg.model,
-            cfg.device,
-            size=cfg.size,
-            precision=cfg.precision,
+            settings.weights,
+            settings.model,
+            settings.device,
+            size=settings.size,
+            precision=settings.precision,
         )
         if segmenter.clicks is None:  # what cannot work fails now, not at the first picture
-            segmenter.mask(np.zeros((64, 64, 3), np.uint8), detail=cfg.detail)
-        desk, patience = _desk(cfg, segmenter, limits), Patience()
-        app = create_app(desk, license=cfg.license, names=cfg.names, patience=patience)
+            segmenter.mask(np.zeros((64, 64, 3), np.uint8), detail=settings.detail)
+        desk, patience = _desk(settings, segmenter, limits), Patience()
+        app = create_app(desk, license=settings.license, names=settings.names, patience=patience)
         log.info("%s\nopen %s, stop with Ctrl-C", segmenter, _address(listener))
         with suppress(KeyboardInterrupt):  # uvicorn has ended in order, then raises it again
             server_of(app, patience).run(sockets=[listener])
     return 0
 
 
-def _desk(cfg: AppSettings, segmenter: "Segmenter", limits: "Limits") -> "SessionStore":
+def _desk(settings: AppSettings, segmenter: "Segmenter", limits: "Limits") -> "SessionStore":
     from src.webapp.session_store import SessionStore
 
     with disk_full_as_user_error("the temporary folder", "start the page again"):
         try:
-            return SessionStore(segmenter, limits, detail=cfg.detail, keep=cfg.keep)
+            return SessionStore(segmenter, limits, detail=settings.detail, keep=settings.keep)
         except FileNotFoundError as error:  # of tempfile, which tries several folders
             raise UserError(
                 f"{error.strerror or error}; make room there, or set TMPDIR to a folder with room"

@@ -4,6 +4,7 @@ import difflib
 import logging
 import os
 import re
+import sys
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
@@ -12,7 +13,7 @@ from typing import Any, NamedTuple
 import yaml
 
 from src.atomic import atomic_write
-from src.errors import UserError
+from src.errors import CommandError, UserError, exit_on_user_error
 from src.file_hash import file_hash
 from src.render import Markdown, markdown_table
 from src.weights.download import Checksum, DownloadError, download
@@ -271,15 +272,17 @@ def _hint(name: str) -> str:
     known = f" (did you mean {named}?)" if named else ""
     return (
         f"; give the path of a .pth or .ckpt, or a name of the registry{known}: "
-        "python -m src.weights.registry lists them"
+        "finecut models lists them"
     )
 
 
-def main(words: Sequence[str] = ()) -> int:
+def main(words: Sequence[str]) -> int:
     """Print the registry; returns the exit code."""
+    if words:
+        raise CommandError(f"{words[0]!r}: `finecut models` lists the released weights, no more")
     print(markdown(), end="")
     return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(exit_on_user_error(main)(sys.argv[1:]))

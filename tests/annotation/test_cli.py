@@ -8,7 +8,9 @@ from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig
 
 from src.annotation import cli
+from src.errors import UserError
 from tests.annotation.miniature import BoxFiller, write_coco
+from tests.conftest import Door
 from tests.running import ROOT
 
 pytest.importorskip("pycocotools")
@@ -29,10 +31,9 @@ def composed(*overrides: str) -> DictConfig:
     ],
 )
 def test_what_is_wrong_is_said_in_a_line(
-    overrides: list[str], words: str, code: int, capsys: pytest.CaptureFixture[str]
+    overrides: list[str], words: str, code: int, door: Door
 ) -> None:
-    assert cli.run(composed(*overrides)) == code
-    error = capsys.readouterr().err
+    error = door("annotate.py", *overrides, code=code)
     assert error.startswith("error: ")
     assert words in error
     assert error.count("\n") == 1
@@ -68,20 +69,20 @@ def test_the_exit_code_says_whether_every_box_gave_a_mask(
     tmp_path: Path, loader: type[Loader]
 ) -> None:
     write_coco(tmp_path, [[10, 20, 30, 40]])
-    assert cli.run(composed(*command(tmp_path, "size=64", "device=cpu"))) == 0
+    assert cli.main(composed(*command(tmp_path, "size=64", "device=cpu"))) == 0
     assert loader.asked == (("mine.pth", None, "cpu"), {"size": 64, "precision": "fp32"})
     write_coco(tmp_path, [[10, 20, 30, 40], [5, 5, 0, 9]])
-    assert cli.run(composed(*command(tmp_path))) == 1
+    assert cli.main(composed(*command(tmp_path))) == 1
     assert (tmp_path / "out.json").is_file()
 
 
 def test_missing_images_are_told_before_the_network_is_built(
-    tmp_path: Path, loader: type[Loader], capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, loader: type[Loader]
 ) -> None:
     write_coco(tmp_path, [[10, 20, 30, 40]])
     (tmp_path / "images" / "1.jpg").unlink()
-    assert cli.run(composed(*command(tmp_path))) == 1
-    assert "lacks 1 files: 1.jpg" in capsys.readouterr().err
+    with pytest.raises(UserError, match=r"lacks 1 files: 1\.jpg"):
+        cli.main(composed(*command(tmp_path)))
     assert loader.asked is None
 
 
@@ -115,10 +116,10 @@ def test_other_weights_settings_or_boxes_start_anew(tmp_path: Path) -> None:
 
 
 def test_a_folder_as_output_is_said_before_the_network_is_built(
-    tmp_path: Path, loader: type[Loader], capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, loader: type[Loader]
 ) -> None:
     write_coco(tmp_path, [[10, 20, 30, 40]])
     (tmp_path / "out.json").mkdir()
-    assert cli.run(composed(*command(tmp_path))) == 1
-    assert "is a folder; name a file" in capsys.readouterr().err
+    with pytest.raises(UserError, match="is a folder; name a file"):
+        cli.main(composed(*command(tmp_path)))
     assert loader.asked is None

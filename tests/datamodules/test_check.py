@@ -106,7 +106,7 @@ def run(*overrides: str, cwd: Path = REPOSITORY) -> subprocess.CompletedProcess[
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(REPOSITORY)}
     environment.pop("FINECUT_DATA", None)
     return subprocess.run(
-        [sys.executable, "-m", "src.datamodules.check", *overrides],
+        [sys.executable, "-m", "src", "check", *overrides],
         cwd=cwd,
         env=environment,
         capture_output=True,

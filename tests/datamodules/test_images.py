@@ -7,12 +7,12 @@ import cv2
 import numpy as np
 import pytest
 from PIL import Image, ImageFile, ImageOps, TiffImagePlugin
-from src.inference.image_file import read_image_file
 
 from src.datamodules.images import ImageError, decode, header_size, read_image, read_mask
 from src.datamodules.inspection import inspect
 from src.datamodules.pairs import Pair
 from src.errors import UserError
+from src.inference.image_file import read_image_file
 from tests.datamodules.miniatures import disc, image_file
 
 PHOTO = image_file(1)

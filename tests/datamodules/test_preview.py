@@ -83,7 +83,7 @@ def test_nothing_to_draw(tmp_path: Path) -> None:
 
 def test_command(tmp_path: Path, door: Door) -> None:
     write_set(tmp_path / "images", tmp_path / "masks", 8)
-    command = ["-m", "src.datamodules.preview", "data=folder", "model=isnet"]
+    command = ["-m", "src", "preview", "data=folder", "model=isnet"]
     folders = ["data.train.images=images", "data.train.masks=masks", f"data.root={tmp_path}"]
     options = ["model.size=64", "count=4", f"data.cache_dir={tmp_path}/cache"]
     image = tmp_path / "out" / "sheet.png"

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 import tifffile
 from PIL import Image
-from src.inference.image_file import read_image_file
 
 from src.datamodules.images import ImageError, decode, header_size, read_image, read_mask
+from src.inference.image_file import read_image_file
 from tests.datamodules.miniatures import disc, image_file
 
 COLORS = image_file(1)

@@ -13,9 +13,11 @@ import cv2
 import numpy as np
 import pytest
 
+from src.errors import CommandError, UserError
 from src.evaluation import scoring as scoring
-from src.evaluation.maps import FAULTY_FILES, OK, WRONG_COMMAND, evaluate_maps
+from src.evaluation.maps import FAULTY_FILES, OK, evaluate_maps
 from src.metrics import score_pair, summarize
+from tests.conftest import Door
 from tests.golden_data import SHARED, needs_shared
 from tests.metrics.numbered_pairs import make_pair
 
@@ -144,16 +146,15 @@ def test_another_size_is_an_error_or_resized(
     assert "1 images: map resized" in (output / "summary.md").read_text()
 
 
-def test_wrong_commands(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_wrong_commands(tmp_path: Path) -> None:
     maps, target = write_maps(tmp_path, 1)
     output = tmp_path / "out"
-    assert evaluate_maps(maps, None, output, ["mae"]) == WRONG_COMMAND
-    assert evaluate_maps(maps, target, output, ["fmax"]) == WRONG_COMMAND
-    assert evaluate_maps(maps, target, output, ["mae"], resize="truth") == WRONG_COMMAND
-    assert evaluate_maps(maps, tmp_path / "none", output, ["mae"]) == WRONG_COMMAND
-    errors = capsys.readouterr().err
-    for text in ("needs truth=", "no metric 'fmax'", "resize=truth", "no folder"):
-        assert text in errors
+    with pytest.raises(CommandError, match="no metric 'fmax'"):
+        evaluate_maps(maps, target, output, ["fmax"])
+    with pytest.raises(CommandError, match="resize=truth"):
+        evaluate_maps(maps, target, output, ["mae"], resize="truth")
+    with pytest.raises(UserError, match="no folder"):
+        evaluate_maps(maps, tmp_path / "none", output, ["mae"])
 
 
 def test_soft_truths_and_degenerate_images_are_reported(tmp_path: Path) -> None:
@@ -291,7 +292,7 @@ def test_start_is_light(tmp_path: Path) -> None:
     maps, target = write_maps(tmp_path, 2)
     arguments = [
         f"maps={maps}",
-        f"truth={target}",
+        f"ground_truth={target}",
         f"output={tmp_path / 'out'}",
         "metrics=standard",
     ]
@@ -316,8 +317,8 @@ def test_numbers_among_the_images_are_never_read_as_images(
         assert (output / "worst.png").is_file()
         assert read(output) == {"SET": expected(2, ["mae"])}
     for output in (target, maps):
-        assert evaluate_maps(maps, target, output, ["mae"]) == WRONG_COMMAND
-        assert "holds maps or truths" in capsys.readouterr().err
+        with pytest.raises(CommandError, match="holds maps or ground truth"):
+            evaluate_maps(maps, target, output, ["mae"])
 
 
 def test_resized_and_incomplete_results_are_not_compared(
@@ -332,8 +333,8 @@ def test_resized_and_incomplete_results_are_not_compared(
     cv2.imwrite(str(maps / "i001.png"), make_pair(1)[0])
     for name, said in (("resized", "holds 1 maps that were brought"), ("part", "is incomplete")):
         again = tmp_path / f"against {name}"
-        assert evaluate_maps(maps, target, again, ["mae"], compare=tmp_path / name) == WRONG_COMMAND
-        assert said in capsys.readouterr().err
+        with pytest.raises(UserError, match=said):
+            evaluate_maps(maps, target, again, ["mae"], compare=tmp_path / name)
         assert not again.exists(), "that is said before anything is scored"
 
 
@@ -349,14 +350,12 @@ def test_a_cache_that_cannot_be_written_stops_nothing(
 
 
 @pytest.mark.parametrize("name", ["journal.jsonl", "worst.png", "summary.json", "per_image.csv"])
-def test_a_file_that_cannot_be_written_is_one_line(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str
-) -> None:
+def test_a_file_that_cannot_be_written_is_one_line(tmp_path: Path, door: Door, name: str) -> None:
     maps, target = write_maps(tmp_path, 1)
     (tmp_path / "out" / name).mkdir(parents=True)
-    assert evaluate_maps(maps, target, tmp_path / "out", ["mae"]) == WRONG_COMMAND
-    last = capsys.readouterr().err.splitlines()[-1]
-    assert last.startswith(f"error: {tmp_path / 'out' / name}: Is a directory")
+    words = f"maps={maps}", f"ground_truth={target}", "output=out", "metrics.test=[mae]"
+    last = door("evaluate.py", *words, code=1).splitlines()[-1]
+    assert last.startswith(f"error: out/{name}: Is a directory")
 
 
 def test_maps_of_zeros_and_ones_are_read_alike_and_said(tmp_path: Path) -> None:

@@ -15,12 +15,13 @@ from torch import nn
 from src.engines.formats import SUFFIXES, open_file, read_metadata
 from src.errors import UserError
 from src.export import parity
-from src.export.cli import run
+from src.export.cli import main
 from src.export.export import Exported, Request, export
 from src.inference import Segmenter
 from src.processing import Processor
 from src.training.provenance import file_hash
 from src.weights.loading import create, to_official
+from tests.conftest import Door
 from tests.inference.tiny import RedFinder, finder, red_on_blue, save_picture
 
 pytest.importorskip("onnx")
@@ -137,7 +138,7 @@ def test_masks_that_show_nothing_prove_nothing(tmp_path: Path) -> None:
 )
 def test_requests_that_cannot_be(values: dict[str, Any], words: str, tmp_path: Path) -> None:
     with pytest.raises(UserError, match=words):
-        Request(destination=tmp_path, **values)
+        Request(output=tmp_path, **values)
 
 
 def test_clicks_are_made_outside_the_network(tmp_path: Path) -> None:
@@ -196,16 +197,16 @@ def test_networks_with_clicks_on_onnx_runtime(name: str, tmp_path: Path) -> None
 
 
 def test_the_interface_others_rely_on(tmp_path: Path) -> None:
-    """export.py model=… weights=… format=… destination=…"""
+    """export.py model=… weights=… format=… output=…"""
     torch.save(to_official(create("u2netp")), tmp_path / "mine.pth")
     save_picture(tmp_path / "photos/a.png", 40, 50)
     overrides = [
-        "model=u2netp", "size=32", "format=torchscript", f"pictures={tmp_path / 'photos'}",
-        f"weights={tmp_path / 'mine.pth'}", f"destination={tmp_path / 'out'}",
+        "model=u2netp", "size=32", "format=torchscript", f"images={tmp_path / 'photos'}",
+        f"weights={tmp_path / 'mine.pth'}", f"output={tmp_path / 'out'}",
     ]  # fmt: skip
     with initialize_config_dir(str(Path(__file__).parents[2] / "conf"), version_base=None):
         cfg = compose("export", overrides)
-    code = run(cfg)
+    code = main(cfg)
     report = json.loads((tmp_path / "out/u2netp.pt.parity.json").read_text())
     assert code == (0 if report["passed"] else 1)
     assert all(row["graph_p99"] <= 2 for row in report["pictures"])
@@ -218,12 +219,7 @@ def test_the_interface_others_rely_on(tmp_path: Path) -> None:
         (["weights=x", "half=true", "int8=true"], "exclude"),
     ],
 )
-def test_what_is_wrong_is_said_in_a_line(
-    overrides: list[str], words: str, capsys: pytest.CaptureFixture[str]
-) -> None:
-    with initialize_config_dir(str(Path(__file__).parents[2] / "conf"), version_base=None):
-        cfg = compose("export", overrides)
-    assert run(cfg) == 2
-    error = capsys.readouterr().err
+def test_what_is_wrong_is_said_in_a_line(overrides: list[str], words: str, door: Door) -> None:
+    error = door("export.py", *overrides, code=2)
     assert error.startswith("error: ")
     assert words in error

@@ -52,5 +52,5 @@ def test_a_folder_without_a_picture_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="no picture or video there"):
         images(tmp_path)
     (tmp_path / "0.mp4").write_bytes(b"a video")
-    with pytest.raises(UserError, match=f"pictures={tmp_path} has no picture"):
+    with pytest.raises(UserError, match=f"images={tmp_path} has no image"):
         images(tmp_path)

@@ -81,7 +81,7 @@ def evaluate(root: Path, cwd: Path, *words: str) -> Case:
     folder = cwd / "scores"
     maps, target = root / "maps", root / "truth"
     command = Command(
-        "evaluate.py", (f"maps={maps}", f"truth={target}", f"output={folder}", *words), cwd
+        "evaluate.py", (f"maps={maps}", f"ground_truth={target}", f"output={folder}", *words), cwd
     )
     return Case(command, command, folder, pace=8)
 
@@ -93,7 +93,7 @@ def predict(root: Path, cwd: Path, *words: str) -> Case:
         "predict.py",
         (
             "model=u2netp", "model.size=32", f"weights={root / 'u2netp.pth'}", "device=cpu",
-            f"input={root / 'pictures' / 'images'}", f"destination={folder}", "output=[mask,rgba]",
+            f"input={root / 'pictures' / 'images'}", f"output={folder}", "type=[mask,rgba]",
             "skip_existing=true", *words,
         ),
         cwd,

@@ -111,9 +111,9 @@ def test_every_command_says_the_same(
     case = next(case for case in CASES if case.name == name)
     path = written(case, tmp_path)
     for words in (
-        ("predict.py", f"weights={path}", f"input={images}", "destination=out", "device=cpu"),
-        ("export.py", f"weights={path}", "destination=out"),
-        ("evaluate.py", f"ckpt={path}", "data=shapes"),
+        ("predict.py", f"weights={path}", f"input={images}", "output=out", "device=cpu"),
+        ("export.py", f"weights={path}", "output=out"),
+        ("evaluate.py", f"weights={path}", "data=shapes"),
     ):
         said = door(*words, code=1)
         assert "Traceback" not in said
@@ -131,7 +131,7 @@ def test_a_command_reads_each_checkpoint_once(
     loads: list[object] = []
     load_once = torch.load
     monkeypatch.setattr(torch, "load", lambda *a, **k: loads.append(a) or load_once(*a, **k))
-    words = (f"weights={path}", "size=32", f"input={images}", "destination=out", "device=cpu")
+    words = (f"weights={path}", "size=32", f"input={images}", "output=out", "device=cpu")
     door("predict.py", *words)
     assert len(loads) == 1
     assert file_hash(path) == read_checkpoint(path).sha256
@@ -142,7 +142,7 @@ def test_a_bit_flipped_in_the_weights_of_a_tested_checkpoint_is_one_line(
 ) -> None:
     case = next(case for case in CASES if case.name == "file: a bit flipped at 0.54")
     path = written(case, tmp_path)
-    said = door("evaluate.py", f"ckpt={path}", "data=shapes", code=1)
+    said = door("evaluate.py", f"weights={path}", "data=shapes", code=1)
     assert "Traceback" not in said
     assert "differs from its checksum" in said
 

@@ -10,8 +10,10 @@ from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig
 from PIL import Image
 
-from src.inference.cli import predict
+from src.errors import UserError
+from src.inference.cli import main
 from src.weights.loading import create, to_official
+from tests.conftest import Door
 from tests.inference.tiny import save_picture
 
 ROOT = Path(__file__).parents[2]
@@ -30,7 +32,7 @@ def composed(*overrides: str) -> DictConfig:
 
 
 def test_the_interface_others_rely_on(weights: Path, tmp_path: Path) -> None:
-    """predict.py model=u2netp input=DIR weights=FILE output=… destination=DIR, in a new process."""
+    """predict.py model=u2netp input=DIR weights=FILE type=… output=DIR, in a new process."""
     save_picture(tmp_path / "in/a.jpg")
     save_picture(tmp_path / "in/b/c.png")
     finished = subprocess.run(
@@ -41,8 +43,8 @@ def test_the_interface_others_rely_on(weights: Path, tmp_path: Path) -> None:
             "model.size=32",
             f"input={tmp_path / 'in'}",
             f"weights={weights}",
-            "output=[rgba,#ff8800]",
-            f"destination={tmp_path / 'out'}",
+            "type=[rgba,#ff8800]",
+            f"output={tmp_path / 'out'}",
         ],
         capture_output=True,
         text=True,
@@ -60,10 +62,10 @@ def test_a_destination_inside_the_input_is_not_read_again(weights: Path, tmp_pat
     save_picture(tmp_path / "a.jpg")
     cfg = composed(
         "model=u2netp", "size=32", f"weights={weights}", f"input={tmp_path}",
-        f"destination={tmp_path / 'masks'}", "device=cpu",
+        f"output={tmp_path / 'masks'}", "device=cpu",
     )  # fmt: skip
-    assert predict(cfg) == 0
-    assert predict(cfg) == 0
+    assert main(cfg) == 0
+    assert main(cfg) == 0
     assert [p.name for p in (tmp_path / "masks").iterdir()] == ["a.png"]
 
 
@@ -72,15 +74,14 @@ def test_a_destination_inside_the_input_is_not_read_again(weights: Path, tmp_pat
     [
         (["input=x"], "weights= is missing", 2),
         (["weights=x"], "input= is missing", 2),
-        (["weights=nowhere.pth", "input=conf"], "no picture", 1),
-        (["weights=x", "input=x", "output=sepia"], "sepia", 1),
+        (["weights=nowhere.pth", "input=."], "no picture", 1),
+        (["weights=x", "input=x", "type=sepia"], "sepia", 1),
     ],
 )
 def test_what_is_missing_is_said_in_a_line(
-    overrides: list[str], words: str, code: int, capsys: pytest.CaptureFixture[str]
+    overrides: list[str], words: str, code: int, door: Door
 ) -> None:
-    assert predict(composed(*overrides)) == code
-    error = capsys.readouterr().err
+    error = door("predict.py", *overrides, code=code)
     assert error.startswith("error: ")
     assert words in error
     assert error.count("\n") == 1
@@ -90,19 +91,19 @@ def test_a_failed_file_is_an_exit_code(weights: Path, tmp_path: Path) -> None:
     (tmp_path / "a.jpg").write_bytes(b"no")
     cfg = composed(
         "model=u2netp", f"weights={weights}", f"input={tmp_path}",
-        f"destination={tmp_path / 'out'}", "device=cpu",
+        f"output={tmp_path / 'out'}", "device=cpu",
     )  # fmt: skip
-    assert predict(cfg) == 1
+    assert main(cfg) == 1
 
 
 def test_where_nothing_can_be_written_is_said_once_and_first(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path,
 ) -> None:
     save_picture(tmp_path / "in/a.jpg")
     (tmp_path / "file").touch()
-    cfg = composed("weights=x", f"input={tmp_path / 'in'}", f"destination={tmp_path / 'file/out'}")
-    assert predict(cfg) == 1
-    assert "file/out: Not a directory: a part of this path is a file" in capsys.readouterr().err
+    cfg = composed("weights=x", f"input={tmp_path / 'in'}", f"output={tmp_path / 'file/out'}")
+    with pytest.raises(UserError, match="file/out: Not a directory: a part of this path is a file"):
+        main(cfg)
 
 
 def test_images_that_were_left_out_are_an_exit_code(weights: Path, tmp_path: Path) -> None:
@@ -110,10 +111,10 @@ def test_images_that_were_left_out_are_an_exit_code(weights: Path, tmp_path: Pat
     (tmp_path / "in/b.HEIC").touch()
     cfg = composed(
         "model=u2netp", "size=32", f"weights={weights}", f"input={tmp_path / 'in'}",
-        f"destination={tmp_path / 'out'}", "device=cpu",
+        f"output={tmp_path / 'out'}", "device=cpu",
     )  # fmt: skip
-    assert predict(cfg) == 1
+    assert main(cfg) == 1
     assert [p.name for p in (tmp_path / "out").iterdir()] == ["bad\udcff.png"]
     (tmp_path / "in/b.HEIC").unlink()
     (tmp_path / "in/notes.txt").touch()
-    assert predict(cfg) == 0
+    assert main(cfg) == 0

@@ -5,10 +5,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from src.inference.image_file import ImageFile, write_image_file
 
 from src.datamodules.raster import raster
 from src.errors import UserError
+from src.inference.image_file import ImageFile, write_image_file
 from src.inference.outputs import Cutout, parse_outputs
 from tests.inference.tiny import red_on_blue, save_picture
 

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from src.inference.image_file import ImageFile
 
 from src.errors import UserError
+from src.inference.image_file import ImageFile
 from src.inference.portrait import crop_to_face, face_box, surroundings
 
 

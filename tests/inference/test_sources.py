@@ -81,10 +81,10 @@ def test_a_file_asked_for_by_name_is_tried_whatever_its_suffix(tmp_path: Path) -
 def test_a_destination_that_is_the_input_itself_is_answered(tree: Path) -> None:
     for destination in (tree, tree / "sub" / ".."):
         with pytest.raises(UserError, match="is the folder of the input itself"):
-            find_inputs(tree, destination=destination)
-    assert len(find_inputs(tree, destination=tree / "sub").sources) == 2
-    assert len(find_inputs(tree / "sub", destination=tree).sources) == 2
-    assert len(find_inputs(tree / "a.jpg", destination=tree).sources) == 1
+            find_inputs(tree, output=destination)
+    assert len(find_inputs(tree, output=tree / "sub").sources) == 2
+    assert len(find_inputs(tree / "sub", output=tree).sources) == 2
+    assert len(find_inputs(tree / "a.jpg", output=tree).sources) == 1
 
 
 def test_linked_folders_are_followed_once_and_hidden_ones_are_not(tree: Path) -> None:

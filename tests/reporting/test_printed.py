@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from src.errors import exit_on_user_error
 from src.reporting import reported_results as module
 from src.reporting.reported_results import ReportedResult, load, main, papers, printed
 
@@ -123,7 +124,7 @@ def test_a_name_prints_the_paper(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_an_unknown_paper_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["basnet"]) == 1
+    assert exit_on_user_error(main)(["basnet"]) == 1
     said = capsys.readouterr()
     assert said.out == ""
     assert said.err == (

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from omegaconf import DictConfig, OmegaConf
 
-from src.errors import UserError
+from src.errors import CommandError, UserError
 from src.training.cli import save_or_continue
 from src.training.config import load_config, run_folder
 
@@ -43,7 +43,7 @@ def test_ranks_without_a_name_in_common_are_told_to_give_one(
 ) -> None:
     monkeypatch.setenv("TORCHELASTIC_RUN_ID", "none")
     monkeypatch.setenv(name, value)
-    with pytest.raises(SystemExit, match=r"--rdzv-id=NAME, or all of them hydra.run.dir="):
+    with pytest.raises(CommandError, match=r"--rdzv-id=NAME, or all of them hydra.run.dir="):
         run_folder(None, "logs/name")
 
 

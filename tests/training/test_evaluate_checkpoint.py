@@ -57,23 +57,23 @@ def plain(node: Any) -> Any:
 
 
 def test_what_to_score_and_on_what_has_to_be_said(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"maps=FOLDER truth=FOLDER, or ckpt=FILE data=NAME"):
+    with pytest.raises(UserError, match="ground_truth=FOLDER, or weights=FILE data=NAME"):
         as_test_run(command())
     with pytest.raises(UserError, match="needs a data set to be scored on"):
-        as_test_run(command(f"ckpt={checkpoint(tmp_path)}"))
+        as_test_run(command(f"weights={checkpoint(tmp_path)}"))
     with pytest.raises(UserError, match="no such checkpoint file"):
-        as_test_run(command("ckpt=nowhere.ckpt", "data=shapes"))
+        as_test_run(command("weights=nowhere.ckpt", "data=shapes"))
 
 
 @pytest.mark.parametrize("word", ["data=shapes", "data.seed=1"])
 def test_a_data_set_is_chosen_by_its_name_or_one_of_its_keys(tmp_path: Path, word: str) -> None:
-    cfg = as_test_run(command(f"ckpt={checkpoint(tmp_path)}", word))
+    cfg = as_test_run(command(f"weights={checkpoint(tmp_path)}", word))
     assert cfg.fit is False
 
 
 def test_a_checkpoint_of_ours_brings_its_model(tmp_path: Path) -> None:
     path = checkpoint(tmp_path)
-    given = command(f"ckpt={path}", "data=shapes", "model=isnet")
+    given = command(f"weights={path}", "data=shapes", "model=isnet")
     cfg = as_test_run(given)
     assert (cfg.checkpoint, cfg.init_from) == (str(path), None)
     assert cfg.model.name == "u2netp"
@@ -88,7 +88,7 @@ def test_a_checkpoint_of_ours_brings_its_model(tmp_path: Path) -> None:
 
 
 def test_a_model_that_conf_does_not_know_keeps_the_commands_settings(tmp_path: Path) -> None:
-    cfg = as_test_run(command(f"ckpt={checkpoint(tmp_path, model='own')}", "data=shapes"))
+    cfg = as_test_run(command(f"weights={checkpoint(tmp_path, model='own')}", "data=shapes"))
     assert cfg.model.name == "own"
     assert cfg.model.module == command("data=shapes").model.module
 
@@ -96,7 +96,7 @@ def test_a_model_that_conf_does_not_know_keeps_the_commands_settings(tmp_path: P
 def test_a_file_under_its_authors_names_leaves_the_model_to_the_command(tmp_path: Path) -> None:
     path = tmp_path / "mine.pth"
     torch.save({"weight": torch.ones(1)}, path)
-    cfg = as_test_run(command(f"ckpt={path}", "data=shapes", "model=u2net"))
+    cfg = as_test_run(command(f"weights={path}", "data=shapes", "model=u2net"))
     assert (cfg.init_from, cfg.checkpoint, cfg.fit) == (str(path), None, False)
     assert cfg.model.name == "u2net"
 
@@ -106,7 +106,7 @@ def test_paths_do_not_hang_on_the_working_folder(
 ) -> None:
     checkpoint(tmp_path)
     monkeypatch.chdir(tmp_path)
-    cfg = as_test_run(command("ckpt=best.ckpt", "data=shapes"))
+    cfg = as_test_run(command("weights=best.ckpt", "data=shapes"))
     assert cfg.checkpoint == str(tmp_path / "best.ckpt")
 
 
@@ -114,7 +114,7 @@ GUIDED = {"model": "iog", "inputs": ["image", "prompt"], "prompts": to_dict(Insi
 
 
 def test_guided_models_are_measured_as_their_papers_do(tmp_path: Path) -> None:
-    cfg = as_test_run(command(f"ckpt={checkpoint(tmp_path, **GUIDED)}", "data=shape_objects"))
+    cfg = as_test_run(command(f"weights={checkpoint(tmp_path, **GUIDED)}", "data=shape_objects"))
     assert cfg.metrics.test == cfg.model.test_metrics
     assert "iou" in cfg.metrics.test
     assert plain(cfg.model.prompts) == {
@@ -124,14 +124,16 @@ def test_guided_models_are_measured_as_their_papers_do(tmp_path: Path) -> None:
 
 
 def test_measures_that_were_chosen_stay(tmp_path: Path) -> None:
-    words = [f"ckpt={checkpoint(tmp_path, **GUIDED)}", "data=shape_objects"]
+    words = [f"weights={checkpoint(tmp_path, **GUIDED)}", "data=shape_objects"]
     cfg = as_test_run(command(*words, "metrics.test=[mae]"))
     assert plain(cfg.metrics.test) == ["mae"]
 
 
 def test_a_folder_without_a_test_set_is_tested_whole(tmp_path: Path) -> None:
     root = tmp_path / "my photos"
-    cfg = as_test_run(command(f"ckpt={checkpoint(tmp_path)}", "data=folder", f"data.root='{root}'"))
+    cfg = as_test_run(
+        command(f"weights={checkpoint(tmp_path)}", "data=folder", f"data.root='{root}'")
+    )
     assert plain(cfg.data.test)["my photos"] | {"count": 3} == {
         "images": "images",
         "masks": "masks",
@@ -144,7 +146,7 @@ def test_a_folder_without_a_test_set_is_tested_whole(tmp_path: Path) -> None:
 
 def test_validation_images_of_a_folder_are_tested_too(tmp_path: Path) -> None:
     words = ["data.val.images=v", "data.val.masks=w", f"data.root={tmp_path}/SET"]
-    cfg = as_test_run(command(f"ckpt={checkpoint(tmp_path)}", "data=folder", *words))
+    cfg = as_test_run(command(f"weights={checkpoint(tmp_path)}", "data=folder", *words))
     assert {name: node["images"] for name, node in plain(cfg.data.test).items()} == {
         "SET": "images",
         "SET-val": "v",
@@ -161,7 +163,7 @@ def test_validation_images_of_a_folder_are_tested_too(tmp_path: Path) -> None:
     ],
 )
 def test_what_names_its_test_sets_keeps_them(tmp_path: Path, words: list[str]) -> None:
-    given = command(f"ckpt={checkpoint(tmp_path)}", *words)
+    given = command(f"weights={checkpoint(tmp_path)}", *words)
     found = as_test_run(given).data
     for key in found:
         assert OmegaConf.to_yaml({"x": found._get_node(key)}) == OmegaConf.to_yaml(

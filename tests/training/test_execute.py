@@ -1,6 +1,5 @@
 """What a user sees when a run cannot start or cannot go on: one message, no traceback."""
 
-import sys
 from pathlib import Path
 
 import pytest
@@ -22,7 +21,7 @@ def failing(error: Exception):  # type: ignore[no-untyped-def]
 @pytest.mark.parametrize(
     ("error", "message"),
     [
-        (UserError("data: 2 problems"), "error: data: 2 problems"),
+        (UserError("data: 2 problems"), "data: 2 problems"),
         (torch.OutOfMemoryError("CUDA out of memory"), "does not fit .* Halve model.batch_size"),
     ],
 )
@@ -30,9 +29,8 @@ def test_errors_end_in_one_message(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, error: Exception, message: str
 ) -> None:
     monkeypatch.setattr(execute, "execute", failing(error))
-    monkeypatch.setattr(sys, "argv", ["execute", str(tmp_path)])
-    with pytest.raises(SystemExit, match=message):
-        main()
+    with pytest.raises(UserError, match=message):
+        main([str(tmp_path)])
 
 
 def test_a_refused_value_names_what_refused_it() -> None:
