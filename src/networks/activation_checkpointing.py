@@ -122,7 +122,7 @@ def _is_chain(module: nn.Module) -> bool:
     return plain and not any(layer._modules for layer in module.children())
 
 
-def _written_class(module: nn.Module) -> type[nn.Module]:
+def _written_class(module: nn.Module) -> Any:
     return type(module).__bases__[1] if isinstance(module, _Recomputed) else type(module)
 
 
