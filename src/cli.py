@@ -11,7 +11,6 @@ import pkgutil
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from importlib.metadata import version
 from typing import Any, NamedTuple
 
 import hydra
@@ -21,6 +20,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from src import __version__
 from src.command_line import quote_overrides, quoted
 from src.errors import CommandError, UserError, os_errors_as_user_errors
 from src.paths import CONF
@@ -108,7 +108,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(overview())
         return DONE if words else WRONG_COMMAND
     if words[0] in ("--version", "version"):
-        print(f"finecut {version('finecut')}")
+        print(f"finecut {__version__}")
         return DONE
     name = _ALIASES.get(words[0], words[0])
     if name not in COMMANDS:

@@ -237,7 +237,7 @@ def _note_weights(cfg: DictConfig, folder: Path) -> None:
     provenance.write(folder, weights=hashes)
 
 
-def _quieten() -> None:
+def quieten() -> None:
     """Leave out what Lightning says of itself and of versions; a user can mend none of it."""
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
     for message in (
@@ -262,7 +262,7 @@ def main() -> None:
     if len(sys.argv) != 2:
         sys.exit("usage: python -m src.training.execute <run folder>")
     logging.basicConfig(level=logging.INFO, format="%(message)s")
-    _quieten()
+    quieten()
     preemption.watch()
     folder = Path(sys.argv[1])
     again = f"python train.py resume={folder} (or the sweep's command) continues"
