@@ -15,14 +15,14 @@ from typing import Any, NamedTuple
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
-from hydra.errors import HydraException, OverrideParseException
+from hydra.errors import HydraException, MissingConfigException, OverrideParseException
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from src import __version__
 from src.command_line import quote_overrides, quoted
-from src.errors import CommandError, UserError, os_errors_as_user_errors
+from src.errors import CommandError, UserError, missing_extra, os_errors_as_user_errors
 from src.paths import CONF
 from src.settings.describe import help_text
 
@@ -223,6 +223,8 @@ def _say(message: str, code: int = WRONG_COMMAND) -> int:
 def _in_one_line(error: Exception) -> str:
     if isinstance(error, OverrideParseException):
         return f"{error.override!r} cannot be read; give KEY=VALUE, with quotes around odd letters"
+    if isinstance(error, MissingConfigException) and "hydra/launcher/" in str(error):
+        return str(missing_extra("this launcher is a package of its own", "sweep"))
     lines = [line.strip() for line in str(error).splitlines()]
     text = " ".join(line for line in lines if line and not line.startswith(_NOISE))
     # Where Hydra looked for a group's choices is of no use to who mistyped one.

@@ -91,7 +91,9 @@ def _require_one_run(words: Sequence[str]) -> None:
     except HydraException as error:
         raise _refusal(error) from error
     if len(settings) < len(words) or any(one.is_sweep_override() for one in parsed):
-        raise CommandError(f"train() is one run; a sweep is `finecut train -m {' '.join(settings)}`")
+        raise CommandError(
+            f"train() is one run; a sweep is `finecut train -m {' '.join(settings)}`"
+        )
 
 
 def _begun(words: Sequence[str]) -> Path:
