@@ -77,8 +77,7 @@ words = {words}
 for preset in presets:
     run = train([*words, f"memory={{preset}}"])
     assert "mae" in run.results["mine"], run.results
-    saving = run.config.checkpointing
-    print(preset, saving, run.config.trainer.precision)
+    print(preset, run.config.trainer.precision)
 assert len(presets) >= 4
 
 network = load(run.checkpoint, "cpu").network

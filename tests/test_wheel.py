@@ -129,12 +129,9 @@ def test_an_installed_wheel_trains_predicts_and_scores(installed: Path, tmp_path
         "data.num_workers=0", "trainer.accelerator=cpu", "hydra.run.dir=run", "test=false",
     )  # fmt: skip
     write_pairs(tmp_path, 2)
-    finecut(
-        "predict", "images", "weights=run/checkpoints/best.ckpt", "output=mask",
-        "destination=maps", "device=cpu",
-    )  # fmt: skip
-    assert len(list((tmp_path / "maps").rglob("*.png"))) == 2
-    finecut("evaluate", "maps=maps", "truth=masks", "output=scores", "metrics.test=[mae]")
+    finecut("predict", "images", "weights=run/checkpoints/best.ckpt", "device=cpu")
+    assert len(list((tmp_path / "cutouts").rglob("*.png"))) == 2
+    finecut("evaluate", "maps=masks", "ground_truth=masks", "output=scores", "metrics.test=[mae]")
     assert "mae" in (tmp_path / "scores/summary.md").read_text()
     config = (tmp_path / "run/config.yaml").read_text()
     assert str(ROOT) not in config, "nothing of the sources is used"

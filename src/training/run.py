@@ -18,7 +18,7 @@ from src.command_line import literals, quote_overrides
 from src.errors import CommandError, UserError, disk_full_as_user_error, os_errors_as_user_errors
 from src.paths import CONF
 from src.settings.training import parse_training
-from src.training import checkpoints, cli, config, execute, preemption, resume
+from src.training import checkpoints, cli, config, execute, preemption, provenance, resume
 from src.training.results import read_results
 from src.training.run_folder import held
 from src.training.trainer import processes_of, require_as_many, require_known
@@ -52,7 +52,7 @@ class Run:
         """
         folder = Path(folder).absolute()
         cfg = config.load_config(folder)
-        return cls(folder, cfg, read_results(folder), _checkpoint(cfg, folder))
+        return cls(folder, cfg, read_results(folder), _checkpoint(folder))
 
 
 def train(overrides: Sequence[str] = ()) -> Run:
@@ -163,14 +163,12 @@ def _unused(folder: Path) -> Path:
     return found
 
 
-def _checkpoint(cfg: DictConfig, folder: Path) -> Path | None:
-    if not cfg.fit:
-        given = cfg.checkpoint or cfg.init_from
-        return Path(given) if given else None
+def _checkpoint(folder: Path) -> Path | None:
     try:
         return checkpoints.best(folder)
-    except UserError:
-        return None
+    except UserError:  # nothing was trained in it
+        tested = provenance.read(folder).get("checkpoint") or {}
+        return Path(tested["path"]) if "path" in tested else None
 
 
 @contextmanager
