@@ -111,9 +111,11 @@ assert composed("dextr") and recipes("isnet") and recipe("isnet/dis5k", []).mode
 assert git_state() == {"commit": None, "dirty": None}
 print(src.__file__, sum(p.numel() for p in build("u2netp").parameters()))
 """
-    variables = {"PYTHONPATH": str(unpacked), "PATH": "", "HOME": str(tmp_path)}
-    assert str(unpacked) in carry_out([sys.executable, "-c", program], tmp_path, **variables)
-    assert list(tmp_path.iterdir()) == []
+    here, home = tmp_path / "here", tmp_path / "home"  # matplotlib makes folders at home
+    here.mkdir()
+    variables = {"PYTHONPATH": str(unpacked), "PATH": "", "HOME": str(home)}
+    assert str(unpacked) in carry_out([sys.executable, "-c", program], here, **variables)
+    assert list(here.iterdir()) == []
 
 
 @pytest.mark.slow
