@@ -36,7 +36,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from src.datamodules.pairs import Pair
 from src.datamodules.samplers import TrainSampler
-from src.networks.output import Output
+from src.networks.network import Output
 from src.training.config import register
 from src.training.execute import build, build_module
 

@@ -16,6 +16,8 @@ from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import MISSING, DictConfig
 
+from src.errors import missing_extra
+
 log = logging.getLogger(__name__)
 
 
@@ -58,8 +60,11 @@ class OptunaSweeper(Sweeper):
 
     def sweep(self, arguments: list[str]) -> None:
         from src.settings.training import parse_sweep
-        from src.sweeps.search import Search, split
 
+        try:
+            from src.sweeps.search import Search, split
+        except ModuleNotFoundError as error:
+            raise missing_extra(f"sweep=optuna needs {error.name}", "sweep") from error
         settings = parse_sweep({"at_once": self.at_once, **self.study})
         assert self.hydra_context is not None
         assert self.config is not None

@@ -11,22 +11,23 @@ import pkgutil
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
-from hydra.errors import HydraException, OverrideParseException
+from hydra.errors import HydraException, MissingConfigException, OverrideParseException
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from src import __version__
 from src.command_line import quote_overrides, quoted
 from src.errors import (
     CommandError,
     UserError,
     exit_on_user_error,
+    missing_extra,
     os_errors_as_user_errors,
     print_user_error,
 )
@@ -125,7 +126,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(overview())
         return DONE if words else WRONG_COMMAND
     if words[0] in ("--version", "version"):
-        print(f"finecut {version('finecut')}")
+        print(f"finecut {__version__}")
         return DONE
     if words[0] in _COMPLETION:
         return _complete(words)
@@ -289,6 +290,8 @@ def _user_error_behind(error: BaseException | None) -> UserError | None:
 def _in_one_line(error: Exception) -> str:
     if isinstance(error, OverrideParseException):
         return f"{error.override!r} cannot be read; give KEY=VALUE, with quotes around odd letters"
+    if isinstance(error, MissingConfigException) and "hydra/launcher/" in str(error):
+        return str(missing_extra("this launcher is a package of its own", "sweep"))
     lines = [line.strip() for line in str(error).splitlines()]
     text = " ".join(line for line in lines if line and not line.startswith(_NOISE))
     # Where Hydra looked for a group's choices is of no use to who mistyped one.

@@ -4,11 +4,16 @@ import errno
 import functools
 import io
 import os
+import re
+import shlex
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from importlib.metadata import requires
 from pathlib import Path
 from typing import ParamSpec
+
+from src.paths import IMPORT_ROOT, IS_INSTALLED
 
 Arguments = ParamSpec("Arguments")
 
@@ -57,13 +62,22 @@ class CommandError(UserError):
 
 
 def missing_extra(need: str, extra: str) -> UserError:
-    """The error for a package of an optional part of the installation.
+    """The error for a package of an optional part of the installation, with the command that
+    installs it.
+
+    finecut is in no registry: a checkout is installed from its folder, and beside an installed
+    wheel, whose folder may be gone, the packages themselves are.
 
     Args:
         need: What needs which package.
-        extra: Its name in pyproject.toml. finecut is in no registry: it installs from its folder.
+        extra: Name in pyproject.toml.
     """
-    return UserError(f"{need}; in the folder of finecut: pip install -e '.[{extra}]'")
+    if not IS_INSTALLED:
+        return UserError(f"{need}: pip install -e {shlex.quote(f'{IMPORT_ROOT}[{extra}]')}")
+    marker = re.compile(rf"\s*;\s*extra\s*==\s*['\"]{re.escape(extra)}['\"]\s*$")
+    listed = requires("finecut") or []
+    wanted = [marker.sub("", line) for line in listed if marker.search(line)]
+    return UserError(f"{need}: pip install {shlex.join(wanted)}")
 
 
 def exit_on_user_error(run: Callable[Arguments, int]) -> Callable[Arguments, int]:

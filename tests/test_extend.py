@@ -59,3 +59,45 @@ def test_a_new_network_on_new_data_trains_scores_and_predicts(extended: Path) ->
     words = [f"weights={best}", f"input={image_files}", "type=overlay", "output=seen"]
     call(extended, "predict.py", *words, "device=cpu")
     assert len(list((extended / "seen").rglob("*.png"))) == 8
+
+
+# One process: it trains with every preset, and then uses what it trained.
+EVERYTHING = """
+from pathlib import Path
+
+import torch
+
+from src import load, train
+from src.export.export import Request, export
+from src.paths import CONF
+
+torch.set_num_threads(1)
+presets = sorted(path.stem for path in (CONF / "memory").glob("*.yaml"))
+words = {words}
+for preset in presets:
+    run = train([*words, f"memory={{preset}}"])
+    assert "mae" in run.results["mine"], run.results
+    print(preset, run.config.trainer.precision)
+assert len(presets) >= 4
+
+network = load(run.checkpoint, "cpu").network
+kinds = [type(module).__name__ for module in network.modules()]
+assert type(network).__name__ == "Tiny" and "BatchNorm2d" not in kinds, kinds
+for kind in ("onnx", "torchscript"):
+    done = export(load(run.checkpoint, "cpu"), Request(kind, Path("exported")))
+    assert done.parity.passed, done.report.read_text()
+    print(done.file)
+"""
+
+
+@pytest.mark.slow
+def test_it_trains_with_every_memory_preset_is_fused_and_exported(extended: Path) -> None:
+    for part in ("train", "test"):
+        write_pairs(extended / "sets" / part, 8)
+    words = ["model=tiny", "data=mine", f"data.root={extended}/sets", *QUICK]
+    (extended / "everything.py").write_text(EVERYTHING.format(words=words))
+    said = call(extended, "everything.py")
+    assert "set_grad_checkpointing" not in said
+    assert {"tiny.onnx", "tiny.pt"} == {
+        path.name for path in (extended / "exported").iterdir() if path.suffix in (".onnx", ".pt")
+    }

@@ -116,7 +116,7 @@ try:
     import onnxruntime
     import onnxscript  # noqa: F401  torch.onnx needs it
 except ImportError as error:
-    raise missing_extra("ONNX needs an extra", "export") from error
+    raise missing_extra(f"ONNX needs {error.name}", "export") from error
 
 OPSET = 18  # the first whose Resize can antialias
 _LARGEST_PROTOBUF = 1 << 31

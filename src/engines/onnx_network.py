@@ -8,14 +8,14 @@ from filelock import FileLock
 from torch import Tensor, nn
 
 from src.atomic import atomic_write
-from src.networks.output import Output
+from src.networks.network import Network, Output
 from src.training.provenance import file_hash
 from src.weights.registry import cache_folder
 
 log = logging.getLogger(__name__)
 
 
-class OnnxNetwork(nn.Module):
+class OnnxNetwork(Network):
     """Answers `(B, 3, h, w)` with the finest map of the network that its file was made of.
 
     Args:

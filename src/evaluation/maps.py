@@ -1,12 +1,15 @@
 """`finecut evaluate maps=DIR ground_truth=DIR`: from two folders to tables, with an exit code."""
 
 import errno
+import logging
 import os
 import sys
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import cast
 
 from filelock import FileLock, Timeout
@@ -40,8 +43,10 @@ from src.evaluation.scoring import (
     score_pairs,
     with_scales,
 )
-from src.metrics import record
+from src.metrics import DEFAULT_METRICS, record
 from src.paths import cache_folder
+
+log = logging.getLogger(__name__)
 
 OK, FAULTY_FILES = 0, 1
 
@@ -91,6 +96,61 @@ def evaluate_maps(
         print(remark, file=sys.stderr)
     with disk_full_as_user_error(request.output, "the same command goes on where it stopped"):
         return _score_and_report(request, compare, worst)
+
+
+def score_folder(
+    maps: str | Path,
+    ground_truth: str | Path,
+    output: str | Path | None = None,
+    metrics: Sequence[str] = DEFAULT_METRICS,
+    *,
+    allow_missing: bool = False,
+    resize: str | None = None,
+    workers: int | None = None,
+    map_suffix: str = "",
+    mask_suffix: str = "",
+) -> dict[str, dict[str, float]]:
+    """Score all maps below a folder against the masks of the same names in another.
+
+    The numbers are those of `finecut evaluate maps=… ground_truth=…`, and so are the rules of which
+    map belongs to which mask.
+
+    Args:
+        maps: Folder of predicted maps.
+        ground_truth: Folder of masks.
+        output: Folder for the files that the command writes, among them `per_image.csv` and the
+            log by which a call that was interrupted goes on; None: nothing is written.
+        metrics: Names of metrics; docs/protocols.md lists them.
+        allow_missing: Score what is there, instead of refusing files that are missing, too many or
+            unreadable.
+        resize: `prediction` to bring maps of another size to the mask's; None makes it an error.
+        workers: Processes; None for one per core.
+        map_suffix: What maps carry after the name (`cat_pred.png`).
+        mask_suffix: What masks carry after the name (`cat_mask.png`).
+
+    Returns:
+        `{data set: {metric: value}}`; NaN where a metric is undefined on every image.
+
+    Raises:
+        UserError: Faulty files, each named, an unknown metric, or no room to write.
+    """
+    with ExitStack() as stack:
+        stack.enter_context(os_errors_as_user_errors())
+        folder = Path(output or stack.enter_context(TemporaryDirectory(prefix="finecut-")))
+        suffixes = (map_suffix, mask_suffix)
+        request = _request(
+            maps, ground_truth, folder, metrics, allow_missing, resize, workers, suffixes
+        )
+        for remark in request.pairing.remarks:
+            log.warning("%s", remark)
+        scored = _score(request)
+        if isinstance(scored, list):
+            listed = "\n".join(map(str, scored))
+            raise UserError(f"{len(scored)} faults, nothing was scored:\n{listed}")
+        report = _report(request, scored)
+        if output is not None:
+            report.write(folder)
+        return report.values
 
 
 @dataclass(frozen=True)

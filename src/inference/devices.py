@@ -11,7 +11,7 @@ Precision = Literal["fp32", "bf16", "fp16"]
 _TYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
-def choose_device(name: str) -> torch.device:
+def choose_device(name: str | torch.device) -> torch.device:
     """`auto` takes the accelerator if there is one; a device that was asked for must exist."""
     if name == "auto":
         if torch.cuda.is_available():

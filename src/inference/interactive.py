@@ -1,16 +1,19 @@
 """Click-guided segmentation of one image: clicks in, masks out, nothing computed twice."""
 
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
-from typing import Any, NamedTuple
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from omegaconf import DictConfig
+from torch import Tensor
+from typing_extensions import Self
 
 from src.datamodules.clicks import (
     Click,
     InsideOutsidePoints,
+    Kind,
     PointsError,
     Prompts,
     add_click,
@@ -19,7 +22,11 @@ from src.datamodules.clicks import (
 )
 from src.datamodules.raster import within
 from src.errors import UserError
+from src.inference import model_spec
+from src.inference.devices import autocast, choose_device
 from src.inference.image_input import AnyImage, as_seen, read_any
+from src.networks.fusion import fuse_conv_bn
+from src.networks.network import Network
 from src.processing import Processor
 from src.processing.crop import Box, BoxError, box_in_crop, box_of_points, crop, points_in_crop
 
@@ -27,6 +34,7 @@ Points = Sequence[Sequence[float]] | np.ndarray
 Labels = Sequence[int] | np.ndarray
 Corners = Sequence[float] | np.ndarray  # x0, y0, x1, y1
 Size = tuple[int, int]
+Clicks = Kind | Literal["refine"]
 
 EXTREMES = 4
 
@@ -166,29 +174,39 @@ class InteractiveSegmenter:
     `Processor.restore_crop`. The crop of an object is cut and resized once, and a network that can
     refine encodes it once, for as long as box and first clicks stay the same.
 
+    `load` makes one of a file of weights::
+
+        segmenter = InteractiveSegmenter.load("iog-refine.pth")
+        segmenter.set_image("photo.jpg")
+        mask = segmenter.predict(points=[(320, 200)], box=(250, 120, 400, 310))
+
     Args:
-        network: Maps `(1, 3 + K, h, w)` to an `Output`. One with `encode(image_and_prompt)` and
-            `decode(features, prompt)` takes corrections.
-        processor: The model's.
-        prompts: The model's.
-        name: Of the model, for messages.
-        device: Where the network is.
-        autocast: Makes the context that the network runs in.
+        network: Maps `(1, 3 + K, h, w)` to an `Output`; one that `refines` takes corrections. Its
+            norms are fused, so it cannot be trained on.
+        processor: The model's pre- and post-processing.
+        prompts: How clicks become the K maps of the prompt.
+        name: Model name, for messages.
+        device: `auto`, `cpu`, `cuda`, `cuda:1`, `mps`.
+        precision: `fp32`, or `bf16` and `fp16` by autocast.
+
+    Raises:
+        UserError: No such device or precision.
     """
 
     def __init__(
         self,
-        network: nn.Module,
+        network: Network,
         processor: Processor,
         prompts: Prompts,
-        name: str,
-        device: torch.device,
-        autocast: Callable[[], AbstractContextManager[Any]],
+        *,
+        name: str = "network",
+        device: str | torch.device = "auto",
+        precision: str = "fp32",
     ) -> None:
-        self.network: Any = network
+        self.device, self.precision = choose_device(device), precision
+        autocast(self.device, precision)  # an unknown precision is an error now, not later
+        self.network = fuse_conv_bn(network.eval()).to(self.device)
         self.processor, self.prompts, self.name = processor, prompts, name
-        self.device, self.autocast = device, autocast
-        self.refines = hasattr(network, "encode") and hasattr(network, "decode")
         self._image: np.ndarray | None = None
         self._opacity: np.ndarray | None = None
         self._target: Target | None = None  # what `_box` to `_features` were made for
@@ -196,6 +214,51 @@ class InteractiveSegmenter:
         self._crop = torch.empty(0)
         self._prompt = np.empty(0)
         self._features: Any = None
+
+    @classmethod
+    def load(
+        cls,
+        weights: str | Path,
+        device: str = "auto",
+        *,
+        model: str | DictConfig | None = None,
+        size: int | Sequence[int] | None = None,
+        precision: str = "fp32",
+    ) -> Self:
+        """Load a checkpoint of ours, a released file, or a name of the registry.
+
+        Args:
+            weights: The file or the name.
+            device: As for the class.
+            model: The model of conf/model; only for a file that neither says it itself nor has
+                the name under which it was released.
+            size: Another input size than the model's.
+
+        Raises:
+            UserError: No such file or device, weights that do not fit the model, or a model that
+                works without clicks.
+        """
+        network, spec, _ = model_spec.load(weights, model, size)
+        if spec.prompts is None:
+            raise UserError(
+                f"{spec.name} works without clicks: use src.load(weights).mask(image); "
+                "InteractiveSegmenter is for dextr, iog and iog_refine"
+            )
+        return cls(
+            network,
+            spec.processor,
+            spec.prompts,
+            name=spec.name,
+            device=device,
+            precision=precision,
+        )
+
+    @property
+    def clicks(self) -> Clicks:
+        """What `predict` needs: four `extreme_points` (DEXTR), a box and a point inside it
+        (`inside_outside`, IOG), or the same and then any corrections (`refine`).
+        """
+        return "refine" if self.network.refines else self.prompts.kind
 
     def set_image(self, image: AnyImage) -> None:
         """Read the picture that clicks are about from now on."""
@@ -209,14 +272,29 @@ class InteractiveSegmenter:
         labels: Labels | None = None,
         box: Corners | None = None,
     ) -> np.ndarray:
-        """The mask of what the clicks point at, uint8 `(H, W)` of the picture's own size."""
+        """The mask of the object pointed at, uint8 `(H, W)` of the image's size, 255 = object.
+
+        Any number of objects of one image, one call for each. Coordinates are pixels of the image,
+        x to the right, y down, (0, 0) the center of the first pixel. docs/interactive.md shows
+        what each model needs.
+
+        Args:
+            points: (x, y) each. DEXTR: four extreme points or more. IOG: one on the object, else
+                the center of the box is taken. IOG-refine: that one and then any corrections.
+            labels: 1 on the object, 0 outside of it; None for all on it. The first two points
+                labelled 0 are opposite corners of the box where `box` is None.
+            box: x0, y0, x1, y1 of a tight box around the object (IOG).
+
+        Raises:
+            UserError: No image yet, or clicks that cannot be meant.
+        """
         if self._image is None:
             raise UserError("there is no picture yet: call set_image(picture) before predict")
         size = (self._image.shape[0], self._image.shape[1])
         target, corrections = self._read(points, labels, box, size)
         if target != self._target:
             self._aim(self._image, target)
-        with self.autocast():
+        with autocast(self.device, self.precision):
             logits = self._answer(corrections)
         mask = self.processor.restore_crop(logits[0, 0], self._box, size).numpy()
         return within(mask, self._opacity)
@@ -231,7 +309,7 @@ class InteractiveSegmenter:
         if not isinstance(self.prompts, InsideOutsidePoints):
             return read_extremes(() if points is None else points, labels, box, size), ()
         target, corrections = read_inside_outside(points, labels, box, size)
-        if corrections and not self.refines:
+        if corrections and not self.network.refines:
             raise PointsError(
                 f"{self.name} takes a box and one point inside, not {len(corrections)} points "
                 "more; iog_refine takes corrections"
@@ -258,7 +336,7 @@ class InteractiveSegmenter:
     def _answer(self, corrections: Sequence[Correction]) -> Tensor:
         """Logits `(1, 1, h, w)` of the crop."""
         corrected = self._corrected(corrections)
-        if self.refines:
+        if self.network.refines:
             if self._features is None:
                 self._features = self.network.encode(self._input())
             return self.network.decode(self._features, self._tensor(corrected)).masks[0]

@@ -3,16 +3,17 @@
 Nothing here downloads the ImageNet weights that training starts from.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from omegaconf import DictConfig, OmegaConf
-from torch import nn
 
 from src.datamodules.clicks import Prompts
 from src.errors import UserError
 from src.instantiate import build
+from src.networks.network import Network, require_network
 from src.processing import Processor
 from src.training.checkpoints import processor_of, prompts_in
 from src.training.config import composed, names
@@ -30,11 +31,10 @@ class ModelSpec(NamedTuple):
     inputs: tuple[str, ...]
     prompts: Prompts | None = None
 
-    def build(self) -> nn.Module:
+    def build(self) -> Network:
         """The network with random weights, in evaluation mode."""
         without = {"pretrained": False} if "pretrained" in self.network else {}
-        network: nn.Module = build(self.network, **without)
-        return network.eval()
+        return require_network(build(self.network, **without)).eval()
 
 
 def named(model: str) -> ModelSpec:
@@ -81,14 +81,29 @@ def of_checkpoint(source: Path | Checkpoint, model: str | DictConfig | None = No
 
 
 def load(
-    weights: str | Path, model: str | DictConfig | None = None
-) -> tuple[nn.Module, ModelSpec, Path]:
-    """A network with the weights of a file, or of a name of the registry."""
+    weights: str | Path,
+    model: str | DictConfig | None = None,
+    size: int | Sequence[int] | None = None,
+) -> tuple[Network, ModelSpec, Path]:
+    """A network with the weights of a file, or of a name of the registry; what it needs, and the
+    file.
+
+    Args:
+        weights: The file or the name.
+        model: As for `of_checkpoint`.
+        size: Another input size than the model's.
+    """
     checkpoint = read_checkpoint(weights)
-    recipe = of_checkpoint(checkpoint, model)
-    network = recipe.build() if checkpoint.metadata is None else network_of(checkpoint)
+    spec = of_checkpoint(checkpoint, model)
+    network = spec.build() if checkpoint.metadata is None else network_of(checkpoint)
     load_official(network, checkpoint)
-    return network, recipe, checkpoint.path
+    try:
+        if size is not None:
+            spec = spec._replace(processor=replace(spec.processor, size=size))  # type: ignore[arg-type]  # makes a pair
+        network.check_size(*spec.processor.size)
+    except ValueError as error:
+        raise UserError(str(error)) from None
+    return network, spec, checkpoint.path
 
 
 def _recipe(

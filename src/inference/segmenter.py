@@ -2,26 +2,26 @@
 
 import logging
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Literal, TypeVar
 
 import numpy as np
 import torch
 from omegaconf import DictConfig
-from torch import Tensor, nn
+from torch import Tensor
 from typing_extensions import Self
 
-from src.datamodules.clicks import Kind, Prompts
+from src.datamodules.clicks import Prompts
 from src.datamodules.raster import within
 from src.engines.onnx_network import in_onnx_runtime
 from src.errors import UserError
+from src.inference import model_spec
 from src.inference.detail import blended_logits, tiled_logits
 from src.inference.devices import autocast, choose_device
 from src.inference.image_input import AnyImage, as_list, as_seen, read_any
-from src.inference.interactive import Corners, InteractiveSegmenter, Labels, Points
-from src.inference.model_spec import load
-from src.networks.fusion import fold
+from src.inference.interactive import Clicks, Corners, InteractiveSegmenter, Labels, Points
+from src.networks.fusion import fuse_conv_bn
+from src.networks.network import Network
 from src.processing import Processor
 
 log = logging.getLogger(__name__)
@@ -35,7 +35,7 @@ class Segmenter:
     """A network with its processor on a device, ready for pictures of any size.
 
     Args:
-        network: Maps `(B, 3, h, w)` to an `Output`; it is folded, so it cannot be trained on.
+        network: Maps `(B, 3, h, w)` to an `Output`. Its norms are fused: it cannot be trained on.
         processor: The model's pre- and post-processing.
         name: Of the model, for messages and exports.
         inputs: What the network sees: `("image",)`, or with a `"prompt"` of clicks.
@@ -48,7 +48,7 @@ class Segmenter:
 
     def __init__(
         self,
-        network: nn.Module,
+        network: Network,
         processor: Processor,
         *,
         name: str = "network",
@@ -61,12 +61,17 @@ class Segmenter:
     ) -> None:
         self.device = choose_device(device)
         autocast(self.device, precision)  # an unknown precision is an error now, not later
-        self.network = fold(network.eval()).to(self.device)
+        self.network = fuse_conv_bn(network.eval()).to(self.device)
         self.processor, self.name, self.inputs = processor, name, tuple(inputs)
         self.weights, self.precision, self.batch_size = weights, precision, batch_size
-        self._session = (
+        self._interactive = (
             InteractiveSegmenter(
-                self.network, processor, prompts, name, self.device, self._autocast
+                self.network,
+                processor,
+                prompts,
+                name=name,
+                device=self.device,
+                precision=precision,
             )
             if prompts is not None
             else None
@@ -95,19 +100,13 @@ class Segmenter:
         Raises:
             UserError: No such file or device, or weights that do not fit the model.
         """
-        network, recipe, file = load(path, model)
-        processor = recipe.processor
-        if size is not None:
-            try:
-                processor = replace(processor, size=size)  # type: ignore[arg-type]  # makes a pair
-            except ValueError as error:
-                raise UserError(str(error)) from None
+        network, spec, file = model_spec.load(path, model, size)
         return cls(
             network,
-            processor,
-            name=recipe.name,
-            inputs=recipe.inputs,
-            prompts=recipe.prompts,
+            spec.processor,
+            name=spec.name,
+            inputs=spec.inputs,
+            prompts=spec.prompts,
             weights=file,
             device=device,
             precision=precision,
@@ -179,14 +178,11 @@ class Segmenter:
         ]
 
     @property
-    def clicks(self) -> Kind | Literal["refine"] | None:
-        """What `predict` needs: four `extreme_points` (DEXTR), a box and a point inside it
-        (`inside_outside`, IOG), the same and then any corrections (`refine`), or None: the model
-        works without clicks, through `mask`.
+    def clicks(self) -> Clicks | None:
+        """What `predict` needs, see `InteractiveSegmenter.clicks`; None where the model works
+        without clicks, through `mask`.
         """
-        if self._session is None:
-            return None
-        return "refine" if self._session.refines else self._session.prompts.kind
+        return None if self._interactive is None else self._interactive.clicks
 
     def set_image(self, image: AnyImage) -> None:
         """Read the picture, as `mask` takes it, whose objects are pointed at from now on."""
@@ -198,24 +194,13 @@ class Segmenter:
         labels: Labels | None = None,
         box: Corners | None = None,
     ) -> np.ndarray:
-        """The mask of the object pointed at, uint8 `(H, W)` of the picture's size, 255 = object.
-
-        Any number of objects of one picture, one call for each. Coordinates are pixels of the
-        picture, x to the right, y down, (0, 0) the centre of the first pixel. docs/interactive.md
-        shows what each model needs.
-
-        Args:
-            points: (x, y) each. DEXTR: four extreme points or more. IOG: one on the object, else
-                the centre of the box is taken. IOG-refine: that one and then any corrections.
-            labels: 1 on the object, 0 outside of it; None for all on it. The first two points
-                labelled 0 are opposite corners of the box where `box` is None.
-            box: x0, y0, x1, y1 of a tight box around the object (IOG).
+        """The mask of the object pointed at, see `InteractiveSegmenter.predict`.
 
         Raises:
-            UserError: No picture yet, a model without clicks, or clicks that cannot be meant.
+            UserError: No image yet, a model without clicks, or clicks that cannot be meant.
         """
-        session = self._guided()
-        return self._or_advice(lambda: session.predict(points, labels, box))
+        guided = self._guided()
+        return self._or_advice(lambda: guided.predict(points, labels, box))
 
     def logits(self, images: Sequence[np.ndarray]) -> list[Tensor]:
         """The network's logits `(h, w)` at its own size, of uint8 pictures `(H, W, 3)`."""
@@ -236,18 +221,18 @@ class Segmenter:
             )
 
     def _guided(self) -> InteractiveSegmenter:
-        if self._session is None:
+        if self._interactive is None:
             raise UserError(
                 f"{self.name} works without clicks: call mask(picture); set_image and predict are "
                 "for dextr, iog and iog_refine"
             )
-        return self._session
+        return self._interactive
 
     def _check(self, detail: str, overlap: float) -> None:
         self.refuse_clicks()
         if detail not in DETAILS:
             raise UserError(f"detail {detail!r} is unknown; choose one of {', '.join(DETAILS)}")
-        if detail == "blended" and not hasattr(self.network, "forward_blended"):
+        if detail == "blended" and not self.network.blends:
             raise UserError(f"detail=blended is InSPyReNet's; {self.name} has whole and tiles")
         if not 0 <= overlap < 1:
             raise UserError(f"overlap is {overlap}; it is the share of a tile, from 0 to below 1")
@@ -305,6 +290,34 @@ class Segmenter:
 
     def _autocast(self) -> torch.autocast:
         return autocast(self.device, self.precision)
+
+
+def load(
+    weights: str | Path,
+    device: str = "auto",
+    *,
+    model: str | DictConfig | None = None,
+    size: int | Sequence[int] | None = None,
+    precision: str = "fp32",
+    batch_size: int = 4,
+) -> Segmenter:
+    """A model that makes masks, from a checkpoint of ours, a released file or a registry's name.
+
+    Args:
+        weights: The file or the name.
+        device: `auto`, `cpu`, `cuda`, `cuda:1`, `mps`.
+        model: The model of conf/model; only for a file that neither says it itself nor has the
+            name under which it was released.
+        size: Another input size than the model's: one side, or (height, width).
+        precision: `fp32`, or `bf16` and `fp16` by autocast.
+        batch_size: Images or tiles that the network sees at once.
+
+    Raises:
+        UserError: No such file or device, or weights that do not fit the model.
+    """
+    return Segmenter.from_checkpoint(
+        weights, model, device, size=size, precision=precision, batch_size=batch_size
+    )
 
 
 def _with_mirrored(

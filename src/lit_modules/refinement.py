@@ -12,7 +12,7 @@ from src.datamodules.clicks import add_click, next_click
 from src.lit_modules.segmentation import SegmentationModule
 from src.losses.interactive import join_passes
 from src.metrics import ClickScores, jaccard
-from src.networks.output import Output
+from src.networks.network import Output
 
 THRESHOLD = 128  # of an 8-bit prediction
 
@@ -48,12 +48,12 @@ class RefinementModule(SegmentationModule):
 
     def passes(self, batch: Batch, clicks: int) -> list[Output]:
         """The first prediction and one more after each click; the backbone runs once."""
-        features = self.network.encode(torch.cat([batch[key] for key in self.inputs], dim=1))  # type: ignore[operator]
+        features = self.network.encode(torch.cat([batch[key] for key in self.inputs], dim=1))
         prompt = batch["prompt"]
-        outputs = [self.network.decode(features, prompt)]  # type: ignore[operator]
+        outputs = [self.network.decode(features, prompt)]
         for _ in range(clicks):
             prompt = self._corrected(prompt, outputs[-1].masks[0], batch)
-            outputs.append(self.network.decode(features, prompt))  # type: ignore[operator]
+            outputs.append(self.network.decode(features, prompt))
         return outputs
 
     def on_test_start(self) -> None:

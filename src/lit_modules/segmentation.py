@@ -16,8 +16,8 @@ from src.lit_modules.parameter_groups import FineTuning
 from src.lit_modules.random_state import random_state, require_random_state, restore_random_state
 from src.lit_modules.schedule import PolyLR
 from src.metrics import SegmentationMetrics, describe
-from src.networks.fusion import fold
-from src.networks.output import Output
+from src.networks.fusion import fuse_conv_bn
+from src.networks.network import Network, Output
 from src.processing import NonFiniteError, Processor
 from src.processing.crop import Box
 
@@ -46,7 +46,7 @@ class SegmentationModule(LightningModule):
 
     def __init__(
         self,
-        network: nn.Module,
+        network: Network,
         processor: Processor,
         inputs: Sequence[InputKey],
         losses: Mapping[str, nn.Module | None],
@@ -74,7 +74,7 @@ class SegmentationModule(LightningModule):
         self.metric_workers, self.skeleton_cache = metric_workers, skeleton_cache
         self.identity = dict(identity or {})
         self._random_state: dict[int, Any] | None = None
-        self._trained: list[nn.Module] = []
+        self._trained: list[Network] = []
         if finetuning is not None:
             finetuning.prepare(network)
 
@@ -135,7 +135,7 @@ class SegmentationModule(LightningModule):
         # As `Segmenter` runs it, so that a checkpoint's numbers are those of the maps it writes.
         # Outside of the module, which would hold everything twice, in checkpoints too.
         self._trained = [self.network]
-        self.network = fold(copy.deepcopy(self.network))
+        self.network = fuse_conv_bn(copy.deepcopy(self.network))
         datamodule = self.trainer.datamodule  # type: ignore[attr-defined]
         whole = _all_batches(self.trainer.limit_test_batches)
         self.test_scores = nn.ModuleDict(

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from src.datamodules.batch import Batch
 from src.networks.blocks import at_least_fp32, without_autocast
-from src.networks.output import Output
+from src.networks.network import Output
 from src.networks.pyramid import ImagePyramid
 
 _WINDOW = 31

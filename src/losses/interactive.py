@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from src.datamodules.batch import Batch
 from src.networks.blocks import at_least_fp32
-from src.networks.output import Output
+from src.networks.network import Output
 
 Average = Literal["batch", "pixels", "none"]
 AVERAGES = ("batch", "pixels", "none")

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from src.datamodules.batch import Batch
-from src.networks.output import Output
+from src.networks.network import Network, Output
 
 
 class BinaryCrossEntropy(nn.Module):
@@ -86,11 +86,11 @@ class FeatureSupervision(nn.Module):
             other images of the batch.
     """
 
-    teacher: nn.Module
+    teacher: Network
 
     def __init__(
         self,
-        teacher: nn.Module,
+        teacher: Network,
         checkpoint: str | Path | None = None,
         distance: Distance = "mse",
         batch_statistics: bool = False,
@@ -124,7 +124,7 @@ class FeatureSupervision(nn.Module):
 
 
 def feature_supervision(
-    distance: Distance | None, teacher: nn.Module, checkpoint: str | Path | None
+    distance: Distance | None, teacher: Network, checkpoint: str | Path | None
 ) -> FeatureSupervision | None:
     """The term as a config states it: no distance, no term."""
     return None if distance is None else FeatureSupervision(teacher, checkpoint, distance)

@@ -16,6 +16,7 @@ _HOME = {
     "require_same": "_record",
     "FOREGROUND_ABOVE": "_maps",
     "Gray": "_maps",
+    "DEFAULT_METRICS": "_image",
     "ImageResult": "_image",
     "score_image": "_image",
     "score_pair": "_image",

@@ -140,7 +140,16 @@ def score_pair(
     return ImageResult({one.name: one.score_of(pair) for one in asked}, pair.histogram, category)
 
 
-def score_image(prediction: Gray, target: Gray, metrics: Sequence[str]) -> dict[str, float]:
+# What `finecut evaluate` and `score` score by by default: conf/metrics/all.yaml.
+DEFAULT_METRICS = (
+    *("mae", "s_measure", "weighted_f", "max_f", "mean_f", "adp_f", "max_f_dis"),
+    *("max_e", "mean_e", "adp_e", "hce", "mba", "biou"),
+)
+
+
+def score_image(
+    prediction: Gray, target: Gray, metrics: Sequence[str] = DEFAULT_METRICS
+) -> dict[str, float]:
     """Score one image by the metrics named; `max_f` and its like are those of its own curves.
 
     Args:

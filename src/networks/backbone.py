@@ -6,14 +6,14 @@ The one place that knows timm's layouts (NCHW or NHWC, four stages or five, a st
 from abc import ABC, abstractmethod
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, NoReturn, cast
+from typing import Any, NoReturn
 
 import timm
 from timm.models.resnet import ResNet
 from timm.models.swin_transformer import SwinTransformer, checkpoint_filter_fn
 from torch import Tensor, nn
 
-from src.networks.activation_checkpointing import checkpoint_activations
+from src.networks.activation_checkpointing import Checkpointable, checkpoint_activations
 from src.networks.swin_windows import shifted_window_mask, swin_block
 from src.weights.checkpoint import WeightsError, check_tensors, read_checkpoint
 
@@ -28,7 +28,7 @@ _ALIASES = {
 }
 
 
-class Backbone(nn.Module, ABC):
+class Backbone(Checkpointable, ABC):
     """Turns images `(B, 3, H, W)` into five NCHW maps.
 
     channels: Of each map.
@@ -38,15 +38,10 @@ class Backbone(nn.Module, ABC):
 
     channels: tuple[int, ...]
     reductions: tuple[int, ...] = REDUCTIONS
-    checkpointing: bool = False
 
     @abstractmethod
     def forward(self, image: Tensor) -> list[Tensor]:
         """The five maps, the finest first."""
-
-    def set_grad_checkpointing(self, enable: bool = True) -> None:
-        """Recompute the blocks' activations in the backward pass instead of keeping them."""
-        self.checkpointing = enable
 
     def to_upstream_key(self, name: str) -> str:
         """The key that the authors of InSPyReNet gave the entry `name` of our state."""
@@ -55,11 +50,6 @@ class Backbone(nn.Module, ABC):
     def upstream_buffers(self) -> dict[str, Tensor]:
         """Entries of the authors' checkpoints that are computed, not learned, by their key."""
         return {}
-
-    def _run(self, block: nn.Module, x: Tensor) -> Tensor:
-        if self.checkpointing and self.training:
-            return cast(Tensor, checkpoint_activations(block, x))
-        return cast(Tensor, block(x))
 
 
 class ResNetBackbone(Backbone):
@@ -83,7 +73,7 @@ class ResNetBackbone(Backbone):
         features = [x]
         for layer in (self.layer1, self.layer2, self.layer3, self.layer4):
             for block in layer:
-                x = self._run(block, x)
+                x = block(x)
             features.append(x)
         return features
 
@@ -96,6 +86,7 @@ class SwinBackbone(Backbone):
     """
 
     layers: nn.Sequential
+    checkpointing = False
 
     def __init__(self, swin: Any) -> None:
         super().__init__()
@@ -126,6 +117,9 @@ class SwinBackbone(Backbone):
                 x = swin_block(block, x, mask)
         return x
 
+    def set_grad_checkpointing(self, enable: bool = True) -> None:
+        self.checkpointing = enable  # blocks are not called but run by `swin_block`
+
     def to_upstream_key(self, name: str) -> str:
         """timm opens a stage with the patch merging, the authors close the one before with it."""
         parts = name.split(".")
@@ -146,8 +140,8 @@ class SwinBackbone(Backbone):
 class StageBackbone(Backbone):
     """Any other timm network with stages at strides 4, 8, 16 and 32.
 
-    They have no stem map at stride 4, so that the first two maps are the same one. Checkpointing
-    is timm's own, in which a BatchNorm, where there is one, counts each batch twice.
+    They have no stem map at stride 4, so that the first two maps are the same one. Blocks are
+    checkpointed by `checkpoint_blocks`: in timm's own way a BatchNorm counts each batch twice.
     """
 
     body: Any
@@ -173,10 +167,6 @@ class StageBackbone(Backbone):
             image, indices=self.indices, norm=False, intermediates_only=True
         )
         return [maps[0], *maps]
-
-    def set_grad_checkpointing(self, enable: bool = True) -> None:
-        super().set_grad_checkpointing(enable)
-        self.body.set_grad_checkpointing(enable)
 
 
 def build_backbone(name: str, pretrained: bool | str | Path = False) -> Backbone:

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from src.networks.blocks import PyramidPooling, resize_corners
-from src.networks.output import Output
+from src.networks.network import Network, Output
 from src.networks.resnet import create_dextr_resnet
 
 Head = Literal["psp", "atrous"]
@@ -49,7 +49,7 @@ class AtrousHead(nn.Module):
 HEADS: dict[str, type[PSPHead] | type[AtrousHead]] = {"psp": PSPHead, "atrous": AtrousHead}
 
 
-class DEXTR(nn.Module):
+class DEXTR(Network):
     """Segments the object whose four extreme points are drawn in the fourth input channel.
 
     48.8 M parameters, 42.6 M with the atrous head. Input `(B, 4, H, W)`: image and heat map, both
@@ -64,6 +64,8 @@ class DEXTR(nn.Module):
         in_channels: 3 for the image, the rest for prompts.
         pretrained: ImageNet weights of the backbone, see `build_backbone`.
     """
+
+    feature_names = ("layer1", "layer2", "layer3", "layer4", "logits")
 
     def __init__(
         self,

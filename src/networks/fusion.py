@@ -16,11 +16,12 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.utils.fusion import fuse_conv_bn_weights
 
+from src.networks.network import Network
+
 log = logging.getLogger(__name__)
 
-_SIDE = 64  # of the image that is tried; every network of ours takes it
-_OTHER_SIDE = 512  # for those that do not
-_CHANNELS = (3, 4, 5, 1)
+_SIDE = 64  # of the image that is tried, unless the network takes larger ones only
+_OTHER_SIDE = 512  # for networks that do not say so
 # Of the largest answer. Measured on the networks of ours, rounding makes 5e-6 of fp32 on a CPU;
 # GPUs may multiply with the ten bits of TF32.
 _TOLERANCE = {torch.float64: 1e-9, torch.float32: 1e-3}
@@ -35,59 +36,58 @@ class _Trial(NamedTuple):
     pairs: dict[nn.Conv2d, nn.Module]
 
 
-def fold(network: nn.Module) -> nn.Module:
-    """Fold the BatchNorms of an evaluated network into their convolutions, in place.
+def fuse_conv_bn(network: Network) -> Network:
+    """Fuse the BatchNorms of an evaluated network into their convolutions, in place.
 
     Which norm follows which convolution is seen by running the network once on a small image of
-    noise; norms that follow something else stay, unless their module says in `commuting_norms`
-    which convolution can do their work: pairs of names. The answer is compared with that from
-    before, and where the two differ, nothing is folded and that is logged. What the network
-    answers stays the same up to rounding; it cannot be trained any more, nor loaded from or saved
-    as a checkpoint.
+    noise, never from the order in which they are registered; norms that follow something else
+    stay, unless the network's `commuting_norms` say which convolution can do their work. The
+    answer is compared with that from before, and where the two differ, nothing is fused and a
+    warning is logged. What the network answers stays the same up to rounding; it cannot be trained
+    any more, nor loaded from or saved as a checkpoint.
 
     Raises:
         ValueError: The network is in training mode.
     """
     if network.training:
-        raise ValueError("fold: the network is in training mode; call eval() first")
+        raise ValueError("fuse_conv_bn: the network is in training mode; call eval() first")
     network = network.to(memory_format=torch.channels_last)
     if not any(isinstance(module, _BatchNorm) for module in network.modules()):
         return network
     trial = _try(network)
     if trial is None:
         log.warning(
-            "%s does not run on an image of noise, so that its norms are not folded: it answers "
+            "%s does not run on an image of noise, so that its norms are not fused: it answers "
             "the same, slower",
             type(network).__name__,
         )
         return network
-    before = _fold(network, {**_declared(network), **trial.pairs})
+    before = _fuse(network, {**_declared(network), **trial.pairs})
     if not _same(trial.answer, _answer(network, trial.image)):
         _undo(before)
         log.warning(
-            "%s would answer otherwise with its norms folded into its convolutions, so that they "
+            "%s would answer otherwise with its norms fused into its convolutions, so that they "
             "are not: it answers the same, slower",
             type(network).__name__,
         )
     return network.to(memory_format=torch.channels_last)
 
 
-def _try(network: nn.Module) -> _Trial | None:
-    """Run a network on noise of the first size and number of channels that it takes."""
+def _try(network: Network) -> _Trial | None:
+    """Run a network on noise of the first size that it takes."""
     like = next(iter(network.parameters()))
-    first = next((p.shape[1] for p in network.parameters() if p.ndim == 4), 3)
-    channels = dict.fromkeys((first, *_CHANNELS))
-    for side in (_SIDE, _OTHER_SIDE):
-        for count in channels:
-            # On the CPU, by a generator of its own: the run's random numbers stay what they are.
-            noise = torch.rand(1, count, side, side, generator=torch.Generator().manual_seed(0))
-            image = noise.to(like.device, like.dtype)
-            try:
-                with _watched(network) as pairs:
-                    answer = _answer(network, image)
-            except Exception:  # whatever a network says to an image that it does not take
-                continue
-            return _Trial(image, answer, pairs())
+    for wanted in (_SIDE, _OTHER_SIDE):
+        side = -(-max(wanted, network.min_side) // network.side_multiple) * network.side_multiple
+        # On the CPU, by a generator of its own: the run's random numbers stay what they are.
+        generator = torch.Generator().manual_seed(0)
+        noise = torch.rand(1, network.input_channels(), side, side, generator=generator)
+        image = noise.to(like.device, like.dtype)
+        try:
+            with _watched(network) as pairs:
+                answer = _answer(network, image)
+        except Exception:  # whatever a network says to an image that it does not take
+            continue
+        return _Trial(image, answer, pairs())
     return None
 
 
@@ -141,15 +141,13 @@ def _watched(network: nn.Module) -> Iterator[Any]:
             hook.remove()
 
 
-def _declared(network: nn.Module) -> dict[nn.Conv2d, nn.Module]:
-    """Pairs that a module says to be exchangeable with what stands between them."""
-    found: dict[nn.Conv2d, nn.Module] = {}
-    for module in network.modules():
-        for conv, norm in getattr(module, "commuting_norms", ()):
-            pair = module.get_submodule(conv), module.get_submodule(norm)
-            if isinstance(pair[0], nn.Conv2d) and isinstance(pair[1], _BatchNorm):
-                found[pair[0]] = pair[1]
-    return found
+def _declared(network: Network) -> dict[nn.Conv2d, nn.Module]:
+    """Pairs that a network says to be exchangeable with what stands between them."""
+    return {
+        conv: norm
+        for conv, norm in network.commuting_norms()
+        if isinstance(conv, nn.Conv2d) and isinstance(norm, _BatchNorm)
+    }
 
 
 def _fits(conv: nn.Conv2d, norm: Any) -> bool:
@@ -163,8 +161,8 @@ def _fits(conv: nn.Conv2d, norm: Any) -> bool:
 _Undone = list[tuple[nn.Module, str, Any]]
 
 
-def _fold(network: nn.Module, pairs: Mapping[nn.Conv2d, nn.Module]) -> _Undone:
-    """Fold; answers what was replaced: the module, the name in it, and what was there."""
+def _fuse(network: nn.Module, pairs: Mapping[nn.Conv2d, nn.Module]) -> _Undone:
+    """Fuse; answers what was replaced: the module, the name in it, and what was there."""
     before: _Undone = []
     for conv, norm in pairs.items():
         known: Any = norm
@@ -179,10 +177,10 @@ def _fold(network: nn.Module, pairs: Mapping[nn.Conv2d, nn.Module]) -> _Undone:
             known.bias,
         )
         conv.weight, conv.bias = weight, bias
-    folded = set(pairs.values())
+    fused = set(pairs.values())
     for parent in list(network.modules()):
         for name, child in list(parent.named_children()):
-            if child in folded:
+            if child in fused:
                 before.append((parent, name, child))
                 setattr(parent, name, nn.Identity())
     return before

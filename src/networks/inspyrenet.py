@@ -12,7 +12,7 @@ from src.networks.activation_checkpointing import checkpoint_activations
 from src.networks.attention import AxialDecoder, AxialEncoder, ScaleInvariantAttention
 from src.networks.backbone import build_backbone
 from src.networks.blocks import at_least_fp32, resize
-from src.networks.output import Output
+from src.networks.network import Network, Output
 from src.networks.pyramid import ImagePyramid, transition_map
 
 # Every level of the pyramid halves the size three times, from the input to the coarsest map.
@@ -28,7 +28,7 @@ class Levels(NamedTuple):
     laplacians: list[Tensor]
 
 
-class InSPyReNet(nn.Module):
+class InSPyReNet(Network):
     """Predicts a coarse map and the Laplacian pyramid that sharpens it, scale by scale.
 
     28.1 M parameters with `res2net50`, 90.7 M with `swinb`. `Output.masks` are d0, d1, d2, d3 at
@@ -42,6 +42,9 @@ class InSPyReNet(nn.Module):
             summarises an image at this size whatever its own.
         pretrained: ImageNet weights of the backbone, from timm or from a file.
     """
+
+    min_side = _SMALLEST
+    feature_names = ("p0", "p1", "p2")
 
     def __init__(
         self,
@@ -69,9 +72,9 @@ class InSPyReNet(nn.Module):
         )
         self.pyramid = ImagePyramid()
 
-    def forward(self, image: Tensor) -> Output:
-        """`image`: `(B, 3, H, W)` of any size from 32 pixels a side."""
-        return _output(self._levels(image), image)
+    def forward(self, x: Tensor) -> Output:
+        """`x`: `(B, 3, H, W)` of any size from 32 pixels a side."""
+        return _output(self._levels(x), x)
 
     def forward_blended(self, image: Tensor, image_lr: Tensor) -> Output:
         """Sharpen the prediction for a small copy by the details seen at high resolution.

@@ -1,6 +1,6 @@
 """IOG: inside-outside guidance (Zhang et al., CVPR 2020), and its refinement by further clicks."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from src.networks.activation_checkpointing import checkpoint_activations
 from src.networks.blocks import PyramidPooling, conv_norm, resize_corners
-from src.networks.output import Output
+from src.networks.network import Network, Output
 from src.networks.resnet import create_iog_resnet
 
 WIDTH = 256
@@ -70,9 +70,6 @@ class CoarseNet(nn.Module):
 
 class CoarseHead(nn.Module):
     """Features of one level to logits of the finest level's size; the BatchNorm comes last."""
-
-    # Resizing stands between them, which a scale and a shift may pass: its weights sum to one.
-    commuting_norms = (("predict", "norm"),)
 
     def __init__(self) -> None:
         super().__init__()
@@ -143,7 +140,7 @@ _OFFICIAL = {
 }
 
 
-class IOG(nn.Module):
+class IOG(Network):
     """Segments the object that an inside click and the four corners of a box point at.
 
     52.1 M parameters. Input `(B, 5, H, W)`: image, inside map and outside map, all 0..255.
@@ -159,6 +156,7 @@ class IOG(nn.Module):
         pretrained: ImageNet weights of the backbone, see `build_backbone`.
     """
 
+    feature_names = ("layer1", "layer2", "layer3", "layer4", *MAPS)
     point_channels = 0  # joined with the backbone's last map
 
     def __init__(
@@ -187,6 +185,11 @@ class IOG(nn.Module):
         """Recompute activations of backbone and decoders in the backward pass."""
         self.checkpointing = enable
         self.image_backbone.set_grad_checkpointing(enable)
+
+    def commuting_norms(self) -> Iterator[tuple[nn.Module, nn.Module]]:
+        """Of each coarse head: resizing stands between them, whose weights sum to one."""
+        for head in self.coarse.heads:
+            yield head.get_submodule("predict"), head.get_submodule("norm")
 
     def to_upstream_key(self, name: str) -> str:
         module, rest = name.split(".", 1)
@@ -249,10 +252,10 @@ class IOGRefine(IOG):
     def forward(self, x: Tensor) -> Output:
         return self.decode(self.encode(x), x[:, IMAGE_CHANNELS:])
 
-    def decode(self, features: dict[str, Tensor], points: Tensor) -> Output:
+    def decode(self, features: dict[str, Tensor], prompt: Tensor) -> Output:
         """Predict from features that `encode` made and the click maps `(B, 2, H, W)`."""
-        top = torch.cat([features["layer4"], self._run(self.point_encoder, points)], dim=1)
-        return self._decode(features, top, points.shape[2:])
+        top = torch.cat([features["layer4"], self._run(self.point_encoder, prompt)], dim=1)
+        return self._decode(features, top, prompt.shape[2:])
 
 
 def _point_encoder(in_channels: int, out_channels: int) -> nn.Sequential:

@@ -3,7 +3,7 @@
 from torch import Tensor, nn
 
 from src.networks.blocks import resize
-from src.networks.output import Output
+from src.networks.network import Output
 from src.networks.rsu import RSUNetwork, conv_bn_relu, rsu, upstream_block_key
 
 
@@ -44,7 +44,7 @@ class ISNet(RSUNetwork):
         self.heads = side_heads([w, w, 2 * w, 4 * w, 8 * w, 8 * w])
 
     def forward(self, x: Tensor) -> Output:
-        maps = self.decode(self.decoder, self.encode(self.encoder, self.stem(x)))
+        maps = self.decode_stages(self.decoder, self.encode_stages(self.encoder, self.stem(x)))
         return Output(side_outputs(self.heads, maps, like=x), named_stages(maps))
 
     def to_upstream_key(self, name: str) -> str:
@@ -78,9 +78,9 @@ class ISNetGTEncoder(RSUNetwork):
         )
         self.heads = side_heads([w, w, 2 * w, 4 * w, 8 * w, 8 * w])
 
-    def forward(self, mask: Tensor) -> Output:
-        maps = self.encode(self.encoder, self.stem(mask))
-        return Output(side_outputs(self.heads, maps, like=mask), named_stages(maps))
+    def forward(self, x: Tensor) -> Output:
+        maps = self.encode_stages(self.encoder, self.stem(x))
+        return Output(side_outputs(self.heads, maps, like=x), named_stages(maps))
 
     def to_upstream_key(self, name: str) -> str:
         if name.startswith("stem."):

@@ -6,6 +6,7 @@ from torch import Tensor, nn
 
 from src.networks.activation_checkpointing import checkpoint_activations
 from src.networks.blocks import resize
+from src.networks.network import Network
 
 
 def conv_bn_relu(
@@ -99,18 +100,17 @@ def rsu(in_channels: int, mid_channels: int, out_channels: int, height: int | No
     return RSU(in_channels, mid_channels, out_channels, height)
 
 
-class RSUNetwork(nn.Module):
+class RSUNetwork(Network):
     """What networks made of residual U-blocks share: stages with pooling or upsampling between."""
 
-    def __init__(self) -> None:
-        super().__init__()
-        self.checkpointing = False
+    feature_names = ("stage1", "stage2", "stage3", "stage4", "stage5", "stage6")
+    checkpointing = False
 
     def set_grad_checkpointing(self, enable: bool = True) -> None:
         """Compute the blocks' activations again in the backward pass instead of keeping them."""
         self.checkpointing = enable
 
-    def encode(self, stages: nn.ModuleList, x: Tensor) -> list[Tensor]:
+    def encode_stages(self, stages: nn.ModuleList, x: Tensor) -> list[Tensor]:
         """Maps of every stage, finest first, pooled in between."""
         maps: list[Tensor] = []
         for stage in stages:
@@ -118,7 +118,7 @@ class RSUNetwork(nn.Module):
             maps.append(x)
         return maps
 
-    def decode(self, stages: nn.ModuleList, encoded: list[Tensor]) -> list[Tensor]:
+    def decode_stages(self, stages: nn.ModuleList, encoded: list[Tensor]) -> list[Tensor]:
         """Maps of every decoder stage and the encoder's last, finest first.
 
         `stages[i]` meets `encoded[i]`: each joins the upsampled coarser map with the encoder's.

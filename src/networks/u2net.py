@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from src.networks.isnet import named_stages, side_heads, side_outputs, upstream_stage_key
-from src.networks.output import Output
+from src.networks.network import Output
 from src.networks.rsu import RSUNetwork, rsu
 
 
@@ -73,7 +73,7 @@ class U2Net(RSUNetwork):
         self.fuse = nn.Conv2d(6, 1, 1)
 
     def forward(self, x: Tensor) -> Output:
-        maps = self.decode(self.decoder, self.encode(self.encoder, x))
+        maps = self.decode_stages(self.decoder, self.encode_stages(self.encoder, x))
         sides = side_outputs(self.heads, maps, like=x)
         return Output([self.fuse(torch.cat(sides, dim=1)), *sides], named_stages(maps))
 

@@ -25,7 +25,7 @@ def continue_run(words: Sequence[str]) -> NoReturn:
     cfg, changes = resume.amended(asked)
     require_known(cfg.trainer)
     require_as_many(cfg)
-    _put(parse_training(cfg), asked.folder, changes, asked.accept_data)
+    save_resumed(parse_training(cfg), asked.folder, changes, asked.accept_data)
     _carry_out(asked.folder)
 
 
@@ -46,7 +46,7 @@ def main(cfg: DictConfig) -> NoReturn:
     _carry_out(folder)
 
 
-def _put(cfg: DictConfig, folder: Path, changes: resume.Changes, accept_data: bool) -> None:
+def save_resumed(cfg: DictConfig, folder: Path, changes: resume.Changes, accept_data: bool) -> None:
     """Freeze the config of a run that goes on, and note that it does and what changed."""
     with open_dict(cfg):
         cfg.resume_data = resume.ACCEPT if accept_data else None
@@ -82,7 +82,7 @@ def save_or_continue(cfg: DictConfig, folder: Path) -> None:
             f"continue that one with resume={folder}, or give this one another name="
         )
     accept = cfg.get("resume_data") == resume.ACCEPT
-    _put(after, folder, resume.changes_of(before, after), accept)
+    save_resumed(after, folder, resume.changes_of(before, after), accept)
 
 
 def _first_rank() -> bool:

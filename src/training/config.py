@@ -153,13 +153,13 @@ def names() -> list[str]:
 
 def composed(model: str) -> DictConfig:
     """The `model` group of conf/model/<model>.yaml."""
-    with _own_hydra(), initialize_config_dir(str(CONF), version_base=None):
+    with own_hydra(), initialize_config_dir(str(CONF), version_base=None):
         group: DictConfig = compose(overrides=[f"+model={model}"]).model
         return group
 
 
 @contextmanager
-def _own_hydra() -> Iterator[None]:
+def own_hydra() -> Iterator[None]:
     """Hydra allows one composing program at a time: step outside of it."""
     instance = GlobalHydra.instance()
     outer, instance.hydra = instance.hydra, None
@@ -179,11 +179,13 @@ def register() -> None:
 
 
 def choice(group: str, *, _root_: DictConfig) -> str:
-    """What the command chose of a group, `dis5k` for `data=dis5k`; outside a door, its name."""
-    if HydraConfig.initialized():
+    """What the command chose of a group, `dis5k` for `data=dis5k`; outside of one, its name."""
+    # First the config's own: a program of the user's that calls `train` may be one of Hydra's.
+    hydra = _root_.get("hydra")
+    if hydra is None:
+        if not HydraConfig.initialized():
+            return group
         hydra = HydraConfig.get()
-    elif (hydra := _root_.get("hydra")) is None:  # a sweep's own config has it, but sets it late
-        return group
     return str(hydra.runtime.choices.get(group) or "none")
 
 

@@ -28,6 +28,7 @@ from src.errors import (
 )
 from src.instantiate import build
 from src.networks.blocks import allow_single_values
+from src.networks.network import require_network
 from src.paths import cache_folder
 from src.settings.nodes import check_nodes
 from src.settings.training import parse_training
@@ -83,7 +84,7 @@ def execute(folder: Path) -> None:
     if weights := _given_weights(cfg):
         load_official(module.network, weights)
     if cfg.checkpointing:
-        _compute_twice(module.network)
+        module.network.set_grad_checkpointing()
     if cfg.get("compile"):
         module.network.compile()  # in place: the names in checkpoints stay as they are
     if cfg.dry_run:
@@ -152,23 +153,17 @@ def _given_weights(cfg: DictConfig) -> str | None:
     return cfg.init_from if cfg.fit else cfg.checkpoint or cfg.init_from
 
 
-def _compute_twice(network: Any) -> None:
-    """Let the network recompute its activations, where it can; memory presets ask all for it."""
-    if hasattr(network, "set_grad_checkpointing"):
-        network.set_grad_checkpointing()
-        return
-    log.warning(
-        "checkpointing=true: %s has no set_grad_checkpointing() (docs/extend.md), so that all its "
-        "activations are kept; if memory runs out, halve data.batch_size and double "
-        "trainer.accumulate_grad_batches",
-        type(network).__name__,
-    )
-
-
 def build_module(cfg: DictConfig) -> Any:
     """The LightningModule of a model's config."""
     model = cfg.model
-    network = build(model.network, **_as_it_starts(cfg))
+    processor = build(model.processor)
+    try:
+        network = require_network(build(model.network, **_as_it_starts(cfg)))
+        network.check_size(*processor.size)
+    except UserError:
+        raise
+    except ValueError as error:
+        raise UserError(f"model={model.name}: {error}") from None
     allow_single_values(network)
     # Convolutions read maps fastest with their channels together.
     network.train().to(memory_format=torch.channels_last)
@@ -176,7 +171,7 @@ def build_module(cfg: DictConfig) -> Any:
     module = build(model.module, _partial_=True)  # objects are handed over as they are
     return module(
         network=network,
-        processor=build(model.processor),
+        processor=processor,
         inputs=list(model.inputs),
         losses={name: build(term) for name, term in model.losses.items()},
         optimizer=build(model.optimizer),
@@ -249,7 +244,7 @@ def _note_weights(cfg: DictConfig, folder: Path) -> None:
     provenance.write(folder, weights=hashes)
 
 
-def _quieten() -> None:
+def quieten() -> None:
     """Leave out what Lightning says of itself and of versions; a user can mend none of it."""
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
     for message in (
@@ -275,7 +270,7 @@ def main(words: Sequence[str]) -> int:
     if len(words) != 1:
         raise CommandError("usage: python -m src.training.execute <run folder>")
     logging.basicConfig(level=logging.INFO, format="%(message)s")
-    _quieten()
+    quieten()
     preemption.watch()
     folder = Path(words[0])
     again = f"python train.py resume={folder} (or the sweep's command) continues"

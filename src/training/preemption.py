@@ -39,9 +39,26 @@ class _Notice:
 
 def watch() -> None:
     """Answer the signals from here on, in this process but not in those it forks."""
+    if threading.current_thread() is not threading.main_thread():
+        return  # only the main thread of a process may answer signals
     _Notice.owner = os.getpid()
     for number in SIGNALS:
         signal.signal(number, _answer)
+
+
+@contextmanager
+def handlers_restored() -> Iterator[None]:
+    """Afterwards signals, Ctrl-C too, are answered as they were before, and none is noted."""
+    if threading.current_thread() is not threading.main_thread():
+        yield  # only the main thread of a process may answer signals
+        return
+    before = {number: signal.getsignal(number) for number in (*SIGNALS, signal.SIGINT)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        _Notice.received, _Notice.deferred = 0, False
 
 
 def received() -> int:

@@ -30,6 +30,13 @@ def devices_of(trainer: DictConfig) -> int | None:
     return count if count >= 0 else None
 
 
+def processes_of(trainer: DictConfig) -> int:
+    """Processes of all nodes; where the machine decides, one for each of its devices."""
+    devices = devices_of(trainer)
+    each = _visible(str(trainer.accelerator)) if devices is None else devices
+    return each * int(trainer.num_nodes)
+
+
 def require_as_many(cfg: DictConfig) -> None:
     """Refuse to train several copies of one run in one folder, or to wait for nobody.
 
@@ -42,8 +49,7 @@ def require_as_many(cfg: DictConfig) -> None:
         return
     tasks, nodes, said, advice = found
     wanted_nodes = int(cfg.trainer.num_nodes)
-    counted = devices_of(cfg.trainer)
-    devices = _visible(str(cfg.trainer.accelerator)) if counted is None else counted
+    devices = processes_of(cfg.trainer) // wanted_nodes
     if tasks == devices * wanted_nodes and nodes in (None, wanted_nodes):
         return
     on = f" on {nodes} nodes" if nodes is not None else ""

@@ -4,9 +4,9 @@ import logging
 from collections.abc import Mapping
 from importlib import import_module
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
-from torch import Tensor, nn
+from torch import Tensor
 
 from src.errors import UserError
 from src.weights.checkpoint import (
@@ -40,7 +40,7 @@ NETWORKS: dict[str, Entry] = {
 }
 
 
-def create(name: str, **arguments: Any) -> nn.Module:
+def create(name: str, **arguments: Any) -> Any:
     """A network with random weights. Raises UserError that lists the names it knows."""
     if name not in NETWORKS:
         raise UserError(f"no network is called {name!r}; choose one of {', '.join(NETWORKS)}")
@@ -54,6 +54,21 @@ log = logging.getLogger(__name__)
 StateDict = Mapping[str, Tensor]
 
 _SHOWN, _LONGEST = 5, 160
+
+
+class Loadable(Protocol):
+    """What loading asks of a network; every `src.networks.network.Network` answers it.
+
+    Networks read files of weights of their backbones, so this package imports none of them.
+    """
+
+    def state_dict(self) -> dict[str, Any]: ...
+
+    def load_state_dict(self, state_dict: Mapping[str, Any]) -> Any: ...
+
+    def to_upstream_key(self, name: str) -> str: ...
+
+    def upstream_buffers(self) -> dict[str, Tensor]: ...
 
 
 class Report(NamedTuple):
@@ -72,7 +87,7 @@ class Report(NamedTuple):
         )
 
 
-def build(name: str, checkpoint: str | Path | None = None, **arguments: Any) -> nn.Module:
+def build(name: str, checkpoint: str | Path | None = None, **arguments: Any) -> Any:
     """A network of the catalogue in evaluation mode, with a checkpoint's weights if one is given.
 
     `checkpoint` is the path of a released file or of one of ours, or a name of the registry.
@@ -84,7 +99,7 @@ def build(name: str, checkpoint: str | Path | None = None, **arguments: Any) -> 
 
 
 def load_official(
-    network: nn.Module,
+    network: Loadable,
     weights: StateDict | Checkpoint | str | Path,
     *,
     allow_partial: bool = False,
@@ -117,14 +132,14 @@ def load_official(
     return report
 
 
-def check_fits(network: nn.Module, checkpoint: Checkpoint) -> None:
+def check_fits(network: Loadable, checkpoint: Checkpoint) -> None:
     """Raise WeightsError unless a checkpoint's weights are the network's, by name and shape."""
     found = _compare(network, checkpoint.state)
     if found.refused:
         raise WeightsError(found.message(network, str(checkpoint.path)))
 
 
-def network_of(checkpoint: Checkpoint) -> nn.Module:
+def network_of(checkpoint: Checkpoint) -> Any:
     """The network that a checkpoint of ours names, with random weights.
 
     Before memory is taken for it, its weights' names and shapes are compared with the file's.
@@ -151,10 +166,10 @@ def check_outline(checkpoint: Checkpoint) -> None:
         check_fits(outline, checkpoint)
 
 
-def to_official(network: nn.Module) -> dict[str, Tensor]:
+def to_official(network: Loadable) -> dict[str, Tensor]:
     """The state of `network` under its authors' names, constants included."""
-    state = {to_upstream_key(network, key): value for key, value in network.state_dict().items()}
-    return {**state, **upstream_buffers(network)}
+    state = {network.to_upstream_key(key): value for key, value in network.state_dict().items()}
+    return {**state, **network.upstream_buffers()}
 
 
 def read_state(path: str | Path) -> StateDict:
@@ -162,19 +177,9 @@ def read_state(path: str | Path) -> StateDict:
     return read_checkpoint(path).state
 
 
-def to_upstream_key(network: nn.Module, name: str) -> str:
-    renames = getattr(network, "official_name", None)
-    return renames(name) if renames else name
-
-
-def upstream_buffers(network: nn.Module) -> dict[str, Tensor]:
-    constants = getattr(network, "official_constants", None)
-    return constants() if constants else {}
-
-
-def _translate(network: nn.Module, ours: StateDict, state: StateDict) -> dict[str, str]:
+def _translate(network: Loadable, ours: StateDict, state: StateDict) -> dict[str, str]:
     """The key of `state` for each of ours: our own where the file is ours, else the authors'."""
-    theirs = {key: to_upstream_key(network, key) for key in ours}
+    theirs = {key: network.to_upstream_key(key) for key in ours}
     # Some names are the same in both: the naming that matches more entries is the file's.
     if sum(key in state for key in ours) > sum(key in state for key in theirs.values()):
         return {key: key for key in ours}
@@ -193,7 +198,7 @@ class _Comparison(NamedTuple):
     def refused(self) -> bool:
         return bool(self.missing or self.unexpected or self.misshapen)
 
-    def message(self, network: nn.Module, source: str) -> str:
+    def message(self, network: Loadable, source: str) -> str:
         """What does not fit, on one line."""
         parts = []
         for title, entries in (
@@ -211,7 +216,7 @@ class _Comparison(NamedTuple):
         )
 
 
-def _compare(network: nn.Module, state: StateDict) -> _Comparison:
+def _compare(network: Loadable, state: StateDict) -> _Comparison:
     ours = network.state_dict()
     theirs = _translate(network, ours, state)
     misshapen = [
@@ -223,7 +228,7 @@ def _compare(network: nn.Module, state: StateDict) -> _Comparison:
     missing = [
         key for key in ours if theirs[key] not in state and not key.endswith("num_batches_tracked")
     ]
-    known = set(theirs.values()) | set(upstream_buffers(network))
+    known = set(theirs.values()) | set(network.upstream_buffers())
     return _Comparison(theirs, missing, [key for key in state if key not in known], misshapen)
 
 

@@ -59,7 +59,7 @@ class Metadata:
         """As a config names it."""
         return {"_target_": self.target, **self.arguments}
 
-    def build(self) -> nn.Module:
+    def build(self) -> Any:
         """The network with random weights, in evaluation mode.
 
         Raises:
@@ -67,7 +67,7 @@ class Metadata:
         """
         return self._made(self.network_class()).eval()
 
-    def outline(self) -> nn.Module | None:
+    def outline(self) -> Any:
         """The network without memory for its weights, to compare shapes with; None where it
         cannot be had.
         """
@@ -85,8 +85,10 @@ class Metadata:
             found = getattr(import_module(match[1]), match[2], None) if match else None
         except ImportError:
             found = None
+        # Networks read files of weights, so that their base class is imported here and not above.
+        network = import_module("src.networks.network").Network
         # By where it is defined: what our modules import lies in them too.
-        ours = isinstance(found, type) and issubclass(found, nn.Module)
+        ours = isinstance(found, type) and issubclass(found, network)
         if not ours or not found.__module__.startswith("src.networks."):
             raise MetadataError(
                 f"wants to build {self.target}: only src.networks.… may be; is it one of ours?"

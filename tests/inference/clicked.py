@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from src.datamodules.clicks import ExtremePoints, InsideOutsidePoints, Prompts
 from src.datamodules.instance_sources import Instance
 from src.inference import Segmenter
-from src.networks.output import Output
+from src.networks.network import Network, Output
 from src.processing import Processor
 
 SIZE = 96
@@ -17,7 +17,7 @@ DEXTR = (Processor(SIZE, paste_relax=RELAX, **NONE), ExtremePoints(relax=RELAX))
 IOG = (Processor(SIZE, **NONE), InsideOutsidePoints(relax=RELAX))  # type: ignore[arg-type]
 
 
-class Guided(nn.Module):
+class Guided(Network):
     """Logits that hang on every channel of image and prompt."""
 
     def __init__(self, maps: int) -> None:

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from src.inference import Segmenter
 from src.networks.inspyrenet import InSPyReNet
-from src.networks.output import Output
+from src.networks.network import Output
 from src.processing import Processor
 from tests.inference.tiny import RedFinder, red_on_blue
 

@@ -8,13 +8,13 @@ from PIL import Image
 from torch import Tensor, nn
 
 from src.inference import Segmenter
-from src.networks.output import Output
+from src.networks.network import Network, Output
 from src.processing import Processor
 
 PROCESSOR = Processor((64, 64), mean=(0.5, 0.5, 0.5), std=(1.0, 1.0, 1.0))
 
 
-class RedFinder(nn.Module):
+class RedFinder(Network):
     """Logits that grow with red minus blue."""
 
     def __init__(self) -> None:

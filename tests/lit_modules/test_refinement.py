@@ -7,19 +7,22 @@ from torch import Tensor, nn
 
 from src.lit_modules.refinement import RefinementModule
 from src.losses.interactive import RefinementSupervision
-from src.networks.output import Output
+from src.networks.network import Network, Output
 from src.processing import Processor
 
 SIZE = 64
 
 
-class Painter(nn.Module):
+class Painter(Network):
     """Predicts what lies near the inside clicks, and counts how often its backbone runs."""
 
     def __init__(self) -> None:
         super().__init__()
         self.scale = nn.Parameter(torch.ones(()))
         self.encoded = 0
+
+    def forward(self, x: Tensor) -> Output:
+        return self.decode(self.encode(x), x[:, 3:])
 
     def encode(self, x: Tensor) -> dict[str, Tensor]:
         self.encoded += 1

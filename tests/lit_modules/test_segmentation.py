@@ -10,13 +10,13 @@ from torch import Tensor, nn
 
 from src.lit_modules.segmentation import SegmentationModule
 from src.losses.terms import BinaryCrossEntropy, DeepSupervision
-from src.networks.output import Output
+from src.networks.network import Network, Output
 from src.processing import Processor
 
 PROCESSOR = Processor(size=(16, 16), mean=(0, 0, 0), std=(1, 1, 1))
 
 
-class Tiny(nn.Module):
+class Tiny(Network):
     """One convolution as a network."""
 
     def __init__(self, channels: int = 3) -> None:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from src.losses.inspyrenet import PixelIoU, PyramidConsistency, PyramidSupervision, WeightedBCE
-from src.networks.output import Output
+from src.networks.network import Output
 from tests.golden_data import assert_golden, needs_shared, normal, uniform
 
 ITEM = "10_losses"

@@ -16,7 +16,7 @@ from src.losses.interactive import (
     iou,
     join_passes,
 )
-from src.networks.output import Output
+from src.networks.network import Output
 from tests.golden_data import normal, uniform
 
 SHAPE = (2, 1, 48, 64)

@@ -5,7 +5,7 @@ import torch
 from torch import Tensor, nn
 
 from src.losses.terms import BinaryCrossEntropy, DeepSupervision, FeatureSupervision
-from src.networks.output import Output
+from src.networks.network import Output
 from tests.golden_data import arrays, manifest, needs_shared, normal, uniform
 
 SHAPE = (2, 1, 48, 64)

@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import nn
 
-from src.networks.fusion import fold
-from src.networks.output import Output
+from src.networks.fusion import fuse_conv_bn
+from src.networks.network import Network, Output
 from src.weights.loading import NETWORKS, create
 
 SMALL = {
@@ -40,7 +40,7 @@ def test_a_folded_network_answers_the_same(name: str) -> None:
     network = trained(name).double()  # rounding out of the way: what is left would be a fault
     image = torch.rand(1, PROMPTS.get(name, 3), 64, 64, dtype=torch.float64)
     expected = [mask.clone() for mask in network(image).masks]
-    answered = fold(network)(image).masks
+    answered = fuse_conv_bn(network)(image).masks
     assert not any(isinstance(module, nn.BatchNorm2d) for module in network.modules())
     for ours, theirs in zip(answered, expected, strict=True):
         torch.testing.assert_close(ours, theirs, rtol=1e-9, atol=1e-9 * float(theirs.abs().max()))
@@ -53,12 +53,12 @@ def test_a_compiled_network_is_saved_and_folded_as_itself() -> None:
     image = torch.rand(1, 3, 32, 32)
     with torch.inference_mode():
         expected = network(image).masks[0]
-        answered = fold(copy.deepcopy(network))(image).masks[0]
+        answered = fuse_conv_bn(copy.deepcopy(network))(image).masks[0]
     assert list(network.state_dict()) == names
     torch.testing.assert_close(answered, expected, rtol=1e-4, atol=1e-5)
 
 
-class Otherwise(nn.Module):
+class Otherwise(Network):
     """Norms that follow no convolution, and convolutions registered before both norms."""
 
     def __init__(self, order: str) -> None:
@@ -85,7 +85,7 @@ def test_norms_are_folded_by_their_use_and_not_by_their_order(order: str, left: 
     network = with_statistics(Otherwise(order))
     image = torch.randn(1, 3, 32, 32)
     expected = network(image).masks[0].clone()
-    folded = fold(network)
+    folded = fuse_conv_bn(network)
     torch.testing.assert_close(folded(image).masks[0], expected, rtol=1e-4, atol=1e-5)
     assert sum(isinstance(module, nn.BatchNorm2d) for module in folded.modules()) == left
 
@@ -94,10 +94,10 @@ def test_a_network_that_would_answer_otherwise_is_left_and_it_is_said(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     network = with_statistics(Otherwise("seen twice"))
-    fold(network)
+    fuse_conv_bn(network)
     assert "Otherwise would answer otherwise" in caplog.text
 
 
 def test_a_network_in_training_is_refused() -> None:
     with pytest.raises(ValueError, match="eval"):
-        fold(create("u2netp").train())
+        fuse_conv_bn(create("u2netp").train())

@@ -1,5 +1,6 @@
 """Every model config builds a network that keeps the `Output` contract."""
 
+import copy
 from functools import cache
 from pathlib import Path
 
@@ -10,6 +11,10 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig
 from torch import nn
 
+from src.networks.blocks import allow_single_values
+from src.networks.fusion import fuse_conv_bn
+from src.networks.network import Network, Output, require_network
+from src.networks.summary import activation_bytes
 from src.training.config import register
 from src.weights.loading import NETWORKS, create, load_official, to_official
 
@@ -61,11 +66,73 @@ def test_is_the_catalogues_network(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", [m for m in MODELS if m in NETWORKS])
-def test_official_names_make_a_round_trip(name: str) -> None:
+def test_upstream_keys_make_a_round_trip(name: str) -> None:
     network, other = built(name), create(name)
     load_official(other, to_official(network))
     ours, theirs = network.state_dict(), other.state_dict()
     assert all(torch.equal(ours[key], theirs[key]) for key in ours)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_it_is_a_network_that_answers_everything(name: str) -> None:
+    cfg, network = model(name), built(name)
+    assert isinstance(network, Network)
+    assert network.input_channels() == channels(cfg)
+    network.check_size(*instantiate(cfg.processor, _convert_="all").size)
+    with torch.inference_mode():
+        image = torch.rand(1, network.input_channels(), 64, 64)
+        output = network(image)
+        assert tuple(output.features) == network.feature_names
+        if network.refines:
+            features = network.encode(image)
+            again = network.decode(features, image[:, 3:])
+            torch.testing.assert_close(again.masks[0], output.masks[0])
+        if network.blends:
+            assert network.forward_blended(image, image).masks[0].shape == (1, 1, 64, 64)
+    assert network.refines == ("refine" in name)
+    assert network.blends == name.startswith("inspyrenet")
+    assert all(isinstance(norm, nn.BatchNorm2d) for _, norm in network.commuting_norms())
+
+
+@pytest.mark.parametrize("name", sorted({m for m in MODELS if m in NETWORKS} - {"dextr", "iog"}))
+def test_it_keeps_less_where_memory_is_short(name: str) -> None:
+    network = allow_single_values(copy.deepcopy(built(name))).train()
+    image = torch.rand(1, channels(model(name)), 64, 64)
+    without = activation_bytes(network, image)
+    network.set_grad_checkpointing()
+    assert activation_bytes(network, image) < 0.6 * without
+    network.set_grad_checkpointing(False)
+    assert activation_bytes(network, image) == without
+
+
+def test_a_plain_module_is_refused_with_what_to_change() -> None:
+    with pytest.raises(ValueError, match=r"Linear is no Network: derive the class from src\."):
+        require_network(nn.Linear(1, 1))
+
+
+class Picky(Network):
+    """Takes multiples of 32, at least 64."""
+
+    min_side, side_multiple = 64, 32
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv, self.norm = nn.Conv2d(5, 1, 3), nn.BatchNorm2d(1)
+
+    def forward(self, x: torch.Tensor) -> Output:
+        assert x.shape[2] % 32 == 0
+        return Output([self.norm(self.conv(x))], {})
+
+
+def test_sizes_that_a_network_does_not_take_are_named_and_not_tried() -> None:
+    network = Picky().eval()
+    network.check_size(64, 96)
+    for size in ((32, 64), (64, 65)):
+        with pytest.raises(
+            ValueError, match=r"Picky does not take .* multiples of 32, at least 64"
+        ):
+            network.check_size(*size)
+    assert isinstance(fuse_conv_bn(network).norm, nn.Identity)
 
 
 @pytest.mark.parametrize("name", MODELS)

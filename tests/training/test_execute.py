@@ -35,7 +35,7 @@ def test_errors_end_in_one_message(
 
 def test_a_refused_value_names_what_refused_it() -> None:
     node = OmegaConf.create({"_target_": "src.processing.Processor", "size": 0})
-    with pytest.raises(UserError, match=r"src\.processor\.Geometry: model\.size is 0"):
+    with pytest.raises(UserError, match=r"src\.processing\.Processor: model\.size is 0"):
         build(node)
 
 

@@ -151,7 +151,7 @@ def test_every_change_is_noted_with_what_was(folder: Path) -> None:
     for epochs in (7, 8):
         asked = resume.read(quote_overrides([f"resume={folder}", f"model.epochs={epochs}"]))
         found, changes = resume.amended(asked)
-        cli._put(found, folder, changes, accept_data=False)
+        cli.save_resumed(found, folder, changes, accept_data=False)
     first, second = json.loads((folder / PROVENANCE).read_text())["resumes"]
     assert first["changed"]["trainer.max_epochs"] == {"from": 10000, "to": 7}
     assert second["changed"]["model.epochs"] == {"from": 7, "to": 8}

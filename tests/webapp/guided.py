@@ -7,11 +7,11 @@ from typing import Any, Literal
 import numpy as np
 from fastapi.testclient import TestClient
 from PIL import Image
-from torch import Tensor, nn
+from torch import Tensor
 
 from src.datamodules.clicks import ExtremePoints, InsideOutsidePoints
 from src.inference import Segmenter
-from src.networks.output import Output
+from src.networks.network import Network, Output
 from src.processing import Processor
 from src.webapp.server import create_app
 from src.webapp.session_store import SessionStore
@@ -21,7 +21,7 @@ LIMITS = Limits(megapixels=1, megabytes=2)
 _PROCESSOR = Processor((64, 64), scale="none", mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0))
 
 
-class RedObject(nn.Module):
+class RedObject(Network):
     """Logits that grow with red minus blue of `(B, 3 + K, h, w)` in 0..255."""
 
     def forward(self, x: Tensor) -> Output:
