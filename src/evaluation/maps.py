@@ -21,6 +21,7 @@ from src.errors import (
     disk_full_as_user_error,
     file_fault,
     is_full,
+    os_errors_as_user_errors,
 )
 from src.evaluation import compare as comparing
 from src.evaluation.gallery import write_gallery
