@@ -87,7 +87,7 @@ def test_the_readme_can_be_walked(home: Path, door: Door, monkeypatch: pytest.Mo
         assert "Traceback" not in output
     assert (home / "cutouts/mask/picture0.png").is_file()
     assert (home / "cutouts/white/picture1.png").is_file()
-    scores = json.loads((home / "scores/summary.json").read_text())
+    scores = json.loads((home / "scores/results.json").read_text())
     assert [values["mae"] for values in scores.values()] == [0], (
         "ground truth scored as its own maps"
     )

@@ -57,7 +57,7 @@ def test_trained_scored_beside_baselines_scored_again_and_clicked(
 
     (checkpoint,) = (folder / "checkpoints").glob("recent-*.ckpt")
     door("evaluate.py", f"weights={checkpoint}", *data, "output=again")
-    assert json.loads((tmp_path / "again" / "summary.json").read_text())["objects"] == values
+    assert json.loads((tmp_path / "again" / "results.json").read_text())["objects"] == values
 
     segmenter = Segmenter.from_checkpoint(checkpoint, device="cpu")
     assert segmenter.clicks == "refine"

@@ -209,7 +209,7 @@ def test_maps_and_their_checkpoint_score_the_same(root: Path, tmp_path: Path, do
     compared = ["maps=maps", f"ground_truth={root}/test/masks", "output=of_maps", "workers=1"]
     door("evaluate.py", *compared)
 
-    of_weights = json.loads((tmp_path / "of_weights" / "summary.json").read_text())
-    of_maps = json.loads((tmp_path / "of_maps" / "summary.json").read_text())
+    of_weights = json.loads((tmp_path / "of_weights" / "results.json").read_text())
+    of_maps = json.loads((tmp_path / "of_maps" / "results.json").read_text())
     assert list(of_weights.values()) == list(of_maps.values())
     assert len(of_maps["test"]) == 13

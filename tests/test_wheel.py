@@ -134,7 +134,7 @@ def test_an_installed_wheel_trains_predicts_and_scores(installed: Path, tmp_path
     finecut("predict", "images", "weights=run/checkpoints/best.ckpt", "device=cpu")
     assert len(list((tmp_path / "cutouts").rglob("*.png"))) == 2
     finecut("evaluate", "maps=masks", "ground_truth=masks", "output=scores", "metrics.test=[mae]")
-    assert "mae" in (tmp_path / "scores/summary.md").read_text()
+    assert "mae" in (tmp_path / "scores/results.md").read_text()
     config = (tmp_path / "run/config.yaml").read_text()
     assert str(ROOT) not in config, "nothing of the sources is used"
 

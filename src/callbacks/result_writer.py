@@ -25,14 +25,10 @@ class ResultWriter(Callback):
         folder: Of the run.
         method: What the table calls this run.
         baselines: Score methods that learn nothing in the same table, see `baselines.py`.
-        summary: A second name for `results.json`, that which scoring folders of maps gives it.
     """
 
-    def __init__(
-        self, folder: str, method: str, baselines: bool = False, summary: str | None = None
-    ) -> None:
+    def __init__(self, folder: str, method: str, baselines: bool = False) -> None:
         self.folder, self.method, self.baselines = Path(folder), method, baselines
-        self.summary = summary
         self._names: dict[str, dict[int, str]] = defaultdict(dict)
 
     def on_test_batch_end(
@@ -56,8 +52,6 @@ class ResultWriter(Callback):
             return
         counts = {name: sum(row["set"] == name for row in rows) for name in tables}
         results.write_results(self.folder, tables)
-        if self.summary is not None:
-            results.write_results(self.folder, tables, self.summary)
         results.write_per_image(self.folder, rows)
         atomic_write(self.folder / "curves.json", json.dumps(curves) + "\n")
         table = [(self.method, name, counts[name], values) for name, values in tables.items()]

@@ -65,7 +65,7 @@ def evaluate_maps(
     map_suffix: str | None = None,
     mask_suffix: str | None = None,
 ) -> int:
-    """Score all maps below a folder and write `summary.json`, `per_image.csv` and tables.
+    """Score all maps below a folder and write `results.json`, `per_image.csv` and tables.
 
     What is scored stays in `output/journal.jsonl`: the same command after an interruption goes on
     where it stopped, and scores again only files or protocols that have changed.

@@ -19,9 +19,9 @@ from src.metrics import (
     summarize,
     undefined,
 )
-from src.training.results import PER_IMAGE, digest, write_per_image
+from src.training.results import PER_IMAGE, digest, write_per_image, write_results
 
-SUMMARY, PROTOCOL = "summary.json", "protocol.json"
+PROTOCOL = "protocol.json"
 DIGITS = 4
 _HEAD = ("method", "data", "N")
 
@@ -53,18 +53,14 @@ class Report:
         self.values = {name: summarize(of, self.metrics) for name, of in self.by_set.items()}
 
     def write(self, folder: Path) -> None:
-        """Write `summary.json`, `.md`, `.csv`, `.tex`, `protocol.json` and `per_image.csv`."""
-        whole = {
-            name: {metric: _or_none(value) for metric, value in row.items()}
-            for name, row in self.values.items()
-        }
+        """Write `results.json`, `.md`, `.csv`, `.tex`, `protocol.json` and `per_image.csv`."""
         write_per_image(folder, self.per_image())
         protocol = self.protocol() | {"files": {PER_IMAGE: digest(folder / PER_IMAGE)}}
         atomic_write(folder / PROTOCOL, json.dumps(protocol, indent=2) + "\n")
-        atomic_write(folder / "summary.md", self.markdown())
-        atomic_write(folder / "summary.csv", self.csv())
-        atomic_write(folder / "summary.tex", self.latex())
-        atomic_write(folder / SUMMARY, json.dumps(whole, indent=2) + "\n")
+        atomic_write(folder / "results.md", self.markdown())
+        atomic_write(folder / "results.csv", self.csv())
+        atomic_write(folder / "results.tex", self.latex())
+        write_results(folder, self.values)
 
     def per_image(self) -> list[dict[str, str | float]]:
         """One row per image: its data set, its name and its own value of each measure."""
@@ -154,10 +150,6 @@ def _heading(metric: str) -> str:
 
 def _number(value: float) -> str:
     return "n/a" if math.isnan(value) else f"{value:.{DIGITS}f}"
-
-
-def _or_none(value: float) -> float | None:
-    return None if math.isnan(value) else value
 
 
 def _version() -> str:

@@ -25,13 +25,13 @@ PER_IMAGE = "per_image.csv"
 TABLE = "results.md"
 
 
-def write_results(folder: Path, results: Table, name: str = RESULTS) -> None:
+def write_results(folder: Path, results: Table) -> None:
     """`{data set: {metric: value}}` as JSON; null where a measure is undefined on all images."""
     rows = {
         data: {metric: None if is_undefined(value) else value for metric, value in row.items()}
         for data, row in results.items()
     }
-    atomic_write(folder / name, json.dumps(rows, indent=2) + "\n")
+    atomic_write(folder / RESULTS, json.dumps(rows, indent=2) + "\n")
 
 
 def write_per_image(folder: Path, rows: Sequence[Mapping[str, Any]]) -> None:

@@ -88,12 +88,6 @@ def test_all_files_of_a_test(tmp_path: Path, capsys: pytest.CaptureFixture[str])
     shown = capsys.readouterr().out
     assert "| mine | ECSSD | 1 | 0.5000 |" in shown
     assert "how mae" not in shown
-    assert not (tmp_path / "summary.json").exists()
-
-
-def test_a_second_name_of_the_results(tmp_path: Path) -> None:
-    scored(ResultWriter(str(tmp_path), "mine", summary="summary.json"))
-    assert read(tmp_path / "summary.json") == read(tmp_path / "results.json")
 
 
 def test_baselines_stand_in_the_table_alone(

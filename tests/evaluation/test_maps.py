@@ -48,7 +48,7 @@ def expected(count: int, names: list[str]) -> dict[str, float]:
 
 
 def read(output: Path) -> dict[str, dict[str, float]]:
-    return json.loads((output / "summary.json").read_text())
+    return json.loads((output / "results.json").read_text())
 
 
 def test_numbers_and_files(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -62,13 +62,13 @@ def test_numbers_and_files(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -
         rows = list(csv.DictReader(file))
     assert [row["name"] for row in rows] == [f"i{i:03d}" for i in range(5)]
     assert float(rows[3]["hce"]) == score_pair(*make_pair(3), ["hce"]).values["hce"]
-    table = (output / "summary.md").read_text()
+    table = (output / "results.md").read_text()
     assert "| maps | SET | 5 |" in table
     assert "max_f (mean of F curves)" in table
     assert "max_f_dis (F of mean P, R)" in table
     assert "PRECISION AND RECALL averaged over images first" in table
-    assert r"max\_f\_dis" in (output / "summary.tex").read_text()
-    assert (output / "summary.csv").read_text().count("\n") == 1 + len(NAMES)
+    assert r"max\_f\_dis" in (output / "results.tex").read_text()
+    assert (output / "results.csv").read_text().count("\n") == 1 + len(NAMES)
     stored = json.loads((output / "protocol.json").read_text())
     assert set(stored["protocol"]) == set(NAMES)
     assert stored["images"] == {"SET": 5}
@@ -80,7 +80,7 @@ def test_processes_give_the_same_file(tmp_path: Path) -> None:
     maps, target = write_maps(tmp_path, 20)
     assert evaluate_maps(maps, target, tmp_path / "one", NAMES, workers=1) == OK
     assert evaluate_maps(maps, target, tmp_path / "two", NAMES, workers=2) == OK
-    for name in ("summary.json", "per_image.csv"):
+    for name in ("results.json", "per_image.csv"):
         assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes()
 
 
@@ -103,7 +103,7 @@ def test_all_faults_are_listed(tmp_path: Path, capsys: pytest.CaptureFixture[str
     assert sum(line.startswith("extra: ") for line in lines) == 1
     assert sum(line.startswith("unreadable: ") for line in lines) == 2
     assert "4 faults" in lines[-1]
-    assert not (tmp_path / "out" / "summary.json").exists()
+    assert not (tmp_path / "out" / "results.json").exists()
 
 
 def test_a_fault_that_only_decoding_shows(
@@ -114,7 +114,7 @@ def test_a_fault_that_only_decoding_shows(
     (maps / "i001.png").write_bytes(whole[: len(whole) // 2])
     assert evaluate_maps(maps, target, tmp_path / "out", NAMES) == FAULTY_FILES
     assert "i001.png: damaged" in capsys.readouterr().err
-    assert not (tmp_path / "out" / "summary.json").exists()
+    assert not (tmp_path / "out" / "results.json").exists()
 
 
 def test_allow_missing_scores_the_rest_and_marks_it(tmp_path: Path) -> None:
@@ -126,9 +126,9 @@ def test_allow_missing_scores_the_rest_and_marks_it(tmp_path: Path) -> None:
 
     rest = [score_pair(*make_pair(index), ["mae"]) for index in (3, 4, 5)]
     assert read(output) == {"SET": summarize(rest, ["mae"])}
-    table = (output / "summary.md").read_text()
+    table = (output / "results.md").read_text()
     assert "3 of 6 INCOMPLETE" in table
-    assert "3 of 6 INCOMPLETE" in (output / "summary.tex").read_text()
+    assert "3 of 6 INCOMPLETE" in (output / "results.tex").read_text()
     assert len(json.loads((output / "protocol.json").read_text())["left out"]) == 4
 
 
@@ -143,7 +143,7 @@ def test_another_size_is_an_error_or_resized(
     assert evaluate_maps(maps, target, output, ["mae"], allow_missing) == FAULTY_FILES
     assert "is 30x20" in capsys.readouterr().err
     assert evaluate_maps(maps, target, output, ["mae"], resize="prediction") == OK
-    assert "1 images: map resized" in (output / "summary.md").read_text()
+    assert "1 images: map resized" in (output / "results.md").read_text()
 
 
 def test_wrong_commands(tmp_path: Path) -> None:
@@ -163,7 +163,7 @@ def test_soft_truths_and_degenerate_images_are_reported(tmp_path: Path) -> None:
     cv2.imwrite(str(target / "i001.png"), make_pair(1)[1] * 0)
     output = tmp_path / "out"
     assert evaluate_maps(maps, target, output, ["mae", "mba"]) == OK
-    table = (output / "summary.md").read_text()
+    table = (output / "results.md").read_text()
     assert "1 images: truth has grey values; foreground is where it is > 128" in table
     assert "SET: 1 x empty truth" in table
     assert "mba is undefined on 1 images" in table
@@ -175,7 +175,7 @@ def test_finished_images_are_not_scored_again(
     maps, target = write_maps(tmp_path, 6)
     output = tmp_path / "out"
     assert evaluate_maps(maps, target, output, NAMES) == OK
-    first = (output / "summary.json").read_bytes()
+    first = (output / "results.json").read_bytes()
     journal = output / "journal.jsonl"
     journal.write_bytes(journal.read_bytes()[:-40])  # the last line is cut short
     cv2.imwrite(str(maps / "i002.png"), make_pair(2)[0] // 2)
@@ -189,11 +189,11 @@ def test_finished_images_are_not_scored_again(
     monkeypatch.setattr(scoring, "score_files", watch)
     assert evaluate_maps(maps, target, output, NAMES) == OK
     assert sorted(scored) == ["i002", "i005"]
-    assert (output / "summary.json").read_bytes() != first
+    assert (output / "results.json").read_bytes() != first
 
     cv2.imwrite(str(maps / "i002.png"), make_pair(2)[0])
     assert evaluate_maps(maps, target, output, NAMES) == OK
-    assert (output / "summary.json").read_bytes() == first
+    assert (output / "results.json").read_bytes() == first
     assert sorted(scored) == ["i002", "i005"]  # what was scored first is still known
 
     assert evaluate_maps(maps, target, output, ["mae_raw"]) == OK  # another protocol
@@ -236,7 +236,7 @@ def test_killed_run_goes_on(tmp_path: Path) -> None:
             time.sleep(0.01)
         process.send_signal(signal.SIGKILL)
     kept = journal.read_bytes().count(b"\n")
-    assert not (output / "summary.json").exists()
+    assert not (output / "results.json").exists()
     assert _ends(process.pid)
 
     assert evaluate_maps(maps, target, output, NAMES, workers=1) == OK
@@ -304,7 +304,7 @@ def test_start_is_light(tmp_path: Path) -> None:
         "assert not heavy, heavy\n"
     )
     subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True, capture_output=True)
-    assert (tmp_path / "out" / "summary.json").exists()
+    assert (tmp_path / "out" / "results.json").exists()
 
 
 def test_numbers_among_the_images_are_never_read_as_images(
@@ -349,7 +349,7 @@ def test_a_cache_that_cannot_be_written_stops_nothing(
     assert read(tmp_path / "out") == {"SET": expected(1, ["hce"])}
 
 
-@pytest.mark.parametrize("name", ["journal.jsonl", "worst.png", "summary.json", "per_image.csv"])
+@pytest.mark.parametrize("name", ["journal.jsonl", "worst.png", "results.json", "per_image.csv"])
 def test_a_file_that_cannot_be_written_is_one_line(tmp_path: Path, door: Door, name: str) -> None:
     maps, target = write_maps(tmp_path, 1)
     (tmp_path / "out" / name).mkdir(parents=True)
@@ -365,7 +365,7 @@ def test_maps_of_zeros_and_ones_are_read_alike_and_said(tmp_path: Path) -> None:
         mask = cv2.imread(str(target / path.name), cv2.IMREAD_GRAYSCALE)
         cv2.imwrite(str(path), mask // 255 * (path.stem == "i000"))
     assert evaluate_maps(maps, target, tmp_path / "out", ["iou"]) == OK
-    table = (tmp_path / "out/summary.md").read_text()
+    table = (tmp_path / "out/results.md").read_text()
     assert "2 images: all maps of the set hold 0 and 1 only" in table
     rows = (tmp_path / "out/per_image.csv").read_text()
     assert "i000,1.0" in rows.replace(" ", "")

@@ -113,8 +113,8 @@ def test_an_undefined_number_is_said_and_is_null_in_json(tmp_path: Path) -> None
     assert "- A: mba is undefined on 2 images, which are left out of it\n" in made.markdown()
     assert "- A: 2 x empty truth\n" in made.markdown()
     made.write(tmp_path)
-    assert json.loads((tmp_path / "summary.json").read_text())["A"] == {"mba": None}
-    assert "nan" in (tmp_path / "summary.csv").read_text()
+    assert json.loads((tmp_path / "results.json").read_text())["A"] == {"mba": None}
+    assert "nan" in (tmp_path / "results.csv").read_text()
 
 
 def test_notices_are_counted() -> None:
@@ -142,12 +142,12 @@ def test_all_files_are_written_and_nothing_else(tmp_path: Path) -> None:
     assert sorted(path.name for path in tmp_path.iterdir()) == [
         "per_image.csv",
         "protocol.json",
-        "summary.csv",
-        "summary.json",
-        "summary.md",
-        "summary.tex",
+        "results.csv",
+        "results.json",
+        "results.md",
+        "results.tex",
     ]
-    assert json.loads((tmp_path / "summary.json").read_text()) == made.values
+    assert json.loads((tmp_path / "results.json").read_text()) == made.values
     with (tmp_path / "per_image.csv").open(newline="") as file:
         (second,) = (row for row in csv.DictReader(file) if row["name"] == "2")
     assert float(second["mae"]) == made.scores[pair("A", "2")].values["mae"]
@@ -157,7 +157,7 @@ def test_a_report_of_nothing_is_a_table_without_rows(tmp_path: Path) -> None:
     made = Report("mine", ["mae"], {})
     made.write(tmp_path)
     assert len(rows(made.markdown())) == 2
-    assert json.loads((tmp_path / "summary.json").read_text()) == {}
+    assert json.loads((tmp_path / "results.json").read_text()) == {}
 
 
 def test_values_are_plain_numbers() -> None:

@@ -275,7 +275,7 @@ def test_values_that_were_changed_afterwards_are_not_compared(scores: Path) -> N
 @pytest.mark.parametrize("place", [0.1, 0.4, 0.6, 0.9])
 @pytest.mark.parametrize("damage", ["flip", "cut", "zeros", "older"])
 def test_a_damaged_journal_changes_no_number(scores: Path, place: float, damage: str) -> None:
-    path, summary = scores / "a" / "journal.jsonl", (scores / "a" / "summary.json").read_bytes()
+    path, summary = scores / "a" / "journal.jsonl", (scores / "a" / "results.json").read_bytes()
     content = bytearray(path.read_bytes())
     at = int(place * len(content))
     if damage == "flip":
@@ -291,4 +291,4 @@ def test_a_damaged_journal_changes_no_number(scores: Path, place: float, damage:
         )
     path.write_bytes(content)
     assert score(scores, "a") == OK
-    assert (scores / "a" / "summary.json").read_bytes() == summary
+    assert (scores / "a" / "results.json").read_bytes() == summary
