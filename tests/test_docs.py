@@ -80,7 +80,9 @@ def check_module(name: str, arguments: list[str]) -> None:
             if config is not None:
                 check_config(config, arguments[1:])
         else:
-            assert arguments[0] in ("--help", "-sc"), f"finecut has no command {arguments[0]}"
+            assert arguments[0] in ("--help", "-sc", "COMMAND"), (
+                f"finecut has no command {arguments[0]}"
+            )
 
 
 def check_config(name: str, arguments: list[str]) -> None:

@@ -1,9 +1,12 @@
 """docs/extend.md is carried out: its files are written into a copy, its commands run there."""
 
+import json
 import re
 import shutil
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
 
 from .documented import ROOT
@@ -32,6 +35,7 @@ def extended(tmp_path_factory: pytest.TempPathFactory) -> Path:
     written = FILE.findall(PAGE.read_text())
     assert [name for name, _ in written] == [
         "src/networks/tiny.py", "conf/model/tiny.yaml", "conf/data/mine.yaml",
+        "src/metrics/darkness.py",
     ]  # fmt: skip
     for name, text in written:
         assert not (copy / name).exists()
@@ -50,15 +54,26 @@ def call(folder: Path, door: str, *words: str) -> str:
 def test_a_new_network_on_new_data_trains_scores_and_predicts(extended: Path) -> None:
     for part in ("train", "test"):
         write_pairs(extended / "sets" / part, 8)
-    call(extended, "train.py", "model=tiny", "data=mine", f"data.root={extended}/sets", *QUICK)
+    metrics = "metrics.test=[mae,darkness]"
+    words = ["model=tiny", "data=mine", f"data.root={extended}/sets", metrics]
+    call(extended, "train.py", *words, *QUICK)
     run = only_run(extended / "logs")
     assert run.parent.name == "tiny-mine"
-    assert "mae" in (run / "results.md").read_text()
+    assert "| mae | darkness |" in (run / "results.md").read_text()
     best = run / "checkpoints/best.ckpt"
     image_files = extended / "sets/test/images"
     words = [f"weights={best}", f"input={image_files}", "type=overlay", "output=seen"]
     call(extended, "predict.py", *words, "device=cpu")
     assert len(list((extended / "seen").rglob("*.png"))) == 8
+    masks = extended / "sets/test/masks"
+    words = [f"maps={masks}", f"ground_truth={masks}", f"output={extended}/scores", metrics]
+    call(extended, "evaluate.py", *words)
+    found = json.loads((extended / "scores/results.json").read_text())
+    black = np.mean([(cv2.imread(str(path), 0) == 0).mean() for path in masks.iterdir()])
+    assert next(iter(found.values()))["darkness"] == pytest.approx(black)
+    assert "darkness ↓" in (extended / "scores/results.tex").read_text().replace(
+        r"$\downarrow$", "↓"
+    )
 
 
 # One process: it trains with every preset, and then uses what it trained.
