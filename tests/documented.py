@@ -49,7 +49,7 @@ def mentioned() -> Iterator[Command]:
     """Command lines within sentences; those with a gap (`…`, `<run>`) are no whole commands."""
     for page in PAGES:
         text = re.sub(r"^```.*?^```", "", page.read_text(), flags=re.DOTALL | re.MULTILINE)
-        for line in re.findall(r"`((?:python|finecut) [^`…<]+)`", text):
+        for line in re.findall(r"`((?:python|finecut(?! COMMAND)) [^`…<]+)`", text):
             yield Command(str(page.relative_to(ROOT)), as_module(shlex.split(line)))
 
 

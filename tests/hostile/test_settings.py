@@ -26,7 +26,7 @@ BAD: list[Any] = [
 
 SCHEMAS: dict[str, tuple[type[BaseModel], dict[str, Any]]] = {
     "predict": (commands.PredictSettings, {"weights": "w", "input": "i"}),
-    "evaluate": (commands.EvaluateSettings, {"maps": "m", "truth": "t"}),
+    "evaluate": (commands.EvaluateSettings, {"maps": "m", "ground_truth": "t"}),
     "export": (commands.ExportSettings, {"weights": "w"}),
     "annotate": (
         commands.AnnotateSettings,

@@ -80,7 +80,7 @@ def test_composite_mixes_drawing_and_photo() -> None:
 
 @pytest.mark.parametrize(
     ("words", "message"),
-    [("sepia", "'sepia'"), ([], "empty"), (["mask", "mask"], "twice")],
+    [("sepia", "type=sepia"), ([], "empty"), (["mask", "mask"], "twice")],
 )
 def test_what_is_no_output(words: str | list[str], message: str) -> None:
     with pytest.raises(UserError, match=message):
