@@ -267,7 +267,9 @@ def _parse_seeds(value: Any) -> Any:
 class ReproduceData(Settings):
     """The part of `data` that is the same for every recipe."""
 
-    root: FilePath | None = setting("where the data sets lie; null: the variable FINECUT_DATA")
+    root: FilePath | None = setting(
+        "where the data sets lie; null: the variable FINECUT_DATA", default=None
+    )
 
 
 class ReproduceSettings(Settings):
