@@ -140,9 +140,9 @@ def composed(model: str, side: int, batch: int, arguments: argparse.Namespace) -
         "model.augment=null",
     ]
     if model in CLICKED:
-        overrides.append("data=shape_objects")
+        overrides.append("data=synthetic_objects")
     else:
-        overrides += ["data=folder", f"data.root={arguments.folder}", "data.val_share=0"]
+        overrides += ["data=folder", f"data.root={arguments.folder}", "data.val_fraction=0"]
     overrides.append(f"data.num_workers={1 if arguments.device == 'cpu' else 8}")
     if model == "isnet":
         overrides.append("model.feature_supervision=null")
@@ -199,9 +199,9 @@ def plain_loop(
     device = torch.device(arguments.device)
     network = module.network.to(device, memory_format=torch.contiguous_format)
     losses = [plain_loss(name, term) for name, term in module.losses.items()]
-    optimizer, schedule = module.make_optimizer(), None
-    if module.schedule is not None:
-        schedule = module.schedule(optimizer, arguments.steps)
+    optimizer, scheduler = module.make_optimizer(), None
+    if module.lr_scheduler is not None:
+        scheduler = module.lr_scheduler(optimizer, arguments.steps)
     clip, now, seen = cfg.trainer.gradient_clip_val, clock(arguments.device), []
     started = 0.0
     batches = plain_batches(cfg, module, datamodule, device)
@@ -215,18 +215,18 @@ def plain_loop(
         if clip:
             nn.utils.clip_grad_norm_(network.parameters(), clip)
         optimizer.step()
-        if schedule is not None:
-            schedule.step()
+        if scheduler is not None:
+            scheduler.step()
         seen.append(loss.item())
     return now() - started, seen
 
 
 def plain_loss(name: str, term: nn.Module) -> Callable[[Output, Any], Tensor]:
     """Side outputs as the originals compare them; the other networks' terms stay as they are."""
-    if name != "sides":
+    if name != "side_outputs":
         return term
 
-    def sides(output: Output, batch: Any) -> Tensor:
+    def side_outputs(output: Output, batch: Any) -> Tensor:
         mask = batch["mask"]
         total = mask.new_zeros(())
         for logits in output.masks:
@@ -236,7 +236,7 @@ def plain_loss(name: str, term: nn.Module) -> Callable[[Output, Any], Tensor]:
             total = total + F.binary_cross_entropy(probability, target)
         return total
 
-    return sides
+    return side_outputs
 
 
 def plain_batches(

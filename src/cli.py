@@ -18,7 +18,7 @@ import hydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException, MissingConfigException, OverrideParseException
 from hydra.types import RunMode
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
 from src import __version__
@@ -33,7 +33,7 @@ from src.errors import (
 )
 from src.paths import CONF
 from src.settings.describe import help_text
-from src.settings.renamed import new_choice, require_new_keys, require_new_keys_in, with_aliases
+from src.settings.renamed import explain, require_new_keys, require_new_keys_in, with_aliases
 
 DONE, NOT_DONE, WRONG_COMMAND = 0, 1, 2
 _LONGEST = 400  # characters of a message of Hydra's
@@ -140,8 +140,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         return _run(name, words[1:])
     except (HydraException, OmegaConfBaseException) as error:
-        missing = getattr(error, "missing_cfg_file", None)
-        said = (missing and new_choice(name, missing)) or _in_one_line(error)
+        said = explain(name, error) or _in_one_line(error)
         raise _user_error_behind(error) or CommandError(said) from error
 
 
@@ -178,13 +177,15 @@ def _run(name: str, words: list[str]) -> int:
         try:
             with os_errors_as_user_errors():
                 require_new_keys_in(name, cfg)
+                _drop_training(cfg)
                 if command.job and HydraConfig.get().mode == RunMode.MULTIRUN:
                     return pkgutil.resolve_name(command.job)(cfg)
                 sys.exit(pkgutil.resolve_name(command.target)(cfg))
         except UserError as error:
             # Not in `main`: Hydra adds a line of its own to an error that leaves the task, and the
             # task of a sweep may be in another process.
-            sys.exit(print_user_error(error))
+            renamed = explain(name, error)
+            sys.exit(print_user_error(CommandError(renamed) if renamed else error))
 
     words = quote_overrides(words)
     if name == "train" and resume.asks(words):  # a run goes on as it was frozen
@@ -236,6 +237,17 @@ def _complete(words: list[str]) -> int:
         return _with_hydra("finecut", words, config, lambda cfg: None)
     except (HydraException, OmegaConfBaseException):
         return NOT_DONE  # the words so far make no config: there is nothing to offer
+
+
+def _drop_training(cfg: DictConfig) -> None:
+    """Leave out how a model is trained, which its yaml says too, where nothing trains."""
+    groups = ("optimizer", "lr_scheduler")
+    typed = [word.lstrip("+~") for word in HydraConfig.get().overrides.task]
+    if "trainer" in cfg or any(word.startswith(groups) for word in typed):
+        return  # the schema refuses what was typed and has no effect
+    with open_dict(cfg):
+        for group in groups:
+            cfg.pop(group, None)
 
 
 def _help_in_template(command: str, *, _root_: DictConfig) -> str:

@@ -46,7 +46,7 @@ _QUOTED_ELEMENT = re.compile(rf"(?:{_IN_QUOTES})(?=\s*(?:,|$))", re.DOTALL)
 _TEXT = frozenset(
     (
         *("account", "boxes", "cache_dir", "checkpoint", "compare", "csv", "dir", "dirpath"),
-        *("filename", "folder", "ground_truth", "image_list", "images", "init_from", "input"),
+        *("filename", "folder", "ground_truth", "image_list", "images", "weights", "input"),
         *("license", "maps", "mask_suffix", "masks", "name", "output", "partition", "project"),
         *("published", "resume", "root", "skeletons", "storage", "study"),
     )
@@ -111,8 +111,9 @@ def _readable(word: str, sweep: bool) -> str:
     if setting is None:
         return word
     key, value = setting["key"], setting["value"]
-    if key.startswith("trainer.") and key.split(".")[1] not in TRAINER:
-        key = f"++{key}"
+    plain = key.lstrip("+")
+    if plain.startswith("trainer."):  # with or without a plus, whether the key is there or not
+        key = plain if plain.split(".")[1] in TRAINER else f"++{plain}"
     switch = key.rpartition(".")[2] in _TEXT_OR_SWITCH and value not in ("true", "false")
     if value and (is_text(key) or switch) and not (sweep and _reads_as_sweep(key, value)):
         return f"{key}={_as_text(value)}"

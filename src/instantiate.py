@@ -37,6 +37,8 @@ def build(node: Any, **arguments: Any) -> Any:
         cause = error.__cause__
         if isinstance(cause, UserError):
             raise cause from None
-        if isinstance(cause, ValueError | TypeError):
+        # By name, because Lightning takes seconds to import.
+        refused = type(cause).__name__ == "MisconfigurationException"
+        if refused or isinstance(cause, ValueError | TypeError):
             raise UserError(f"{node.get('_target_', 'config')}: {cause}") from error
         raise

@@ -42,12 +42,12 @@ def read(word: str) -> object:
         ("input=[a #1.jpg,b (2.jpg,'c, d.jpg',null]", ["a #1.jpg", "b (2.jpg", "c, d.jpg", None]),
         ("input=007", "007"),
         ("name=true", "true"),
-        ("init_from=/a,b.ckpt", "/a,b.ckpt"),
+        ("weights=/a,b.ckpt", "/a,b.ckpt"),
         (r"input=\\server\share\x", r"\\server\share\x"),
         (r"output=C:\out\ ".strip(), "C:\\out\\"),
         ("data.train.DIS-TR.images=im=1", "im=1"),
         ("data.train.pictures=30", 30),
-        ("data.weights={a: 0.5}", {"a": 0.5}),
+        ("data.sampling_weights={a: 0.5}", {"a": 0.5}),
         ("model.network.pretrained=false", False),
         ("model.network.pretrained=/a #1.pth", "/a #1.pth"),
         ("sweep.storage=postgresql://u:p%40s@h/d?x=1,2", "postgresql://u:p%40s@h/d?x=1,2"),
@@ -104,8 +104,8 @@ def test_any_path_arrives_as_it_was_typed(path: str) -> None:
 
 
 def test_a_sweep_divides_paths_at_commas() -> None:
-    assert quote_overrides(["-m", "init_from=a.pth,b.pth"])[1] == "init_from=a.pth,b.pth"
-    assert value("-m", "init_from=a #1,b.pth") == "a #1,b.pth"  # no list of Hydra's
+    assert quote_overrides(["-m", "weights=a.pth,b.pth"])[1] == "weights=a.pth,b.pth"
+    assert value("-m", "weights=a #1,b.pth") == "a #1,b.pth"  # no list of Hydra's
 
 
 def test_settings_that_are_no_paths_may_refer_to_others() -> None:
@@ -121,4 +121,4 @@ def test_a_name_that_is_not_utf_8_is_refused_in_a_line() -> None:
 @pytest.mark.parametrize("key", ["weights", "model.teacher.checkpoint", "~name", "data@base.root"])
 def test_keys_of_paths_and_names(key: str) -> None:
     assert is_text(key) == (key != "data@base.root")
-    assert not is_text("data.weights")
+    assert not is_text("data.sampling_weights")

@@ -47,14 +47,14 @@ def test_every_other_choice_composes(group: str) -> None:
 
 def test_isnet_on_dis5k_is_the_papers_recipe() -> None:
     cfg = composed("model=isnet", "data=dis5k", "trainer.devices=4")
-    model, optimizer = cfg.model, cfg.model.optimizer
+    model, optimizer = cfg.model, cfg.optimizer
     assert (model.size, model.batch_size, optimizer.lr) == (1024, 8, 1e-3)
     assert optimizer._target_ == "torch.optim.Adam"
     assert list(model.processor.mean) == [0.5] * 3
     assert list(model.processor.std) == [1.0] * 3
-    assert (cfg.validate_every, model.patience) == (2000, 20)
+    assert (cfg.val_check_interval, model.patience) == (2000, 20)
     assert model.feature_supervision == "mse"
-    assert model.teacher.recipe.good_enough == 0.99
+    assert model.teacher.recipe.stopping_threshold == 0.99
     assert list(cfg.data.val) == ["DIS-VD"]
     assert list(cfg.data.test) == ["DIS-TE1", "DIS-TE2", "DIS-TE3", "DIS-TE4"]
 
@@ -63,9 +63,9 @@ def test_isnet_on_dis5k_is_the_papers_recipe() -> None:
 def test_u2net_on_duts_is_the_papers_recipe(model: str, small: bool) -> None:
     cfg = composed(f"model={model}", "data=duts")
     assert cfg.model.network.small is small
-    assert (cfg.model.size, cfg.model.batch_size, cfg.model.optimizer.lr) == (320, 12, 1e-3)
-    assert cfg.model.augment.size * cfg.model.augment.share == pytest.approx(288)
-    assert len(cfg.model.losses.sides.weights) == 7
+    assert (cfg.model.size, cfg.model.batch_size, cfg.optimizer.lr) == (320, 12, 1e-3)
+    assert cfg.model.augment.size * cfg.model.augment.fraction == pytest.approx(288)
+    assert len(cfg.model.losses.side_outputs.weights) == 7
     assert cfg.model.processor.scale == "per_image_max"
 
 

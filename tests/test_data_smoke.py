@@ -23,7 +23,7 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:.*You have overridden `on_after_batch_transfer`"),
     pytest.mark.filterwarnings("ignore:.*Total length of `list`"),
 ]
-TRAINED = ["pascal_sbd", "coco_instances", "objects", "shape_objects"]
+TRAINED = ["pascal_sbd", "coco_instances", "objects", "synthetic_objects"]
 TESTED = {"grabcut": "GrabCut", "berkeley": "Berkeley", "davis_interactive": "DAVIS"}
 
 
@@ -61,7 +61,7 @@ def test_images_train_validate_and_test(name: str, tmp_path: Path) -> None:
         create("u2netp"),
         data.processor,
         ["image"],
-        {"sides": DeepSupervision(BinaryCrossEntropy(), [1] * 7)},
+        {"side_outputs": DeepSupervision(BinaryCrossEntropy(), [1] * 7)},
         torch.optim.Adam,
     )
     fit_and_test(module, data, tmp_path)

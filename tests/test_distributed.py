@@ -112,7 +112,7 @@ def test_a_failed_job_is_recorded_and_the_others_go_on(root: Path, tmp_path: Pat
         *TINY,
         *folder_data(root),
         "model.epochs=1",
-        "model.optimizer.lr=1e6,1e-3",
+        "optimizer.lr=1e6,1e-3",
         "name=rates",
         "test=true",
     ]

@@ -44,7 +44,7 @@ ELSEWHERE = {
     "python export.py model=isnet": "export/ does every network, this one at full size",
     "python predict.py weights=Plus_Ultra": "needs the file; blended: prediction/test_blended.py",
     "python predict.py weights=u2net_human_seg.pth input=clip.mp4": "prediction/test_video.py",
-    "python train.py model=u2netp data=shapes logger=wandb": "test_train.py, offline",
+    "python train.py model=u2netp data=synthetic logger=wandb": "test_train.py, offline",
     "make reproduce": "reproduce/",
     "make setup": "CI",
     "make lint test": "CI",

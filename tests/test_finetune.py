@@ -15,7 +15,7 @@ from src.training.config import register
 from src.weights.loading import create, to_official
 from tests.running import ROOT, TINY, folder_data, only_run, run
 
-RECIPE = ["recipe=finetune", "data@base=shapes", "base.num_workers=0"]
+RECIPE = ["recipe=finetune", "data@base=synthetic", "base.num_workers=0"]
 
 
 def composed(*overrides: str) -> DictConfig:
@@ -41,7 +41,7 @@ def test_the_untouched_weights_are_scored_once_whatever_is_resumed(
         *folder_data(root),
         *RECIPE,
         "base.lengths={train: 6, val: 3, test: 2}",
-        f"init_from={tmp_path}/u2netp.pth",
+        f"weights={tmp_path}/u2netp.pth",
         "trainer.devices=2",
         "model.epochs=1",
         "test=false",
@@ -71,7 +71,7 @@ def test_the_untouched_weights_are_scored_once_whatever_is_resumed(
 
 
 def test_a_mistake_in_the_base_data_is_said_to_be_there() -> None:
-    cfg = composed("init_from=x", "data@base=folder", "base.root=/nowhere")
+    cfg = composed("weights=x", "data@base=folder", "base.root=/nowhere")
     cfg.base.train = {"images": "i", "masks": "m"}
     with pytest.raises(UserError, match=r"base data \(set as base\.…\)"):
         finetune.base_data(cfg)
@@ -82,4 +82,4 @@ def test_base_data_needs_the_recipe() -> None:
         pytest.raises(Exception, match="data@base"),
         initialize_config_dir(str(ROOT / "conf"), version_base=None),
     ):
-        compose("train", ["data@base=shapes"])
+        compose("train", ["data@base=synthetic"])

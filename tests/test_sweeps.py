@@ -64,7 +64,7 @@ def test_a_search_side_by_side(
         "sweep.trials=2",
         "sweep.at_once=2",
         "launcher=joblib",
-        "model.optimizer.lr=tag(log,interval(1e-4,1e-2))",
+        "optimizer.lr=tag(log,interval(1e-4,1e-2))",
     ]
     output = run("train.py", search, cwd)
     assert "study shared: 2 complete of 2 trials" in output

@@ -44,7 +44,7 @@ def test_a_run_leaves_its_results_and_where_they_come_from(
     assert provenance["finished"]
     assert provenance["images"] == {"test": 7}
     assert len(provenance["checkpoint"]["sha256"]) == 64
-    assert (folder / "metrics.csv").read_text().splitlines()[0].count("train/sides")
+    assert (folder / "metrics.csv").read_text().splitlines()[0].count("train/side_outputs")
     assert list((folder / "gallery").glob("test_test.png"))
 
 

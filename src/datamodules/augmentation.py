@@ -66,15 +66,15 @@ def isnet() -> Augmentation:
 
 
 def u2net(
-    size: int | Sequence[int] = 320, share: Annotated[float, Gt(0), Le(1)] = 0.9
+    size: int | Sequence[int] = 320, fraction: Annotated[float, Gt(0), Le(1)] = 0.9
 ) -> Augmentation:
-    """U²-Net: a random crop of `share` of the resized sample's sides (288 of 320) and flips.
+    """U²-Net: a random crop of `fraction` of the resized sample's sides (288 of 320) and flips.
 
     The authors' flip is the vertical one; horizontal flips are in their training list as copies
     (21 106 files of 10 553 images), which is a flip of probability 1/2 here.
     """
     sides = (size, size) if isinstance(size, int) else tuple(size)
-    height, width = (max(1, round(share * side)) for side in sides)
+    height, width = (max(1, round(fraction * side)) for side in sides)
     return Augmentation(
         [A.HorizontalFlip(p=0.5), A.VerticalFlip(p=0.5), A.RandomCrop(height=height, width=width)]
     )

@@ -84,7 +84,7 @@ class SegmentationDataModule(LightningDataModule):
         """
         self.base_set = base.val_set or next(iter(base.test_sets.values()), None)
         if self.base_set is None:
-            raise UserError("the base data has nothing to score: set base.val_share or base.val")
+            raise UserError("the base data has nothing to score: set base.val_fraction or base.val")
         self.base = base
         if share == 0:
             return

@@ -142,10 +142,10 @@ class FolderDataModule(SegmentationDataModule):
         seed: The run's.
         val_split: `val` validates on the validation images; `train` on the training images
             themselves, which the ground-truth encoder's stop rule asks for.
-        val_share: Share held out of the training images where there is no `val`. The choice is by
-            a hash of each name, so it is the same for every seed and on every machine, and adding
-            images does not move the others.
-        weights: Share of the draws for each training set by name, or `HardExamples`.
+        val_fraction: Fraction of the training images held out where there is no `val`. The choice
+            is by a hash of each name, so it is the same for every seed and on every machine, and
+            adding images does not move the others.
+        sampling_weights: Share of the draws for each training set by name, or `HardExamples`.
         on_error: `stop` with the list of faulty files, or `skip` those to train on with a warning
             each. What shows itself only in mid-epoch is replaced, see `SegmentationDataModule`.
         allow_empty: Accept training masks without any foreground.
@@ -171,8 +171,8 @@ class FolderDataModule(SegmentationDataModule):
         num_workers: int | None = None,
         seed: int = 0,
         val_split: Literal["val", "train"] = "val",
-        val_share: float = 0.1,
-        weights: Mapping[str, float] | HardExamples | None = None,
+        val_fraction: float = 0.1,
+        sampling_weights: Mapping[str, float] | HardExamples | None = None,
         on_error: Literal["stop", "skip"] = "stop",
         allow_empty: bool = False,
         reduced_decode: bool = False,
@@ -191,14 +191,15 @@ class FolderDataModule(SegmentationDataModule):
         )
         check_choice("val_split", val_split, ("val", "train"))
         check_choice("cache", cache, ("none", "disk", "ram"))
-        if not 0 <= val_share < 1:
-            raise UserError(f"data.val_share is {val_share}; it is a share, at least 0 and below 1")
+        if not 0 <= val_fraction < 1:
+            raise UserError(f"data.val_fraction is {val_fraction}; it is at least 0 and below 1")
         self.root = root
         self.train = parse_sources(train, "train")
         self.val = parse_sources(val, "val")
         self.test = parse_sources(test, "test")
         self.processor, self.augment = processor, augment
-        self.val_split, self.val_share, self.weights = val_split, val_share, weights
+        self.val_split, self.val_fraction = val_split, val_fraction
+        self.sampling_weights = sampling_weights
         self.allow_empty, self.reduced_decode = allow_empty, reduced_decode
         self.cache, self.cache_dir = cache, cache_folder(cache_dir)
         self.pairs: dict[str, list[Pair]] = {}
@@ -227,10 +228,10 @@ class FolderDataModule(SegmentationDataModule):
 
     def train_weights(self) -> np.ndarray | None:
         pairs = self.pairs["train"]
-        if isinstance(self.weights, HardExamples):
-            return self.weights.weights([pair.name for pair in pairs])
-        if self.weights:
-            return shares_to_weights(self.weights, [pair.set for pair in pairs])
+        if isinstance(self.sampling_weights, HardExamples):
+            return self.sampling_weights.weights([pair.name for pair in pairs])
+        if self.sampling_weights:
+            return shares_to_weights(self.sampling_weights, [pair.set for pair in pairs])
         return None
 
     def fingerprint(self) -> dict[str, Any]:
@@ -269,7 +270,7 @@ class FolderDataModule(SegmentationDataModule):
                     log.warning("skipped %s", faults[str(pair.mask)])
             train = [pair for pair in train if str(pair.mask) not in faults]
         if not self.val:
-            train, val = split_by_hash(train, self.val_share)
+            train, val = split_by_hash(train, self.val_fraction)
         return {"train": train, "val": val}
 
     def _set_up_training(self, pairs: dict[str, list[Pair]]) -> None:

@@ -129,7 +129,7 @@ class HardExamples:
     def _read(self) -> dict[str, float]:
         path = Path(self.csv).expanduser()
         if not path.is_file():
-            raise UserError(f"data.weights: no file {path}")
+            raise UserError(f"data.sampling_weights: no file {path}")
         with path.open(newline="", encoding="utf-8") as file:
             reader = csv.DictReader(file)
             columns = reader.fieldnames or []
@@ -150,5 +150,7 @@ def shares_to_weights(shares: Mapping[str, float], sets: Sequence[str]) -> np.nd
     """
     counts = Counter(sets)
     if set(shares) != set(counts):
-        raise UserError(f"data.weights names {sorted(shares)}; the sets are {sorted(counts)}")
+        raise UserError(
+            f"data.sampling_weights names {sorted(shares)}; the sets are {sorted(counts)}"
+        )
     return np.array([shares[name] / counts[name] for name in sets])

@@ -1,4 +1,4 @@
-"""Which parameters learn, and how fast: rules on names, and fine-tuning of trained weights."""
+"""Which parameters learn, and how fast: factors by name, and fine-tuning of trained weights."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -13,49 +13,49 @@ from src.errors import UserError
 NORMS = (_NormBase, nn.LayerNorm, nn.GroupNorm)
 
 
-def parameter_groups(
-    module: nn.Module,
-    lr: float,
-    rules: Mapping[str, float] | None = None,
-    rest: float = 1.0,
-    weight_decay: float = 0.0,
-) -> list[dict[str, Any]]:
+def parameter_groups(module: nn.Module, factors: Mapping[str, float]) -> list[dict[str, Any]]:
     """Split the parameters of `module` that learn into groups for an optimizer.
 
-    `parameter_groups(net, 1e-5, {"backbone": 1}, rest=10)` is InSPyReNet's: the backbone learns at
-    1e-5, everything else at 1e-4. Parameters without `requires_grad` are left out.
+    `{"backbone": 1, "rest": 10}` is InSPyReNet's: everything learns ten times as fast as the
+    backbone. Parameters without `requires_grad` are left out. Factors go on the optimizer's own
+    learning rate, see `scale_rates`.
 
     Args:
-        rules: Factor on `lr` for parameters whose name contains a fragment; the first that fits
-            counts. A factor of 0 leaves its parameters out and freezes them.
-        rest: Factor for parameters that no rule fits.
+        factors: Factor for parameters whose name contains a fragment; the first that fits counts.
+            `rest` is for parameters that no other fits, 1 unless given. A factor of 0 leaves its
+            parameters out and freezes them.
 
     Returns:
-        A group per rule and one called `rest`, each with `name`, `params`, `lr`, `weight_decay`.
+        A group for each fragment and, last, one called `rest`; each with `name` and `params`.
 
     Raises:
-        ValueError: A rule fits no parameter at all, or nothing is left to learn.
+        ValueError: A fragment fits no parameter at all, or nothing is left to learn.
     """
-    factors = {**(rules or {}), _REST: rest}
+    rest = factors.get(_REST, 1.0)
+    factors = {**{name: factors[name] for name in factors if name != _REST}, _REST: rest}
     if negative := {name: factor for name, factor in factors.items() if factor < 0}:
         raise ValueError(f"learning rate factors must not be negative: {negative}")
     groups: list[dict[str, Any]] = []
     for fragment, parameters in _members(module, list(factors)).items():
-        factor = factors[fragment]
-        if factor == 0:
+        if factors[fragment] == 0:
             for parameter in parameters:
                 parameter.requires_grad_(False)
         learning = [parameter for parameter in parameters if parameter.requires_grad]
         if learning:
-            settings = {"lr": lr * factor, "weight_decay": weight_decay}
-            groups.append({"name": fragment, "params": learning, **settings})
+            groups.append({"name": fragment, "params": learning})
     if not groups:
         raise ValueError("every parameter is frozen; nothing is left to learn")
     return groups
 
 
+def scale_rates(optimizer: Optimizer, factors: Mapping[str, float]) -> None:
+    """Multiply the learning rates of an optimizer over `parameter_groups`, in place."""
+    for group in optimizer.param_groups:
+        group["lr"] *= factors.get(group["name"], 1.0)
+
+
 def _members(module: nn.Module, fragments: list[str]) -> dict[str, list[nn.Parameter]]:
-    """The parameters that each fragment's rule is for, those of no rule under `rest`."""
+    """The parameters that each fragment fits, those of no other under `rest`."""
     members: dict[str, list[nn.Parameter]] = {fragment: [] for fragment in fragments}
     for name, parameter in module.named_parameters():
         members[next((f for f in fragments if f in name and f != _REST), _REST)].append(parameter)

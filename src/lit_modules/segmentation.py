@@ -12,16 +12,14 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from src.datamodules.batch import Batch, InputKey
-from src.lit_modules.parameter_groups import FineTuning
+from src.lit_modules.parameter_groups import FineTuning, parameter_groups, scale_rates
 from src.lit_modules.random_state import random_state, require_random_state, restore_random_state
-from src.lit_modules.schedule import PolyLR
+from src.lit_modules.schedule import IterationLR
 from src.metrics import SegmentationMetrics, describe
 from src.networks.fusion import fuse_conv_bn
 from src.networks.network import Network, Output
 from src.processing import NonFiniteError, Processor
 from src.processing.crop import Box
-
-Groups = Callable[[nn.Module], Iterable[Any]]
 
 
 class SegmentationModule(LightningModule):
@@ -33,9 +31,10 @@ class SegmentationModule(LightningModule):
         inputs: Batch keys joined along the channel axis: `[image]` for plain networks,
             `[image, prompt]` for click-guided ones, `[mask]` for a ground-truth encoder.
         losses: Named loss terms, `None` where one is switched off; their sum is minimised.
-        optimizer: Called with the parameters, or with the groups that `groups` makes.
-        schedule: Called with the optimiser and the total number of steps; stepped every step.
-        groups: Makes parameter groups of the network, for learning rates that differ.
+        optimizer: Called with the parameters that learn, or with groups of them.
+        lr_scheduler: Called with the optimizer and the total number of steps; stepped every step.
+        param_groups: Factors on the optimizer's learning rate by fragments of parameters' names,
+            as `parameter_groups` takes them; None for one rate.
         finetuning: How much slower than that trained weights go on learning; None: not at all.
         val_metrics: Names of the measures of validation; cheap ones.
         test_metrics: Names of the measures of testing.
@@ -51,8 +50,8 @@ class SegmentationModule(LightningModule):
         inputs: Sequence[InputKey],
         losses: Mapping[str, nn.Module | None],
         optimizer: Callable[[Iterable[Any]], Optimizer],
-        schedule: Callable[[Optimizer, int], LRScheduler] | None = None,
-        groups: Groups | None = None,
+        lr_scheduler: Callable[[Optimizer, int], LRScheduler] | None = None,
+        param_groups: Mapping[str, float] | None = None,
         finetuning: FineTuning | None = None,
         val_metrics: Sequence[str] = ("mae", "max_f"),
         test_metrics: Sequence[str] = ("mae", "max_f", "s_measure"),
@@ -65,7 +64,8 @@ class SegmentationModule(LightningModule):
         self.processor = processor
         self.inputs = list(inputs)
         self.losses = nn.ModuleDict({n: term for n, term in losses.items() if term is not None})
-        self.optimizer, self.schedule, self.groups = optimizer, schedule, groups
+        self.optimizer, self.lr_scheduler = optimizer, lr_scheduler
+        self.param_groups = None if param_groups is None else dict(param_groups)
         self.finetuning = finetuning
         self.val_scores = SegmentationMetrics(list(val_metrics))
         self.base_scores = SegmentationMetrics(list(val_metrics))
@@ -192,21 +192,24 @@ class SegmentationModule(LightningModule):
             raise NonFiniteError(f"{batch['name'][i]}: {error}") from None
 
     def make_optimizer(self) -> Optimizer:
-        """The optimiser of what learns, in the recipe's groups."""
-        learning = [p for p in self.network.parameters() if p.requires_grad]
-        optimizer = self.optimizer(self.groups(self.network) if self.groups else learning)
+        """The optimizer of what learns, in the recipe's groups."""
+        if self.param_groups is None:
+            optimizer = self.optimizer([p for p in self.network.parameters() if p.requires_grad])
+        else:
+            optimizer = self.optimizer(parameter_groups(self.network, self.param_groups))
+            scale_rates(optimizer, self.param_groups)
         if self.finetuning is not None:
             self.finetuning.slow_down(optimizer, self.network)
         return optimizer
 
     def configure_optimizers(self) -> Any:
         optimizer = self.make_optimizer()
-        if self.schedule is None:
+        if self.lr_scheduler is None:
             return optimizer
-        schedule = self.schedule(optimizer, int(self.trainer.estimated_stepping_batches))
+        scheduler = self.lr_scheduler(optimizer, int(self.trainer.estimated_stepping_batches))
         return {
             "optimizer": optimizer,
-            "lr_scheduler": {"scheduler": schedule, "interval": "step"},
+            "lr_scheduler": {"scheduler": scheduler, "interval": "step"},
         }
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
@@ -226,7 +229,9 @@ class SegmentationModule(LightningModule):
 
     def on_train_start(self) -> None:
         for config in self.trainer.lr_scheduler_configs:
-            if isinstance(config.scheduler, PolyLR):  # the checkpoint's may have had another end
+            if isinstance(
+                config.scheduler, IterationLR
+            ):  # the checkpoint's may have had another end
                 config.scheduler.stretch(int(self.trainer.estimated_stepping_batches))
         if self._random_state is not None:
             restore_random_state(self._random_state)

@@ -31,8 +31,7 @@ def read_config(folder: Path) -> dict[str, Any]:
     _require(path, {"fit": config.get("fit")}, _is_flag, "true or false")
     _require(path, {"model": config.get("model"), "data": data}, _is_mapping, "a mapping")
     _require(path, {"model.name": config["model"].get("name")}, _is_name, "a name")
-    weights = {key: config.get(key) for key in ("init_from", "checkpoint")}
-    _require(path, weights, _or_none(_is_text), "a path")
+    _require(path, {"weights": config.get("weights")}, _or_none(_is_text), "a path")
     tests = data.get("test")
     _require(path, {"data.test": tests}, _or_none(_is_mapping), "a mapping")
     counts = {
@@ -153,7 +152,7 @@ def _is_number(value: Any) -> bool:
 log = logging.getLogger(__name__)
 
 # What may differ between the seeds of one recipe: machines, and what is measured afterwards.
-_NOT_RECIPE = ("seed", "name", "checkpoint", "objective", "metrics")
+_NOT_RECIPE = ("seed", "name", "objective", "metrics")
 _NOT_RECIPE_DATA = ("seed", "root", "test")
 
 
@@ -211,7 +210,7 @@ class Run:
     @property
     def weights(self) -> str | None:
         """The checkpoint it started from or tested."""
-        path = self.config.get("init_from") or self.config.get("checkpoint")
+        path = self.config.get("weights")
         return str(path) if path else None
 
     @property
@@ -231,8 +230,6 @@ class Run:
         for use in ("data", "base"):
             if isinstance(kept.get(use), dict):
                 kept[use] = {k: v for k, v in kept[use].items() if k not in _NOT_RECIPE_DATA}
-        if not self.trained:
-            kept["checkpoint"] = self.config.get("checkpoint")
         return kept
 
     @property

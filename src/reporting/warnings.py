@@ -96,7 +96,7 @@ def _seen(run: Run) -> Iterator[tuple[str, tuple[str, ...] | None]]:
 def _sets_of_weights(run: Run) -> tuple[str, ...] | None:
     assert run.weights is not None
     digests = run.provenance.get("weights", {})
-    sets = registry.trained_on(run.weights, digests.get("init_from") or digests.get("checkpoint"))
+    sets = registry.trained_on(run.weights, digests.get("weights"))
     return sets if sets is not None else _sets_of_our_run(Path(run.weights))
 
 

@@ -9,7 +9,37 @@ from omegaconf import DictConfig, OmegaConf
 
 from src.errors import CommandError
 
-_TRAIN: dict[str, str] = {}
+# Of a model's recipe, and of its teacher's.
+_MODEL = {
+    "good_enough": "stopping_threshold",
+    "clip_gradient": "gradient_clip_val",
+    "validate_every": "val_check_interval",
+    "losses.sides": "losses.side_outputs",
+}
+_TRAIN = {
+    "validate_every": "val_check_interval",
+    "checkpointing": "activation_checkpointing",
+    "init_from": "weights",
+    "checkpoint": "weights",
+    **{f"model.{old}": f"model.{new}" for old, new in _MODEL.items()},
+    **{f"model.teacher.recipe.{old}": f"model.teacher.recipe.{new}" for old, new in _MODEL.items()},
+    "model.teacher.recipe.optimizer": "model.teacher.optimizer",
+    "model.optimizer": "optimizer",
+    "model.schedule": "lr_scheduler",
+    "model.schedule.warmup_share": "lr_scheduler.warmup_fraction",
+    "model.groups": "model.param_groups",
+    "model.groups.lr": "optimizer.lr",
+    "model.groups.weight_decay": "optimizer.weight_decay",
+    "model.groups.rules": "model.param_groups",
+    "model.groups.rest": "model.param_groups.rest",
+    "data.weights": "data.sampling_weights",
+    "data.val_share": "data.val_fraction",
+    "base.val_share": "base.val_fraction",
+    "model.augment.share": "model.augment.fraction",
+    "data.augment.share": "data.augment.fraction",
+    "data=shapes": "data=synthetic",
+    "data=shape_objects": "data=synthetic_objects",
+}
 _WEIGHTS = {"checkpoint": "weights", "ckpt": "weights"}
 # By command: a key with its dots, which stands for all keys below it too, or a group's choice.
 RENAMED: Mapping[str, Mapping[str, str]] = {
@@ -33,6 +63,7 @@ _SCRIPTS = ("train", "predict", "evaluate", "export", "annotate", "app")
 _WORD = re.compile(
     r"(?P<sign>[+~]{0,2})(?P<key>[\w./:$-]+)(?P<package>@[^=]*)?(?:=(?P<value>.*))?", re.DOTALL
 )
+_REFERENCE = re.compile(r"Interpolation key '([^']+)' not found")
 
 
 def with_aliases(command: str, words: Sequence[str]) -> list[str]:
@@ -65,8 +96,18 @@ def require_new_keys(command: str, words: Sequence[str]) -> None:
             raise CommandError(f"{old} is now {new}: {call} {shlex.quote(typed)}")
 
 
-def require_new_keys_in(command: str, config: DictConfig | Mapping[str, Any]) -> None:
+_IN_YAML = "a yaml file of this command names it"
+
+
+def require_new_keys_in(
+    command: str, config: DictConfig | Mapping[str, Any], where: str = _IN_YAML
+) -> None:
     """Refuse a composed config into which a yaml file of the user's brings an old key.
+
+    Args:
+        command: Name of the command, `train`.
+        config: What was composed or read.
+        where: Says where the key stands.
 
     Raises:
         CommandError: A sentence with the key's new name.
@@ -75,15 +116,19 @@ def require_new_keys_in(command: str, config: DictConfig | Mapping[str, Any]) ->
     table = RENAMED.get(command, {})
     old = next((key for key in _keys(values) if key in table), None)
     if old is not None:
-        raise CommandError(f"{old} is now {table[old]}: a yaml file of this command names it")
+        raise CommandError(f"{old} is now {table[old]}: {where}")
 
 
-def new_choice(command: str, path: str) -> str | None:
-    """The sentence for a choice that Hydra does not find, `data/shapes`; None if unknown."""
-    group, _, choice = path.removesuffix(".yaml").rpartition("/")
-    old = f"{group}={choice}"
-    new = RENAMED.get(command, {}).get(old)
-    return f"{old} is now {new}: a yaml file of this command names it" if new else None
+def explain(command: str, error: Exception) -> str | None:
+    """The sentence for an error of Hydra's about an old name in a yaml file; None for others."""
+    missing = getattr(error, "missing_cfg_file", None)  # data/shapes
+    found = _REFERENCE.search(str(error))
+    old = found[1] if found else ""
+    if missing:
+        old = "=".join(str(missing).removesuffix(".yaml").rsplit("/", 1))
+    key, _, choice = old.partition("=")
+    was, new = _renamed(command, key, choice or None)
+    return f"{was} is now {new}: {_IN_YAML}" if new != was else None
 
 
 def _renamed(command: str, key: str, value: str | None) -> tuple[str, str]:

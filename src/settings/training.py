@@ -79,14 +79,60 @@ def _refuse_zero(value: Any) -> Any:
     return value
 
 
+def _parse_interval(value: Any) -> Any:
+    """Lightning's interval: a whole number counts steps, a float to 1.0 is a part of an epoch."""
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= _MOST:
+        raise ValueError("no interval")
+    if isinstance(value, float) and value > 1:
+        if not value.is_integer():
+            raise ValueError("neither steps nor a part of an epoch")
+        return int(value)
+    return value
+
+
+def _check_factors(value: Any) -> Any:
+    if value is None:
+        return None
+    if not isinstance(value, dict) or not all(
+        isinstance(factor, int | float) and not isinstance(factor, bool) and factor >= 0
+        for factor in value.values()
+    ):
+        raise ValueError("no factors")
+    return value
+
+
+Interval = Annotated[
+    Any,
+    BeforeValidator(_parse_interval),
+    Allowed("a whole number from 1, a fraction of an epoch to 1.0, or null"),
+]
+ParamGroups = Annotated[
+    Any,
+    BeforeValidator(_check_factors),
+    Allowed("parts of names and numbers from 0, {backbone: 1, rest: 10}, or null"),
+]
+
+
 class OptimizerSettings(OpenSettings):
     """An optimizer of torch, or one's own."""
 
     target: str = setting("class or function", alias="_target_")
-    lr: float = setting("learning rate", gt=0, le=1e6, default=ABSENT)
+    lr: float = setting("learning rate", daily=True, gt=0, le=1e6, default=ABSENT)
     weight_decay: float = setting("of the weights", ge=0, default=ABSENT)
     momentum: float = setting("share of the step before", ge=0, lt=1, default=ABSENT)
     eps: float = setting("keeps divisions finite", gt=0, default=ABSENT)
+
+
+class LRSchedulerSettings(OpenSettings):
+    """A scheduler of ours, called with the optimizer and the number of steps, or one's own."""
+
+    target: str | None = setting("class or function; null: a constant rate", alias="_target_")
+    warmup_iteration: Whole = setting(
+        "steps until the whole rate is allowed", ge=0, le=_MOST, default=ABSENT
+    )
+    minimum_lr: float = setting("where the decay ends", ge=0, default=ABSENT)
 
 
 class ModelSettings(OpenSettings):
@@ -97,21 +143,25 @@ class ModelSettings(OpenSettings):
     inputs: Names = setting("parts of a batch that the network sees", min_length=1)
     batch_size: Whole = setting("images a step, on each device", ge=1, le=65536, daily=True)
     epochs: Whole = setting("how long to train", ge=1, le=_MOST, daily=True)
-    steps: Steps = setting("counts steps instead of epochs; -1: epochs", daily=True)
-    validate_every: Whole | None = setting("steps; null: every epoch", ge=1, le=_MOST)
+    steps: Steps = setting("counts steps instead of epochs; -1: epochs")
+    val_check_interval: Interval = setting("steps between validations; null: an epoch")
     monitor: Name = setting("metric by which the best checkpoint is chosen")
     val_metrics: Names = setting("metrics of validation")
     test_metrics: Names = setting("metrics of the test")
     patience: Whole | None = setting(
         "validations without gain before training stops; null: never", ge=1, le=_MOST
     )
-    good_enough: float | None = setting("training stops once `monitor` reaches it; null: never")
-    clip_gradient: float | None = setting("largest norm of the gradient; null: any", gt=0)
+    stopping_threshold: float | None = setting(
+        "training stops once `monitor` reaches it; null: never"
+    )
+    gradient_clip_val: float | None = setting("largest norm of the gradient; null: any", gt=0)
     sync_batchnorm: Flag = setting("one BatchNorm over all GPUs")
     network: Node = setting("the nn.Module")
     processor: Node = setting("how an image becomes an input, and logits a mask")
     losses: dict[str, Node | None] = setting("loss terms by name")
-    optimizer: OptimizerSettings = setting("of the weights")
+    param_groups: ParamGroups = setting(
+        "factors on optimizer.lr by parts of parameters' names, `rest` for all others", default=None
+    )
     feature_supervision: Literal["mse", "kl", "l1", "smooth_l1"] | None = setting(
         "IS-Net: distance to the features of its ground-truth encoder", default=ABSENT
     )
@@ -131,7 +181,7 @@ class DataSettings(OpenSettings):
         "processes that read ahead; null: one per core, at most 8", ge=0, le=1024
     )
     seed: Seed = setting("of the order and the augmentation")
-    val_share: float = setting(
+    val_fraction: float = setting(
         "held out of train where there is no val", ge=0, lt=1, default=ABSENT
     )
     val_split: Literal["val", "train"] = setting(
@@ -164,6 +214,7 @@ class TrainerSettings(OpenSettings):
     precision: Name | None = setting("32-true, bf16-mixed or 16-mixed", daily=True)
     max_epochs: Whole | None = setting("epochs; model.epochs sets it", ge=1, le=_MOST)
     max_steps: Steps = setting("steps; model.steps sets it")
+    val_check_interval: Interval = setting("the top-level val_check_interval sets it")
     accumulate_grad_batches: Whole = setting("batches summed to one step", ge=1, le=1_000_000)
     gradient_clip_val: float | None = setting("largest norm of the gradient", gt=0)
     sync_batchnorm: Flag = setting("one BatchNorm over all GPUs")
@@ -218,24 +269,27 @@ class TrainSettings(OpenSettings):
 
     seed: Seed = setting("of everything that is drawn")
     name: Name = setting("of the run; its folder is logs/<name>/<time>")
-    validate_every: Whole | None = setting("steps; null: every epoch", ge=1, le=_MOST)
+    val_check_interval: Interval = setting("steps between validations; null: an epoch")
     fit: Flag = setting("train; false: only test")
     test: Flag = setting("test the best checkpoint")
     dry_run: Flag = setting("a few steps at full size, then what the whole run will cost")
-    checkpointing: Flag = setting("compute activations twice instead of keeping them")
+    activation_checkpointing: Flag = setting("compute activations twice instead of keeping them")
     compile: Flag = setting("training steps through torch.compile; minutes to start, for GPUs")
     resume: FilePath | None = setting("a run folder: continue that run", daily=True)
     resume_data: Literal["accept"] | None = setting(
         "accept: go on with data that changed since the run was stopped"
     )
-    init_from: FilePath | None = setting("start from a checkpoint's weights", daily=True)
-    checkpoint: FilePath | None = setting("with fit=false: what to test")
+    weights: FilePath | None = setting(
+        "a checkpoint to start from, or with fit=false to test", daily=True
+    )
     objective: Name = setting("what a sweep maximizes, the mean over the test sets")
     published: Name | None = setting(
         "a recipe whose printed numbers stand beside this run in tables; null: its own"
     )
     folder: Text = setting("stands for the run's folder in every path")
     model: ModelSettings = setting("conf/model")
+    optimizer: OptimizerSettings = setting("conf/optimizer")
+    lr_scheduler: LRSchedulerSettings | None = setting("conf/lr_scheduler", default=None)
     data: DataSettings = setting("conf/data")
     trainer: TrainerSettings = setting("conf/trainer")
     metrics: MetricsSettings = setting("conf/metrics")
@@ -244,9 +298,10 @@ class TrainSettings(OpenSettings):
 
     @model_validator(mode="after")
     def _check(self) -> "TrainSettings":
-        if self.fit and self.checkpoint is not None:
+        scheduler = self.lr_scheduler and self.lr_scheduler.model_dump(exclude_unset=True)
+        if scheduler and scheduler["target"] is None and len(scheduler) > 1:
             raise ValueError(
-                "checkpoint= is what fit=false tests; to train on from its weights give init_from="
+                "lr_scheduler=constant takes no arguments: choose lr_scheduler=poly or another"
             )
         if not self.fit and not self.test and not self.dry_run:
             raise ValueError("fit=false and test=false: nothing is left to do")

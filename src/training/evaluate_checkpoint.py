@@ -30,7 +30,7 @@ def as_test_run(cfg: DictConfig) -> DictConfig:
     cfg = cfg.copy()
     OmegaConf.set_struct(cfg, False)
     if checkpoint.metadata is None:
-        cfg.init_from = literal(str(checkpoint.path))
+        cfg.weights = literal(str(checkpoint.path))
     else:
         _become(cfg, checkpoint, checkpoint.metadata)
     _test_all_of_it(cfg)
@@ -80,8 +80,7 @@ def _become(cfg: DictConfig, checkpoint: Checkpoint, said: Metadata) -> None:
     processor, prompts = checkpoints.processor_of(checkpoint), checkpoints.prompts_in(checkpoint)
     if said.model != cfg.model.name and said.model in config.names():
         cfg.model = config.composed(said.model)
-    cfg.checkpoint, cfg.weights = literal(str(checkpoint.path)), None
-    cfg.model.name = literal(said.model)
+    cfg.weights, cfg.model.name = literal(str(checkpoint.path)), literal(said.model)
     values: dict[str, Any] = {
         "network": said.network,
         "processor": {**processor.to_dict(), "_target_": "src.processing.Processor"},

@@ -59,8 +59,8 @@ def execute(folder: Path) -> None:
     require_known(cfg.trainer)
     cfg = check_nodes(parse_training(cfg))
     finetune.require_start(cfg)
-    if cfg.init_from is not None:
-        cfg.init_from = literal(str(registry.locate(cfg.init_from)))  # reading it checks it
+    if cfg.weights is not None:
+        cfg.weights = literal(str(registry.locate(cfg.weights)))  # reading it checks it
     lightning.seed_everything(cfg.seed, workers=True, verbose=False)
     datamodule: SegmentationDataModule = build(cfg.data)
     datamodule.setup("fit" if cfg.fit else "test")  # every bad file is found here
@@ -81,9 +81,9 @@ def execute(folder: Path) -> None:
             read_rows(folder / METRICS)  # damage is found here, and not after hours
         obtain_teacher(cfg, folder, data)  # for a dry run an untrained one costs as much
     module = build_module(cfg)
-    if weights := _given_weights(cfg):
+    if weights := cfg.weights:
         load_official(module.network, weights)
-    if cfg.checkpointing:
+    if cfg.activation_checkpointing:
         module.network.set_grad_checkpointing()
     if cfg.get("compile"):
         module.network.compile()  # in place: the names in checkpoints stay as they are
@@ -130,7 +130,7 @@ def _fit_and_test(
     checkpoint = _tested_checkpoint(cfg, folder)
     trainer.test(module, datamodule, ckpt_path=checkpoint, weights_only=True, verbose=False)
     if trainer.is_global_zero:
-        weights = checkpoint or _given_weights(cfg)
+        weights = checkpoint or cfg.weights
         assert weights is not None  # one of the two was tested
         entry = {
             "path": str(weights),
@@ -143,14 +143,7 @@ def _fit_and_test(
 
 def _tested_checkpoint(cfg: DictConfig, folder: Path) -> Path | None:
     """The checkpoint to test; None where weights that were given are tested as they are."""
-    if cfg.checkpoint and cfg.fit:
-        return Path(cfg.checkpoint)
-    return None if _given_weights(cfg) and not cfg.fit else checkpoints.best(folder)
-
-
-def _given_weights(cfg: DictConfig) -> str | None:
-    """The file that the network starts from: to train on, or to be tested as it is."""
-    return cfg.init_from if cfg.fit else cfg.checkpoint or cfg.init_from
+    return None if cfg.weights and not cfg.fit else checkpoints.best(folder)
 
 
 def build_module(cfg: DictConfig) -> Any:
@@ -174,9 +167,9 @@ def build_module(cfg: DictConfig) -> Any:
         processor=processor,
         inputs=list(model.inputs),
         losses={name: build(term) for name, term in model.losses.items()},
-        optimizer=build(model.optimizer),
-        schedule=build(model.get("schedule")),
-        groups=build(model.get("groups")),
+        optimizer=build(cfg.optimizer),
+        lr_scheduler=build(_scheduler(cfg)),
+        param_groups=model.get("param_groups"),
         finetuning=build(cfg.get("finetune")),
         val_metrics=list(cfg.metrics.val),
         test_metrics=list(cfg.metrics.test),
@@ -190,6 +183,12 @@ def build_module(cfg: DictConfig) -> Any:
     )
 
 
+def _scheduler(cfg: DictConfig) -> DictConfig | None:
+    """The scheduler's config; None for a constant rate, `lr_scheduler=constant` or `=null`."""
+    scheduler = cfg.get("lr_scheduler")
+    return scheduler if scheduler is not None and scheduler.get("_target_") is not None else None
+
+
 def _skeleton_cache(given: str | bool | None) -> str | None:
     if not given:
         return None
@@ -198,8 +197,11 @@ def _skeleton_cache(given: str | bool | None) -> str | None:
 
 def _as_it_starts(cfg: DictConfig) -> dict[str, bool]:
     """No ImageNet weights for a network that gets all its weights from a checkpoint."""
-    replaced = cfg.init_from is not None or cfg.checkpoint is not None
-    return {"pretrained": False} if replaced and "pretrained" in cfg.model.network else {}
+    return (
+        {"pretrained": False}
+        if cfg.weights is not None and "pretrained" in cfg.model.network
+        else {}
+    )
 
 
 def build_trainer(cfg: DictConfig, folder: Path) -> Trainer:
@@ -207,7 +209,9 @@ def build_trainer(cfg: DictConfig, folder: Path) -> Trainer:
     callbacks = [c for c in (build(node) for node in cfg.callbacks.values()) if c is not None]
     callbacks.append(StopBetweenSteps())
     loggers = [logger for logger in (build(node) for node in cfg.logger.values()) if logger]
-    every = cfg.validate_every
+    every = cfg.trainer.val_check_interval
+    # Steps are counted over the ends of epochs, fractions and whole epochs are not.
+    epochs = cfg.trainer.get("check_val_every_n_epoch", None if isinstance(every, int) else 1)
     synchronised = cfg.trainer.sync_batchnorm
     if synchronised and (cfg.trainer.accelerator == "cpu" or not torch.cuda.is_available()):
         log.info("BatchNorm is not synchronised: torch does that on GPUs only")
@@ -220,7 +224,7 @@ def build_trainer(cfg: DictConfig, folder: Path) -> Trainer:
         default_root_dir=str(folder),
         sync_batchnorm=synchronised,
         val_check_interval=every or 1.0,
-        check_val_every_n_epoch=None if every else 1,
+        check_val_every_n_epoch=epochs,
     )
 
 
@@ -236,7 +240,7 @@ def _note(cfg: DictConfig, folder: Path, data: dict[str, Any], changed: dict[str
 
 
 def _note_weights(cfg: DictConfig, folder: Path) -> None:
-    files = {"init_from": cfg.init_from, "checkpoint": cfg.checkpoint}
+    files = {"weights": cfg.weights}
     teacher = cfg.model.get("teacher")
     if teacher is not None:
         files["teacher"] = teacher.get("checkpoint")

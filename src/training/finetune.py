@@ -11,9 +11,9 @@ from src.instantiate import build
 
 def require_start(cfg: DictConfig) -> None:
     """Refuse to fine-tune weights that nobody named."""
-    if cfg.fit and cfg.get("finetune") is not None and cfg.init_from is None:
+    if cfg.fit and cfg.get("finetune") is not None and cfg.weights is None:
         raise UserError(
-            "recipe=finetune goes on from trained weights: init_from=FILE, a checkpoint of ours or"
+            "recipe=finetune goes on from trained weights: weights=FILE, a checkpoint of ours or"
             " of the authors, or a name that `finecut models` lists"
         )
 
@@ -42,7 +42,7 @@ def mix(cfg: DictConfig, datamodule: SegmentationDataModule) -> dict[str, Any]:
     if datamodule.val_set is None:
         raise UserError(
             "recipe=finetune compares with the untouched weights on validation images, of which"
-            " this data has none: set data.val_share=0.1, or data.val (for objects"
+            " this data has none: set data.val_fraction=0.1, or data.val (for objects"
             " 'data.val=${data.test.objects}')"
         )
     base = base_data(cfg)

@@ -121,7 +121,7 @@ def _require_length(path: Path, held: Mapping[str, Any], trainer: Trainer) -> No
 def _other(path: Path) -> str:
     return (
         "remove it to go on from the one before, or start a new run from its weights:"
-        f" init_from={path}"
+        f" weights={path}"
     )
 
 

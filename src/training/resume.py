@@ -15,6 +15,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 
 from src.errors import UserError
 from src.paths import CONF
+from src.settings.renamed import require_new_keys_in
 from src.training import config, provenance
 from src.training.resume_rules import MAY_CHANGE, OF_A_STEP, SAME, kind_of, why_not
 from src.training.trainer import arguments, devices_of, like
@@ -22,7 +23,7 @@ from src.training.trainer import arguments, devices_of, like
 log = logging.getLogger(__name__)
 
 ACCEPT = "accept"
-_STRETCHED = "src.lit_modules.schedule.PolyLR"
+_STRETCHED = "src.lit_modules.schedule."  # schedulers here can end elsewhere, torch's cannot
 _LENGTH = ("trainer.max_epochs", "trainer.max_steps")
 
 # Old and new values by key.
@@ -64,7 +65,7 @@ def read(words: Sequence[str]) -> Asked:
         raise UserError("resume is empty: give resume=FOLDER, one that holds a config.yaml")
     if folder.is_file():
         raise UserError(
-            f"{folder} is a file: resume= continues a run's folder; init_from={folder} starts a"
+            f"{folder} is a file: resume= continues a run's folder; weights={folder} starts a"
             " new run from a checkpoint's weights"
         )
     return Asked(folder.absolute(), values, accept == ACCEPT)
@@ -77,6 +78,8 @@ def amended(asked: Asked) -> tuple[DictConfig, Changes]:
         UserError: Values that cannot change, each by name and with the reason.
     """
     before = config.load_config(asked.folder, located=False)
+    anew = f"{asked.folder} is of an older version; {start_anew(asked.folder)} starts a new run"
+    require_new_keys_in("train", before, anew)
     _require_whole(before, asked.folder)
     after = before.copy()
     values = dict(asked.values)
@@ -151,13 +154,12 @@ def _require_whole(cfg: DictConfig, folder: Path) -> None:
 def _by_all_names(values: Mapping[str, Any], cfg: DictConfig) -> dict[str, Any]:
     """The values with the same under the other name of each key that has two."""
     found = dict(values)
-    for recipe, run in SAME.items():
-        given = [name for name in (recipe, run) if name in values]
-        if len(given) == 2 and values[recipe] != values[run]:
-            raise UserError(f"resume: {recipe} and {run} mean the same here; give one of them")
-        for name in (recipe, run):
-            if given and _has(cfg, name):
-                found[name] = values[given[0]]
+    for run in dict.fromkeys(SAME.values()):
+        names = [*(name for name, same in SAME.items() if same == run), run]
+        given = [name for name in names if name in values]
+        if any(values[name] != values[given[0]] for name in given):
+            raise UserError(f"resume: {' and '.join(given)} mean the same here; give one of them")
+        found |= {name: values[given[0]] for name in names if given and _has(cfg, name)}
     return found
 
 
@@ -209,7 +211,7 @@ def _require_allowed(changes: Changes, before: DictConfig, after: DictConfig, fo
         elif not kind.holds(new):
             refused.append(f"{key} is {new!r}: give {kind.allowed}")
     refused += _of_a_step(changes, before, after)
-    refused += _of_the_schedule(changes, before)
+    refused += _of_the_scheduler(changes, before)
     if not refused:
         return
     wanted = " ".join(
@@ -264,14 +266,15 @@ def _factors(cfg: DictConfig) -> str:
     return " × ".join(map(str, (*parts, trainer.num_nodes)))
 
 
-def _of_the_schedule(changes: Changes, before: DictConfig) -> list[str]:
-    schedule = before.model.get("schedule") if "model" in before else None
+def _of_the_scheduler(changes: Changes, before: DictConfig) -> list[str]:
+    scheduler = before.get("lr_scheduler")
     changed = [key for key in changes if SAME.get(key, key) in _LENGTH]
-    if not changed or schedule is None or schedule.get("_target_") == _STRETCHED:
+    target = scheduler and scheduler.get("_target_")
+    if not changed or target is None or str(target).startswith(_STRETCHED):
         return []
     return [
-        f"{changed[0]} cannot change in a run that is under way: its schedule"
-        f" ({schedule.get('_target_')}) was made for the length that it started with"
+        f"{changed[0]} cannot change in a run that is under way: its lr_scheduler"
+        f" ({target}) was made for the length that it started with"
     ]
 
 
@@ -280,7 +283,7 @@ def start_anew(folder: Path) -> str:
     checkpoints = folder / "checkpoints"
     recent = sorted(checkpoints.glob("recent-*.ckpt"), key=lambda p: (len(p.name), p.name))
     best = checkpoints / "best.ckpt"
-    return f"init_from={recent[-1] if recent and not best.is_file() else best}"
+    return f"weights={recent[-1] if recent and not best.is_file() else best}"
 
 
 def _has(cfg: DictConfig, key: str) -> bool:

@@ -35,6 +35,10 @@ def _one_of(*choices: str) -> Kind:
 COUNT = Kind(lambda value: _is_whole(value) and value >= 1, "a whole number from 1 on")
 STEPS = Kind(lambda v: _is_whole(v) and (v >= 1 or v == -1), "a whole number from 1 on, or -1")
 NATURAL = Kind(lambda value: _is_whole(value) and value >= 0, "a whole number from 0 on")
+INTERVAL = Kind(
+    lambda v: COUNT.holds(v) or (isinstance(v, float) and 0 < v <= 1),
+    "a whole number of steps from 1 on, or a fraction of an epoch to 1.0",
+)
 POSITIVE = Kind(lambda value: _is_number(value) and value > 0, "a number above 0")
 NUMBER = Kind(_is_number, "a number")
 SWITCH = Kind(lambda value: isinstance(value, bool), "true or false")
@@ -42,15 +46,16 @@ TEXT = Kind(lambda value: isinstance(value, str) and value != "", "a text")
 NULL = Kind(lambda value: value is None, "null")
 ANY = Kind(lambda value: True, "anything")
 
-# Keys of the model's recipe that a frozen run reads elsewhere: both names mean both.
+# Keys that a frozen run reads elsewhere: all names of a value mean all of them.
 SAME: Mapping[str, str] = {
     "model.epochs": "trainer.max_epochs",
     "model.steps": "trainer.max_steps",
-    "model.validate_every": "validate_every",
+    "model.val_check_interval": "trainer.val_check_interval",
+    "val_check_interval": "trainer.val_check_interval",
     "model.patience": "callbacks.early_stopping.patience",
-    "model.good_enough": "callbacks.early_stopping.threshold",
+    "model.stopping_threshold": "callbacks.early_stopping.threshold",
     "model.batch_size": "data.batch_size",
-    "model.clip_gradient": "trainer.gradient_clip_val",
+    "model.gradient_clip_val": "trainer.gradient_clip_val",
     "model.sync_batchnorm": "trainer.sync_batchnorm",
     "model.test_metrics": "metrics.test",
     "model.val_metrics": "metrics.val",
@@ -62,7 +67,7 @@ MAY_CHANGE: Mapping[str, Kind] = {
     "trainer.max_epochs": COUNT,
     "trainer.max_steps": STEPS,
     "trainer.max_time": TEXT.or_null(),
-    "validate_every": COUNT.or_null(),
+    "trainer.val_check_interval": INTERVAL.or_null(),
     "callbacks.early_stopping.patience": NATURAL.or_null(),
     "callbacks.early_stopping.threshold": NUMBER.or_null(),
     "trainer.accelerator": TEXT,
@@ -76,7 +81,7 @@ MAY_CHANGE: Mapping[str, Kind] = {
     "trainer.benchmark": SWITCH,
     "trainer.detect_anomaly": SWITCH,
     "trainer.profiler": TEXT.or_null(),
-    "checkpointing": SWITCH,
+    "activation_checkpointing": SWITCH,
     "compile": SWITCH,
     "data.root": TEXT.or_null(),
     "base.root": TEXT.or_null(),
@@ -120,9 +125,9 @@ OF_A_STEP = (
 
 # Why not, by the first pattern that fits.
 WHY_NOT: Mapping[str, str] = {
-    "model.optimizer*": "the optimizer's state and its learning rates are the checkpoint's",
-    "model.groups*": "the optimizer's state and its learning rates are the checkpoint's",
-    "model.schedule*": "the learning rate follows the schedule that the run started with",
+    "optimizer*": "the optimizer's state and its learning rates are the checkpoint's",
+    "model.param_groups*": "the optimizer's state and its learning rates are the checkpoint's",
+    "lr_scheduler*": "the learning rate follows the schedule that the run started with",
     "finetune*": "the optimizer's state and its learning rates are the checkpoint's",
     "model.losses*": "the optimizer's state belongs to the loss that it was made with",
     "model.teacher*": "the loss compares with the teacher that the run started with",
@@ -144,8 +149,7 @@ WHY_NOT: Mapping[str, str] = {
     "callbacks.early_stopping.monitor": "the best score so far is of that measure",
     "callbacks.ema*": "the averaged weights in the checkpoint are made with it",
     "metrics.val": "the best checkpoint so far was chosen by these measures",
-    "init_from": "the run's weights are its checkpoint's by now",
-    "checkpoint": "a checkpoint is scored by evaluate.py weights=…",
+    "weights": "the run's weights are its checkpoint's by now",
     "fit": "a run is resumed to train on; evaluate.py weights=… scores its checkpoint",
     "dry_run": "a dry run measures a run before it starts",
     "name": "the run's folder and page have it",

@@ -69,19 +69,20 @@ def stage_one(cfg: DictConfig) -> DictConfig:
     """
     stage = cfg.copy()
     recipe = stage.model.teacher.recipe
+    stage.optimizer, stage.lr_scheduler = stage.model.teacher.optimizer, None
     stage.model = recipe
-    stage.validate_every = recipe.validate_every
+    stage.val_check_interval = stage.trainer.val_check_interval = recipe.val_check_interval
     stage.trainer.max_epochs, stage.trainer.max_steps = recipe.epochs, recipe.steps
-    stage.trainer.gradient_clip_val = recipe.clip_gradient
+    stage.trainer.gradient_clip_val = recipe.gradient_clip_val
     stage.trainer.sync_batchnorm = recipe.sync_batchnorm
     stage.data.val_split, stage.data.augment = recipe.validate_on, recipe.augment
     stage.metrics.val, stage.metrics.test = recipe.val_metrics, []
     stage.callbacks.best.monitor = recipe.monitor
     stopping = stage.callbacks.early_stopping
     stopping.monitor, stopping.patience = recipe.monitor, recipe.patience
-    stopping.threshold = recipe.good_enough
+    stopping.threshold = recipe.stopping_threshold
     stage.callbacks.results = None
-    stage.init_from, stage.checkpoint, stage.test = None, None, False
+    stage.weights, stage.test = None, False
     if "finetune" in stage:  # the encoder is trained from nothing, on the new masks alone
         stage.finetune, stage.base, stage.callbacks.finetuning = None, None, None
     return stage

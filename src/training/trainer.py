@@ -101,10 +101,6 @@ def _visible(accelerator: str) -> int:
 # What a run sets itself, and what of ours to use instead.
 _SAMPLERS = "the samplers here divide the images themselves, each counted once"
 _OURS = {
-    "val_check_interval": "validate_every=STEPS counts the steps between two validations; null"
-    " validates after every epoch",
-    "check_val_every_n_epoch": "validate_every=STEPS counts the steps between two validations;"
-    " null validates after every epoch",
     "logger": "logger=csv, logger=wandb, or logger.NAME=… adds one",
     "callbacks": "callbacks.NAME=… sets, adds or (null) removes one",
     "plugins": "checkpoints are written whole or not at all, through a plugin of the run's own",
@@ -112,6 +108,13 @@ _OURS = {
     "enable_checkpointing": "callbacks.recent.minutes=… and callbacks.best=… choose what is saved",
     "enable_progress_bar": "callbacks.progress=null leaves the bar out",
     "barebones": "it would leave out checkpoints, logs and results",
+    "limit_predict_batches": "training and test predict nothing else; trainer.limit_test_batches=…"
+    " bounds the test",
+    "reload_dataloaders_every_n_epochs": "images are drawn anew in every epoch, by seed= and the"
+    " epoch's number",
+    "enable_autolog_hparams": "config.yaml in the run's folder holds every setting, and"
+    " logger=wandb logs it",
+    "model_registry": "checkpoints lie in the run's folder, hydra.run.dir=FOLDER says where",
     "fast_dev_run": "debug=fast runs two batches of everything, dry_run=true measures a step",
 }
 

@@ -47,7 +47,7 @@ def test_everything_moves_together(name: str) -> None:
 
 def test_flips_of_u2net_are_independent() -> None:
     # albumentations' own seeding makes them coincide.
-    pipeline, sample = u2net(48, share=1), scene()
+    pipeline, sample = u2net(48, fraction=1), scene()
     sample = {key: sample[key][:48] for key in ("image", "mask")}
     seen = set()
     for item in range(40):

@@ -208,7 +208,7 @@ def test_bad_choices_are_refused(tmp_path: Path) -> None:
         ({"cache": "disc"}, r"data\.cache is 'disc'; choose one of none, disk, ram"),
         ({"on_error": "ignore"}, r"data\.on_error is 'ignore'"),
         ({"val_split": "test"}, r"data\.val_split is 'test'"),
-        ({"val_share": 1.5}, r"data\.val_share is 1\.5"),
+        ({"val_fraction": 1.5}, r"data\.val_fraction is 1\.5"),
     ):
         with pytest.raises(InstantiationException, match=message):
             own(tmp_path, **change)
@@ -316,8 +316,8 @@ def test_cached_batches_equal_uncached_ones(
 
 
 def test_sets_are_mixed_by_share(tmp_path: Path) -> None:
-    weights = "data.weights={DUTS-TR: 1, HRSOD-TR: 3}"
-    cfg = config("data=duts+hrsod", weights, "data.val_share=0")
+    weights = "data.sampling_weights={DUTS-TR: 1, HRSOD-TR: 3}"
+    cfg = config("data=duts+hrsod", weights, "data.val_fraction=0")
     data = with_miniatures(cfg, tmp_path, 0)
     data.setup("fit")
     assert data.val_dataloader() == []
@@ -332,9 +332,9 @@ def test_hard_examples_by_config(tmp_path: Path) -> None:
     scores = "".join(f"img_{i:03d},{i / 10}\n" for i in range(6))
     (tmp_path / "scores.csv").write_text("name,mae\n" + scores)
     target = "src.datamodules.samplers.HardExamples"
-    data = own(tmp_path, weights={"_target_": target, "csv": f"{tmp_path}/scores.csv"})
+    data = own(tmp_path, sampling_weights={"_target_": target, "csv": f"{tmp_path}/scores.csv"})
     data.setup("fit")
-    assert isinstance(data.weights, HardExamples)
+    assert isinstance(data.sampling_weights, HardExamples)
     weights = data.train_weights()
     assert weights is not None
     assert (np.diff(weights) > 0).all()

@@ -57,7 +57,7 @@ def test_mask_clicks_and_void_are_drawn_in_their_places() -> None:
 
 def test_objects_and_images_are_drawn(tmp_path: Path) -> None:
     write_set(tmp_path / "images", tmp_path / "masks", 6)
-    data = own(tmp_path, val_share=0, drop_last=False)
+    data = own(tmp_path, val_fraction=0, drop_last=False)
     assert preview(data, count=6, epoch=0, tile=60).shape == (2 * 84, 4 * 64, 3)
     sheet = preview(discs(), count=9, epoch=0, tile=60)
     assert sheet.shape == (84, 3 * 64, 3)  # a set of three has no more to show

@@ -94,7 +94,7 @@ def test_a_share_of_nothing_trains_on_the_new_data_alone() -> None:
 @pytest.mark.parametrize(
     ("base", "message"),
     [
-        (SegmentationDataModule(Numbers(4)), "nothing to score: set base.val_share"),
+        (SegmentationDataModule(Numbers(4)), "nothing to score: set base.val_fraction"),
         (SegmentationDataModule(val=Numbers(4)), "set base.train, or finetune.replay=0"),
     ],
 )

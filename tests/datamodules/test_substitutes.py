@@ -83,7 +83,7 @@ def root(tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize("workers", [0, 1])
 def test_training_stops_with_the_name_alone(root: Path, workers: int) -> None:
-    data = own(root, val_share=0, num_workers=workers)
+    data = own(root, val_fraction=0, num_workers=workers)
     data.setup("fit")
     path = cut(root, "img_003")
     with pytest.raises(ImageError) as raised:
@@ -95,7 +95,7 @@ def test_training_stops_with_the_name_alone(root: Path, workers: int) -> None:
 @pytest.mark.parametrize("cache", ["none", "disk"])
 def test_training_goes_on_without_the_image(root: Path, cache: str) -> None:
     path = cut(root, "img_003")
-    changes = {"val_share": 0, "on_error": "skip", "cache": cache}
+    changes = {"val_fraction": 0, "on_error": "skip", "cache": cache}
     runs = []
     for workers in (0, 1):
         data = own(root, num_workers=workers, **changes)
@@ -110,13 +110,13 @@ def test_training_goes_on_without_the_image(root: Path, cache: str) -> None:
 
 def test_a_cache_made_by_skipping_is_not_one_made_without(root: Path) -> None:
     cut(root, "img_003")
-    own(root, val_share=0, on_error="skip", cache="disk").setup("fit")
+    own(root, val_fraction=0, on_error="skip", cache="disk").setup("fit")
     with pytest.raises(UserError, match="img_003"):
-        own(root, val_share=0, cache="disk").setup("fit")
+        own(root, val_fraction=0, cache="disk").setup("fit")
 
 
 def test_evaluation_never_skips(root: Path) -> None:
-    data = own(root, val_share=0.4, on_error="skip")
+    data = own(root, val_fraction=0.4, on_error="skip")
     data.setup("fit")
     assert data.pairs["val"]
     path = cut(root, data.pairs["val"][0].name)

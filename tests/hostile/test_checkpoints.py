@@ -113,7 +113,7 @@ def test_every_command_says_the_same(
     for words in (
         ("predict.py", f"weights={path}", f"input={images}", "output=out", "device=cpu"),
         ("export.py", f"weights={path}", "output=out"),
-        ("evaluate.py", f"weights={path}", "data=shapes"),
+        ("evaluate.py", f"weights={path}", "data=synthetic"),
     ):
         said = door(*words, code=1)
         assert "Traceback" not in said
@@ -142,7 +142,7 @@ def test_a_bit_flipped_in_the_weights_of_a_tested_checkpoint_is_one_line(
 ) -> None:
     case = next(case for case in CASES if case.name == "file: a bit flipped at 0.54")
     path = written(case, tmp_path)
-    said = door("evaluate.py", f"weights={path}", "data=shapes", code=1)
+    said = door("evaluate.py", f"weights={path}", "data=synthetic", code=1)
     assert "Traceback" not in said
     assert "differs from its checksum" in said
 

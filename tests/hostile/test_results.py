@@ -126,7 +126,7 @@ def test_provenance_of_another_shape_is_named_by_its_key(
         "data: {test: 7}",
         "data: {test: {SOD: {count: many}}}",
         "checkpoint: [a]",
-        "init_from: {a: b}",
+        "weights: {a: b}",
         "x: !!python/object/apply:os.system [touch run]",
         "x: !!timestamp nonsense",
     ],

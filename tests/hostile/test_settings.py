@@ -154,11 +154,12 @@ def leaves(config: DictConfig, path: str = "") -> Iterator[str]:
 
 
 TYPED = [
-    "seed", "validate_every", "fit", "test", "dry_run", "checkpointing", "compile", "resume",
+    "seed", "val_check_interval", "fit", "test", "dry_run", "compile", "resume",
+    "activation_checkpointing", "optimizer.lr", "lr_scheduler", "model.param_groups",
     "model.batch_size", "model.epochs", "model.steps", "model.patience", "model.size",
-    "model.good_enough", "model.clip_gradient", "model.sync_batchnorm", "model.optimizer.lr",
+    "model.stopping_threshold", "model.gradient_clip_val", "model.sync_batchnorm",
     "model.feature_supervision", "model.losses", "model.inputs",
-    "data.root", "data.eval_batch_size", "data.drop_last", "data.num_workers", "data.val_share",
+    "data.root", "data.eval_batch_size", "data.drop_last", "data.num_workers", "data.val_fraction",
     "data.val_split", "data.on_error", "data.cache", "data.allow_empty",
     "trainer.devices", "trainer.num_nodes", "trainer.accumulate_grad_batches",
     "trainer.max_epochs", "trainer.max_steps", "trainer.log_every_n_steps", "trainer.accelerator",
@@ -191,7 +192,7 @@ def test_a_bad_value_for_training_names_its_key(training: DictConfig, bad: Any) 
         (["evaluate.py", "maps=m", "truth=t", "worst=-1"], "worst"),
         (["evaluate.py", "maps=m", "truth=t", "workers=0"], "workers"),
         (["evaluate.py", "maps=m", "truth=t", "weights=c"], "weights"),
-        (["evaluate.py", "weights=c", "compare=x", "data=shapes"], "compare"),
+        (["evaluate.py", "weights=c", "compare=x", "data=synthetic"], "compare"),
         (["evaluate.py"], "maps"),
         (["train.py", "model.epochs=-1"], "model.epochs"),
         (["train.py", "model.steps=0"], "model.steps"),
@@ -211,7 +212,7 @@ def test_a_bad_value_for_training_names_its_key(training: DictConfig, bad: Any) 
         (["app.py", "weights=w", "port=70000"], "port"),
         (["tables.py", "digits=abc"], "digits"),
         (["-m", "src", "check", "data=dis5k", "data.root=x", "workers=0"], "workers"),
-        (["-m", "src", "preview", "data=shapes", "count=0"], "count"),
+        (["-m", "src", "preview", "data=synthetic", "count=0"], "count"),
         (["-m", "src", "reproduce", "experiment=demo", "at_once=0"], "at_once"),
         (["-m", "src", "check"], "data"),
         (["-m", "src", "preview", "model=isnet"], "data"),

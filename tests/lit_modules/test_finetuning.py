@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from src.errors import UserError
-from src.lit_modules.parameter_groups import FineTuning, parameter_groups
+from src.lit_modules.parameter_groups import FineTuning, parameter_groups, scale_rates
 from tests.lit_modules.test_half_precision import MODELS, small
 
 
@@ -35,8 +35,10 @@ def test_one_group_is_divided_into_backbone_and_the_rest() -> None:
 
 def test_the_recipes_own_groups_keep_their_proportion() -> None:
     network = Network()
-    groups = parameter_groups(network, 1e-5, {"backbone": 1}, rest=10, weight_decay=5e-4)
-    optimizer = torch.optim.SGD(groups, momentum=0.9)
+    factors = {"backbone": 1, "rest": 10}
+    groups = parameter_groups(network, factors)
+    optimizer = torch.optim.SGD(groups, lr=1e-5, momentum=0.9, weight_decay=5e-4)
+    scale_rates(optimizer, factors)
     FineTuning(lr_factor=0.1, backbone_factor=1).slow_down(optimizer, network)
     found = rates(optimizer, network)
     assert found["backbone.0.weight"] == pytest.approx(1e-6)

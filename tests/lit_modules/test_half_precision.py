@@ -22,14 +22,14 @@ SIDE = 32
 SIDES = {"u2netp": 64}
 
 # What makes each family small, and learn something in so few steps.
-CLICKS = ["model.network.backbone=resnet18", "model.groups.lr=1e-6"]
+CLICKS = ["model.network.backbone=resnet18", "optimizer.lr=1e-6"]
 SMALL = {
     "isnet": ["model.network.width=4"],
     "u2net": ["model.network.small=true"],
     "inspyrenet": [
         "model.network.backbone=resnet18",
         "+model.network.depth=8",
-        "model.groups.lr=1e-4",
+        "optimizer.lr=1e-4",
     ],
     "dextr": CLICKS,
     "iog": CLICKS,

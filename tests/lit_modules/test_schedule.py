@@ -58,5 +58,5 @@ def test_refuses_impossible_lengths(iterations: int, warmup: int) -> None:
 
 def test_a_short_training_gets_a_short_warm_up() -> None:
     optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=1.0)
-    schedule = PolyLR(optimizer, 40, minimum_lr=0, warmup_iteration=100, warmup_share=0.1)
+    schedule = PolyLR(optimizer, 40, minimum_lr=0, warmup_iteration=100, warmup_fraction=0.1)
     assert schedule.warmup_iteration == 4

@@ -33,7 +33,7 @@ def adam(parameters: Iterable[Any]) -> torch.optim.Optimizer:
 
 def module(inputs: tuple[str, ...] = ("image",), channels: int = 3) -> SegmentationModule:
     sides = DeepSupervision(BinaryCrossEntropy(), [1])
-    terms = {"sides": sides, "off": None}
+    terms = {"side_outputs": sides, "off": None}
     return SegmentationModule(Tiny(channels), PROCESSOR, inputs, terms, adam)  # type: ignore[arg-type]
 
 
@@ -55,7 +55,7 @@ def test_bytes_become_floats() -> None:
 
 
 def test_a_term_that_is_off_is_left_out() -> None:
-    assert list(module().losses) == ["sides"]
+    assert list(module().losses) == ["side_outputs"]
 
 
 @pytest.mark.parametrize("half", [torch.bfloat16, torch.float16])
@@ -64,10 +64,10 @@ def test_losses_are_fp32_under_autocast(half: torch.dtype) -> None:
     floats = lit.as_floats(batch())  # type: ignore[arg-type]
     with torch.autocast("cpu", dtype=half):
         output = lit(floats)
-        loss = lit.losses["sides"](output, floats)
+        loss = lit.losses["side_outputs"](output, floats)
     assert output.masks[0].dtype == half
     assert loss.dtype == torch.float32
-    exact = lit.losses["sides"](lit(floats), floats)
+    exact = lit.losses["side_outputs"](lit(floats), floats)
     assert loss.item() == pytest.approx(exact.item(), rel=0.01)
 
 
@@ -82,7 +82,7 @@ def test_twenty_steps_in_bf16_follow_fp32() -> None:
         losses[half] = []
         for _ in range(20):
             with torch.autocast("cpu", dtype=torch.bfloat16, enabled=half):
-                loss = lit.losses["sides"](lit(floats), floats)
+                loss = lit.losses["side_outputs"](lit(floats), floats)
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()

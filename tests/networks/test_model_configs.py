@@ -153,7 +153,7 @@ def test_residual_u_nets_name_six_stages(name: str) -> None:
     with torch.inference_mode():
         output = built(name)(torch.rand(1, channels(model(name)), 64, 64))
     assert list(output.features) == [f"stage{i}" for i in range(1, 7)]
-    assert len(model(name).losses.sides.weights) == len(output.masks)
+    assert len(model(name).losses.side_outputs.weights) == len(output.masks)
 
 
 @pytest.mark.parametrize("name", list(NETWORKS))

@@ -36,8 +36,7 @@ def write_run(
         "model": {"name": model, "size": 64},
         "data": {"root": "sets", "seed": seed, "test": {s: {"count": expected} for s in tables}},
         "trainer": {"devices": 1, "num_nodes": 1},
-        "init_from": None,
-        "checkpoint": None,
+        "weights": None,
         "folder": "<run>",
     }
     save_config(OmegaConf.merge(cfg, dict(config or {})), folder)  # type: ignore[arg-type]

@@ -62,7 +62,7 @@ def test_what_it_was_tested_on_is_no_part_of_a_recipe(tmp_path: Path) -> None:
 
 def test_weights_that_were_only_tested_are_a_row_of_their_own(tmp_path: Path) -> None:
     write_run(tmp_path / "a", {"DIS-TE1": {"max_f": 0.1}})
-    tested = {"fit": False, "init_from": "weights/isnet.pth"}
+    tested = {"fit": False, "weights": "weights/isnet.pth"}
     write_run(tmp_path / "b", {"DIS-TE1": {"max_f": 0.2}}, config=tested)
     assert [g.label for g in groups(tmp_path)] == ["isnet/dis5k", "isnet/dis5k (weights isnet)"]
 

@@ -51,7 +51,7 @@ def test_commits_that_differ_are_all_named(tmp_path: Path) -> None:
 
 
 def test_what_is_not_known_is_said(tmp_path: Path) -> None:
-    write_run(tmp_path / "a", SCORES, git={}, config={"fit": False, "init_from": "u2net.pth"})
+    write_run(tmp_path / "a", SCORES, git={}, config={"fit": False, "weights": "u2net.pth"})
     found = origin(only(tmp_path))
     assert (found.trained_on, found.commit, found.weights) == ((), "", {0: "unknown"})
     assert str(found).startswith("commit unknown; config ")

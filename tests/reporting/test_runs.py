@@ -100,11 +100,8 @@ def test_old_runs_that_say_less_can_be_read(tmp_path: Path) -> None:
         ("logs/2026-01-01/checkpoints/best.ckpt", "2026-01-01/best.ckpt"),
     ],
 )
-@pytest.mark.parametrize("key", ["init_from", "checkpoint"])
-def test_weights_are_named_as_people_know_them(
-    tmp_path: Path, key: str, path: str, name: str
-) -> None:
-    found = run(tmp_path, config={key: path})
+def test_weights_are_named_as_people_know_them(tmp_path: Path, path: str, name: str) -> None:
+    found = run(tmp_path, config={"weights": path})
     assert (found.weights, found.weights_name) == (path, name)
 
 
@@ -123,24 +120,19 @@ def test_the_key_is_of_what_was_trained(tmp_path: Path) -> None:
         key("name", name="other"),
         key("model", model="u2net"),
         key("size", config={"model": {"size": 128}}),
-        key("weights", config={"init_from": "u2net.pth"}),
+        key("weights", config={"weights": "u2net.pth"}),
     ]
     assert {*same} == {first}
     assert len({first, *other}) == 5
 
 
-def test_a_tested_checkpoint_is_part_of_the_recipe_and_a_trained_ones_is_not(
-    tmp_path: Path,
-) -> None:
-    keys = {
-        (fit, path): run(
-            tmp_path / f"{fit}{path}", config={"fit": fit, "checkpoint": f"{path}/best.ckpt"}
-        ).key
-        for fit in (True, False)
+@pytest.mark.parametrize("fit", [True, False])
+def test_weights_are_part_of_the_recipe(tmp_path: Path, fit: bool) -> None:
+    first, second = (
+        run(tmp_path / path, config={"fit": fit, "weights": f"{path}/best.ckpt"}).key
         for path in ("a", "b")
-    }
-    assert keys[True, "a"] == keys[True, "b"]
-    assert keys[False, "a"] != keys[False, "b"]
+    )
+    assert first != second
 
 
 def test_a_mean_over_sets_needs_all_of_them(tmp_path: Path) -> None:

@@ -46,13 +46,13 @@ def test_training_on_the_test_set(tmp_path: Path) -> None:
     ],
 )
 def test_weights_that_have_seen_it(tmp_path: Path, path: str, fit: bool, said: list[str]) -> None:
-    write_run(tmp_path / "a", SCORES, config={"fit": fit, "init_from": f"weights/{path}"})
+    write_run(tmp_path / "a", SCORES, config={"fit": fit, "weights": f"weights/{path}"})
     assert remarks(tmp_path) == said
 
 
 def test_renamed_weights_are_known_by_their_hash(tmp_path: Path) -> None:
-    weights = {"init_from": released()["inspyrenet_swinb_dis5k"].sha256}
-    config = {"fit": False, "init_from": "latest.pth"}
+    weights = {"weights": released()["inspyrenet_swinb_dis5k"].sha256}
+    config = {"fit": False, "weights": "latest.pth"}
     write_run(tmp_path / "a", {"DIS-TR": {"max_f": 0.9}}, config=config, weights=weights)
     assert remarks(tmp_path, "DIS-TR") == ["contaminated: latest.pth was trained on DIS-TR"]
 
@@ -65,7 +65,7 @@ def test_a_checkpoint_of_ours_brings_its_history(
     tmp_path: Path, train: list[str], said: list[str]
 ) -> None:
     first = write_run(tmp_path / "before" / "first", SCORES, train=train)
-    config = {"fit": False, "checkpoint": str(first / "checkpoints" / "best.ckpt")}
+    config = {"fit": False, "weights": str(first / "checkpoints" / "best.ckpt")}
     write_run(tmp_path / "now", SCORES, config=config)
     assert remarks(tmp_path / "now") == said
 
@@ -117,6 +117,6 @@ def test_rows_tested_on_other_files(tmp_path: Path) -> None:
 
 
 def test_tested_weights_have_no_seeds_to_miss(tmp_path: Path) -> None:
-    write_run(tmp_path / "a", SCORES, config={"fit": False, "init_from": "u2net.pth"}, name="a")
+    write_run(tmp_path / "a", SCORES, config={"fit": False, "weights": "u2net.pth"}, name="a")
     write_run(tmp_path / "b", SCORES, name="b", seed=1)
     assert remarks(tmp_path) == []

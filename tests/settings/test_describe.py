@@ -30,7 +30,8 @@ def test_every_key_of_a_yaml_has_a_type(command: str) -> None:
 
 @pytest.mark.parametrize("command", OWN)
 def test_every_typed_key_has_a_default_in_the_yaml(command: str) -> None:
-    groups = {"model", "data", "trainer", "metrics", "sweep", "launcher"}
+    groups = {"model", "optimizer", "lr_scheduler", "data", "trainer", "metrics"}
+    groups |= {"sweep", "launcher"}
     assert set(COMMANDS[command][1].model_fields) - groups <= own_keys(command)
 
 
@@ -53,7 +54,7 @@ def test_the_page_of_settings_is_that_of_the_schemas() -> None:
 def test_the_schemas_name_keys_that_models_and_data_have() -> None:
     """A key that no yaml has any more would be documented for nothing."""
     models = [composed(f"model={name}").model for name in ("isnet", "iog_refine")]
-    sets = [composed(f"data={name}").data for name in ("shapes", "dis5k", "shape_objects")]
+    sets = [composed(f"data={name}").data for name in ("synthetic", "dis5k", "synthetic_objects")]
     for schema, configs in ((ModelSettings, models), (DataSettings, sets)):
         known = {key for config in configs for key in config}
         assert {field.alias or key for key, field in schema.model_fields.items()} <= known

@@ -8,7 +8,9 @@ from omegaconf import OmegaConf
 from src import cli
 from src.errors import CommandError
 from src.settings import renamed
+from src.settings.parse import plain
 from tests.conftest import Door
+from tests.test_configs import composed
 
 TABLE = {
     "old": "new",
@@ -18,9 +20,33 @@ TABLE = {
 }
 
 
+RENAMED = renamed.RENAMED
+
+
 @pytest.fixture
 def table(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(renamed, "RENAMED", {"train": TABLE})
+
+
+@pytest.fixture(scope="module")
+def known() -> set[str]:
+    """Keys of training with one model or another."""
+    tuned = composed("model=isnet", "data=duts", "recipe=finetune", "data@base=duts")
+    others = [composed(f"model={name}", "data=duts") for name in ("u2net", "inspyrenet_swinb")]
+    return {key for config in (tuned, *others) for key in renamed._keys(plain(config))}
+
+
+@pytest.mark.parametrize("old", sorted(RENAMED["train"]))
+def test_each_old_key_of_training_is_answered_with_one_that_exists(
+    old: str, known: set[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    new = RENAMED["train"][old]
+    assert cli.main(["train", "model=isnet", old if "=" in old else f"{old}=3"]) == 2
+    said = capsys.readouterr().err
+    assert said.startswith(f"error: {old} is now {new}: python train.py {new}")
+    assert said.count("\n") == 1
+    assert old not in known
+    assert new in known or ("=" in new and composed(new))
 
 
 @pytest.mark.usefixtures("table")
@@ -67,11 +93,28 @@ def test_an_old_key_of_a_yaml_file_is_answered() -> None:
 
 
 @pytest.mark.usefixtures("table")
-def test_an_old_choice_of_a_yaml_file_is_answered() -> None:
-    said = renamed.new_choice("train", "data/squares")
-    assert said is not None
-    assert said.startswith("data=squares is now data=boxes: ")
-    assert renamed.new_choice("train", "data/triangles") is None
+@pytest.mark.parametrize(
+    ("experiment", "sentence"),
+    [
+        ("defaults: [{override /data: squares}]", "data=squares is now data=boxes: a yaml file"),
+        ("model: {rate: 1}", "model.rate is now pace: a yaml file"),
+        ("objective: ${old}", "old is now new: a yaml file"),
+        ("defaults: [{override /data: rings}]", "Could not find 'data/rings'"),
+    ],
+)
+def test_an_experiment_of_ones_own_is_answered(
+    experiment: str, sentence: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "experiment").mkdir()
+    (tmp_path / "experiment" / "mine.yaml").write_text(f"# @package _global_\n{experiment}\n")
+    words = [
+        f"hydra.searchpath=[file://{tmp_path}]",
+        "experiment=mine",
+        f"hydra.run.dir={tmp_path}",
+    ]
+    assert cli.main(["train", *words]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert sentence in line
 
 
 @pytest.mark.usefixtures("table")

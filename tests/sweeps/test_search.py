@@ -34,8 +34,8 @@ def parsed(*overrides: str) -> tuple[list[str], Space]:
     ],
 )
 def test_hydras_words_for_a_sweep_span_the_space(override: str, expected: object) -> None:
-    fixed, space = parsed("data=shapes", override)
-    assert fixed == ["data=shapes"]
+    fixed, space = parsed("data=synthetic", override)
+    assert fixed == ["data=synthetic"]
     assert list(space.values()) == [expected]
     assert list(space) == [override.split("=")[0]]
 

@@ -68,7 +68,7 @@ def test_a_sweep_with_a_failed_job_ends_with_code_1(
     assert config.hydra.overrides.hydra == [f"hydra.sweep.dir='{tmp_path}'"]
 
 
-def of_a_sweep(*task: str, name: str = "u2netp-shapes") -> DictConfig:
+def of_a_sweep(*task: str, name: str = "u2netp-synthetic") -> DictConfig:
     return OmegaConf.create(
         {
             "name": name,
@@ -76,7 +76,7 @@ def of_a_sweep(*task: str, name: str = "u2netp-shapes") -> DictConfig:
             "hydra": {
                 "sweep": {"dir": f"logs/sweeps/{name}"},
                 "overrides": {"task": list(task)},
-                "runtime": {"choices": {"data": "shapes"}},
+                "runtime": {"choices": {"data": "synthetic"}},
             },
         }
     )
@@ -85,8 +85,8 @@ def of_a_sweep(*task: str, name: str = "u2netp-shapes") -> DictConfig:
 @pytest.mark.parametrize(
     ("config", "folder"),
     [
-        (of_a_sweep("seed=0,1"), "u2netp-shapes"),
-        (of_a_sweep("model=u2netp,isnet", "seed=0,1"), "u2netp+isnet-shapes"),
+        (of_a_sweep("seed=0,1"), "u2netp-synthetic"),
+        (of_a_sweep("model=u2netp,isnet", "seed=0,1"), "u2netp+isnet-synthetic"),
         (of_a_sweep("model=choice(u2netp,isnet)", "data=a,b"), "u2netp+isnet-a+b"),
         (of_a_sweep("model=u2netp,isnet", "name=mine", name="mine"), "mine"),
     ],

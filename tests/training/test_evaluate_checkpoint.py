@@ -62,10 +62,10 @@ def test_what_to_score_and_on_what_has_to_be_said(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="needs a data set to be scored on"):
         as_test_run(command(f"weights={checkpoint(tmp_path)}"))
     with pytest.raises(UserError, match="no such checkpoint file"):
-        as_test_run(command("weights=nowhere.ckpt", "data=shapes"))
+        as_test_run(command("weights=nowhere.ckpt", "data=synthetic"))
 
 
-@pytest.mark.parametrize("word", ["data=shapes", "data.seed=1"])
+@pytest.mark.parametrize("word", ["data=synthetic", "data.seed=1"])
 def test_a_data_set_is_chosen_by_its_name_or_one_of_its_keys(tmp_path: Path, word: str) -> None:
     cfg = as_test_run(command(f"weights={checkpoint(tmp_path)}", word))
     assert cfg.fit is False
@@ -73,9 +73,9 @@ def test_a_data_set_is_chosen_by_its_name_or_one_of_its_keys(tmp_path: Path, wor
 
 def test_a_checkpoint_of_ours_brings_its_model(tmp_path: Path) -> None:
     path = checkpoint(tmp_path)
-    given = command(f"weights={path}", "data=shapes", "model=isnet")
+    given = command(f"weights={path}", "data=synthetic", "model=isnet")
     cfg = as_test_run(given)
-    assert (cfg.checkpoint, cfg.init_from) == (str(path), None)
+    assert cfg.weights == str(path)
     assert cfg.model.name == "u2netp"
     assert plain(cfg.model.network) == {"_target_": "src.networks.u2net.U2Net", "small": True}
     assert plain(cfg.model.processor) == {
@@ -88,16 +88,16 @@ def test_a_checkpoint_of_ours_brings_its_model(tmp_path: Path) -> None:
 
 
 def test_a_model_that_conf_does_not_know_keeps_the_commands_settings(tmp_path: Path) -> None:
-    cfg = as_test_run(command(f"weights={checkpoint(tmp_path, model='own')}", "data=shapes"))
+    cfg = as_test_run(command(f"weights={checkpoint(tmp_path, model='own')}", "data=synthetic"))
     assert cfg.model.name == "own"
-    assert cfg.model.module == command("data=shapes").model.module
+    assert cfg.model.module == command("data=synthetic").model.module
 
 
 def test_a_file_under_its_authors_names_leaves_the_model_to_the_command(tmp_path: Path) -> None:
     path = tmp_path / "mine.pth"
     torch.save({"weight": torch.ones(1)}, path)
-    cfg = as_test_run(command(f"weights={path}", "data=shapes", "model=u2net"))
-    assert (cfg.init_from, cfg.checkpoint, cfg.fit) == (str(path), None, False)
+    cfg = as_test_run(command(f"weights={path}", "data=synthetic", "model=u2net"))
+    assert (cfg.weights, cfg.fit) == (str(path), False)
     assert cfg.model.name == "u2net"
 
 
@@ -106,15 +106,17 @@ def test_paths_do_not_hang_on_the_working_folder(
 ) -> None:
     checkpoint(tmp_path)
     monkeypatch.chdir(tmp_path)
-    cfg = as_test_run(command("weights=best.ckpt", "data=shapes"))
-    assert cfg.checkpoint == str(tmp_path / "best.ckpt")
+    cfg = as_test_run(command("weights=best.ckpt", "data=synthetic"))
+    assert cfg.weights == str(tmp_path / "best.ckpt")
 
 
 GUIDED = {"model": "iog", "inputs": ["image", "prompt"], "prompts": to_dict(InsideOutsidePoints(7))}
 
 
 def test_guided_models_are_measured_as_their_papers_do(tmp_path: Path) -> None:
-    cfg = as_test_run(command(f"weights={checkpoint(tmp_path, **GUIDED)}", "data=shape_objects"))
+    cfg = as_test_run(
+        command(f"weights={checkpoint(tmp_path, **GUIDED)}", "data=synthetic_objects")
+    )
     assert cfg.metrics.test == cfg.model.test_metrics
     assert "iou" in cfg.metrics.test
     assert plain(cfg.model.prompts) == {
@@ -124,7 +126,7 @@ def test_guided_models_are_measured_as_their_papers_do(tmp_path: Path) -> None:
 
 
 def test_measures_that_were_chosen_stay(tmp_path: Path) -> None:
-    words = [f"weights={checkpoint(tmp_path, **GUIDED)}", "data=shape_objects"]
+    words = [f"weights={checkpoint(tmp_path, **GUIDED)}", "data=synthetic_objects"]
     cfg = as_test_run(command(*words, "metrics.test=[mae]"))
     assert plain(cfg.metrics.test) == ["mae"]
 
@@ -159,7 +161,7 @@ def test_validation_images_of_a_folder_are_tested_too(tmp_path: Path) -> None:
         ["data=folder", "data.test.images=i", "data.test.masks=m"],
         ["data=dis5k"],
         ["data=objects"],
-        ["data=shapes"],
+        ["data=synthetic"],
     ],
 )
 def test_what_names_its_test_sets_keeps_them(tmp_path: Path, words: list[str]) -> None:

@@ -42,7 +42,7 @@ class Base(SegmentationDataModule):
 
 def config(replay: float = 0.2, **changes: Any) -> DictConfig:
     base = {"_target_": f"{__name__}.Base"}
-    given = {"fit": True, "init_from": "x", "base": base, "finetune": {"replay": replay}}
+    given = {"fit": True, "weights": "x", "base": base, "finetune": {"replay": replay}}
     return OmegaConf.create({**given, **changes})
 
 
@@ -51,11 +51,11 @@ def new(val: int | None = 3) -> SegmentationDataModule:
 
 
 def test_a_start_is_needed_by_the_recipe_alone() -> None:
-    with pytest.raises(UserError, match="init_from=FILE"):
-        require_start(config(init_from=None))
+    with pytest.raises(UserError, match="weights=FILE"):
+        require_start(config(weights=None))
     require_start(config())
-    require_start(config(init_from=None, finetune=None))
-    require_start(config(init_from=None, fit=False))
+    require_start(config(weights=None, finetune=None))
+    require_start(config(weights=None, fit=False))
 
 
 @pytest.mark.parametrize("changes", [{"fit": False}, {"base": None}])
@@ -97,7 +97,7 @@ def test_a_base_that_is_only_scored_is_not_said_to_be_trained_on() -> None:
 
 
 def test_there_is_nothing_to_beat_without_validation_images() -> None:
-    with pytest.raises(UserError, match=r"set data\.val_share=0\.1, or data\.val"):
+    with pytest.raises(UserError, match=r"set data\.val_fraction=0\.1, or data\.val"):
         mix(config(), new(val=None))
 
 

@@ -88,6 +88,6 @@ def test_nothing_is_written_by_copies_of_a_run(
 ) -> None:
     for name, value in slurm(4).items():
         monkeypatch.setenv(name, value)
-    said = door("train.py", *TINY, "data=shapes", code=1)
+    said = door("train.py", *TINY, "data=synthetic", code=1)
     assert "error: SLURM started 4 processes" in said
     assert not list(tmp_path.rglob("config.yaml"))

@@ -30,7 +30,7 @@ from tests.test_configs import composed
 @pytest.fixture(scope="module")
 def twelve(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run under way, of twelve images a step; not to be changed."""
-    return begun(tmp_path_factory.mktemp("runs") / "run", "name=u2netp-shapes")
+    return begun(tmp_path_factory.mktemp("runs") / "run", "name=u2netp-synthetic")
 
 
 @pytest.fixture
@@ -61,7 +61,9 @@ def resumed(folder: Path, *words: str) -> tuple[Any, resume.Changes]:
         ("trainer.max_epochs=7", "model.epochs", 7),
         ("model.steps=70", "trainer.max_steps", 70),
         ("model.patience=3", "callbacks.early_stopping.patience", 3),
-        ("validate_every=9", "model.validate_every", 9),
+        ("val_check_interval=9", "model.val_check_interval", 9),
+        ("val_check_interval=9", "trainer.val_check_interval", 9),
+        ("trainer.val_check_interval=0.5", "val_check_interval", 0.5),
         ("trainer.devices=3", "trainer.devices", 3),
         ("data.num_workers=0", "data.num_workers", 0),
         ("callbacks.recent.minutes=0.5", "callbacks.recent.minutes", 0.5),
@@ -69,7 +71,7 @@ def resumed(folder: Path, *words: str) -> tuple[Any, resume.Changes]:
         ("trainer.limit_test_batches=2", "trainer.limit_test_batches", 2),
         ("callbacks.progress=null", "callbacks.progress", None),
         ("metrics.test=[mae]", "metrics.test", ["mae"]),
-        ("logger=wandb", "logger.wandb.group", "u2netp-shapes"),
+        ("logger=wandb", "logger.wandb.group", "u2netp-synthetic"),
         ("logger.csv=null", "logger.csv", None),
     ],
 )
@@ -84,7 +86,7 @@ def test_what_may_change_takes_effect(twelve: Path, word: str, key: str, value: 
 @pytest.mark.parametrize(
     ("word", "reason"),
     [
-        ("model.optimizer.lr=1", "learning rates are the checkpoint's"),
+        ("optimizer.lr=1", "learning rates are the checkpoint's"),
         ("data.batch_size=4", r"a step would be of 4 images .* it is of 12"),
         ("model.batch_size=4", r"a step would be of 4 images .* it is of 12"),
         ("trainer.devices=2", r"a step would be of 24 images \(12 × 1 × 2 × 1\)"),
@@ -93,11 +95,11 @@ def test_what_may_change_takes_effect(twelve: Path, word: str, key: str, value: 
         ("seed=1", "order of the images"),
         ("data.lengths.train=10", "data that it started with"),
         ("model.network.small=false", "this model's weights"),
-        ("model.clip_gradient=1", "gradients"),
+        ("model.gradient_clip_val=1", "gradients"),
         ("callbacks.ema.decay=0.9", "averaged weights"),
         ("trainer.limit_train_batches=2", "place in the epoch"),
         ("trainer.precision=bf16-true", "give 32-true, 16-mixed, bf16-mixed"),
-        ("init_from=x.pth", "checkpoint's by now"),
+        ("weights=x.pth", "checkpoint's by now"),
         ("fit=false", "evaluate.py"),
         ("dry_run=true", "before it starts"),
         ("hydra.run.dir=x", "resume= says which folder"),
@@ -106,7 +108,7 @@ def test_what_may_change_takes_effect(twelve: Path, word: str, key: str, value: 
         ("model=isnet", "would change a whole group"),
         ("data=folder", "would change a whole group"),
         ("experiment=isnet/dis5k", "this run has no experiment|cannot change"),
-        ("model.optimzer.lr=1", r"no model\.optimzer\.lr; did you mean model\.optimizer\.lr\?"),
+        ("optimzer.lr=1", r"no optimzer\.lr; did you mean optimizer\.lr\?"),
         ("trainer.max_epoch=3", r"no trainer\.max_epoch; did you mean trainer\.max_epochs\?"),
         ("seed=0,1", "means several"),
         ("resume_data=yes", "resume_data=accept"),
@@ -124,9 +126,9 @@ def test_what_may_not_change_is_refused_by_name(twelve: Path, word: str, reason:
 
 def test_a_refusal_says_how_to_start_anew(folder: Path) -> None:
     with pytest.raises(UserError) as caught:
-        resumed(folder, "model.optimizer.lr=1", "model.epochs=200", "seed=3")
+        resumed(folder, "optimizer.lr=1", "model.epochs=200", "seed=3")
     best = folder / "checkpoints" / "best.ckpt"
-    assert f"init_from={best} model.optimizer.lr=1 seed=3" in str(caught.value)
+    assert f"weights={best} optimizer.lr=1 seed=3" in str(caught.value)
 
 
 def test_values_that_stay_are_no_change(folder: Path) -> None:
@@ -139,12 +141,19 @@ def test_two_names_of_one_setting_may_not_differ(folder: Path) -> None:
 
 
 def test_a_schedule_that_cannot_be_stretched_keeps_its_length(tmp_path: Path) -> None:
-    plain = begun(tmp_path / "poly", "model=inspyrenet_swinb", "data=shapes")
+    plain = begun(tmp_path / "poly", "model=inspyrenet_swinb", "data=synthetic")
     assert resumed(plain, "model.epochs=200")[0].trainer.max_epochs == 200
-    schedule = "model.schedule={_target_: torch.optim.lr_scheduler.StepLR, _partial_: true}"
-    other = begun(tmp_path / "step", "data=shapes", schedule)
-    with pytest.raises(UserError, match=r"its schedule \(torch.optim.lr_scheduler.StepLR\)"):
+    scheduler = "lr_scheduler._target_=torch.optim.lr_scheduler.StepLR"
+    other = begun(tmp_path / "step", "data=synthetic", scheduler, "+lr_scheduler._partial_=true")
+    with pytest.raises(UserError, match=r"its lr_scheduler \(torch.optim.lr_scheduler.StepLR\)"):
         resumed(other, "model.epochs=200")
+
+
+def test_a_run_with_old_keys_is_answered_with_the_way_on(folder: Path) -> None:
+    path = folder / "config.yaml"
+    path.write_text(path.read_text().replace("gradient_clip_val:", "gradient_clip_val:"))
+    with pytest.raises(UserError, match=r"^model\.gradient_clip_val is now .*weights=.*best\.ckpt"):
+        resumed(folder)
 
 
 def test_every_change_is_noted_with_what_was(folder: Path) -> None:
@@ -176,7 +185,7 @@ def test_a_damaged_provenance_is_one_line(folder: Path, content: str) -> None:
 
 def test_a_file_and_a_missing_folder_are_named(tmp_path: Path) -> None:
     (tmp_path / "x.ckpt").touch()
-    with pytest.raises(UserError, match=r"x\.ckpt is a file: .*init_from="):
+    with pytest.raises(UserError, match=r"x\.ckpt is a file: .*weights="):
         resumed(tmp_path / "x.ckpt")
     with pytest.raises(UserError, match="nowhere is no run folder"):
         resumed(tmp_path / "nowhere")

@@ -20,14 +20,16 @@ def test_stage_one_is_the_encoders_recipe_on_the_same_data() -> None:
     assert stage.callbacks.early_stopping.threshold == 0.99
     assert stage.callbacks.early_stopping.monitor == stage.callbacks.best.monitor
     assert stage.callbacks.best.monitor.removeprefix("val/") in stage.metrics.val
-    assert stage.validate_every is None
-    assert (stage.seed, stage.test, stage.init_from) == (3, False, None)
+    assert stage.val_check_interval is stage.trainer.val_check_interval is None
+    assert (stage.optimizer._target_, stage.lr_scheduler) == ("torch.optim.Adam", None)
+    assert (stage.seed, stage.test, stage.weights) == (3, False, None)
     assert cfg.model.name == "isnet"
 
 
 def test_what_the_encoder_does_not_see_shares_it() -> None:
     one = composed("model=isnet", "data=dis5k")
-    other = composed("model=isnet", "data=dis5k", "model.feature_supervision=kl", "trainer=default")
+    pupils = ["model.feature_supervision=kl", "optimizer=adamw", "lr_scheduler=poly"]
+    other = composed("model=isnet", "data=dis5k", *pupils)
     apart = composed("model=isnet", "data=dis5k", "model.network.width=32")
     assert config_hash(stage_one(one)) == config_hash(stage_one(other))
     assert config_hash(stage_one(one)) != config_hash(stage_one(apart))

@@ -55,16 +55,16 @@ class SyntheticDataset(Dataset[dict[str, Any]]):
         augment_seed: int | None = None,
     ) -> None:
         if split not in SPLITS:
-            raise UserError(f"data=shapes has no split {split!r}; it has {', '.join(SPLITS)}")
+            raise UserError(f"data=synthetic has no split {split!r}; it has {', '.join(SPLITS)}")
         if length < 1 or seed < 0:
             raise UserError(
-                f"data=shapes: {split} has length {length} and seed {seed}; "
+                f"data=synthetic: {split} has length {length} and seed {seed}; "
                 "give at least one picture and a seed of 0 or more"
             )
         self.size = max(processor.size) if size is None else size
         if self.size < LEAST_SIDE:
             raise UserError(
-                f"data=shapes draws pictures of {LEAST_SIDE} pixels or more a side, not "
+                f"data=synthetic draws pictures of {LEAST_SIDE} pixels or more a side, not "
                 f"{self.size}; raise model.size or data.size"
             )
         self.length, self.split, self.seed = length, split, seed
@@ -137,7 +137,7 @@ class SyntheticDataModule(SegmentationDataModule):
         augment: Augment | None = None,
         lengths: Mapping[str, int] | None = None,
         size: int | None = None,
-        name: str = "shapes",
+        name: str = "synthetic",
         val_split: Literal["val", "train"] = "val",
         batch_size: int = 8,
         num_workers: int | None = None,

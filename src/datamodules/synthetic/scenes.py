@@ -82,17 +82,17 @@ class SyntheticInstances:
     ) -> None:
         if split not in SPLITS:
             raise UserError(
-                f"data=shape_objects has no split {split!r}; it has {', '.join(SPLITS)}"
+                f"data=synthetic_objects has no split {split!r}; it has {', '.join(SPLITS)}"
             )
         if min(images, objects) < 1 or size < LEAST_SIDE * objects or image_seed < 0:
             raise UserError(
-                f"data=shape_objects: {images} pictures of {objects} objects at size {size} from "
-                f"seed {image_seed}; give at least one of each, {LEAST_SIDE} pixels an object "
+                f"data=synthetic_objects: {images} pictures of {objects} objects at size {size} "
+                f"from seed {image_seed}; give at least one of each, {LEAST_SIDE} pixels an object "
                 "and a seed of 0 or more"
             )
         self.split, self.images, self.objects = split, images, objects
         self.size, self.image_seed = size, image_seed
-        self.sets = (f"shape_objects-{split}",)
+        self.sets = (f"synthetic_objects-{split}",)
 
     @property
     def names(self) -> list[str]:
@@ -119,7 +119,7 @@ class SyntheticInstances:
             if np.unique(scene.labels[scene.labels > 0]).size == self.objects:
                 return scene
         raise UserError(
-            f"data=shape_objects: {self.objects} objects do not fit beside one another at size "
+            f"data=synthetic_objects: {self.objects} objects do not fit beside one another at size "
             f"{self.size}; draw fewer, or larger pictures"
         )
 

@@ -129,7 +129,7 @@ def test_val_split_train_validates_on_the_training_pictures_unaugmented():
 
 def test_the_fingerprint_changes_with_the_seed_and_not_with_the_workers():
     fingerprint = data_module().fingerprint()
-    assert set(fingerprint) == {"train", "val", "shapes"}
+    assert set(fingerprint) == {"train", "val", "synthetic"}
     assert fingerprint["train"]["count"] == 6
     assert fingerprint == data_module(num_workers=2).fingerprint()
     assert fingerprint != data_module(image_seed=1).fingerprint()
@@ -165,7 +165,7 @@ def test_an_index_outside_of_the_set_ends_iteration():
 
 def test_the_yaml_builds_it_from_the_models_settings():
     with initialize(version_base=None, config_path="../../../conf"):
-        cfg = compose_config("data/shapes", ["+seed=5"])
+        cfg = compose_config("data/synthetic", ["+seed=5"])
     processor = {"_target_": "src.processing.Processor", "size": 64}
     OmegaConf.set_struct(cfg, False)
     cfg.model = {"processor": processor, "augment": None, "batch_size": 2}
@@ -174,4 +174,8 @@ def test_the_yaml_builds_it_from_the_models_settings():
     assert data.train_set.seed == 0  # every run sees the same pictures
     assert data.batch_size == 2
     assert data.train_set.processor == Processor(size=(64, 64))
-    assert [len(data.train_set), len(data.val_set), len(data.test_sets["shapes"])] == [400, 50, 100]
+    assert [len(data.train_set), len(data.val_set), len(data.test_sets["synthetic"])] == [
+        400,
+        50,
+        100,
+    ]

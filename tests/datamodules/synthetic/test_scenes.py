@@ -37,5 +37,5 @@ def test_an_item_is_the_same_at_every_call_and_in_no_other_split() -> None:
 )
 def test_what_cannot_be_drawn_is_refused(wrong: dict[str, object]) -> None:
     arguments = {"split": "train", "images": 1, "size": 96} | wrong
-    with pytest.raises(UserError, match="shape_objects"):
+    with pytest.raises(UserError, match="synthetic_objects"):
         SyntheticInstances(None, **arguments)  # type: ignore[arg-type]
