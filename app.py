@@ -1,4 +1,4 @@
-"""A page to drop pictures on or to click in: `python app.py weights=FILE`."""
+"""A page to drop images on or to click in: `python app.py weights=FILE`."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""Masks and cut-outs of your pictures: `python predict.py model=u2net weights=FILE input=DIR`."""
+"""Masks and cut-outs of your images: `python predict.py model=u2net weights=FILE input=DIR`."""
 
 import sys
 

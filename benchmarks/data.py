@@ -81,7 +81,7 @@ def report_decoding(pairs: Sequence[Pair], size: tuple[int, int]) -> None:
     )
     print_table("sample from files", spent, spent["originals"])
     gap = plain[0]["image"].float() - originals_sample(pairs[0], size)[0].float()
-    print(f"ours, exact, is {gap.abs().mean():.2f} grey levels from the originals on average\n")
+    print(f"ours, exact, is {gap.abs().mean():.2f} gray levels from the originals on average\n")
 
 
 def report_cached(
@@ -137,7 +137,7 @@ class Listed(Dataset[Any]):
 
 
 def write_files(folder: Path, count: int, side: int) -> list[Pair]:
-    """Textured pictures with a mask of many thin parts, as JPEG and PNG."""
+    """Textured images with a mask of many thin parts, as JPEG and PNG."""
     pairs = []
     for i in range(count):
         rng = np.random.default_rng(i)
@@ -163,7 +163,7 @@ def originals_sample(pair: Pair, size: tuple[int, int]) -> tuple[Tensor, Tensor]
 
 
 def originals_cached(file: Path, item: int) -> tuple[Tensor, Tensor]:
-    """One stored sample as it leaves their worker: floats, flipped half of the time, normalised."""
+    """One stored sample as it leaves their worker: floats, flipped half of the time, normalized."""
     image, mask = (part.float() / 255 for part in torch.load(file, weights_only=True))
     if item % 2:
         image, mask = image.flip(2), mask.flip(1)
@@ -171,7 +171,7 @@ def originals_cached(file: Path, item: int) -> tuple[Tensor, Tensor]:
 
 
 def in_turns(measures: Mapping[str, Callable[[], float]]) -> dict[str, float]:
-    """The median of each measure, taken in turns so that a busy spell falls on all of them."""
+    """The median of each metric, taken in turns so that a busy spell falls on all of them."""
     taken: dict[str, list[float]] = {name: [] for name in measures}
     for _ in range(_ROUNDS):
         for name, measure in measures.items():

@@ -1,8 +1,8 @@
-"""Speed of scoring an image by all measures at once, beside PySODMetrics, in one run.
+"""Speed of scoring an image by all metrics at once, beside PySODMetrics, in one run.
 
 Both sides score the same synthetic pair on one thread and must agree; times are medians of CPU
 time. The last table is of whole files: reading two PNGs alone, reading and scoring them, and how
-much faster two processes are. `benchmarks.metrics_kernels` has the single heavy measures.
+much faster two processes are. `benchmarks.metrics_kernels` has the single heavy metrics.
 
     python -m benchmarks.metrics [--sizes 1600x2400 3000x4000] [--repeats 3]
 """
@@ -117,7 +117,7 @@ def peak_memory(height: int = 4000, width: int = 6000) -> None:
         pair = _write(Path(folder), *fine_pair(height, width))
         with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as fresh:
             peak = fresh.submit(_peak_of, pair, names).result()
-    print(f"\n{height}×{width}, all measures: peak {peak:.0f} MB in the scoring process")
+    print(f"\n{height}×{width}, all metrics: peak {peak:.0f} MB in the scoring process")
 
 
 def _peak_of(pair: Pair, names: list[str]) -> float:

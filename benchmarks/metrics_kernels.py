@@ -1,4 +1,4 @@
-"""Speed of the heavy per-image measures beside their peers, in one run, on one thread.
+"""Speed of the heavy per-image metrics beside their peers, in one run, on one thread.
 
 Both sides score the same synthetic pair, thin lines and soft edges included, and must agree. Times
 are medians of CPU time, so that a busy machine does not blur them; the peers are PySODMetrics,
@@ -29,7 +29,7 @@ Pair = tuple[np.ndarray, np.ndarray]
 
 
 def fine_pair(height: int, width: int, seed: int = 0) -> Pair:
-    """A prediction and a truth with a body, holes, hairs and a mesh; both 8 bit."""
+    """A prediction and a target with a body, holes, hairs and a mesh; both 8 bit."""
     rng = np.random.default_rng(seed)
     target = _body(rng, height, width)
     unit = min(height, width) / 1000
@@ -81,13 +81,13 @@ def peer_weighted_f(prediction: np.ndarray, target: np.ndarray) -> float:
 
 
 def cases(prediction: np.ndarray, target: np.ndarray) -> dict[str, tuple[Callable[[], Any], ...]]:
-    """Ours and the peer's of each measure, from the same two 8-bit maps."""
+    """Ours and the peer's of each metric, from the same two 8-bit maps."""
 
     def masks() -> Pair:
         return prediction > 128, target > 128
 
     return {
-        "skeleton of the truth": (
+        "skeleton of the target": (
             lambda: skeletonize(target),
             lambda: peer_skeletonize(target > 128),
         ),

@@ -3,7 +3,7 @@
 python -m benchmarks.startup
 
 Each command runs three times; the fastest counts. Beside them the price of importing, in one
-process, what a door written the plain way imports first. This process itself stays small: Linux
+process, what an entry point written the plain way imports first. This process itself stays small: Linux
 counts the memory of a parent to its children.
 """
 

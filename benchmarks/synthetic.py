@@ -1,4 +1,4 @@
-"""How fast `data=synthetic` draws: pictures per second of one core, per worker and by all workers.
+"""How fast `data=synthetic` draws: images per second of one core, per worker and by all workers.
 
 python -m benchmarks.shapes [--sizes 320 1024] [--workers 2] [--seconds 5]
 """

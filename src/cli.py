@@ -188,7 +188,7 @@ def _run(name: str, words: list[str]) -> int:
             sys.exit(print_user_error(CommandError(renamed) if renamed else error))
 
     words = quote_overrides(words)
-    if name == "train" and resume.asks(words):  # a run goes on as it was frozen
+    if name == "train" and resume.asks(words):  # a run goes on as it was saved
         cli.continue_run(words)
     script = sys.argv[0] if Path(sys.argv[0]).name in _SCRIPTS else None
     if script is None and any(word in _COMPLETION for word in words):

@@ -121,7 +121,7 @@ def _readable(word: str, sweep: bool) -> str:
         value = _at_home(value)
     if _parses(f"{key}={value}"):
         return f"{key}={value}"
-    if value.startswith("[") and value.endswith("]"):  # colours, names with spaces
+    if value.startswith("[") and value.endswith("]"):  # colors, names with spaces
         listed = [part if _parses(f"k={part}") else quoted(part) for part in _divided(value[1:-1])]
         if _parses(f"{key}=[{','.join(listed)}]"):
             return f"{key}=[{','.join(listed)}]"

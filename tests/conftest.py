@@ -8,12 +8,12 @@ import pytest
 from tests.in_process import carry_out
 from tests.running import write_pairs
 
-Door = Callable[..., str]
+RunCommand = Callable[..., str]
 
 
 @pytest.fixture(scope="session")
 def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A data root with 10 training and 7 test pictures, no multiple of 2 or 3."""
+    """A data root with 10 training and 7 test images, no multiple of 2 or 3."""
     folder = tmp_path_factory.mktemp("data")
     write_pairs(folder / "train", 10, seed=1)
     write_pairs(folder / "test", 7, seed=2)
@@ -21,10 +21,10 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def door(
+def run_command(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
-) -> Door:
-    """Calls a door in this process from `tmp_path`, checks its exit code, returns what it said.
+) -> RunCommand:
+    """Calls a command in this process from `tmp_path`, checks its exit code, returns what it said.
 
     Starting a process costs seconds of imports; tests of how processes start, stop and share a
     run start them (`tests/running.py`).

@@ -1,4 +1,4 @@
-"""Carries out a door's command line in this process: the door itself, without another import of
+"""Carries out a command line in this process: the command itself, without another import of
 torch for each command.
 """
 
@@ -24,7 +24,7 @@ from .signals import signals_given_back
 
 
 class _Replaced(BaseException):
-    """The door wants another program in its place."""
+    """The command wants another program in its place."""
 
     def __init__(self, command: list[str]) -> None:
         super().__init__()
@@ -50,7 +50,7 @@ def carry_out(words: Sequence[str], monkeypatch: pytest.MonkeyPatch) -> int:
 
 
 def finish(words: Sequence[str], cwd: Path) -> None:
-    """Carry out a door in `cwd`, which shall end well; for fixtures of a module or a session.
+    """Carry out a command in `cwd`, which shall end well; for fixtures of a module or a session.
 
     On one thread, as the processes of `tests/running.py`: what those leave may be compared with it.
     """

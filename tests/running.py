@@ -1,4 +1,4 @@
-"""Runs the doors as a user does, on data small enough for seconds."""
+"""Runs the commands as a user does, on data small enough for seconds."""
 
 import os
 import subprocess
@@ -60,7 +60,7 @@ def folder_data(root: Path) -> list[str]:
 def start(
     script: str, overrides: Sequence[str], cwd: Path, **variables: str
 ) -> subprocess.Popen[str]:
-    """Start a door in `cwd`, where its `logs` go, with environment variables added."""
+    """Start a command in `cwd`, where its `logs` go, with environment variables added."""
     environment = {
         **os.environ,
         "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")]),
@@ -81,7 +81,7 @@ def start(
 
 
 def run(script: str, overrides: Sequence[str], cwd: Path, code: int = 0) -> str:
-    """Run a door to its end, check its exit code and return what it printed."""
+    """Run a command to its end, check its exit code and return what it printed."""
     process = start(script, overrides, cwd)
     output, _ = process.communicate(timeout=280)
     assert process.returncode == code, output

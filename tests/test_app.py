@@ -16,7 +16,7 @@ from omegaconf import DictConfig
 from src.errors import UserError
 from src.webapp.cli import main
 from src.weights.loading import create, to_official
-from tests.conftest import Door
+from tests.conftest import RunCommand
 from tests.running import ROOT, start
 from tests.webapp.guided import encoded, two_reds
 
@@ -85,9 +85,9 @@ def composed(*overrides: str) -> DictConfig:
     ],
 )
 def test_what_is_wrong_is_said_in_a_line(
-    overrides: list[str], words: str, code: int, door: Door
+    overrides: list[str], words: str, code: int, run_command: RunCommand
 ) -> None:
-    error = door("app.py", *overrides, code=code)
+    error = run_command("app.py", *overrides, code=code)
     assert error.startswith("error: ")
     assert words in error
     assert error.count("\n") == 1

@@ -8,7 +8,7 @@ import torch
 
 from src import cli
 from src.weights.loading import create, to_official
-from tests.conftest import Door
+from tests.conftest import RunCommand
 from tests.running import ROOT, write_pairs
 
 
@@ -113,9 +113,9 @@ def test_completion_is_installed_for_finecut(
     assert capsys.readouterr().out.rstrip().endswith("-F hydra_bash_completion finecut")
 
 
-def test_completion_of_a_script_is_installed_for_python(door: Door) -> None:
-    assert door("train.py", "-sc", "install=bash").rstrip().endswith("_completion python")
+def test_completion_of_a_script_is_installed_for_python(run_command: RunCommand) -> None:
+    assert run_command("train.py", "-sc", "install=bash").rstrip().endswith("_completion python")
 
 
-def test_a_word_behind_an_option_is_no_path(door: Door) -> None:
-    assert "input: null" in door("predict.py", "--cfg", "job")
+def test_a_word_behind_an_option_is_no_path(run_command: RunCommand) -> None:
+    assert "input: null" in run_command("predict.py", "--cfg", "job")

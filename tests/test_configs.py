@@ -1,4 +1,4 @@
-"""What the doors compose: the papers' recipes, help that reads well, one line for a mistake."""
+"""What the commands compose: the papers' recipes, help that reads well, one line for a mistake."""
 
 import subprocess
 import sys
@@ -9,7 +9,7 @@ from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig, OmegaConf
 
 from src.training.config import register, resolve
-from tests.conftest import Door
+from tests.conftest import RunCommand
 
 ROOT = Path(__file__).parents[1]
 CONF = ROOT / "conf"
@@ -135,9 +135,11 @@ def test_a_mistyped_name_is_answered_with_what_there_is(arguments: list[str], me
     assert "Traceback" not in text
 
 
-def test_an_unset_data_root_is_one_line(monkeypatch: pytest.MonkeyPatch, door: Door) -> None:
+def test_an_unset_data_root_is_one_line(
+    monkeypatch: pytest.MonkeyPatch, run_command: RunCommand
+) -> None:
     monkeypatch.delenv("FINECUT_DATA", raising=False)
-    text = door("train.py", "data=dis5k", code=1)
+    text = run_command("train.py", "data=dis5k", code=1)
     (line,) = (line for line in text.splitlines() if line.startswith("error: "))
     assert "data.root" in line
     assert "FINECUT_DATA" in line

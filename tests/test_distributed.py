@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import Door
+from tests.conftest import RunCommand
 from tests.in_process import finish
 from tests.running import TINY, folder_data, only_run, run, start
 
@@ -52,7 +52,7 @@ def test_one_two_and_three_processes_give_equal_results(
 def test_two_processes_train_together(root: Path, tmp_path: Path) -> None:
     together = ["trainer.devices=2", "model.sync_batchnorm=true", "model.epochs=1"]
     output = run("train.py", [*TINY, *folder_data(root), *together], tmp_path)
-    assert "BatchNorm is not synchronised" in output  # a CPU cannot
+    assert "BatchNorm is not synchronized" in output  # a CPU cannot
     folder = only_run(tmp_path / "logs")
     assert json.loads((folder / "provenance.json").read_text())["images"] == {"test": 7}
     # 10 images, 2 processes, batches of 2: two steps of four images, and two left out.
@@ -85,7 +85,7 @@ def test_two_nodes_train_together(root: Path, tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_jobs_of_a_sweep_run_once_each_with_processes_of_their_own(
-    root: Path, tmp_path: Path, door: Door
+    root: Path, tmp_path: Path, run_command: RunCommand
 ) -> None:
     sweep = [
         "-m",
@@ -101,7 +101,7 @@ def test_jobs_of_a_sweep_run_once_each_with_processes_of_their_own(
     assert len(jobs) == 2
     seeds = {json.loads((j.parent / "provenance.json").read_text())["seed"] for j in jobs}
     assert seeds == {0, 1}
-    again = door("train.py", *sweep)
+    again = run_command("train.py", *sweep)
     assert again.count("finished before") == 2
 
 

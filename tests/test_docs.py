@@ -2,7 +2,7 @@
 
 What can be done on a small scale is carried out in test_newcomer.py (README), test_extend.py and
 test_documented_commands.py. Here the rest, which needs downloads, hours or a cluster, must be
-understood: the door exists and its config composes with these settings; the module or the make
+understood: the command exists and its config composes with these settings; the module or the make
 target exists.
 """
 
@@ -86,7 +86,7 @@ def check_module(name: str, arguments: list[str]) -> None:
 
 
 def check_config(name: str, arguments: list[str]) -> None:
-    """Compose as the door would; of a sweep, the first value of each key."""
+    """Compose as the command would; of a sweep, the first value of each key."""
     if name == "tables":  # has settings without groups
         assert settings(ROOT / "conf/tables.yaml", [word for word in arguments if "=" in word])
         return

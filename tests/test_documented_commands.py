@@ -30,7 +30,7 @@ from src.training.config import register
 from src.training.execute import build_module
 from src.weights.loading import create, to_official
 
-from .conftest import Door
+from .conftest import RunCommand
 from .datamodules.miniatures import write_set
 from .datamodules.test_pascal_sbd import write_pascal
 from .documented import PAGES, Command, blocks, commands, first
@@ -122,20 +122,20 @@ def test_a_documented_command_works(
     command: Command,
     home: Path,
     weights: Callable[[str], Path],
-    door: Door,
+    run_command: RunCommand,
 ) -> None:
     words = [word.replace("<run>", "run") for word in plain(list(command.words))]
     name = Path(words[0]).stem
     if name == "tables":
         write_runs(home)
         differ = "verify" in words  # what these runs found is far from the printed numbers
-        door(*words, code=int(differ))
+        run_command(*words, code=int(differ))
         return
     lay_out_files(words, home, weights)
     words += QUICK.get(name, [])
     if name in ("train", "evaluate") or words[0] == "-m":
         words += small_data_and_network(words, home)
-    door(*words)
+    run_command(*words)
     if name == "train" and "dry_run=true" not in words:
         assert list(home.glob("logs/**/checkpoints/*.ckpt"))
 
@@ -286,7 +286,7 @@ def small_sets(cfg: DictConfig, group: str, home: Path) -> list[str]:
     for split in ("train", "val", "test"):
         if not OmegaConf.is_interpolation(data, split):
             for name, source in (data[split] or {}).items():
-                seed = COUNT * len(added)  # no picture is in two sets
+                seed = COUNT * len(added)  # no image is in two sets
                 write_set(root / source.images[0], root / source.masks[0], COUNT, seed)
                 added.append(f"{group}.{split}.{name}.count={COUNT}")
     return added

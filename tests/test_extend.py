@@ -30,8 +30,8 @@ def extended(tmp_path_factory: pytest.TempPathFactory) -> Path:
     without = shutil.ignore_patterns("*.pyc", "*.tmp.*")
     for name in ("src", "conf", "experiments", "hydra_plugins"):
         shutil.copytree(ROOT / name, copy / name, symlinks=True, ignore=without)
-    for door in ROOT.glob("*.py"):
-        shutil.copy(door, copy)
+    for script in ROOT.glob("*.py"):
+        shutil.copy(script, copy)
     written = FILE.findall(PAGE.read_text())
     assert [name for name, _ in written] == [
         "src/networks/tiny.py", "conf/model/tiny.yaml", "conf/data/mine.yaml",
@@ -43,8 +43,8 @@ def extended(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return copy
 
 
-def call(folder: Path, door: str, *words: str) -> str:
-    process = start(str(folder / door), words, folder, PYTHONPATH=str(folder))
+def call(folder: Path, script: str, *words: str) -> str:
+    process = start(str(folder / script), words, folder, PYTHONPATH=str(folder))
     output, _ = process.communicate(timeout=280)
     assert process.returncode == 0, output
     return output

@@ -1,4 +1,4 @@
-"""A newcomer's hour: the README's commands, one after another, in a folder with some pictures.
+"""A newcomer's hour: the README's commands, one after another, in a folder with some images.
 
 In the order in which they can be carried out: training comes before what needs a checkpoint. What
 makes them quick (small inputs, few steps) is added behind each command. Commands that need
@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from .conftest import Door
+from .conftest import RunCommand
 from .documented import ROOT, commands
 from .running import TINY, run, write_pairs
 
@@ -66,7 +66,7 @@ def test_every_command_of_the_readme_has_its_test() -> None:
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A home folder with pictures, masks, and somebody's predictions."""
+    """A home folder with images, masks, and somebody's predictions."""
     home = tmp_path_factory.mktemp("home")
     write_pairs(home / "mine", 16)
     (home / "photos").mkdir()
@@ -79,11 +79,13 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
-def test_the_readme_can_be_walked(home: Path, door: Door, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_readme_can_be_walked(
+    home: Path, run_command: RunCommand, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(home)
     monkeypatch.setenv("HOME", str(home))
     for line, quick in WALKED.items():
-        output = carry_out(line, quick, home, door)
+        output = carry_out(line, quick, home, run_command)
         assert "Traceback" not in output
     assert (home / "cutouts/mask/picture0.png").is_file()
     assert (home / "cutouts/white/picture1.png").is_file()
@@ -95,7 +97,7 @@ def test_the_readme_can_be_walked(home: Path, door: Door, monkeypatch: pytest.Mo
     assert "u2netp" in (home / "tables/table.md").read_text()
 
 
-def carry_out(line: str, quick: list[str], home: Path, door: Door) -> str:
+def carry_out(line: str, quick: list[str], home: Path, run_command: RunCommand) -> str:
     """Run a line as a shell would in `home`, with the run's name filled in; return its output.
 
     Training has a process of its own; the other commands spare the imports of theirs.
@@ -108,4 +110,4 @@ def carry_out(line: str, quick: list[str], home: Path, door: Door) -> str:
         dry = ["make", "-n", "--no-print-directory", *words[1:]]  # `make test` may be above
         printed = subprocess.check_output(dry, cwd=ROOT, text=True)
         words = shlex.split(printed.strip().splitlines()[-1])
-    return run("train.py", words[2:], home) if words[1] == "train.py" else door(*words[1:])
+    return run("train.py", words[2:], home) if words[1] == "train.py" else run_command(*words[1:])

@@ -1,4 +1,4 @@
-"""Click-guided models from training to an answer, through the doors."""
+"""Click-guided models from training to an answer, through the commands."""
 
 import json
 from pathlib import Path
@@ -10,7 +10,7 @@ import pytest
 from src.datamodules.clicks import InsideOutsidePoints
 from src.inference import Segmenter
 from src.inference.model_spec import load
-from tests.conftest import Door
+from tests.conftest import RunCommand
 from tests.running import only_run
 
 MODEL = [
@@ -42,11 +42,11 @@ def write_objects(root: Path, count: int = 8) -> None:
 
 @pytest.mark.slow
 def test_trained_scored_beside_baselines_scored_again_and_clicked(
-    tmp_path: Path, door: Door
+    tmp_path: Path, run_command: RunCommand
 ) -> None:
     write_objects(tmp_path / "set")
     data = ["data=objects", f"data.root={tmp_path / 'set'}", *QUIET]
-    door("train.py", *MODEL, *data, "callbacks.results.baselines=true")
+    run_command("train.py", *MODEL, *data, "callbacks.results.baselines=true")
     folder = only_run(tmp_path / "logs")
     (values,) = json.loads((folder / "results.json").read_text()).values()
     assert {"iou", "error_percent", "mapr_vol", "iou_after_0", "iou_after_3", "noc85"} <= {*values}
@@ -56,7 +56,7 @@ def test_trained_scored_beside_baselines_scored_again_and_clicked(
     assert "simulated clicks into the middle of the largest error" in table
 
     (checkpoint,) = (folder / "checkpoints").glob("recent-*.ckpt")
-    door("evaluate.py", f"weights={checkpoint}", *data, "output=again")
+    run_command("evaluate.py", f"weights={checkpoint}", *data, "output=again")
     assert json.loads((tmp_path / "again" / "results.json").read_text())["objects"] == values
 
     segmenter = Segmenter.from_checkpoint(checkpoint, device="cpu")
@@ -66,7 +66,7 @@ def test_trained_scored_beside_baselines_scored_again_and_clicked(
     assert segmenter.predict([(22, 30), (40, 30)], [1, 0], (10, 18, 34, 42)).shape == (60, 90)
 
     image_files = [f"weights={checkpoint}", f"input={tmp_path / 'set' / 'images'}", "device=cpu"]
-    refusal = door("predict.py", *image_files, code=1)
+    refusal = run_command("predict.py", *image_files, code=1)
     assert "iog_refine needs image and prompt" in refusal
     assert "set_image and predict" in refusal
     assert not (tmp_path / "predictions").exists()

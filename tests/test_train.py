@@ -1,4 +1,4 @@
-"""The whole path, command to table, on pictures of a few pixels."""
+"""The whole path, command to table, on images of a few pixels."""
 
 import json
 import signal
@@ -11,7 +11,7 @@ import torch
 from src.training import preemption
 from src.weights.loading import create, to_official
 from tests import slurm, wandb_file
-from tests.conftest import Door
+from tests.conftest import RunCommand
 from tests.in_process import finish
 from tests.running import (
     TINY,
@@ -50,7 +50,7 @@ def test_a_run_leaves_its_results_and_where_they_come_from(
 
 @pytest.mark.slow
 def test_isnet_trains_its_encoder_once_and_then_learns_from_it(
-    root: Path, tmp_path: Path, door: Door
+    root: Path, tmp_path: Path, run_command: RunCommand
 ) -> None:
     command = [
         *TINY,
@@ -60,9 +60,9 @@ def test_isnet_trains_its_encoder_once_and_then_learns_from_it(
         "model.teacher.recipe.epochs=1",
         "model.epochs=1",
     ]
-    first = door("train.py", *command)
+    first = run_command("train.py", *command)
     assert "training it in" in first
-    again = door("train.py", *command, "model.feature_supervision=l1")
+    again = run_command("train.py", *command, "model.feature_supervision=l1")
     assert "cached in" in again
 
     runs = sorted((tmp_path / "logs").glob("isnet-folder/*/metrics.csv"))
@@ -160,26 +160,26 @@ def test_wandb_offline_ema_and_bf16_together(root: Path, tmp_path: Path) -> None
 
 
 def test_a_dry_run_tells_the_cost_and_trains_nothing(
-    root: Path, tmp_path: Path, door: Door
+    root: Path, tmp_path: Path, run_command: RunCommand
 ) -> None:
-    output = door("train.py", *TINY, *folder_data(root), "dry_run=true")
+    output = run_command("train.py", *TINY, *folder_data(root), "dry_run=true")
     assert "peak memory" in output
     assert "10 steps" in output  # 5 of an epoch, 2 epochs
     assert not list((tmp_path / "logs").rglob("*.ckpt"))
 
 
 def test_a_dry_run_of_isnet_does_not_train_its_encoder_first(
-    root: Path, tmp_path: Path, door: Door
+    root: Path, tmp_path: Path, run_command: RunCommand
 ) -> None:
     isnet = ["model=isnet", "model.network.width=4", "dry_run=true"]
-    output = door("train.py", *TINY, *folder_data(root), *isnet)
+    output = run_command("train.py", *TINY, *folder_data(root), *isnet)
     assert "peak memory" in output
     assert "training it in" not in output
 
 
 @pytest.mark.slow
-def test_one_image_is_learned_by_heart(root: Path, tmp_path: Path, door: Door) -> None:
-    door("train.py", *TINY, *folder_data(root), "debug=overfit_one", "model.epochs=30")
+def test_one_image_is_learned_by_heart(root: Path, tmp_path: Path, run_command: RunCommand) -> None:
+    run_command("train.py", *TINY, *folder_data(root), "debug=overfit_one", "model.epochs=30")
     rows = (only_run(tmp_path / "logs") / "metrics.csv").read_text().splitlines()
     column = rows[0].split(",").index("train/loss")
     losses = [float(row.split(",")[column]) for row in rows[1:] if row.split(",")[column]]
@@ -187,7 +187,9 @@ def test_one_image_is_learned_by_heart(root: Path, tmp_path: Path, door: Door) -
 
 
 @pytest.mark.slow
-def test_maps_and_their_checkpoint_score_the_same(root: Path, tmp_path: Path, door: Door) -> None:
+def test_maps_and_their_checkpoint_score_the_same(
+    root: Path, tmp_path: Path, run_command: RunCommand
+) -> None:
     """A released file is scored by `weights=`; its predicted maps, written as PNG, by `maps=`."""
     torch.manual_seed(0)
     weights = tmp_path / "u2netp.pth"
@@ -203,11 +205,11 @@ def test_maps_and_their_checkpoint_score_the_same(root: Path, tmp_path: Path, do
         "metrics.workers=0",
         "callbacks.progress=null",
     ]
-    door("evaluate.py", *scored)
+    run_command("evaluate.py", *scored)
     predict = [*small, f"weights={weights}", f"input={root}/test/images", "type=mask"]
-    door("predict.py", *predict, "output=maps", "device=cpu")
+    run_command("predict.py", *predict, "output=maps", "device=cpu")
     compared = ["maps=maps", f"ground_truth={root}/test/masks", "output=of_maps", "workers=1"]
-    door("evaluate.py", *compared)
+    run_command("evaluate.py", *compared)
 
     of_weights = json.loads((tmp_path / "of_weights" / "results.json").read_text())
     of_maps = json.loads((tmp_path / "of_maps" / "results.json").read_text())

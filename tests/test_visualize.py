@@ -8,7 +8,7 @@ import pytest
 
 from src.datamodules.check import contact_sheet
 from src.datamodules.inspection import inspect
-from src.datamodules.pairs import Pair
+from src.datamodules.pairs import ImageMaskPair
 from src.visualize import (
     AGREED,
     EXTRA,
@@ -46,7 +46,7 @@ def test_tiles_stand_in_their_order_and_the_rest_is_white() -> None:
 def test_an_outline_runs_along_the_mask_and_leaves_the_image_alone() -> None:
     image, mask = np.full((20, 20, 3), 90, np.uint8), np.zeros((20, 20), np.uint8)
     mask[5:15, 5:15] = 128
-    mask[0, 0] = 127  # below the threshold of every measure
+    mask[0, 0] = 127  # below the threshold of every metric
     drawn = with_outline(image, mask)
     assert (image == 90).all()
     changed = (drawn != 90).any(axis=2)
@@ -90,7 +90,7 @@ def test_smallest_middle_and_largest_foregrounds_are_shown(tmp_path: Path) -> No
     facts = []
     for i, share in enumerate((0.5, 0.1, 0.9)):
         image, mask_path = (tmp_path / place for place in (f"images/{i}.jpg", f"masks/{i}.png"))
-        pair = Pair(str(i), image, mask_path)
+        pair = ImageMaskPair(str(i), image, mask_path)
         write_pair(image.parent, mask_path.parent, str(i), i)
         mask = np.zeros((36 + i, 48 + i), np.uint8)
         mask[:, : round(share * mask.shape[1])] = 255

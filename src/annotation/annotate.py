@@ -57,7 +57,9 @@ class FinishedImages:
 log = logging.getLogger(__name__)
 
 
-def annotate(cutter: BoxSegmenter, boxes: Boxes, folder: Path, output: Path, key: str) -> Summary:
+def annotate(
+    box_segmenter: BoxSegmenter, boxes: Boxes, folder: Path, output: Path, key: str
+) -> Summary:
     """Write `output`: the COCO file with a mask for every box that gave one.
 
     Finished images are kept in `<output>.partial`; the next call with the same `key` does only
@@ -81,7 +83,7 @@ def annotate(cutter: BoxSegmenter, boxes: Boxes, folder: Path, output: Path, key
         for image in bars.track(images, description="images"):
             done = finished.get(image.id)
             if done is None:
-                done, failed = _annotated(cutter, image)
+                done, failed = _annotated(box_segmenter, image)
                 failures += failed
                 if not failed:
                     finished.add(image.id, done)
@@ -92,20 +94,22 @@ def annotate(cutter: BoxSegmenter, boxes: Boxes, folder: Path, output: Path, key
     return Summary(len(found), 0, failures)
 
 
-def _annotated(cutter: BoxSegmenter, image: ListedImage) -> tuple[list[Annotation], list[Failure]]:
+def _annotated(
+    box_segmenter: BoxSegmenter, image: ListedImage
+) -> tuple[list[Annotation], list[Failure]]:
     """What was cut out of an image, and what could not be."""
     try:
         image_file = read_image_file(image.path)
         pixels = image_file.pixels
         if image.size is not None and image.size != pixels.shape[:2]:
             raise UserError(f"is {pixels.shape[:2]}, but {image.size} in the file of the boxes")
-        cutter.open(pixels, image_file.opacity)
+        box_segmenter.open(pixels, image_file.opacity)
     except Exception as error:  # whatever an image does, the others are done
         return [], [_failure(image, image.annotations, error)]
     done, failures = [], []
     for annotation in image.annotations:
         try:
-            done.append(cutter.cut(annotation))
+            done.append(box_segmenter.cut(annotation))
         except Exception as error:
             failures.append(_failure(image, [annotation], error))
     return done, failures

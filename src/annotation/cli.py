@@ -42,9 +42,11 @@ def main(cfg: DictConfig) -> int:
         size=settings.size,
         precision=settings.precision,
     )
-    cutter = BoxSegmenter(segmenter, settings.format, settings.threshold)
+    box_segmenter = BoxSegmenter(segmenter, settings.format, settings.threshold)
     log.info("%s; %d boxes in %d images", segmenter, count, len(images))
-    summary = annotate(cutter, boxes, folder, output, _key(settings, boxes.annotations, segmenter))
+    summary = annotate(
+        box_segmenter, boxes, folder, output, _key(settings, boxes.annotations, segmenter)
+    )
     log.info("%s\n%s", summary, output)
     return 1 if summary.failures else 0
 

@@ -7,14 +7,14 @@ import numpy as np
 
 from src.datamodules.coco_format import coco_masks
 
-Outline = list[tuple[int, int]]
+Polygon = list[tuple[int, int]]
 Edge = tuple[int, int, int]  # the corner where it starts, and the number of its direction
 
 # Right, down, left, up: a turn to the right is the next number.
 _STEPS = ((1, 0), (0, 1), (-1, 0), (0, -1))
 
 
-def polygons(mask: np.ndarray) -> list[Outline]:
+def polygons(mask: np.ndarray) -> list[Polygon]:
     """One polygon for each part of a mask `(H, W)`, foreground where not 0.
 
     Parts are pixels that touch at their sides. A hole is joined to its outline by a cut of no
@@ -31,7 +31,7 @@ def polygons(mask: np.ndarray) -> list[Outline]:
     return found
 
 
-def _loops(part: np.ndarray) -> list[Outline]:
+def _loops(part: np.ndarray) -> list[Polygon]:
     """The closed outlines of a part `(h, w)`: the outer one clockwise, holes the other way."""
     edges = _edges(part)
     left = set(edges)
@@ -39,7 +39,7 @@ def _loops(part: np.ndarray) -> list[Outline]:
     for start in edges:
         if start not in left:
             continue
-        loop: Outline = []
+        loop: Polygon = []
         edge = start
         while not loop or edge != start:
             left.discard(edge)
@@ -69,7 +69,7 @@ def _edges(part: np.ndarray) -> list[Edge]:
     return edges
 
 
-def _joined(loops: list[Outline]) -> Outline:
+def _joined(loops: list[Polygon]) -> Polygon:
     """The outer outline, with a cut there and back to each hole."""
     outer = next(loop for loop in loops if _area(loop) > 0)
     for hole in (loop for loop in loops if _area(loop) < 0):
@@ -79,7 +79,7 @@ def _joined(loops: list[Outline]) -> Outline:
     return outer
 
 
-def _area(loop: Outline) -> float:
+def _area(loop: Polygon) -> float:
     """The area inside, negative where the outline runs anticlockwise on the screen."""
     x, y = np.array(loop, dtype=np.int64).T
     return float((x * np.roll(y, -1) - np.roll(x, -1) * y).sum()) / 2

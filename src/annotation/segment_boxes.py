@@ -17,7 +17,7 @@ from src.processing.crop import Box
 class BoxSegmenter:
     """A network that takes clicks, and what becomes of its masks.
 
-    IOG gets the box as its outside clicks and the centre of the box as the click inside, the
+    IOG gets the box as its outside clicks and the center of the box as the click inside, the
     two-stage use of its paper (CVPR 2020). DEXTR needs what a box does not say: four
     `extreme_points` in each annotation, `[[x, y], …]`.
 

@@ -55,12 +55,12 @@ def mean_mask(dataset: Dataset[Any], size: tuple[int, int], count: int | None = 
 
 
 def grabcut_map(image: np.ndarray, box: Box, iterations: int = 5) -> np.ndarray:
-    """GrabCut (Rother et al. 2004), told that the object lies in `box` and nowhere else.
+    """GrabCut (Rother et al. 2004), given that the object lies in `box` and nowhere else.
 
     Args:
         image: uint8 RGB `(H, W, 3)`; what lies outside of `box` teaches it the background.
         box: Inside the image. A box that leaves no background is the answer itself.
-        iterations: Of fitting colours and cutting.
+        iterations: Of fitting colors and cutting.
 
     Returns:
         uint8 `(H, W)`, 0 or 255.
@@ -83,10 +83,12 @@ def box_map(size: tuple[int, int], box: Box) -> np.ndarray:
 
 TRAINING_MASKS = 200
 
-Row = tuple[str, str, int, dict[str, float]]
+BaselineRow = tuple[str, str, int, dict[str, float]]
 
 
-def score_baselines(datamodule: Any, size: tuple[int, int], metrics: Sequence[str]) -> list[Row]:
+def score_baselines(
+    datamodule: Any, size: tuple[int, int], metrics: Sequence[str]
+) -> list[BaselineRow]:
     """(method, test set, images, values) of every baseline on every test set.
 
     For images: an Otsu threshold and the mean training mask. For objects, which are pointed at:
@@ -108,7 +110,7 @@ def score_baselines(datamodule: Any, size: tuple[int, int], metrics: Sequence[st
     ]
 
 
-def _object_rows(name: str, dataset: InstanceDataset, metrics: Sequence[str]) -> list[Row]:
+def _object_rows(name: str, dataset: InstanceDataset, metrics: Sequence[str]) -> list[BaselineRow]:
     relax = dataset.prompts.relax
     methods: Mapping[str, Callable[[np.ndarray, Box], np.ndarray]] = {
         "box filled": lambda image, box: box_map((image.shape[0], image.shape[1]), box),

@@ -22,7 +22,7 @@ class RecentCheckpoints(BetweenSteps):
     Args:
         folder: Of the checkpoints.
         minutes: Time between two checkpoints.
-        steps: Optimiser steps between two, instead of minutes; for tests and short runs.
+        steps: Optimizer steps between two, instead of minutes; for tests and short runs.
         keep: How many stay: two, so that a damaged one has a predecessor.
     """
 

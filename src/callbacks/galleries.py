@@ -21,7 +21,7 @@ from src.visualize import error_map, side_by_side, stack_rows
 class Evaluated(NamedTuple):
     """An image whose mask was predicted; arrays are made when they are asked for.
 
-    image_uint8: uint8 `(3, h, w)`, as the network saw it before normalisation.
+    image_uint8: uint8 `(3, h, w)`, as the network saw it before normalization.
     mask_full: uint8 `(H, W)`, the ground truth.
     predicted: uint8 `(H, W)`.
     """
@@ -141,7 +141,7 @@ class Extremes(Callback):
     Args:
         folder: Where the sets' folders go.
         count: Images kept at either end.
-        height: Of a picture, in pixels.
+        height: Of a image, in pixels.
     """
 
     def __init__(
@@ -166,7 +166,7 @@ class Extremes(Callback):
             error = float(cv2.absdiff(target, found).mean()) / 255
             place = bisect.bisect(kept, (error, one.name), key=lambda entry: entry[:2])
             if len(kept) == 2 * self.count and place == self.count:
-                continue  # neither among the best nor the worst: its picture is not needed
+                continue  # neither among the best nor the worst: its image is not needed
             row = error_row(one.image, target, found, self.height)
             kept.insert(place, _Kept(error, one.name, row))
             if len(kept) > 2 * self.count:

@@ -53,7 +53,7 @@ class NonFiniteLossError(UserError):
 
 
 class NonFiniteGuard(Callback):
-    """Checks each loss before the optimiser steps; saves the batch and names its images.
+    """Checks each loss before the optimizer steps; saves the batch and names its images.
 
     The loss is copied to the host while the backward pass runs, so that the check costs a GPU no
     wait.

@@ -31,7 +31,7 @@ class Augmentation:
 
     def __init__(self, transforms: Sequence[A.BasicTransform | A.BaseCompose]) -> None:
         # strict: an argument that a transform does not know is a mistake, not a warning.
-        # The last one does nothing, but lets a pipeline of colour changes alone carry points.
+        # The last one does nothing, but lets a pipeline of color changes alone carry points.
         self.compose = A.Compose(
             [*transforms, A.NoOp()],
             additional_targets={"void": "mask"},
@@ -125,7 +125,7 @@ class ScaleCrop(A.DualTransform):
     def apply(
         self, img: np.ndarray, factor: float, left: float, top: float, **params: Any
     ) -> np.ndarray:
-        # Half-pixel centres, as everywhere: pixel i covers [i, i + 1).
+        # Half-pixel centers, as everywhere: pixel i covers [i, i + 1).
         shift = (factor - 1) / 2
         matrix = np.array([[factor, 0, left + shift], [0, factor, top + shift]])
         return cv2.warpAffine(img, matrix, (img.shape[1], img.shape[0]), flags=cv2.INTER_LINEAR)
@@ -143,7 +143,7 @@ class ScaleCrop(A.DualTransform):
 class Enhance(A.ImageOnlyTransform):
     """Raises contrast, sharpness and brightness by small random factors, in random order.
 
-    A factor f moves the image to `blank + f * (image - blank)`, where `blank` is its mean grey
+    A factor f moves the image to `blank + f * (image - blank)`, where `blank` is its mean gray
     (contrast), the image smoothed (sharpness), or black (brightness).
 
     Args:

@@ -21,7 +21,7 @@ class SegmentationDataModule(LightningDataModule):
     divide the images among processes.
 
     Args:
-        train: Answers `train[Draw]`, a function of the draw and the set's seed alone.
+        train: Answers `train[SampleKey]`, a function of the draw and the set's seed alone.
         val: Answers `val[int]` with samples that have `mask_full`; None validates nothing.
         test: Sets by name, like `val`.
         batch_size: Training images per process and step.

@@ -40,9 +40,9 @@ class Batch(TypedDict):
     prompt: NotRequired[Tensor]  # (B, K, H, W) click heat maps in 0..255
     image_uint8: NotRequired[
         Tensor
-    ]  # (B, 3, H, W) `image` as it was before normalisation, for display
+    ]  # (B, 3, H, W) `image` as it was before normalization, for display
     void: NotRequired[Tensor]  # (B, 1, H, W), 255 where a pixel does not count
-    mask_full: NotRequired[list[Tensor]]  # (h, w) uint8 truths at full size, in evaluation
+    mask_full: NotRequired[list[Tensor]]  # (h, w) uint8 targets at full size, in evaluation
     void_full: NotRequired[list[Tensor]]  # (h, w) uint8, beside `mask_full`
     category: NotRequired[Tensor]  # (B,) int64, of the object, in evaluation of instances
     box: NotRequired[Tensor]  # (B, 4) int64 crop as x_min, y_min, x_max, y_max (inclusive)

@@ -196,7 +196,7 @@ def _check_set(
         for twin in duplicates_within(facts)
     ]
     warnings += [
-        f"{fact.pair.image}: holds several pictures; only the first is read"
+        f"{fact.pair.image}: holds several images; only the first is read"
         for fact in facts
         if fact.several
     ]
@@ -206,7 +206,7 @@ def _check_set(
         if mixed is not None:
             problems.append(f"{fact.pair.mask}: {mixed}")
         if fact.fault is not None:
-            # A test image may well show nothing; the measures have a rule for it.
+            # A test image may well show nothing; the metrics have a rule for it.
             mild = split == "test" and fact.fault.startswith(ALL_BLACK)
             (warnings if mild else problems).append(f"{fact.pair.mask}: {fact.fault}")
     report["problems"] += [f"{label}: {problem}" for problem in problems]

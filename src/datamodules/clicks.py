@@ -90,7 +90,7 @@ def check_points(points: np.ndarray, size: tuple[int, int], needed: int) -> np.n
     """Refuse a user's points that cannot be meant.
 
     Args:
-        points: Of shape `(N, 2)`, x and y; the centre of the first pixel is (0, 0), so that the
+        points: Of shape `(N, 2)`, x and y; the center of the first pixel is (0, 0), so that the
             image begins half a pixel before it.
         size: Height and width of the image.
         needed: The least number of points.
@@ -161,7 +161,7 @@ def next_click(
         truth: The right mask, of the same shape.
         rng: Decides between points of equal depth.
         void: Pixels that do not count.
-        authors_transposed: Look at the truth's pixel (row x, column y) to tell whether the click
+        authors_transposed: Look at the target's pixel (row x, column y) to tell whether the click
             lies on the object, as the authors' code does, instead of at the click. For reproducing
             their numbers on square crops.
     """

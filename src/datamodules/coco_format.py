@@ -126,7 +126,7 @@ _PARTS = {
 }
 
 
-class Layout(NamedTuple):
+class CocoLayout(NamedTuple):
     """An annotation file and the folders where its images may be, the likeliest first.
 
     name: Of the set; that of the release, `COCO-train2017`, where it has the release's layout.
@@ -157,7 +157,7 @@ class Layout(NamedTuple):
 
 def find_layout(
     root: Path, split: str, annotations: str | None = None, images: str | None = None
-) -> Layout:
+) -> CocoLayout:
     """Find the annotation file of a split.
 
     Args:
@@ -172,7 +172,7 @@ def find_layout(
     if annotations is not None:
         path = root / Path(annotations).expanduser()
         folders = (root / Path(images).expanduser(),) if images is not None else (path.parent, root)
-        known = [Layout(f"{root.resolve().name}/{path.stem}", path, folders)]
+        known = [CocoLayout(f"{root.resolve().name}/{path.stem}", path, folders)]
     else:
         known = list(_known(root, split))
         if images is not None:
@@ -193,19 +193,19 @@ def find_layout(
     )
 
 
-def _known(root: Path, split: str) -> Iterator[Layout]:
+def _known(root: Path, split: str) -> Iterator[CocoLayout]:
     released = root / "annotations" / f"instances_{split}.json"
-    yield Layout(f"COCO-{split}", released, (root / split, root / "images" / split))
+    yield CocoLayout(f"COCO-{split}", released, (root / split, root / "images" / split))
     kind = next((kind for kind in _PARTS if split.startswith(kind)), None)
     set_name = root.resolve().name
     for part in dict.fromkeys((split, *_PARTS.get(kind or "", ()))):
         folder = root / part
-        yield Layout(f"{set_name}/{part}", folder / _ROBOFLOW, (folder,))
+        yield CocoLayout(f"{set_name}/{part}", folder / _ROBOFLOW, (folder,))
         cvat = root / "annotations" / f"instances_{part}.json"
         folders = (root / "images" / part, root / "images", folder, root)
-        yield Layout(f"{set_name}/{part}", cvat, folders)
+        yield CocoLayout(f"{set_name}/{part}", cvat, folders)
     if kind == "train":
-        yield Layout(set_name, root / _ROBOFLOW, (root,))
+        yield CocoLayout(set_name, root / _ROBOFLOW, (root,))
 
 
 _LONGEST = 7  # characters of a run: 34 bits and a sign, more than any image needs
@@ -213,7 +213,7 @@ _FIRST, _LAST = 48, 111  # characters of a compressed code, 6 bits each
 _FAR = 10  # sides of the image that a point may lie away from it
 
 
-class Outline(NamedTuple):
+class CocoOutline(NamedTuple):
     """A sound outline: polygons, or the lengths of runs down the columns, background first."""
 
     polygons: list[list[float]] | None
@@ -258,19 +258,19 @@ def coco_masks() -> Any:
     return mask
 
 
-def read_outline(segmentation: Any, size: tuple[int, int]) -> Outline:
+def read_outline(segmentation: Any, size: tuple[int, int]) -> CocoOutline:
     """Check a `segmentation` of an image of `size`, (height, width).
 
     Raises:
         EntryError: Neither polygons nor a run-length code that adds up to the image.
     """
     if isinstance(segmentation, dict):
-        return Outline(None, _runs(segmentation, size), size)
+        return CocoOutline(None, _runs(segmentation, size), size)
     if not isinstance(segmentation, list):
         raise EntryError(f"segmentation is {shortened(segmentation)}, no polygons and no code")
     for polygon in segmentation:
         _check_polygon(polygon, size)
-    return Outline([list(map(float, polygon)) for polygon in segmentation], None, size)
+    return CocoOutline([list(map(float, polygon)) for polygon in segmentation], None, size)
 
 
 def _check_polygon(polygon: Any, size: tuple[int, int]) -> None:

@@ -7,8 +7,8 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 
 from src.datamodules.coco_format import (
+    CocoOutline,
     EntryError,
-    Outline,
     coco_masks,
     find_image,
     find_layout,
@@ -43,7 +43,7 @@ class _Object(NamedTuple):
     def name(self) -> str:
         return f"{self.image.path.stem}_{self.id}"
 
-    def outline(self) -> Outline:
+    def outline(self) -> CocoOutline:
         return read_outline(self.segmentation, self.image.size)
 
 
@@ -210,12 +210,12 @@ def _parse(
     return _Object(identity, image, category, entry["segmentation"], area), agrees
 
 
-def _area(outline: Outline, stated: Any) -> tuple[float, bool]:
+def _area(outline: CocoOutline, stated: Any) -> tuple[float, bool]:
     real = isinstance(stated, int | float) and not isinstance(stated, bool) and stated >= 0
     enclosed = outline.area()
     if outline.runs is not None:
         return enclosed, not real or abs(stated - enclosed) < 1
-    # Drawing every outline would take minutes. Tiny ones may lie between the pixels' centres,
+    # Drawing every outline would take minutes. Tiny ones may lie between the pixels' centers,
     # thin ones and those beside the image too; others cannot.
     if enclosed >= _SURELY_VISIBLE and outline.inside() and (not real or _near(stated, enclosed)):
         return float(stated) if real else enclosed, True

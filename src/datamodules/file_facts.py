@@ -12,7 +12,7 @@ from filelock import FileLock
 from src.atomic import atomic_write
 from src.datamodules.images import ImageError, judge_mask
 from src.datamodules.mask_levels import ALL_BLACK, Scale, mask_fault, mixed_scales
-from src.datamodules.pairs import Pair, state_hash
+from src.datamodules.pairs import ImageMaskPair, state_hash
 from src.jsonl import from_line, to_line
 
 log = logging.getLogger(__name__)
@@ -100,7 +100,7 @@ _JUDGEMENT = 2
 
 
 def mask_faults(
-    pairs: Sequence[Pair], memory: Path, allow_empty: bool = False, readers: int = 4
+    pairs: Sequence[ImageMaskPair], memory: Path, allow_empty: bool = False, readers: int = 4
 ) -> dict[str, str]:
     """Read every mask once and say by path which are faulty; a second call reads nothing.
 
@@ -128,7 +128,7 @@ def mask_faults(
     return faults
 
 
-def _fault_of_file(pair: Pair, allow_empty: bool) -> tuple[Scale | None, str | None]:
+def _fault_of_file(pair: ImageMaskPair, allow_empty: bool) -> tuple[Scale | None, str | None]:
     """The scale of a mask's levels, where that is known, and what is wrong with them."""
     try:
         mask, scale, fault = judge_mask(pair.mask)

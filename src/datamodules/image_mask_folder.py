@@ -18,7 +18,7 @@ from src.datamodules.file_facts import mask_faults
 from src.datamodules.images import read_image, read_mask
 from src.datamodules.pairs import (
     DataError,
-    Pair,
+    ImageMaskPair,
     fingerprint,
     index_sets,
     join_sets,
@@ -53,7 +53,7 @@ class ImageMaskDataset(Dataset[dict[str, Any]]):
 
     def __init__(
         self,
-        pairs: Sequence[Pair],
+        pairs: Sequence[ImageMaskPair],
         processor: Processor,
         augment: Augmentation | None = None,
         seed: int = 0,
@@ -202,7 +202,7 @@ class FolderDataModule(SegmentationDataModule):
         self.sampling_weights = sampling_weights
         self.allow_empty, self.reduced_decode = allow_empty, reduced_decode
         self.cache, self.cache_dir = cache, cache_folder(cache_dir)
-        self.pairs: dict[str, list[Pair]] = {}
+        self.pairs: dict[str, list[ImageMaskPair]] = {}
 
     def setup(self, stage: str | None = None) -> None:
         """Find and check the files: for `fit` of all sets, so that the test cannot fail late."""
@@ -210,8 +210,8 @@ class FolderDataModule(SegmentationDataModule):
             raise UserError("no training set: data.train.images=DIR data.train.masks=DIR")
         require_root(self.root, [*self.train.values(), *self.val.values(), *self.test.values()])
         problems: list[str] = []
-        training: dict[str, list[Pair]] = {}
-        tests: dict[str, list[Pair]] = {}
+        training: dict[str, list[ImageMaskPair]] = {}
+        tests: dict[str, list[ImageMaskPair]] = {}
         lost: list[str] = []
         if stage != "test" and not self.pairs:
             training = self._find_training(problems)
@@ -248,7 +248,7 @@ class FolderDataModule(SegmentationDataModule):
             for use, pairs in self._used().items()
         }
 
-    def _used(self) -> dict[str, Sequence[Pair]]:
+    def _used(self) -> dict[str, Sequence[ImageMaskPair]]:
         """The pairs of every set in use."""
         tests = {
             f"test/{name}": dataset.pairs
@@ -257,7 +257,7 @@ class FolderDataModule(SegmentationDataModule):
         }
         return {name: pairs for name, pairs in {**self.pairs, **tests}.items() if pairs}
 
-    def _find_training(self, problems: list[str]) -> dict[str, list[Pair]]:
+    def _find_training(self, problems: list[str]) -> dict[str, list[ImageMaskPair]]:
         train = join_sets(index_sets(self.root, self.train, self.on_error, problems))
         val = join_sets(index_sets(self.root, self.val, "stop", problems))
         faults = mask_faults([*train, *val], self.cache_dir, self.allow_empty)
@@ -273,7 +273,7 @@ class FolderDataModule(SegmentationDataModule):
             train, val = split_by_hash(train, self.val_fraction)
         return {"train": train, "val": val}
 
-    def _set_up_training(self, pairs: dict[str, list[Pair]]) -> None:
+    def _set_up_training(self, pairs: dict[str, list[ImageMaskPair]]) -> None:
         self.pairs = pairs
         train, val = pairs["train"], pairs["val"]
         if train:
@@ -287,7 +287,7 @@ class FolderDataModule(SegmentationDataModule):
         validated = train if self.val_split == "train" else val
         self.val_set = self._evaluated(validated) if validated else None
 
-    def _evaluated(self, pairs: list[Pair]) -> ImageMaskDataset:
+    def _evaluated(self, pairs: list[ImageMaskPair]) -> ImageMaskDataset:
         return ImageMaskDataset(
             pairs, self.processor, evaluate=True, reduced_decode=self.reduced_decode
         )

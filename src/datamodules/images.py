@@ -28,7 +28,7 @@ from src.datamodules.raster import (
     seen,
     turned,
 )
-from src.datamodules.tiff import MAGIC, Layout, read_layout, read_tiff
+from src.datamodules.tiff import MAGIC, TiffLayout, read_layout, read_tiff
 from src.errors import UserError
 
 VARIABLE = "FINECUT_MAX_MEGAPIXELS"
@@ -85,7 +85,7 @@ _ORIENTATION_TAG = 0x0112
 # What OpenCV decodes as Pillow does, and sooner.
 _FAST_FORMATS = ("JPEG", "MPO", "PNG", "BMP", "WEBP")
 _JPEG = ("JPEG", "MPO")
-# OpenCV names no reduced RGB; its flags are a reduction, named for grey, and a colour order.
+# OpenCV names no reduced RGB; its flags are a reduction, named for gray, and a color order.
 _REDUCED_FLAGS = {
     1: 0,
     2: cv2.IMREAD_REDUCED_GRAYSCALE_2,
@@ -105,9 +105,9 @@ class Header(NamedTuple):
     """What is known of a file before its pixels are decoded.
 
     size: Height and width after the EXIF turn.
-    format: Pillow's name of the format; JPEG for a phone's JPEG with further pictures behind it.
+    format: Pillow's name of the format; JPEG for a phone's JPEG with further images behind it.
     orientation: The EXIF orientation, 1 (upright) to 8.
-    several: Whether it holds further pictures (pages, frames) that are none of a JPEG's.
+    several: Whether it holds further images (pages, frames) that are none of a JPEG's.
     profile: ICC profile.
     exif: EXIF block.
     """
@@ -124,7 +124,7 @@ def read_image(path: Path, at_least: tuple[int, int] | None = None) -> np.ndarra
     """Read uint8 RGB `(H, W, 3)`, turned by its EXIF orientation.
 
     Transparency is composed as `raster.seen` says; 16 bit is scaled to 8; CMYK is converted
-    without its colour profile. Of a file with several pages the first is read.
+    without its color profile. Of a file with several pages the first is read.
 
     Args:
         path: A file with one of `EXTENSIONS`.
@@ -144,8 +144,8 @@ def read_image(path: Path, at_least: tuple[int, int] | None = None) -> np.ndarra
 def read_mask(path: Path, scale: int | None = None) -> np.ndarray:
     """Read a uint8 foreground mask `(H, W)`, 255 = foreground, turned by its EXIF orientation.
 
-    One-bit masks and masks of zeros and ones are stretched to 0 and 255. Of a coloured palette
-    with two entries the second is the foreground. A shape of one colour on nothing is masked by
+    One-bit masks and masks of zeros and ones are stretched to 0 and 255. Of a colored palette
+    with two entries the second is the foreground. A shape of one color on nothing is masked by
     its alpha channel.
 
     Args:
@@ -153,7 +153,7 @@ def read_mask(path: Path, scale: int | None = None) -> np.ndarray:
         scale: Full scale of the levels of its set, 1, 255 or 65535; None for the file's own.
 
     Raises:
-        ImageError: Empty, damaged, in colour, of several pages, or a label map of several
+        ImageError: Empty, damaged, in color, of several pages, or a label map of several
             instances or classes.
     """
     judged = judge_mask(path, scale)
@@ -190,7 +190,7 @@ def read_levels(path: Path) -> tuple[np.ndarray, Header]:
     """
     decoded, header = decode(path)
     if header.several:
-        raise ImageError(f"{path}: holds several pictures; a mask is one, so save it alone")
+        raise ImageError(f"{path}: holds several images; a mask is one, so save it alone")
     try:
         return levels_of(decoded), header
     except KindError as error:
@@ -239,7 +239,7 @@ def header_size(path: Path) -> tuple[int, int]:
     return read_header(path).size
 
 
-def _layout(path: Path) -> Layout | None:
+def _layout(path: Path) -> TiffLayout | None:
     """The layout of a TIFF file, None for others."""
     try:
         with path.open("rb") as file:
@@ -257,7 +257,7 @@ def _layout(path: Path) -> Layout | None:
     return layout
 
 
-def _tiff_header(layout: Layout) -> Header:
+def _tiff_header(layout: TiffLayout) -> Header:
     height, width = layout.size
     size = (width, height) if layout.orientation >= 5 else (height, width)
     return Header(size, "TIFF", layout.orientation, layout.pages, layout.profile)

@@ -12,7 +12,7 @@ import numpy as np
 
 from src.datamodules.images import ImageError, judge_mask, read_header, read_image
 from src.datamodules.mask_levels import Scale, mask_fault
-from src.datamodules.pairs import Pair
+from src.datamodules.pairs import ImageMaskPair
 from src.errors import file_fault
 
 # Gradient signs on a 16 × 16 grid: 256 bits that survive scaling and recompression.
@@ -40,15 +40,15 @@ class ImageStats:
         height: Of image and mask.
         width: Of image and mask.
         foreground: Share of the mask's pixels at 128 or above.
-        grey: Share of the mask's pixels that are neither 0 nor 255.
+        gray: Share of the mask's pixels that are neither 0 nor 255.
         digest: Hash of the image file's bytes.
         look: 32 bytes that nearly equal images have in common, see `duplicates.py`.
         fault: What makes the mask unfit to learn from, if anything.
         scale: What the mask's levels say of their full scale.
-        several: Whether the image file holds further pictures, which are not read.
+        several: Whether the image file holds further images, which are not read.
     """
 
-    pair: Pair
+    pair: ImageMaskPair
     height: int
     width: int
     foreground: float
@@ -60,7 +60,7 @@ class ImageStats:
     several: bool = False
 
 
-def inspect(pair: Pair, allow_empty: bool = False) -> ImageStats:
+def inspect(pair: ImageMaskPair, allow_empty: bool = False) -> ImageStats:
     """Decode both files of a pair completely.
 
     Raises:
@@ -85,7 +85,7 @@ def inspect(pair: Pair, allow_empty: bool = False) -> ImageStats:
     )
 
 
-def inspect_or_complain(pair: Pair, allow_empty: bool = False) -> ImageStats | str:
+def inspect_or_complain(pair: ImageMaskPair, allow_empty: bool = False) -> ImageStats | str:
     """Like `inspect`, with the complaint in place of an exception."""
     try:
         return inspect(pair, allow_empty)
@@ -123,7 +123,7 @@ def spread(values: np.ndarray) -> dict[str, float]:
     }
 
 
-# Of 256 bits; recompression and scaling move up to about this many, other pictures some hundred.
+# Of 256 bits; recompression and scaling move up to about this many, other images some hundred.
 _NEAR_BITS = 8
 
 

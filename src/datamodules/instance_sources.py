@@ -13,8 +13,8 @@ from PIL import Image
 
 from src.datamodules.file_facts import cached_json
 from src.datamodules.images import ImageError, read_image, read_mask
-from src.datamodules.pairs import DataError, Pair, index_pairs, split_by_hash
-from src.datamodules.sources import Folder
+from src.datamodules.pairs import DataError, ImageMaskPair, index_pairs, split_by_hash
+from src.datamodules.sources import FolderPair
 from src.paths import cache_folder
 
 log = logging.getLogger(__name__)
@@ -160,7 +160,7 @@ def read_labels(path: Path) -> np.ndarray:
     """Read a map of instances or classes `(H, W)`, the palette's indices where it has one.
 
     Raises:
-        ImageError: Missing, damaged, in colour, or larger than Pillow opens.
+        ImageError: Missing, damaged, in color, or larger than Pillow opens.
     """
     try:
         with Image.open(path) as image:
@@ -268,7 +268,7 @@ class InstanceFolder(InstanceList):
     def __init__(
         self,
         root: str | Path | None,
-        folder: Folder,
+        folder: FolderPair,
         kind: Kind = "ids",
         name: str = "instances",
         void_value: int | None = None,
@@ -331,5 +331,5 @@ class InstanceFolder(InstanceList):
         return -1 if self.void_value is None else self.void_value
 
 
-def _files(pairs: list[Pair]) -> list[tuple[Path, Path]]:
+def _files(pairs: list[ImageMaskPair]) -> list[tuple[Path, Path]]:
     return [(pair.image, pair.mask) for pair in pairs]

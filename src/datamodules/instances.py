@@ -18,7 +18,7 @@ from src.datamodules.augmentation import Augmentation
 from src.datamodules.base import SegmentationDataModule
 from src.datamodules.batch import SampleKey, planes
 
-# Configs that were frozen before `prompts.py` was its own file name two of these here.
+# Configs that were saved before `prompts.py` was its own file name two of these here.
 from src.datamodules.clicks import ExtremePoints as ExtremePoints
 from src.datamodules.clicks import InsideOutsidePoints as InsideOutsidePoints
 from src.datamodules.clicks import Prompts

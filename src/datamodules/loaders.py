@@ -30,7 +30,7 @@ class ResumableLoader(DataLoader[Any]):
     but nobody has received do not count.
 
     Args:
-        dataset: Answers `dataset[Draw]` with a sample that depends on nothing else.
+        dataset: Answers `dataset[SampleKey]` with a sample that depends on nothing else.
         sampler: Decides the order; its epoch is set by Lightning.
         batch_size: Images in a batch of this process.
         num_workers: Processes that read ahead.

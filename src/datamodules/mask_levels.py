@@ -13,10 +13,10 @@ import numpy as np
 
 from src.datamodules.raster import KindError, eight_bits
 
-# A soft matte is grey along its edges and hair; a photograph nearly everywhere.
+# A soft matte is gray along its edges and hair; a photograph nearly everywhere.
 _MOST_GREY = 0.5
 _LOW, _HIGH = 26, 229
-# Every measure that thresholds the truth does it here.
+# Every measure that thresholds the target does it here.
 _FOREGROUND = 128
 ALL_BLACK = "all black: no foreground"
 # Share of a JPEG's pixels, and of its gray ones, that lie on exactly even ground.
@@ -78,7 +78,7 @@ def scaled(levels: np.ndarray, scale: int | None = None) -> np.ndarray:
         return np.rint(levels * 255).astype(np.uint8)
     if levels.dtype.itemsize > 2 and (low < 0 or high > 255):
         raise KindError(
-            f"32-bit integers from {low} to {high}, whose full scale is not known; save 8-bit grey"
+            f"32-bit integers from {low} to {high}, whose full scale is not known; save 8-bit gray"
         )
     if scale is None:
         own = scale_of(levels)

@@ -13,7 +13,7 @@ from unicodedata import normalize
 
 from src.datamodules.file_kinds import is_image_name
 from src.datamodules.images import EXTENSIONS, ImageError, read_header
-from src.datamodules.sources import Folder, Source, Table
+from src.datamodules.sources import CsvTable, FolderPair, Source
 from src.errors import UserError
 from src.paths import files_below
 
@@ -24,7 +24,7 @@ _READERS = 16
 _SHOWN = 200
 
 
-class Pair(NamedTuple):
+class ImageMaskPair(NamedTuple):
     """One image with its mask; `name` is the path below the image folder, without extension."""
 
     name: str
@@ -60,7 +60,9 @@ class DataError(UserError):
         )
 
 
-def scan_pairs(root: str | Path | None, source: Source, name: str) -> tuple[list[Pair], list[str]]:
+def scan_pairs(
+    root: str | Path | None, source: Source, name: str
+) -> tuple[list[ImageMaskPair], list[str]]:
     """List the sound pairs of a set in the order of their names, and what is wrong with others.
 
     Args:
@@ -92,7 +94,7 @@ def scan_pairs(root: str | Path | None, source: Source, name: str) -> tuple[list
 
 def index_pairs(
     root: str | Path | None, source: Source, name: str, on_error: str = "stop"
-) -> list[Pair]:
+) -> list[ImageMaskPair]:
     """List the pairs of a set, sound by their headers.
 
     Args:
@@ -116,9 +118,9 @@ def index_pairs(
 
 def index_sets(
     root: str | Path | None, sources: Mapping[str, Source], on_error: str, problems: list[str]
-) -> dict[str, list[Pair]]:
+) -> dict[str, list[ImageMaskPair]]:
     """List the pairs of several sets by name; what is wrong with them is added to `problems`."""
-    found: dict[str, list[Pair]] = {}
+    found: dict[str, list[ImageMaskPair]] = {}
     for name, source in sources.items():
         try:
             found[name] = index_pairs(root, source, name, on_error)
@@ -127,7 +129,7 @@ def index_sets(
     return found
 
 
-def join_sets(sets: Mapping[str, Sequence[Pair]]) -> list[Pair]:
+def join_sets(sets: Mapping[str, Sequence[ImageMaskPair]]) -> list[ImageMaskPair]:
     """One list of all sets; names become `set/name` where there are several."""
     if len(sets) == 1:
         return [pair for pairs in sets.values() for pair in pairs]
@@ -136,7 +138,9 @@ def join_sets(sets: Mapping[str, Sequence[Pair]]) -> list[Pair]:
     ]
 
 
-def split_by_hash(pairs: Sequence[Pair], share: float) -> tuple[list[Pair], list[Pair]]:
+def split_by_hash(
+    pairs: Sequence[ImageMaskPair], share: float
+) -> tuple[list[ImageMaskPair], list[ImageMaskPair]]:
     """Divide pairs into those kept and a share held out, by a hash of each name alone.
 
     The choice of an image depends on no other image, no seed and no machine. At least one is held
@@ -151,7 +155,7 @@ def split_by_hash(pairs: Sequence[Pair], share: float) -> tuple[list[Pair], list
     return kept, held
 
 
-def state_hash(pairs: Sequence[Pair], *settings: object) -> str:
+def state_hash(pairs: Sequence[ImageMaskPair], *settings: object) -> str:
     """Changes with any name, file size, time of change or setting: the key of what is derived."""
     digest = hashlib.sha256(repr(settings).encode())
     for pair in pairs:
@@ -161,7 +165,7 @@ def state_hash(pairs: Sequence[Pair], *settings: object) -> str:
     return digest.hexdigest()[:16]
 
 
-def fingerprint(pairs: Sequence[Pair]) -> dict[str, Any]:
+def fingerprint(pairs: Sequence[ImageMaskPair]) -> dict[str, Any]:
     """Sets, count, and a hash of names and file sizes that is the same on every machine."""
     digest = hashlib.sha256()
     for pair in pairs:
@@ -180,13 +184,15 @@ def _say(fault: Fault, source: Source) -> str:
     )
 
 
-def _match(base: Path, source: Source, name: str) -> tuple[list[Pair], list[Fault]]:
-    if isinstance(source, Table):
+def _match(base: Path, source: Source, name: str) -> tuple[list[ImageMaskPair], list[Fault]]:
+    if isinstance(source, CsvTable):
         return _read_table(base, source, name)
     return _match_stems(base, source, name)
 
 
-def _match_stems(base: Path, source: Folder, name: str) -> tuple[list[Pair], list[Fault]]:
+def _match_stems(
+    base: Path, source: FolderPair, name: str
+) -> tuple[list[ImageMaskPair], list[Fault]]:
     image_folder = _find(base, source.images, source.hint, name)
     mask_folder = _find(base, source.masks, source.hint, name)
     if image_folder.resolve() == mask_folder.resolve() and not source.mask_suffix:
@@ -203,7 +209,7 @@ def _match_stems(base: Path, source: Folder, name: str) -> tuple[list[Pair], lis
     for stem in sorted(masks.keys() - images.keys()):
         faults.append(Fault(stem, f"{masks[stem]}: no image {image_folder / stem}.*"))
     both = sorted(images.keys() & masks.keys())
-    return [Pair(stem, images[stem], masks[stem]) for stem in both], faults
+    return [ImageMaskPair(stem, images[stem], masks[stem]) for stem in both], faults
 
 
 def _find(base: Path, candidates: str | Sequence[str], hint: str, name: str) -> Path:
@@ -259,7 +265,7 @@ def _image_files(folder: Path) -> Iterable[Path]:
     return (path for path in files_below(folder) if path.suffix.lower() in EXTENSIONS)
 
 
-def _read_table(base: Path, source: Table, name: str) -> tuple[list[Pair], list[Fault]]:
+def _read_table(base: Path, source: CsvTable, name: str) -> tuple[list[ImageMaskPair], list[Fault]]:
     path = base / Path(source.csv).expanduser()
     if not path.is_file():
         raise DataError(name, [f"no file {path}.{_advice(source.hint)}"])
@@ -269,7 +275,7 @@ def _read_table(base: Path, source: Table, name: str) -> tuple[list[Pair], list[
         if not {"image", "mask"} <= set(columns):
             raise DataError(name, [f"{path}: has columns {list(columns)}, needs image and mask"])
         rows = [(row["image"], row["mask"]) for row in reader]
-    pairs: dict[str, Pair] = {}
+    pairs: dict[str, ImageMaskPair] = {}
     faults = []
     for line, (image, mask) in enumerate(rows, start=2):
         stem = Path(image or "").with_suffix("").as_posix() if image else ""
@@ -279,11 +285,11 @@ def _read_table(base: Path, source: Table, name: str) -> tuple[list[Pair], list[
             text = f"{path}, line {line}: image {image} again, or another of its stem"
             faults.append(Fault(stem, text))
         else:
-            pairs[stem] = Pair(stem, path.parent / image, path.parent / mask)
+            pairs[stem] = ImageMaskPair(stem, path.parent / image, path.parent / mask)
     return list(pairs.values()), faults
 
 
-def _header_fault(source: Source, pair: Pair) -> Fault | None:
+def _header_fault(source: Source, pair: ImageMaskPair) -> Fault | None:
     try:
         image, mask = read_header(pair.image), read_header(pair.mask)
     except ImageError as error:

@@ -70,7 +70,7 @@ def draw_sample(sample: dict[str, Any], tile: int) -> np.ndarray:
 
 
 def preview(data: Any, count: int, epoch: int, tile: int) -> np.ndarray:
-    """One picture of the first samples of an epoch, uint8 RGB.
+    """One image of the first samples of an epoch, uint8 RGB.
 
     Args:
         data: A data module that is not set up yet.

@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 from PIL import Image
 
-# White first: of backdrops that are equally good it is the one that pictures usually have.
+# White first: of backdrops that are equally good it is the one that images usually have.
 _BACKDROPS = (255, 0, 128)
 _NEAR = 64
 # Color noise that a JPEG adds to a gray mask stays below this.
@@ -101,7 +101,7 @@ _NOUNS = {"f": "floats", "i": "signed integers", "u": "unsigned integers", "b": 
 def seen(colors: np.ndarray, opacity: np.ndarray | None, backdrop: int | None = None) -> np.ndarray:
     """What a network sees: uint8 RGB `(H, W, 3)`.
 
-    What is most opaque counts as opaque: a picture that is evenly sheer is judged by its colors.
+    What is most opaque counts as opaque: a image that is evenly sheer is judged by its colors.
 
     Args:
         colors: uint8 or uint16 `(H, W, 3)`.
@@ -132,7 +132,7 @@ def backdrop_of(colors: np.ndarray, opacity: np.ndarray) -> int:
 
 
 def _relative(opacity: np.ndarray) -> np.ndarray:
-    """uint8, 255 where a picture is most opaque."""
+    """uint8, 255 where a image is most opaque."""
     alpha = eight_bits(opacity).astype(np.uint16)
     return (alpha * 255 // max(1, int(alpha.max()))).astype(np.uint8)
 
@@ -140,7 +140,7 @@ def _relative(opacity: np.ndarray) -> np.ndarray:
 def within(mask: np.ndarray, opacity: np.ndarray | None) -> np.ndarray:
     """A uint8 mask `(H, W)` that is nowhere more opaque than the file it was made of.
 
-    The smaller of both, not their product: the network has seen the composed picture, so a soft
+    The smaller of both, not their product: the network has seen the composed image, so a soft
     edge of the file is in its mask already and would count twice.
     """
     if opacity is None:
@@ -157,7 +157,7 @@ def levels_of(image: Raster) -> np.ndarray:
     is gray over black.
 
     Raises:
-        KindError: In color, wholly transparent with a picture behind, or a label map.
+        KindError: In color, wholly transparent with a image behind, or a label map.
     """
     values, opacity = image.values, image.opacity
     if opacity is not None and int(opacity.min()) < int(opacity.max()):
@@ -183,8 +183,8 @@ def _gray(values: np.ndarray, labels: np.ndarray | None) -> np.ndarray:
     if labels is not None and int(labels.max()) <= 1:
         return labels * np.uint8(255)
     raise KindError(
-        "in colour, so not a foreground mask (a map of classes or instances? a cut-out"
-        " photograph?); save it in grey, 255 = foreground"
+        "in color, so not a foreground mask (a map of classes or instances? a cut-out"
+        " photograph?); save it in gray, 255 = foreground"
     )
 
 

@@ -9,7 +9,7 @@ from src.errors import UserError
 
 
 @dataclass(frozen=True)
-class Folder:
+class FolderPair:
     """An image folder and the mask folder beside it; masks have the images' stems.
 
     Args:
@@ -43,7 +43,7 @@ class Folder:
 
 
 @dataclass(frozen=True)
-class Table:
+class CsvTable:
     """A CSV file with the columns `image` and `mask`: paths from the file's own folder.
 
     Args:
@@ -51,8 +51,8 @@ class Table:
         count: How many pairs it must have.
         hint: Where to get it, shown when it is missing.
         exclude: Names to leave out, with whatever is wrong with them.
-        known_faulty: See `Folder`.
-        masks_upright: See `Folder`.
+        known_faulty: See `FolderPair`.
+        masks_upright: See `FolderPair`.
     """
 
     csv: str
@@ -68,7 +68,7 @@ class Table:
         return [self.csv]
 
 
-Source = Folder | Table
+Source = FolderPair | CsvTable
 
 
 def parse_sources(given: Any, key: str) -> dict[str, Source]:
@@ -79,7 +79,7 @@ def parse_sources(given: Any, key: str) -> dict[str, Source]:
     """
     if given is None:
         return {}
-    if isinstance(given, Folder | Table):
+    if isinstance(given, FolderPair | CsvTable):
         return {key: given}
     if not isinstance(given, Mapping):
         raise UserError(f"data.{key} is {given!r}; give images and masks, or csv, or sets by name")
@@ -89,7 +89,7 @@ def parse_sources(given: Any, key: str) -> dict[str, Source]:
         return {key: _parse_source(given, f"data.{key}")}
     return {
         name: value
-        if isinstance(value, Folder | Table)
+        if isinstance(value, FolderPair | CsvTable)
         else _parse_source(value, f"data.{key}.{name}")
         for name, value in given.items()
     }
@@ -119,9 +119,9 @@ def require_root(root: str | None, sources: Iterable[Source] | None = None) -> N
 def _parse_source(given: Any, key: str) -> Source:
     if not isinstance(given, Mapping):
         raise UserError(f"{key} is {given!r}; give it `images` and `masks`, or `csv`")
-    kind: Callable[..., Source] = Table if given.get("csv") is not None else Folder
+    kind: Callable[..., Source] = CsvTable if given.get("csv") is not None else FolderPair
     values = {k: v for k, v in given.items() if v is not None}
-    needed = ("csv",) if kind is Table else ("images", "masks")
+    needed = ("csv",) if kind is CsvTable else ("images", "masks")
     if missing := [field for field in needed if field not in values]:
         lacking = " and ".join(f"{key}.{field}" for field in missing)
         raise UserError(f"{lacking} not set")

@@ -34,7 +34,7 @@ _DAMAGED = (OSError, SyntaxError, ValueError, EOFError, KeyError, TypeError, str
 
 
 @dataclass(frozen=True)
-class Layout:
+class TiffLayout:
     """What the first directory of a file says.
 
     size: Height and width as stored.
@@ -44,7 +44,7 @@ class Layout:
     extra: What the samples behind the colors are; 1 and 2 are alpha, 0 is nothing named.
     planar: Channels are stored one after another.
     orientation: As in EXIF.
-    pages: Whether another picture follows that is not a smaller copy of this one.
+    pages: Whether another image follows that is not a smaller copy of this one.
     profile: The ICC profile.
     """
 
@@ -67,7 +67,7 @@ class Layout:
         return max(self.bits) <= 8 and self.kind == _UNSIGNED and plain
 
 
-def read_layout(file: BinaryIO) -> Layout:
+def read_layout(file: BinaryIO) -> TiffLayout:
     """Read the first directory of a TIFF file that is open at its start.
 
     Raises:
@@ -96,7 +96,7 @@ def read_layout(file: BinaryIO) -> Layout:
         bits *= samples
     if min(size) < 1 or len(bits) != samples or len(set(bits)) > 1 or len(kinds) > 1:
         raise KindError(f"a TIFF of {samples} samples with {bits} bits of kinds {sorted(kinds)}")
-    return Layout(
+    return TiffLayout(
         size,
         bits,
         kinds.pop(),
@@ -110,8 +110,8 @@ def read_layout(file: BinaryIO) -> Layout:
     )
 
 
-def read_tiff(data: bytes, layout: Layout) -> Raster:
-    """Decode the first picture of a TIFF file, upright.
+def read_tiff(data: bytes, layout: TiffLayout) -> Raster:
+    """Decode the first image of a TIFF file, upright.
 
     Raises:
         KindError: Damaged, or of a kind that is named.
@@ -138,7 +138,7 @@ def _another_page(file: BinaryIO, tags: Any, header: bytes) -> bool:
         return False  # what cannot be read cannot be meant
 
 
-def _samples(data: bytes, layout: Layout) -> np.ndarray:
+def _samples(data: bytes, layout: TiffLayout) -> np.ndarray:
     """All samples `(H, W, S)`, with the predictor undone."""
     bits, tags = layout.bits[0], layout.tags
     compression, predictor = tags.get(_COMPRESSION, 1), tags.get(_PREDICTOR, 1)
@@ -169,7 +169,7 @@ def _samples(data: bytes, layout: Layout) -> np.ndarray:
     return samples
 
 
-def _decompressed(data: bytes, layout: Layout, plane: int, wide: int) -> np.ndarray:
+def _decompressed(data: bytes, layout: TiffLayout, plane: int, wide: int) -> np.ndarray:
     """The samples `(H, W * wide)` of a plane, which a new directory calls one gray image."""
     old, order = layout.tags, "<" if data[:2] == b"II" else ">"
     bits = layout.bits[0]
@@ -221,7 +221,7 @@ def _directory(tags: Mapping[int, Sequence[int]], at: int, order: str) -> bytes:
     return struct.pack(f"{order}H", len(tags)) + entries + bytes(4) + further
 
 
-def _interpreted(samples: np.ndarray, layout: Layout) -> Raster:
+def _interpreted(samples: np.ndarray, layout: TiffLayout) -> Raster:
     colors = _COLORS[layout.photometric]
     values = np.ascontiguousarray(samples[..., 0] if colors == 1 else samples[..., :colors])
     if samples.shape[2] < colors:

@@ -23,7 +23,7 @@ class FallbackDataset(Dataset[dict[str, Any]]):
     of workers nor a resume changes a batch. For training only: a score needs every image.
 
     Args:
-        dataset: Answers `dataset[Draw]`, with a `UserError` where a sample cannot be read.
+        dataset: Answers `dataset[SampleKey]`, with a `UserError` where a sample cannot be read.
         seed: The run's.
     """
 
@@ -70,7 +70,7 @@ class RehearsalMix(Dataset[dict[str, Any]]):
     A sample is a function of (seed, epoch, item), as of every training set.
 
     Args:
-        own: The new data, answers `own[Draw]`.
+        own: The new data, answers `own[SampleKey]`.
         base: The old data; names of its images get `base/` in front.
         share: Of an epoch's samples that are from `base`, above 0 and below 1.
         seed: Of the order in which `base` is gone through.

@@ -28,7 +28,7 @@ LARGEST_SIDE = 1 << 15
 
 
 def dynamic_shapes(*, bare: bool, dynamic: bool) -> Shapes:
-    """The free dimensions: height and width of a baked picture, the batch of a bare one."""
+    """The free dimensions: height and width of a baked image, the batch of a bare one."""
     if not bare:
         sides = {
             i: torch.export.Dim(name, min=2, max=LARGEST_SIDE) for i, name in ((0, "h"), (1, "w"))
@@ -140,7 +140,7 @@ def write_onnx(
         output: Name of the output; the input is called `image`.
         precision: `full`, `half` (fp16 inside, types of input and output kept), or `int8`
             (convolutions and their weights, calibrated).
-        calibration: Pictures from which int8 learns the ranges.
+        calibration: Images from which int8 learns the ranges.
     """
     model = _converted(module, example, shapes, output)
     if precision == "half":
@@ -187,7 +187,7 @@ def _converted(module: nn.Module, example: Tensor, shapes: Shapes, output: str) 
 def _halved(model: Any) -> Any:
     from onnxruntime.transformers.float16 import DEFAULT_OP_BLOCK_LIST, convert_float_to_float16
 
-    # Sizes and quantised values stay exact.
+    # Sizes and quantized values stay exact.
     blocked = [*DEFAULT_OP_BLOCK_LIST, "Floor", "Round"]
     return convert_float_to_float16(model, keep_io_types=True, op_block_list=blocked)
 

@@ -26,7 +26,7 @@ _KERNELS: dict[str, tuple[str, bool]] = {  # torch's mode, antialiasing
 
 
 class BakedNetwork(nn.Module):
-    """Maps a uint8 picture `(H, W, 3)` in RGB to its uint8 mask `(H, W)`, whatever its size.
+    """Maps a uint8 image `(H, W, 3)` in RGB to its uint8 mask `(H, W)`, whatever its size.
 
     Args:
         network: Maps `(1, 3, h, w)` to an `Output`; its dtype is kept.
@@ -51,7 +51,7 @@ class BakedNetwork(nn.Module):
 
 
 class BareNetwork(nn.Module):
-    """Maps a normalised batch `(B, C, h, w)` to its finest logits `(B, 1, h', w')`."""
+    """Maps a normalized batch `(B, C, h, w)` to its finest logits `(B, 1, h', w')`."""
 
     def __init__(self, network: nn.Module) -> None:
         super().__init__()

@@ -1,6 +1,6 @@
 """Whether one method is better than another on the same images: paired bootstrap.
 
-Compared are the values of single images, as `per_image.csv` holds them. For measures whose data
+Compared are the values of single images, as `per_image.csv` holds them. For metrics whose data
 set value comes from averaged curves (`max_f`) the mean of those is not the printed value.
 """
 
@@ -27,16 +27,16 @@ CONFIDENCE = 0.95
 SHOWN = 20
 _ADVICE = "score the maps again"
 
-Table = dict[tuple[str, str], dict[str, float]]
+ValuesByImage = dict[tuple[str, str], dict[str, float]]
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """Ours minus theirs, of one measure on one data set.
+    """Ours minus theirs, of one metric on one data set.
 
     Attributes:
         data: The data set.
-        metric: The measure.
+        metric: The metric.
         images: On which both are defined.
         ours: Mean of our images.
         theirs: Mean of their images.
@@ -73,11 +73,11 @@ class Evaluation:
     Attributes:
         folder: Where it lies.
         table: Values by data set and name.
-        protocol: `describe(name)` by measure, as stored beside the numbers.
+        protocol: `describe(name)` by metric, as stored beside the numbers.
     """
 
     folder: Path
-    table: Table
+    table: ValuesByImage
     protocol: Mapping[str, str]
 
 
@@ -86,7 +86,7 @@ def read_evaluation(folder: Path) -> Evaluation:
 
     Raises:
         UserError: A file is missing or damaged, was changed since it was written, holds fewer
-            images than there are truths, or values of resized maps.
+            images than there are targets, or values of resized maps.
     """
     table, said = read_table(folder / PER_IMAGE), _said(folder)
     _require_complete(folder, table, said)
@@ -132,7 +132,9 @@ def compare_evaluations(ours: Evaluation, theirs: Evaluation, seed: int = 0) -> 
     return compare(left, right, shared, seed)
 
 
-def compare(ours: Table, theirs: Table, metrics: Sequence[str], seed: int = 0) -> list[Comparison]:
+def compare(
+    ours: ValuesByImage, theirs: ValuesByImage, metrics: Sequence[str], seed: int = 0
+) -> list[Comparison]:
     """Compare two tables of the same images; deterministic for a seed."""
     results = []
     for data in dict.fromkeys(name for name, _ in ours):
@@ -177,14 +179,14 @@ def markdown(comparisons: Sequence[Comparison], theirs: str) -> str:
     )
 
 
-def read_table(path: Path) -> Table:
+def read_table(path: Path) -> ValuesByImage:
     """Values by data set and name; raises UserError where there is no such table."""
     if not path.is_file():
         raise UserError(f"compare: no {path}; give a folder that evaluate.py or a run wrote")
     rows = read_csv(path, _ADVICE)
     if not rows or not {"set", "name"} <= rows[0].keys():
         raise UserError(f"{path}: no images, or no columns 'set' and 'name'")
-    table: Table = {}
+    table: ValuesByImage = {}
     for number, row in enumerate(rows, 2):
         key = (row.pop("set"), row.pop("name"))
         if key in table:
@@ -194,7 +196,7 @@ def read_table(path: Path) -> Table:
 
 
 def _value(name: str, text: str, place: str) -> float:
-    """A number; undefined where the measure may be, on an image without a boundary."""
+    """A number; undefined where the metric may be, on an image without a boundary."""
     try:
         value = float(text or "nan")
     except ValueError:
@@ -227,7 +229,7 @@ def _said(folder: Path) -> dict[str, Any]:
     )
 
 
-def _require_complete(folder: Path, table: Table, said: Mapping[str, Any]) -> None:
+def _require_complete(folder: Path, table: ValuesByImage, said: Mapping[str, Any]) -> None:
     files, partial, notices = (_mapping(said, key) for key in ("files", "partial", "notices"))
     if (stated := files.get(PER_IMAGE)) not in (None, digest(folder / PER_IMAGE)):
         raise UserError(
@@ -242,7 +244,7 @@ def _require_complete(folder: Path, table: Table, said: Mapping[str, Any]) -> No
         )
     if resized := [text for text in notices if text.startswith(RESIZED)]:
         raise UserError(
-            f"compare: {folder} holds {notices[resized[0]]} maps that were brought to the truth's "
+            f"compare: {folder} holds {notices[resized[0]]} maps that were brought to the target's "
             "size (resize=prediction), which changes their values; compare maps of that size"
         )
     counts = Counter(name for name, _ in table)

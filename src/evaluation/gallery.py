@@ -1,4 +1,4 @@
-"""One picture of the images scored worst: truth | prediction | errors, a row each."""
+"""One image of the images scored worst: target | prediction | errors, a row each."""
 
 import math
 from collections.abc import Mapping
@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 
 from src.atomic import atomic_write_image
-from src.evaluation.matching import Pair
+from src.evaluation.matching import MapPair
 from src.evaluation.read_map import read_map
 from src.metrics import FOREGROUND_ABOVE, Gray, ImageResult, higher_is_better
 from src.visualize import error_map, side_by_side, stack_rows, with_title
@@ -16,11 +16,11 @@ from src.visualize import error_map, side_by_side, stack_rows, with_title
 PANEL = 320  # longer side of each panel, in pixels
 
 
-def worst_pairs(scores: Mapping[Pair, ImageResult], metric: str, count: int) -> list[Pair]:
-    """The pairs with the worst values of a measure, worst first; undefined ones last."""
+def worst_pairs(scores: Mapping[MapPair, ImageResult], metric: str, count: int) -> list[MapPair]:
+    """The pairs with the worst values of a metric, worst first; undefined ones last."""
     sign = 1 if higher_is_better(metric) else -1
 
-    def badness(pair: Pair) -> tuple[bool, float, Pair]:
+    def badness(pair: MapPair) -> tuple[bool, float, MapPair]:
         value = scores[pair].values[metric]
         return math.isnan(value), sign * value, pair
 
@@ -28,9 +28,9 @@ def worst_pairs(scores: Mapping[Pair, ImageResult], metric: str, count: int) -> 
 
 
 def write_gallery(
-    path: Path, scores: Mapping[Pair, ImageResult], metric: str, count: int = 12
+    path: Path, scores: Mapping[MapPair, ImageResult], metric: str, count: int = 12
 ) -> None:
-    """Draw the worst images into one PNG; errors are drawn after binarising both at > 128.
+    """Draw the worst images into one PNG; errors are drawn after binarizing both at > 128.
 
     Args:
         path: Of the PNG.
@@ -46,7 +46,7 @@ def write_gallery(
         atomic_write_image(path, stack_rows(rows))
 
 
-def draw_row(pair: Pair, caption: str) -> np.ndarray:
+def draw_row(pair: MapPair, caption: str) -> np.ndarray:
     """Ground truth, prediction and errors, binarized at > 128, under a caption; uint8 RGB."""
     target = read_map(pair.target, pair.target_scale)
     prediction = read_map(pair.map, pair.map_scale)

@@ -34,7 +34,7 @@ from src.evaluation.matching import (
     image_folders,
     incomplete,
 )
-from src.evaluation.report import Report
+from src.evaluation.report import EvaluationReport
 from src.evaluation.scoring import (
     Resize,
     ResumeLog,
@@ -74,7 +74,7 @@ def evaluate_maps(
         maps: Folder of predicted maps.
         target: Folder of ground-truth masks, under the same names.
         output: Where the numbers go; None for a folder beside the maps.
-        metrics: Names of measures.
+        metrics: Names of metrics.
         allow_missing: Score what is there and mark the table, instead of stopping at files that
             are missing, too many or unreadable.
         resize: `prediction` to bring maps of another size to the ground truth's; None makes it an
@@ -239,7 +239,7 @@ def _score(request: _Request) -> Scored | list[Problem]:
 
 
 def _skeletons() -> Path | None:
-    """Where skeletons of truths are kept, for all evaluations: they depend on the truth alone.
+    """Where skeletons of targets are kept, for all evaluations: they depend on the target alone.
 
     None, which keeps none, where that folder cannot be written to.
     """
@@ -256,9 +256,9 @@ def _skeletons() -> Path | None:
     return folder
 
 
-def _report(request: _Request, scored: Scored) -> Report:
+def _report(request: _Request, scored: Scored) -> EvaluationReport:
     counts = Counter(pair.set for pair in scored.scores)
-    return Report(
+    return EvaluationReport(
         request.method,
         request.metrics,
         scored.scores,
@@ -291,7 +291,7 @@ def _list(problems: Sequence[Problem]) -> None:
 
 
 def _ranking(metrics: Sequence[str]) -> str:
-    """The measure by which images are the worst."""
+    """The metric by which images are the worst."""
     return next((m for m in ("s_measure", "max_f", "mae") if m in metrics), metrics[0])
 
 

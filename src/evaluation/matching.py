@@ -12,16 +12,16 @@ from src.errors import UserError
 from src.evaluation.read_map import MAP_EXTENSIONS
 from src.paths import files_below
 
-# Folders that data sets put truths in; they are no part of a name.
+# Folders that data sets put targets in; they are no part of a name.
 TRUTH_FOLDERS = frozenset({"gt", "gts", "mask", "masks", "truth", "truths", "groundtruth"})
-# What an evaluation leaves in its output folder; the picture is none of the images.
+# What an evaluation leaves in its output folder; the image is none of the images.
 WORST, JOURNAL = "worst.png", "journal.jsonl"
 # Maps in other formats than these are not read; one that is passed over unsaid would be missing.
 _OTHER_MAPS = frozenset({".fits", ".mat", ".nii", ".npz", ".nrrd", ".pfm", ".pict", ".rgb"})
 
 
-class Pair(NamedTuple):
-    """A map and its truth. `set` is the data set, `name` the path in it, without extension.
+class MapPair(NamedTuple):
+    """A map and its target. `set` is the data set, `name` the path in it, without extension.
 
     The scales are those of the set's levels, see `read_map.set_scale`; None before they are known.
     """
@@ -51,11 +51,11 @@ class Pairing:
     Attributes:
         pairs: Sorted by data set and name.
         problems: Each file without a partner, each name given twice, each kind that is not read.
-        truths: How many truths each data set has, with or without a map.
+        truths: How many targets each data set has, with or without a map.
         remarks: What was left out as asked, and what may explain many missing names.
     """
 
-    pairs: list[Pair]
+    pairs: list[MapPair]
     problems: list[Problem]
     targets: dict[str, int] = field(default_factory=dict)
     remarks: list[str] = field(default_factory=list)
@@ -67,14 +67,14 @@ def find_pairs(maps: Path, target: Path, map_suffix: str = "", mask_suffix: str 
     A folder directly below both is a data set of its own; images beside such folders, or without
     any, belong to the data set named after the folder `target`. Folders named `gt`, `masks` and the
     like are no part of a name (`ECSSD/masks` is ECSSD); where `target` has such folders, only what
-    is in them are truths. Linked folders are followed. Names that differ only in how their accents
+    is in them are targets. Linked folders are followed. Names that differ only in how their accents
     are encoded (NFC, NFD) are one.
 
     Args:
         maps: Folder of maps.
-        truth: Folder of truths.
+        truth: Folder of targets.
         map_suffix: What maps carry after the name (`cat_pred.png`); files without it are left out.
-        mask_suffix: The same of truths (`cat_mask.png`).
+        mask_suffix: The same of targets (`cat_mask.png`).
 
     Raises:
         UserError: a folder is not there or has no image.
@@ -86,9 +86,9 @@ def find_pairs(maps: Path, target: Path, map_suffix: str = "", mask_suffix: str 
     missing = sorted(theirs.found.keys() - ours.found.keys())
     extra = sorted(ours.found.keys() - theirs.found.keys())
     problems += [Problem("missing", f"no map of {theirs.found[key]}") for key in missing]
-    problems += [Problem("extra", f"no truth of {ours.found[key]}") for key in extra]
+    problems += [Problem("extra", f"no target of {ours.found[key]}") for key in extra]
     pairs = [
-        Pair(*_set_and_name(key, default), ours.found[key], theirs.found[key])
+        MapPair(*_set_and_name(key, default), ours.found[key], theirs.found[key])
         for key in sorted(ours.found.keys() & theirs.found.keys())
     ]
     targets = Counter(_set_and_name(key, default)[0] for key in {*theirs.found, *theirs.unread})
@@ -99,7 +99,7 @@ def find_pairs(maps: Path, target: Path, map_suffix: str = "", mask_suffix: str 
 
 
 def image_folders(pairing: Pairing) -> set[Path]:
-    """The folders that hold a map or a truth, links resolved."""
+    """The folders that hold a map or a target, links resolved."""
     return {path.parent.resolve() for pair in pairing.pairs for path in (pair.map, pair.target)}
 
 

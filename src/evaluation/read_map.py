@@ -1,13 +1,13 @@
-"""Reading predicted maps and truths from files as uint8 `(H, W)`, or refusing them by name.
+"""Reading predicted maps and targets from files as uint8 `(H, W)`, or refusing them by name.
 
 Both are read as masks are for training (`src.datamodules.images`, `src.datamodules.mask_levels`):
-RGB, RGBA and palettes are accepted where all colours are grey (JPEG noise apart) or where only
-the alpha channel holds the shape; colour palettes with two entries are background and foreground;
-other colours and files of several pages are refused. Levels are 0 and 1, 0 to 255 or all of 16 bit:
+RGB, RGBA and palettes are accepted where all colors are gray (JPEG noise apart) or where only
+the alpha channel holds the shape; color palettes with two entries are background and foreground;
+other colors and files of several pages are refused. Levels are 0 and 1, 0 to 255 or all of 16 bit:
 the smallest scale that holds the levels of all files of the set. Float maps in [0, 1] (TIFF, NPY)
 are multiplied by 255 and rounded.
 
-A truth must also be a mask: label maps and photographs are refused. A map may be of any gray.
+A target must also be a mask: label maps and photographs are refused. A map may be of any gray.
 """
 
 from collections.abc import Iterable
@@ -20,8 +20,8 @@ from src.datamodules.images import EXTENSIONS, ImageError, header_size, read_lev
 from src.datamodules.mask_levels import mask_fault, not_a_mask, scale_of, scaled
 from src.datamodules.raster import KindError
 
-SOFT = "truth has grey values; foreground is where it is > 128"
-RESIZED = "map resized to the truth's size (bilinear, 8 bit)"
+SOFT = "truth has gray values; foreground is where it is > 128"
+RESIZED = "map resized to the target's size (bilinear, 8 bit)"
 ZERO_ONE = "all maps of the set hold 0 and 1 only; read as background and foreground"
 
 
@@ -36,7 +36,7 @@ def read_map(path: Path, scale: int | None = None) -> npt.NDArray[np.uint8]:
         scale: Full scale of the levels of its set, see `set_scale`; None for the file's own.
 
     Raises:
-        ImageError: the file is damaged or of a kind without a certain 8-bit grey form; the message
+        ImageError: the file is damaged or of a kind without a certain 8-bit gray form; the message
             starts with its path.
     """
     return _read(path, scale)[0]
@@ -83,7 +83,7 @@ def map_size(path: Path) -> tuple[int, int]:
 
 
 def is_soft(gray: npt.NDArray[np.uint8]) -> bool:
-    """Whether a truth has values between 0 and 255, so that > 128 decides."""
+    """Whether a target has values between 0 and 255, so that > 128 decides."""
     # Plus one, 255 and 0 are 0 and 1; this takes a sixtieth of the time of np.isin.
     return bool(((gray + np.uint8(1)) & np.uint8(0xFE)).any())
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from src import render
 from src.atomic import atomic_write
-from src.evaluation.matching import Pair, Problem
+from src.evaluation.matching import MapPair, Problem
 from src.metrics import (
     ImageResult,
     degenerate,
@@ -27,12 +27,12 @@ _HEAD = ("method", "data", "N")
 
 
 @dataclass
-class Report:
+class EvaluationReport:
     """One evaluation, ready to be written.
 
     Attributes:
         method: What the maps are called in tables.
-        metrics: Names of measures, in the order of the columns.
+        metrics: Names of metrics, in the order of the columns.
         scores: Of each pair.
         notices: Of each pair.
         problems: Files that were left out.
@@ -41,8 +41,8 @@ class Report:
 
     method: str
     metrics: Sequence[str]
-    scores: Mapping[Pair, ImageResult]
-    notices: Mapping[Pair, Sequence[str]] = field(default_factory=dict)
+    scores: Mapping[MapPair, ImageResult]
+    notices: Mapping[MapPair, Sequence[str]] = field(default_factory=dict)
     problems: Sequence[Problem] = ()
     partial: Mapping[str, str] = field(default_factory=dict)
 
@@ -63,7 +63,7 @@ class Report:
         write_results(folder, self.values)
 
     def per_image(self) -> list[dict[str, str | float]]:
-        """One row per image: its data set, its name and its own value of each measure."""
+        """One row per image: its data set, its name and its own value of each metric."""
         return [
             {"set": pair.set, "name": pair.name, **self.scores[pair].values}
             for pair in sorted(self.scores)

@@ -17,7 +17,7 @@ import numpy as np
 
 from src.datamodules.images import ImageError
 from src.errors import UserError
-from src.evaluation.matching import Pair, Problem
+from src.evaluation.matching import MapPair, Problem
 from src.evaluation.read_map import (
     RESIZED,
     SOFT,
@@ -93,7 +93,7 @@ def key_of(
     scales: Sequence[int | None] = (),
 ) -> str:
     """What an image's score depends on: both files' contents and the scales of their sets' levels,
-    each measure's protocol, resizing.
+    each metric's protocol, resizing.
     """
     digest = hashlib.blake2b(digest_size=16)
     for path in (map_file, target_file):
@@ -121,19 +121,19 @@ class Scored:
         reused: How many scores an earlier run had left.
     """
 
-    scores: dict[Pair, ImageResult] = field(default_factory=dict)
-    notices: dict[Pair, list[str]] = field(default_factory=dict)
+    scores: dict[MapPair, ImageResult] = field(default_factory=dict)
+    notices: dict[MapPair, list[str]] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
     reused: int = 0
 
 
-def headers_are_sound(pairs: Sequence[Pair], resize: Resize) -> bool:
+def headers_are_sound(pairs: Sequence[MapPair], resize: Resize) -> bool:
     """Whether every file's header can be read and shows the size that is wanted."""
     with ThreadPoolExecutor(READERS) as threads:
         return all(threads.map(lambda pair: _header_is_sound(pair, resize), pairs))
 
 
-def faults(pairs: Sequence[Pair], resize: Resize) -> list[Problem]:
+def faults(pairs: Sequence[MapPair], resize: Resize) -> list[Problem]:
     """Everything that keeps these pairs from being scored; every file is read."""
     with ThreadPoolExecutor(READERS) as threads:
         found = threads.map(lambda pair: _read(pair, resize)[1], pairs)
@@ -141,7 +141,7 @@ def faults(pairs: Sequence[Pair], resize: Resize) -> list[Problem]:
 
 
 def score_pairs(
-    pairs: Sequence[Pair],
+    pairs: Sequence[MapPair],
     metrics: Sequence[str],
     journal: ResumeLog,
     resize: Resize = None,
@@ -152,11 +152,11 @@ def score_pairs(
 
     Args:
         pairs: What to score.
-        metrics: Names of measures.
+        metrics: Names of metrics.
         journal: Of this output folder.
-        resize: `prediction` to bring maps of another size to the truth's.
+        resize: `prediction` to bring maps of another size to the target's.
         workers: Processes; None for one per core.
-        skeletons: Folder that keeps the skeletons of truths.
+        skeletons: Folder that keeps the skeletons of targets.
     """
     scored, keys = Scored(), {}
     with ThreadPoolExecutor(READERS) as threads:
@@ -182,9 +182,9 @@ def score_pairs(
     return scored
 
 
-def with_scales(pairs: Sequence[Pair]) -> list[Pair]:
+def with_scales(pairs: Sequence[MapPair]) -> list[MapPair]:
     """The pairs with the scales of their sets: one file alone does not say whether 1 is white."""
-    of_set: dict[str, list[Pair]] = {}
+    of_set: dict[str, list[MapPair]] = {}
     for pair in pairs:
         of_set.setdefault(pair.set, []).append(pair)
     scales = {
@@ -197,7 +197,7 @@ def with_scales(pairs: Sequence[Pair]) -> list[Pair]:
 
 
 def score_files(
-    pair: Pair, metrics: Sequence[str], resize: Resize, skeletons: Path | None = None
+    pair: MapPair, metrics: Sequence[str], resize: Resize, skeletons: Path | None = None
 ) -> Outcome | list[Problem]:
     """Read and score one pair: its score and notices, or what kept it from being scored."""
     maps, problems = _read(pair, resize)
@@ -216,11 +216,11 @@ def score_files(
 
 
 def _outcomes(
-    pairs: list[Pair],
-    job: Callable[[Pair], Outcome | list[Problem]],
+    pairs: list[MapPair],
+    job: Callable[[MapPair], Outcome | list[Problem]],
     metrics: Sequence[str],
     workers: int | None,
-) -> Iterator[tuple[Pair, Outcome | list[Problem]]]:
+) -> Iterator[tuple[MapPair, Outcome | list[Problem]]]:
     """Each pair with its outcome, as they come."""
     if not pairs:
         return
@@ -232,7 +232,7 @@ def _outcomes(
     try:
         compile_kernels(metrics, processes)
         workforce = pool(processes)
-        futures: dict[Future[Outcome | list[Problem]], Pair] = {
+        futures: dict[Future[Outcome | list[Problem]], MapPair] = {
             workforce.submit(job, pair): pair for pair in pairs
         }
         for future in as_completed(futures):
@@ -248,15 +248,15 @@ def _outcomes(
         raise
 
 
-def _header_is_sound(pair: Pair, resize: Resize) -> bool:
+def _header_is_sound(pair: MapPair, resize: Resize) -> bool:
     try:
         return map_size(pair.map) == map_size(pair.target) or resize is not None
     except ImageError:
         return False
 
 
-def _read(pair: Pair, resize: Resize) -> tuple[tuple[Gray, Gray] | None, list[Problem]]:
-    """Map and truth, or None and why."""
+def _read(pair: MapPair, resize: Resize) -> tuple[tuple[Gray, Gray] | None, list[Problem]]:
+    """Map and target, or None and why."""
     maps, problems = [], []
     reads = (read_map, pair.map, pair.map_scale), (read_target, pair.target, pair.target_scale)
     for read, path, scale in reads:
@@ -270,8 +270,8 @@ def _read(pair: Pair, resize: Resize) -> tuple[tuple[Gray, Gray] | None, list[Pr
     if prediction.shape != target.shape and resize is None:
         (height, width), (true_height, true_width) = prediction.shape, target.shape
         text = (
-            f"{pair.map} is {width}x{height}, its truth {true_width}x{true_height} "
-            "(resize=prediction brings maps to the truth's size)"
+            f"{pair.map} is {width}x{height}, its target {true_width}x{true_height} "
+            "(resize=prediction brings maps to the target's size)"
         )
         return None, [Problem("size", text)]
     return (prediction, target), []

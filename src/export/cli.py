@@ -33,7 +33,7 @@ def main(cfg: DictConfig) -> int:
     verdict = "passed" if parity.passed else "FAILED"
     worst = max(row.graph_mean for row in parity.rows)
     log.info("%s, %.1f MB", file, file.stat().st_size / 1e6)
-    log.info("parity %s, mean difference up to %.3g of 255 grey levels: %s", verdict, worst, report)
+    log.info("parity %s, mean difference up to %.3g of 255 gray levels: %s", verdict, worst, report)
     if parity.blank:
         log.info("%s", BLANK)
     return 0 if parity.passed else 1

@@ -49,7 +49,7 @@ def describe(
         "license": license or (released and released.license) or UNKNOWN,
         "trained_on": json.dumps(released.trained_on if released else None),
         "processor": json.dumps(segmenter.processor.to_dict()),
-        "input": f"image: float32 (B, C, {height}, {width}), normalised by processor"
+        "input": f"image: float32 (B, C, {height}, {width}), normalized by processor"
         if bare
         else "image: uint8 (H, W, 3) RGB, any size",
         "output": "logits: float32 (B, 1, h, w), before every restore step of processor"
@@ -59,7 +59,7 @@ def describe(
     return {key: str(value) for key, value in values.items()}
 
 
-_EXAMPLE_SIDES = (213, 341)  # of the picture that is traced; any, but no special one
+_EXAMPLE_SIDES = (213, 341)  # of the image that is traced; any, but no special one
 
 
 @dataclass(frozen=True)
@@ -69,9 +69,9 @@ class Request:
     format: `onnx`, `torchscript` or `torch_export`.
     output: A file, or a folder for `<model>.onnx`.
     precision: `full`, `half` or `int8`; the last for ONNX only.
-    bare: The network alone, from normalised floats to logits.
-    dynamic: A bare file takes any batch size. Files with processing take any picture anyway.
-    pictures: A folder for parity and calibration; None uses built-in drawings.
+    bare: The network alone, from normalized floats to logits.
+    dynamic: A bare file takes any batch size. Files with processing take any image anyway.
+    images: A folder for parity and calibration; None uses built-in drawings.
     license: Written into the file where the registry does not know it.
     """
 
@@ -91,7 +91,7 @@ class Request:
         if self.dynamic and not self.bare:
             raise UserError(
                 "dynamic=true frees the batch of a bare=true file; with processing baked in, "
-                "a file takes one picture of any size already"
+                "a file takes one image of any size already"
             )
         if self.dynamic and self.format == "torchscript":
             raise UserError("a traced TorchScript file takes any batch already; leave dynamic out")
@@ -205,7 +205,7 @@ def _halve(module: nn.Module, example: Tensor, name: str) -> None:
 
 
 def _bare_inputs(segmenter: Segmenter, photos: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Normalised pictures; channels that they lack, of clicks, are drawn at random."""
+    """Normalized images; channels that they lack, of clicks, are drawn at random."""
     channels = next(p for p in segmenter.network.parameters() if p.ndim == 4).shape[1]
     found: dict[str, np.ndarray] = {}
     for i, (name, image_file) in enumerate(photos.items()):
@@ -241,7 +241,7 @@ def _compare(
 
 
 def _levels(logits: np.ndarray) -> np.ndarray:
-    """Logits as grey levels of their sigmoid."""
+    """Logits as gray levels of their sigmoid."""
     return 255 / (1 + np.exp(-logits.astype(np.float64).clip(-60, 60)))
 
 

@@ -19,7 +19,7 @@ _SIZES = ((480, 640), (333, 217), (768, 1024))
 
 
 def images(folder: Path | None, count: int = 8) -> dict[str, np.ndarray]:
-    """Up to `count` pictures `(H, W, 3)` of a folder by their path in it; without one, drawings.
+    """Up to `count` images `(H, W, 3)` of a folder by their path in it; without one, drawings.
 
     Raises:
         UserError: The folder has none.
@@ -51,16 +51,16 @@ _FARTHEST = (float("inf"),) * 3
 
 
 BLANK = (
-    "Every mask is of one grey, so that agreement says nothing: are the weights trained, and do "
-    "the pictures show what the model finds? images=FOLDER chooses others"
+    "Every mask is of one gray, so that agreement says nothing: are the weights trained, and do "
+    "the images show what the model finds? images=FOLDER chooses others"
 )
 
 
 class Tolerance(NamedTuple):
-    """What still counts as the same, in grey levels of 255.
+    """What still counts as the same, in gray levels of 255.
 
     graph_p99, graph_mean: The file against the same graph in PyTorch: all pixels but one in a
-        hundred, since a resized grey level that lies between two may fall to either, and a steep
+        hundred, since a resized gray level that lies between two may fall to either, and a steep
         network shows it; and the mean.
     python_mean: The file against `Segmenter.mask`, whose resize kernels are others.
     """
@@ -78,10 +78,10 @@ TOLERANCES: dict[str, Tolerance] = {
 }
 
 
-class Row(NamedTuple):
-    """One picture: differences in grey levels, times in milliseconds.
+class ParityRow(NamedTuple):
+    """One image: differences in gray levels, times in milliseconds.
 
-    contrast: Between the darkest and the brightest pixel of the mask, in grey levels.
+    contrast: Between the darkest and the brightest pixel of the mask, in gray levels.
     """
 
     name: str
@@ -105,9 +105,9 @@ class Row(NamedTuple):
 
 
 class Parity(NamedTuple):
-    """The comparison on all pictures."""
+    """The comparison on all images."""
 
-    rows: list[Row]
+    rows: list[ParityRow]
     tolerance: Tolerance
 
     @property
@@ -130,7 +130,7 @@ class Parity(NamedTuple):
 def compare(
     inputs: Mapping[str, np.ndarray], file: Run, graph: Run, python: Run, tolerance: Tolerance
 ) -> Parity:
-    """Compare grey levels of an exported file, its graph in PyTorch, and the Python API.
+    """Compare gray levels of an exported file, its graph in PyTorch, and the Python API.
 
     Args:
         inputs: What all three are called with, by name.
@@ -142,17 +142,19 @@ def compare(
         ValueError: Nothing to compare on.
     """
     if not inputs:
-        raise ValueError("parity needs at least one picture")
+        raise ValueError("parity needs at least one image")
     rows = [_row(name, array, file, graph, python) for name, array in inputs.items()]
     return Parity(rows, tolerance)
 
 
-def _row(name: str, array: np.ndarray, file: Run, graph: Run, python: Run) -> Row:
+def _row(name: str, array: np.ndarray, file: Run, graph: Run, python: Run) -> ParityRow:
     found, file_ms = _timed(lambda: file(array))
     reference, python_ms = _timed(lambda: python(array))
     to_graph, to_python = (_difference(found, other) for other in (graph(array), reference))
     shape = "×".join(str(side) for side in array.shape)
-    return Row(name, shape, float(np.ptp(reference)), *to_graph, *to_python, file_ms, python_ms)
+    return ParityRow(
+        name, shape, float(np.ptp(reference)), *to_graph, *to_python, file_ms, python_ms
+    )
 
 
 def _difference(a: np.ndarray, b: np.ndarray) -> tuple[float, float, float]:
@@ -183,7 +185,7 @@ def markdown(parity: Parity, metadata: Mapping[str, str], file: str) -> str:
     lines = [
         f"# {file}: parity {verdict}",
         "",
-        "Differences in grey levels of 255. *graph*: the file against the exported module in"
+        "Differences in gray levels of 255. *graph*: the file against the exported module in"
         " PyTorch. *Python*: the file against `Segmenter.mask`, whose resize kernels differ by"
         " rounding. Times are medians on this machine's CPU.",
         "",

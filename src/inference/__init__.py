@@ -1,4 +1,4 @@
-"""Masks for one's own pictures: the Python API, folders, videos and what is made of a mask."""
+"""Masks for one's own images: the Python API, folders, videos and what is made of a mask."""
 
 from src.inference.segmenter import Segmenter
 

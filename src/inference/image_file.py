@@ -32,11 +32,11 @@ class ImageFile:
 
     path: The file.
     pixels: uint8 RGB `(H, W, 3)`, upright: what a network sees, with transparency composed.
-    colours: The file's own in its depth, uint8 or uint16; black where nothing is visible.
+    colors: The file's own in its depth, uint8 or uint16; black where nothing is visible.
     format: Pillow's name of the file's format.
     profile: ICC profile, if the pixels are what it speaks of.
     exif: The file's EXIF block, with its orientation set to upright.
-    opacity: `(H, W)` in the depth of the colours, 0 = transparent; None where all is opaque.
+    opacity: `(H, W)` in the depth of the colors, 0 = transparent; None where all is opaque.
     """
 
     path: Path
@@ -48,7 +48,7 @@ class ImageFile:
     opacity: np.ndarray | None = None
 
     def suffix(self, *, alpha: bool) -> str:
-        """The suffix of a picture made from this photo: its own where the format can hold it."""
+        """The suffix of a image made from this photo: its own where the format can hold it."""
         alpha = alpha or self.opacity is not None
         if self.colors.dtype == np.uint16 or self.format not in (_WITH_ALPHA if alpha else _KEPT):
             return ".png"
@@ -68,7 +68,7 @@ def read_image_file(path: Path) -> ImageFile:
     except KindError as error:
         raise ImageError(f"{path}: {error}") from None
     if header.several:
-        log.warning("%s: holds several pictures; only the first is read", path)
+        log.warning("%s: holds several images; only the first is read", path)
     profile = header.profile
     return ImageFile(
         path=path,
@@ -85,7 +85,7 @@ def write_image_file(path: Path, pixels: np.ndarray, image_file: ImageFile | Non
     """Write uint8 or uint16 `(H, W)`, `(H, W, 3)` or `(H, W, 4)`, whole or not at all.
 
     Args:
-        photo: Whose profile and EXIF block the picture keeps.
+        photo: Whose profile and EXIF block the image keeps.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     profile = image_file.profile if image_file else None
@@ -103,7 +103,7 @@ def _encoded(path: Path, pixels: np.ndarray, profile: bytes | None, exif: bytes 
     if kind in ("JPEG", "WEBP"):
         options["quality"] = _JPEG_QUALITY
     if kind == "JPEG":
-        options["subsampling"] = 0  # edges of a cut-out keep their colour
+        options["subsampling"] = 0  # edges of a cut-out keep their color
     if kind == "TIFF":
         options["compression"] = "tiff_lzw"
     if kind != "BMP" and profile:
@@ -119,7 +119,7 @@ def _encoded(path: Path, pixels: np.ndarray, profile: bytes | None, exif: bytes 
 
 
 def _deep_png(pixels: np.ndarray, profile: bytes | None) -> bytes:
-    """A 16-bit PNG, which Pillow cannot write in colour, with the profile in its own chunk."""
+    """A 16-bit PNG, which Pillow cannot write in color, with the profile in its own chunk."""
     codes = {3: cv2.COLOR_RGB2BGR, 4: cv2.COLOR_RGBA2BGRA}
     values = pixels if pixels.ndim == 2 else cv2.cvtColor(pixels, codes[pixels.shape[2]])
     data = bytes(cv2.imencode(".png", values)[1])

@@ -21,39 +21,39 @@ _UNCERTAIN = ("I", "F", "LAB")  # Pillow's modes; it would clip them, or take th
 ReadableImage = np.ndarray | Image.Image | str | Path
 
 
-class Seen(NamedTuple):
-    """A picture as a network sees it, uint8 `(H, W, 3)`, and the picture's own opacity."""
+class DecodedImage(NamedTuple):
+    """A image as a network sees it, uint8 `(H, W, 3)`, and the image's own opacity."""
 
     pixels: np.ndarray
     opacity: np.ndarray | None = None
 
 
-def as_seen(image: ReadableImage) -> Seen:
-    """A picture upright, transparency composed as `raster.seen` says, 16 bit scaled to 8.
+def as_seen(image: ReadableImage) -> DecodedImage:
+    """A image upright, transparency composed as `raster.seen` says, 16 bit scaled to 8.
 
     Raises:
         UserError: An array or a Pillow image of another kind, or a file that cannot be read.
     """
     if isinstance(image, np.ndarray):
-        return Seen(_checked(image))
+        return DecodedImage(_checked(image))
     if isinstance(image, Image.Image):
         return _converted(image)
     path = Path(image).expanduser()
     decoded, _ = decode(path)
     try:
-        return Seen(seen(colors_of(decoded), decoded.opacity), decoded.opacity)
+        return DecodedImage(seen(colors_of(decoded), decoded.opacity), decoded.opacity)
     except KindError as error:
         raise UserError(f"{path}: {error}") from None
 
 
-def _converted(image: Image.Image) -> Seen:
+def _converted(image: Image.Image) -> DecodedImage:
     if image.mode in _UNCERTAIN:
         raise UserError(
             f"a Pillow image of kind {image.mode!r} has no certain 8-bit form; convert it to RGB"
         )
     try:
         decoded = from_pillow(image)
-        return Seen(seen(colors_of(decoded), decoded.opacity), decoded.opacity)
+        return DecodedImage(seen(colors_of(decoded), decoded.opacity), decoded.opacity)
     except KindError as error:
         raise UserError(f"a Pillow image: {error}") from None
 
@@ -61,14 +61,14 @@ def _converted(image: Image.Image) -> Seen:
 def _checked(array: np.ndarray) -> np.ndarray:
     if array.dtype != np.uint8 or array.size == 0 or array.ndim not in (2, 3):
         raise UserError(
-            f"a picture is a uint8 array (H, W, 3) in RGB, not {array.dtype} {array.shape}; "
+            f"a image is a uint8 array (H, W, 3) in RGB, not {array.dtype} {array.shape}; "
             "multiply values from 0 to 1 by 255, and convert with .astype('uint8')"
         )
     if array.ndim == 2:
         return cv2.cvtColor(array, cv2.COLOR_GRAY2RGB)
     if array.shape[2] != 3:
         raise UserError(
-            f"a picture has 3 channels (RGB), not {array.shape[2]}: {array.shape}; "
+            f"a image has 3 channels (RGB), not {array.shape[2]}: {array.shape}; "
             "PIL.Image.fromarray(array) makes an image of it that says what its channels are"
         )
     return np.ascontiguousarray(array)
@@ -136,7 +136,7 @@ def _described(value: object) -> str:
 
 
 def _read_bytes(data: bytes, read: Callable[[ReadableImage], Answer]) -> Answer:
-    """As the file of these bytes is read, to the last grey level."""
+    """As the file of these bytes is read, to the last gray level."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "image")
         path.write_bytes(data)

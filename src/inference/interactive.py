@@ -47,7 +47,7 @@ class Correction(NamedTuple):
     inside: bool
 
 
-class Target(NamedTuple):
+class ClickedObject(NamedTuple):
     """The object that the first clicks point at.
 
     box: Tight around it.
@@ -58,7 +58,9 @@ class Target(NamedTuple):
     points: tuple[tuple[float, float], ...]
 
 
-def read_extremes(points: Points, labels: Labels | None, box: Corners | None, size: Size) -> Target:
+def read_extremes(
+    points: Points, labels: Labels | None, box: Corners | None, size: Size
+) -> ClickedObject:
     """DEXTR's clicks: four extreme points or more, whose box is the object's.
 
     Raises:
@@ -73,15 +75,15 @@ def read_extremes(points: Points, labels: Labels | None, box: Corners | None, si
     if not _sides(labels, len(places)).all():
         raise PointsError("extreme points lie on the object: label all of them 1, or none")
     tight = box_of_points(np.rint(places)).clipped(size)
-    return Target(_with_area(tight), tuple((float(x), float(y)) for x, y in places))
+    return ClickedObject(_with_area(tight), tuple((float(x), float(y)) for x, y in places))
 
 
 def read_inside_outside(
     points: Points | None, labels: Labels | None, box: Corners | None, size: Size
-) -> tuple[Target, list[Correction]]:
+) -> tuple[ClickedObject, list[Correction]]:
     """IOG's clicks: a box, or two opposite corners of it labelled 0, and a point inside.
 
-    Without a point labelled 1 the centre of the box counts as one. Everything behind the box and
+    Without a point labelled 1 the center of the box counts as one. Everything behind the box and
     the first point labelled 1 is a correction.
 
     Raises:
@@ -110,7 +112,7 @@ def read_inside_outside(
         for i in order
         if i != inside
     ]
-    return Target(tight, (first,)), further
+    return ClickedObject(tight, (first,)), further
 
 
 def _array(points: Points | None) -> np.ndarray:
@@ -168,11 +170,11 @@ def _within(point: np.ndarray, box: Box) -> tuple[float, float]:
 
 
 class InteractiveSegmenter:
-    """Answers clicks on one picture after another, with a network that is guided by clicks.
+    """Answers clicks on one image after another, with a network that is guided by clicks.
 
     Crop, prompt and the way back are those of evaluation: `processor.crop`, `datamodules.prompts`,
-    `Processor.restore_crop`. The crop of an object is cut and resized once, and a network that can
-    refine encodes it once, for as long as box and first clicks stay the same.
+    `Processor.postprocess_crop`. The crop of an object is cut and resized once, and a network that
+    can refine encodes it once, for as long as box and first clicks stay the same.
 
     `load` makes one of a file of weights::
 
@@ -209,7 +211,7 @@ class InteractiveSegmenter:
         self.processor, self.prompts, self.name = processor, prompts, name
         self._image: np.ndarray | None = None
         self._opacity: np.ndarray | None = None
-        self._target: Target | None = None  # what `_box` to `_features` were made for
+        self._target: ClickedObject | None = None  # what `_box` to `_features` were made for
         self._box = Box(0, 0, 0, 0)
         self._crop = torch.empty(0)
         self._prompt = np.empty(0)
@@ -261,7 +263,7 @@ class InteractiveSegmenter:
         return "refine" if self.network.refines else self.prompts.kind
 
     def set_image(self, image: AnyImage) -> None:
-        """Read the picture that clicks are about from now on."""
+        """Read the image that clicks are about from now on."""
         self._image, self._opacity = read_any(image, as_seen)
         self._target = None
 
@@ -289,14 +291,14 @@ class InteractiveSegmenter:
             UserError: No image yet, or clicks that cannot be meant.
         """
         if self._image is None:
-            raise UserError("there is no picture yet: call set_image(picture) before predict")
+            raise UserError("there is no image yet: call set_image(image) before predict")
         size = (self._image.shape[0], self._image.shape[1])
         target, corrections = self._read(points, labels, box, size)
         if target != self._target:
             self._aim(self._image, target)
         with autocast(self.device, self.precision):
             logits = self._answer(corrections)
-        mask = self.processor.restore_crop(logits[0, 0], self._box, size).numpy()
+        mask = self.processor.postprocess_crop(logits[0, 0], self._box, size).numpy()
         return within(mask, self._opacity)
 
     def _read(
@@ -305,7 +307,7 @@ class InteractiveSegmenter:
         labels: Labels | None,
         box: Corners | None,
         size: tuple[int, int],
-    ) -> tuple[Target, Sequence[Correction]]:
+    ) -> tuple[ClickedObject, Sequence[Correction]]:
         if not isinstance(self.prompts, InsideOutsidePoints):
             return read_extremes(() if points is None else points, labels, box, size), ()
         target, corrections = read_inside_outside(points, labels, box, size)
@@ -316,7 +318,7 @@ class InteractiveSegmenter:
             )
         return target, corrections
 
-    def _aim(self, image: np.ndarray, target: Target) -> None:
+    def _aim(self, image: np.ndarray, target: ClickedObject) -> None:
         """Cut the object out, draw its prompt and forget what was known of the one before."""
         self._target, self._features = None, None
         self._box = target.box.grown(self.prompts.relax)
@@ -325,7 +327,7 @@ class InteractiveSegmenter:
         self._prompt = self.prompts.heat(self._prompt_points(target), self.processor.size)
         self._target = target
 
-    def _prompt_points(self, target: Target) -> np.ndarray:
+    def _prompt_points(self, target: ClickedObject) -> np.ndarray:
         size = self.processor.size
         points = points_in_crop(target.points, self._box, size)
         if not isinstance(self.prompts, InsideOutsidePoints):

@@ -24,7 +24,7 @@ _DECIDES = (
     "Decides by itself what is foreground: where several things compete, nobody can tell it which."
 )
 _STRETCHED = (
-    "Each mask is stretched to the full range, as the authors do: a picture without foreground "
+    "Each mask is stretched to the full range, as the authors do: a image without foreground "
     "gets a mask as well."
 )
 _ONE = "One object at a time; it must be pointed at."
@@ -34,7 +34,7 @@ FAMILIES = {
     "ISNet": Family(
         "IS-Net",
         "Qin et al., Highly Accurate Dichotomous Image Segmentation, ECCV 2022",
-        (_DECIDES, _STRETCHED, "Slow without a GPU: 1024² pixels whatever the picture."),
+        (_DECIDES, _STRETCHED, "Slow without a GPU: 1024² pixels whatever the image."),
     ),
     "U2Net": Family(
         "U²-Net",
@@ -42,7 +42,7 @@ FAMILIES = {
         (
             _DECIDES,
             _STRETCHED,
-            "Sees the whole picture at the input size: what is thinner than a pixel there is lost.",
+            "Sees the whole image at the input size: what is thinner than a pixel there is lost.",
         ),
     ),
     "InSPyReNet": Family(
@@ -64,7 +64,7 @@ FAMILIES = {
     "IOG": Family(
         "IOG",
         "Zhang et al., Interactive Object Segmentation With Inside-Outside Guidance, CVPR 2020",
-        (_ONE, _CROP, "The box must be tight; a box alone takes its centre for a point inside."),
+        (_ONE, _CROP, "The box must be tight; a box alone takes its center for a point inside."),
     ),
     "IOGRefine": Family(
         "IOG with refinement",
@@ -75,7 +75,7 @@ FAMILIES = {
 
 _SCALES = {
     "255": "divided by 255",
-    "per_image_max": "divided by the picture's own maximum",
+    "per_image_max": "divided by the image's own maximum",
     "none": "0 to 255 as they are",
 }
 
@@ -128,8 +128,8 @@ def _facts(entry: Released, recipe: ModelSpec) -> Iterator[tuple[str, str]]:
 def _input(recipe: ModelSpec) -> str:
     resized = f"resized as `{recipe.processor.image_kernel}`"
     if "prompt" not in recipe.inputs:
-        return f"the whole picture, {resized}"
-    return f"a crop of the picture around the object, {resized}, and heat maps of the clicks"
+        return f"the whole image, {resized}"
+    return f"a crop of the image around the object, {resized}, and heat maps of the clicks"
 
 
 def _normalization(processor: Processor) -> str:

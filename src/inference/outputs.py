@@ -27,7 +27,7 @@ def foreground_colors(
         image: float32 `(H, W, 3)` in [0, 1].
         alpha: float32 `(H, W)` in [0, 1].
         opacity: float32 `(H, W)` in [0, 1], how much of each pixel of the image is visible: what
-            is not visible lends its colour to nothing. None where all is.
+            is not visible lends its color to nothing. None where all is.
 
     Returns:
         float32 `(H, W, 3)` in [0, 1], equal to the image where alpha is 1.
@@ -58,7 +58,7 @@ def _round(
     radius: int,
     opacity: np.ndarray | None,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Blurred colours of either side, then the foreground corrected to explain the image."""
+    """Blurred colors of either side, then the foreground corrected to explain the image."""
     front, behind = alpha, 1 - alpha
     if opacity is not None:
         front, behind = front * opacity, behind * opacity
@@ -69,7 +69,7 @@ def _round(
 
 
 def weighted_blur(image: np.ndarray, weight: np.ndarray, radius: int) -> np.ndarray:
-    """Mean of the colours within a square of `2·radius + 1` pixels, by weight `(H, W, 1)`."""
+    """Mean of the colors within a square of `2·radius + 1` pixels, by weight `(H, W, 1)`."""
     size = (2 * radius + 1, 2 * radius + 1)
     total = cv2.blur(weight, size)[..., None]
     return cv2.blur(image * weight, size) / (total + _SMALL)
@@ -85,11 +85,11 @@ class Cutout:
     """A photo beside its mask.
 
     Args:
-        colours: uint8 or uint16 RGB `(H, W, 3)`.
+        colors: uint8 or uint16 RGB `(H, W, 3)`.
         mask: uint8 `(H, W)`.
-        estimate: Estimate the foreground's own colours behind soft edges; else they keep what
+        estimate: Estimate the foreground's own colors behind soft edges; else they keep what
             shines through from the old background.
-        opacity: `(H, W)` of the photo, in the depth of the colours; None where all is opaque. The
+        opacity: `(H, W)` of the photo, in the depth of the colors; None where all is opaque. The
             mask is limited by it, see `raster.within`.
     """
 
@@ -141,7 +141,7 @@ class Cutout:
         return self.mask[..., None] / np.maximum(whole, 1)[..., None]
 
     def over(self, background: np.ndarray) -> np.ndarray:
-        """The foreground over float colours `(H, W, 3)`, or over one colour."""
+        """The foreground over float colors `(H, W, 3)`, or over one color."""
         return self.alpha * self.foreground + (1 - self.alpha) * background
 
     def kept(self, values: np.ndarray) -> np.ndarray:
@@ -155,8 +155,8 @@ class Cutout:
         return (values * most + 0.5).clip(0, most).astype(self.colors.dtype)
 
 
-class Output(NamedTuple):
-    """A kind of picture: its short name, whether it is transparent, and how it is made."""
+class OutputType(NamedTuple):
+    """A kind of image: its short name, whether it is transparent, and how it is made."""
 
     name: str
     render: Callable[[Cutout], np.ndarray]
@@ -165,7 +165,7 @@ class Output(NamedTuple):
 
 def parse_outputs(
     wanted: str | Sequence[str], *, sigma: float = 2.0, opacity: float = 0.5
-) -> list[Output]:
+) -> list[OutputType]:
     """The outputs of one type or several; see the module for the words.
 
     Args:
@@ -190,31 +190,31 @@ def is_type(word: str) -> bool:
     return word in ("mask", "rgba", "blur", "overlay", "composite") or _color(word) is not None
 
 
-def _parse(word: str, sigma: float, opacity: float) -> Output:
+def _parse(word: str, sigma: float, opacity: float) -> OutputType:
     simple = {"mask": _mask, "blur": _blur, "overlay": _overlay}
     if word in simple:
-        return Output(word, simple[word])
+        return OutputType(word, simple[word])
     if word == "rgba":
-        return Output(word, _rgba, alpha=True)
+        return OutputType(word, _rgba, alpha=True)
     if word == "composite":
-        return Output(word, lambda cut: composite(cut, sigma, opacity))
+        return OutputType(word, lambda cut: composite(cut, sigma, opacity))
     if (color := _color(word)) is not None:
-        return Output(word.lstrip("#"), lambda cut: cut.quantized(cut.over(color)))
+        return OutputType(word.lstrip("#"), lambda cut: cut.quantized(cut.over(color)))
     path = Path(word).expanduser()
     if not path.is_file():
         raise UserError(f"type={word} is neither a word nor a file; choose of {_WORDS}")
     backdrop = read_image(path)
-    return Output(path.stem, lambda cut: cut.quantized(cut.over(_covering(backdrop, cut))))
+    return OutputType(path.stem, lambda cut: cut.quantized(cut.over(_covering(backdrop, cut))))
 
 
 def composite(cut: Cutout, sigma: float, opacity: float) -> np.ndarray:
-    """A drawing (U²-Net portrait) in the blurred colours of its photo."""
+    """A drawing (U²-Net portrait) in the blurred colors of its photo."""
     blurred = _gaussian(cut, sigma) if sigma > 0 else cut.image
     return cut.kept(opacity * blurred + (1 - opacity) * cut.alpha)
 
 
 def _gaussian(cut: Cutout, sigma: float) -> np.ndarray:
-    """The photo blurred; what is transparent lends its colour to nothing."""
+    """The photo blurred; what is transparent lends its color to nothing."""
     if cut.visible is None:
         return cv2.GaussianBlur(cut.image, (0, 0), sigma)
     blurred = cv2.GaussianBlur(cut.image * cut.visible, (0, 0), sigma)
@@ -261,7 +261,7 @@ def _color(word: str) -> np.ndarray | None:
 
 
 def _covering(backdrop: np.ndarray, cut: Cutout) -> np.ndarray:
-    """The middle of a picture, scaled to cover the photo."""
+    """The middle of a image, scaled to cover the photo."""
     height, width = cut.mask.shape
     scale = max(height / backdrop.shape[0], width / backdrop.shape[1])
     size = (

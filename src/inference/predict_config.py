@@ -8,7 +8,7 @@ from typing import Literal
 
 from src.errors import UserError
 from src.inference.image_file import ImageFile
-from src.inference.outputs import Output
+from src.inference.outputs import OutputType
 from src.inference.segmenter import Detail
 from src.inference.sources import Source, folded
 
@@ -24,13 +24,13 @@ class PredictConfig:
     folder: Mirrors the tree of the input; with several outputs, a folder in
         it for each.
     detail, flip, overlap: See `Segmenter.mask`.
-    estimate: Estimate the foreground's own colours at soft edges.
+    estimate: Estimate the foreground's own colors at soft edges.
     crop: `face` cuts each photo to its largest face first.
     smoothing: Share of the mask before in a video's mask, from 0 to below 1.
     skip_existing: Leave what is there already; files are written whole, so it is complete.
     """
 
-    outputs: Sequence[Output]
+    outputs: Sequence[OutputType]
     folder: Path
     detail: Detail = "whole"
     flip: bool = False
@@ -46,13 +46,13 @@ class PredictConfig:
         if not 0 <= self.smoothing < 1:
             raise UserError(f"smoothing is {self.smoothing}; it goes from 0 to below 1")
 
-    def target(self, source: Source, output: Output, suffix: str) -> Path:
+    def target(self, source: Source, output: OutputType, suffix: str) -> Path:
         """Where an output of a source goes."""
         folder = self.folder / output.name if len(self.outputs) > 1 else self.folder
         return folder / source.name.parent / (source.name.name + suffix)
 
-    def photo_target(self, source: Source, output: Output, image_file: ImageFile) -> Path:
-        """Where a picture goes; masks are PNG, others keep their photo's format if they can."""
+    def photo_target(self, source: Source, output: OutputType, image_file: ImageFile) -> Path:
+        """Where a image goes; masks are PNG, others keep their photo's format if they can."""
         suffix = ".png" if output.name == "mask" else image_file.suffix(alpha=output.alpha)
         return self.target(source, output, suffix)
 
@@ -96,7 +96,7 @@ class PredictConfig:
                 )
 
 
-def _suffixes(source: Source, output: Output) -> tuple[str, ...]:
+def _suffixes(source: Source, output: OutputType) -> tuple[str, ...]:
     """What the name of an output can end in; which it is depends on what is in the file."""
     if source.is_video:
         return (".mov",) if output.alpha else (".mp4",)

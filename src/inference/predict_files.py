@@ -27,7 +27,7 @@ from src.progress import progress_bars
 log = logging.getLogger(__name__)
 
 _THREADS = 4
-# Cutting out takes 110 bytes a pixel for the while: pictures larger than this, one at a time.
+# Cutting out takes 110 bytes a pixel for the while: images larger than this, one at a time.
 _LARGE = 12_000_000
 _one_large = threading.Lock()
 
@@ -136,7 +136,7 @@ def _read(source: Source, plan: PredictConfig) -> ImageFile:
 def _segmented(
     segmenter: Segmenter, image_files: list[tuple[Source, ImageFile]], plan: PredictConfig
 ) -> Iterator[tuple[Source, ImageFile, np.ndarray | Exception]]:
-    """The masks of a batch; if the batch fails, of its pictures one by one."""
+    """The masks of a batch; if the batch fails, of its images one by one."""
     options = {"detail": plan.detail, "flip": plan.flip, "overlap": plan.overlap}
     pixels = [image_file.pixels for _, image_file in image_files]
     try:

@@ -1,4 +1,4 @@
-"""One class that turns pictures into masks, with the pre- and post-processing of its model."""
+"""One class that turns images into masks, with the pre- and post-processing of its model."""
 
 import logging
 from collections.abc import Callable, Iterable, Sequence
@@ -32,7 +32,7 @@ DETAILS: tuple[Detail, ...] = ("whole", "blended", "tiles")
 
 
 class Segmenter:
-    """A network with its processor on a device, ready for pictures of any size.
+    """A network with its processor on a device, ready for images of any size.
 
     Args:
         network: Maps `(B, 3, h, w)` to an `Output`. Its norms are fused: it cannot be trained on.
@@ -43,7 +43,7 @@ class Segmenter:
         weights: The file that the weights came from.
         device: `auto`, `cpu`, `cuda`, `cuda:1`, `mps`.
         precision: `fp32`, or `bf16` and `fp16` by autocast.
-        batch_size: Pictures or tiles that the network sees at once.
+        batch_size: Images or tiles that the network sees at once.
     """
 
     def __init__(
@@ -140,18 +140,18 @@ class Segmenter:
         flip: bool = False,
         overlap: float = 0.25,
     ) -> np.ndarray:
-        """The mask of one picture, uint8 `(H, W)` of its own size, 255 = foreground.
+        """The mask of one image, uint8 `(H, W)` of its own size, 255 = foreground.
 
         Where a file or a Pillow image is transparent, so is the mask.
 
         Args:
             image: A path, the bytes of an image file, a binary file object, a Pillow image, a uint8
                 array `(H, W, 3)` in RGB, or a uint8 tensor `(3, H, W)`.
-            detail: `whole` shrinks the picture to the model's size, as in the papers. `blended`
+            detail: `whole` shrinks the image to the model's size, as in the papers. `blended`
                 (InSPyReNet) adds details seen at high resolution. `tiles` reads overlapping parts
                 at full resolution, without a view of the whole.
-            flip: Average with the prediction for the mirrored picture; twice the time.
-            overlap: Share of a tile that it has in common with its neighbour.
+            flip: Average with the prediction for the mirrored image; twice the time.
+            overlap: Share of a tile that it has in common with its neighbor.
         """
         return self.masks([image], detail=detail, flip=flip, overlap=overlap)[0]
 
@@ -163,7 +163,7 @@ class Segmenter:
         flip: bool = False,
         overlap: float = 0.25,
     ) -> list[np.ndarray]:
-        """As `mask`, for several pictures, `batch_size` at a time; nothing for an empty list."""
+        """As `mask`, for several images, `batch_size` at a time; nothing for an empty list."""
         self._check(detail, overlap)
         opened = [read_any(image, as_seen) for image in as_list(images)]
         pixels = [image.pixels for image in opened]
@@ -173,7 +173,7 @@ class Segmenter:
 
         logits = _with_mirrored(read, pixels) if flip else read(pixels)
         return [
-            within(self.processor.restore(one, image.shape[:2]).cpu().numpy(), opacity)
+            within(self.processor.postprocess(one, image.shape[:2]).cpu().numpy(), opacity)
             for one, (image, opacity) in zip(logits, opened, strict=True)
         ]
 
@@ -185,7 +185,7 @@ class Segmenter:
         return None if self._interactive is None else self._interactive.clicks
 
     def set_image(self, image: AnyImage) -> None:
-        """Read the picture, as `mask` takes it, whose objects are pointed at from now on."""
+        """Read the image, as `mask` takes it, whose objects are pointed at from now on."""
         self._guided().set_image(image)
 
     def predict(
@@ -203,7 +203,7 @@ class Segmenter:
         return self._or_advice(lambda: guided.predict(points, labels, box))
 
     def logits(self, images: Sequence[np.ndarray]) -> list[Tensor]:
-        """The network's logits `(h, w)` at its own size, of uint8 pictures `(H, W, 3)`."""
+        """The network's logits `(h, w)` at its own size, of uint8 images `(H, W, 3)`."""
         found: list[Tensor] = []
         for first in range(0, len(images), self.batch_size):
             some = images[first : first + self.batch_size]
@@ -212,7 +212,7 @@ class Segmenter:
         return found
 
     def refuse_clicks(self) -> None:
-        """Raise UserError where the model needs clicks, so that a picture alone says nothing."""
+        """Raise UserError where the model needs clicks, so that a image alone says nothing."""
         if self.inputs != ("image",):
             raise UserError(
                 f"{self.name} needs {' and '.join(self.inputs)}, not an image alone: it is guided "
@@ -223,7 +223,7 @@ class Segmenter:
     def _guided(self) -> InteractiveSegmenter:
         if self._interactive is None:
             raise UserError(
-                f"{self.name} works without clicks: call mask(picture); set_image and predict are "
+                f"{self.name} works without clicks: call mask(image); set_image and predict are "
                 "for dextr, iog and iog_refine"
             )
         return self._interactive
@@ -246,7 +246,7 @@ class Segmenter:
 
     def _tiled(self, image: np.ndarray, overlap: float) -> Tensor:
         if self.processor.scale == "per_image_max":
-            # The picture's maximum, not each tile's: a dark tile must not become a bright one.
+            # The image's maximum, not each tile's: a dark tile must not become a bright one.
             image = (image * (255 / max(1, int(image.max())))).round().astype(np.uint8)
         return tiled_logits(image, self.processor.size, overlap, self.batch_size, self.logits)
 
@@ -280,7 +280,7 @@ class Segmenter:
 
     def _advice(self) -> str:
         return (
-            f"{self}: a single picture does not fit into the memory of {self.device}; "
+            f"{self}: a single image does not fit into the memory of {self.device}; "
             "try precision=bf16, detail=whole, a smaller size=, or device=cpu"
         )
 
@@ -323,6 +323,6 @@ def load(
 def _with_mirrored(
     read: Callable[[list[np.ndarray]], list[Tensor]], images: list[np.ndarray]
 ) -> list[Tensor]:
-    """Mean of the logits of pictures and of their mirror images, before any step of restoring."""
+    """Mean of the logits of images and of their mirror images, before any step of restoring."""
     mirrored = read([np.ascontiguousarray(image[:, ::-1]) for image in images])
     return [(a + b.flip(-1)) / 2 for a, b in zip(read(images), mirrored, strict=True)]

@@ -82,12 +82,12 @@ def find_inputs(
             elif kind != "beside":
                 left[kind][real(path)] = label_of(path)
         if not any(kind != "beside" for _, kind in files):
-            raise UserError(f"input {word}: no picture or video there")
+            raise UserError(f"input {word}: no image or video there")
     missed, others = Counter(left["unread image"].values()), Counter(left["other"].values())
     inputs = Inputs(_named(list(found.values())), missed, others)
     if not inputs.sources:
         raise UserError(
-            f"input {', '.join(map(str, words))}: no picture or video there that can be read, but "
+            f"input {', '.join(map(str, words))}: no image or video there that can be read, but "
             f"{inputs.left_out}; convert images to JPEG or PNG"
         )
     return inputs

@@ -13,7 +13,7 @@ import numpy as np
 
 from src.datamodules.raster import backdrop_of, seen
 from src.errors import UserError
-from src.inference.outputs import Cutout, Output
+from src.inference.outputs import Cutout, OutputType
 from src.inference.predict_config import PredictConfig
 from src.inference.segmenter import Segmenter
 from src.inference.sources import Source
@@ -64,11 +64,11 @@ _MOV_LANGUAGES = {
     "cze": "ces", "isl": "ice", "rum": "ron", "slo": "slk", "msa": "may",
 }  # fmt: skip
 
-Report = Callable[[int, int | None], None]
+ProgressReport = Callable[[int, int | None], None]
 
 
 def predict_video(
-    segmenter: Segmenter, source: Source, plan: PredictConfig, report: Report
+    segmenter: Segmenter, source: Source, plan: PredictConfig, report: ProgressReport
 ) -> None:
     """Make the plan's outputs of a video: `.mp4` (H.264), with transparency `.mov` (ProRes 4444).
 
@@ -131,7 +131,7 @@ class _Judged:
 class _Writer:
     """One output file; it gets its name when it is complete."""
 
-    def __init__(self, plan: PredictConfig, source: Source, output: Output) -> None:
+    def __init__(self, plan: PredictConfig, source: Source, output: OutputType) -> None:
         self.output = output
         self._target = partial(plan.target, source, output)
         self.path = self.temporary = Path()
@@ -157,7 +157,7 @@ class _Writer:
                 self.temporary.unlink(missing_ok=True)
 
     def sound(self, packets: list[Sound]) -> None:
-        """Keep packets of sound until the first picture has told what the file will be."""
+        """Keep packets of sound until the first image has told what the file will be."""
         self.waiting += packets
         if self.video is not None:
             self._flush_sound()

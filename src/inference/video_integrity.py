@@ -108,7 +108,7 @@ def _ends_within_a_packet(data: bytes) -> bool:
 
 
 @dataclass
-class Seen:
+class FrameCounts:
     """What was read of the video's packets.
 
     packets: Their number.
@@ -154,7 +154,7 @@ class Seen:
 
 
 def shortfall(
-    path: Path, movie: Any, stream: Any, seen: Seen, done: int, rate: Fraction
+    path: Path, movie: Any, stream: Any, seen: FrameCounts, done: int, rate: Fraction
 ) -> str | None:
     """What a file lacks, in words, once all of it has been read; None for a whole file.
 
@@ -193,7 +193,7 @@ def shortfall(
     )
 
 
-def _announced_seconds(movie: Any, stream: Any, seen: Seen, cut: bool) -> float | None:
+def _announced_seconds(movie: Any, stream: Any, seen: FrameCounts, cut: bool) -> float | None:
     """How long the video is said to be, from its own beginning."""
     name = movie.format.name
     if "avi" in name:
@@ -215,7 +215,7 @@ def _seconds(clock: str) -> float | None:
         return None
 
 
-def _lacks(length: float, seen: Seen, time_base: Fraction, rate: Fraction) -> bool:
+def _lacks(length: float, seen: FrameCounts, time_base: Fraction, rate: Fraction) -> bool:
     """Whether the packets cover clearly less than `length` seconds."""
     gaps = _gaps(seen.times)
     gap = sorted(gaps)[len(gaps) // 2] if gaps else seen.lasting or 1 / (rate * time_base)

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from src.errors import UserError, missing_extra
-from src.inference.video_integrity import Seen, shortfall
+from src.inference.video_integrity import FrameCounts, shortfall
 
 try:
     import av
@@ -81,7 +81,7 @@ class Film:
         self.stream.thread_type = "AUTO"
         self.sounds = [one for one in self._movie.streams.audio if one.codec_context is not None]
         self._decoder = self._alpha_decoder()
-        self._seen = Seen()
+        self._seen = FrameCounts()
         self._turned = False
         left_out = [one for one in self._movie.streams if one not in (self.stream, *self.sounds)]
         self.left_out = sorted({_kind(one) for one in left_out if not self._is_chapters(one)})
@@ -236,13 +236,13 @@ def _later(pts: int, last: int | None) -> int:
 
 
 def _is_cover(stream: Any) -> bool:
-    """A picture of the cover or a thumbnail, which is no film."""
+    """A image of the cover or a thumbnail, which is no film."""
     cover = av.stream.Disposition.attached_pic
     return bool(int(getattr(stream, "disposition", 0)) & int(cover))
 
 
 def _kind(stream: Any) -> str:
     if stream.type == "video":
-        return "cover pictures" if _is_cover(stream) else "further videos"
+        return "cover images" if _is_cover(stream) else "further videos"
     names = {"subtitle": "subtitles", "audio": "sound of an unknown kind"}
     return names.get(stream.type, "data tracks")

@@ -1,1 +1,1 @@
-"""Training loops: a network, its losses and its optimiser as LightningModules."""
+"""Training loops: a network, its losses and its optimizer as LightningModules."""

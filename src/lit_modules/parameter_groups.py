@@ -68,10 +68,10 @@ def _members(module: nn.Module, fragments: list[str]) -> dict[str, list[nn.Param
 
 
 def freeze_norms(module: nn.Module) -> None:
-    """Stop scales and offsets of all normalisation layers from learning (DEXTR, IOG).
+    """Stop scales and offsets of all normalization layers from learning (DEXTR, IOG).
 
     Running statistics are not touched: like the authors' networks, a BatchNorm in training mode
-    still normalises by its batch and still follows it.
+    still normalizes by its batch and still follows it.
     """
     for layer in module.modules():
         if isinstance(layer, NORMS):
@@ -83,13 +83,13 @@ _REST = "rest"
 
 @dataclass(frozen=True)
 class FineTuning:
-    """What fine-tuning changes of a model's own recipe, whatever its optimiser and its groups.
+    """What fine-tuning changes of a model's own recipe, whatever its optimizer and its groups.
 
     Args:
         lr_factor: On every learning rate of the recipe.
         backbone_factor: Once more on those of the backbone, in networks that have one.
-        freeze_norms: Hold the normalisation layers: neither their scales nor their running
-            statistics move, and training normalises by the latter. What trains is then the very
+        freeze_norms: Hold the normalization layers: neither their scales nor their running
+            statistics move, and training normalizes by the latter. What trains is then the very
             network that was scored before it, and small batches do no harm.
         replay: Share of an epoch's images that are from the base data, where there is any.
 
@@ -122,7 +122,7 @@ class FineTuning:
                     layer.eval()
 
     def slow_down(self, optimizer: Optimizer, network: nn.Module) -> None:
-        """Scale the learning rates of an optimiser over parameters of `network`, in place."""
+        """Scale the learning rates of an optimizer over parameters of `network`, in place."""
         backbone = {
             id(parameter) for name, parameter in network.named_parameters() if "backbone" in name
         }

@@ -30,16 +30,16 @@ class SegmentationModule(LightningModule):
         processor: The model's pre- and post-processing.
         inputs: Batch keys joined along the channel axis: `[image]` for plain networks,
             `[image, prompt]` for click-guided ones, `[mask]` for a ground-truth encoder.
-        losses: Named loss terms, `None` where one is switched off; their sum is minimised.
+        losses: Named loss terms, `None` where one is switched off; their sum is minimized.
         optimizer: Called with the parameters that learn, or with groups of them.
         lr_scheduler: Called with the optimizer and the total number of steps; stepped every step.
         param_groups: Factors on the optimizer's learning rate by fragments of parameters' names,
             as `parameter_groups` takes them; None for one rate.
         finetuning: How much slower than that trained weights go on learning; None: not at all.
-        val_metrics: Names of the measures of validation; cheap ones.
-        test_metrics: Names of the measures of testing.
+        val_metrics: Names of the metrics of validation; cheap ones.
+        test_metrics: Names of the metrics of testing.
         metric_workers: Processes that score test images beside the network; 0 scores in place.
-        skeleton_cache: Folder that keeps the skeletons of truths, which HCE needs.
+        skeleton_cache: Folder that keeps the skeletons of targets, which HCE needs.
         identity: What the checkpoint says of itself: the network's config and name.
     """
 
@@ -94,7 +94,7 @@ class SegmentationModule(LightningModule):
         return self.as_floats(batch)
 
     def as_floats(self, batch: Batch) -> Batch:
-        """The batch with its image normalised and its maps in [0, 1], in place."""
+        """The batch with its image normalized and its maps in [0, 1], in place."""
         batch["image"] = self.processor.normalize(batch["image"])
         batch["mask"] = batch["mask"].float() / 255
         if "void" in batch:
@@ -166,12 +166,12 @@ class SegmentationModule(LightningModule):
             self.network = self._trained.pop()
 
     def test_values(self, name: str) -> dict[str, float]:
-        """Every measure of a test set; collective, so every process must call it."""
+        """Every metric of a test set; collective, so every process must call it."""
         scores = self.test_scores[name]
         return {metric: float(v) for metric, v in scores.compute().items()}  # type: ignore[operator]
 
     def protocol(self, metric: str) -> str:
-        """How a measure of `test_values` is defined."""
+        """How a metric of `test_values` is defined."""
         return describe(metric)
 
     def predictions(self, batch: Batch) -> list[Tensor]:
@@ -186,8 +186,8 @@ class SegmentationModule(LightningModule):
         size = batch["mask_full"][i].shape
         try:
             if "box" not in batch:
-                return self.processor.restore(logits, size)
-            return self.processor.restore_crop(logits, Box(*batch["box"][i].tolist()), size)
+                return self.processor.postprocess(logits, size)
+            return self.processor.postprocess_crop(logits, Box(*batch["box"][i].tolist()), size)
         except NonFiniteError as error:
             raise NonFiniteError(f"{batch['name'][i]}: {error}") from None
 

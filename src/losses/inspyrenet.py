@@ -54,7 +54,7 @@ class PyramidSupervision(nn.Module):
     """Weighted cross-entropy and IoU of every level, summed over the levels.
 
     The mask is reduced through the image pyramid to a soft mask for each level; both are compared
-    at full size after nearest-neighbour resizing.
+    at full size after nearest-neighbor resizing.
 
     Args:
         edge_weight: Of `WeightedBCE`.

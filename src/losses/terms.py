@@ -81,7 +81,7 @@ class FeatureSupervision(nn.Module):
         teacher: Takes `(B, 1, H, W)` masks and returns an `Output` with the same feature names.
         checkpoint: The teacher's weights.
         distance: How two features are compared.
-        batch_statistics: Let the teacher normalise by the batch at hand, as the authors' script
+        batch_statistics: Let the teacher normalize by the batch at hand, as the authors' script
             does, which never calls `eval()` on it. Off by default: its target then depends on the
             other images of the batch.
     """

@@ -9,18 +9,18 @@ import numpy.typing as npt
 
 from src.metrics._maps import FOREGROUND_ABOVE, Counts, Gray, Levels, min_max_levels, require_pair
 
-BANKS = 4  # equal neighbours count in different tables: a counter is not waited for
+BANKS = 4  # equal neighbors count in different tables: a counter is not waited for
 
 
 @dataclass(frozen=True)
 class JointHistogram:
-    """A prediction, its truth and their joint histogram.
+    """A prediction, its target and their joint histogram.
 
     Attributes:
         prediction: uint8 `(H, W)`, C-contiguous.
         truth: uint8 `(H, W)`, C-contiguous; foreground is > 128.
-        split: First row and first column right of and below the truth's centroid.
-        quadrants: `(2, 2, 2, 256)`: lower half, right half, foreground of the truth, grey level.
+        split: First row and first column right of and below the target's centroid.
+        quadrants: `(2, 2, 2, 256)`: lower half, right half, foreground of the target, gray level.
     """
 
     prediction: Gray
@@ -30,7 +30,7 @@ class JointHistogram:
 
     @cached_property
     def histogram(self) -> Counts:
-        """`(2, 256)`: background and foreground of the truth, grey level of the prediction."""
+        """`(2, 256)`: background and foreground of the target, gray level of the prediction."""
         return np.asarray(self.quadrants.sum(axis=(0, 1)))
 
 
@@ -58,11 +58,11 @@ def prepare(prediction: Gray, target: Gray) -> JointHistogram:
 
 
 def levels_of(histogram: Counts, raw: bool = False) -> Levels:
-    """The value in [0, 1] of each grey level, `(256,)`.
+    """The value in [0, 1] of each gray level, `(256,)`.
 
     Args:
         histogram: `(2, 256)` of the pair.
-        raw: `v / 255` as it is, instead of PySODMetrics' min-max normalisation per image.
+        raw: `v / 255` as it is, instead of PySODMetrics' min-max normalization per image.
     """
     if raw:
         return np.arange(256) / 255

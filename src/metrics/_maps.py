@@ -37,7 +37,7 @@ def require_map(name: str, gray: Gray) -> None:
 
 
 def min_max_levels(prediction: Gray) -> Levels:
-    """Values `(256,)` of the grey levels by PySODMetrics' rule: `v / 255`, then min-max.
+    """Values `(256,)` of the gray levels by PySODMetrics' rule: `v / 255`, then min-max.
 
     Entry `v` has the bits that the rule on the whole map would give to a pixel of level `v`. A
     constant map is not stretched. Levels that the map does not hold are clipped to [0, 1].
@@ -59,6 +59,6 @@ def levels_or_min_max(levels: Levels | None, prediction: Gray) -> Levels:
         return min_max_levels(prediction)
     if levels.shape != (256,):
         raise ValueError(
-            f"levels must hold a value for each of 256 grey levels, not {levels.shape}"
+            f"levels must hold a value for each of 256 gray levels, not {levels.shape}"
         )
     return np.asarray(levels, np.float64)

@@ -49,7 +49,7 @@ class MAE(SegmentationMetric):
 
 
 class SMeasure(SegmentationMetric):
-    """Structure measure; `raw` leaves out the min-max normalization."""
+    """Structure metric; `raw` leaves out the min-max normalization."""
 
     def __init__(self, raw: bool = False, **kwargs: Any) -> None:
         super().__init__("s_measure" + RAW * raw, **kwargs)
@@ -70,7 +70,7 @@ class FMeasure(SegmentationMetric):
 
 
 class EMeasure(SegmentationMetric):
-    """Enhanced-alignment measure."""
+    """Enhanced-alignment metric."""
 
     def __init__(self, form: Form = "max", raw: bool = False, **kwargs: Any) -> None:
         super().__init__(f"{form}_e" + RAW * raw, **kwargs)

@@ -1,4 +1,4 @@
-"""Truths' skeletons on disk, by content: they hang on the truth alone, predictions come and go."""
+"""Truths' skeletons on disk, by content: they hang on the target alone, predictions come and go."""
 
 import hashlib
 import tempfile
@@ -15,10 +15,10 @@ _CHECKSUM = 16  # bytes
 
 
 class SkeletonCache:
-    """Calls `skeletonize` once per truth and folder.
+    """Calls `skeletonize` once per target and folder.
 
     Any number of processes may share the folder: a file appears under its name only when whole, and
-    one that cannot be read, or is not what was written, is made anew. Truths that differ in their
+    one that cannot be read, or is not what was written, is made anew. Targets that differ in their
     pixels > 128 never share one. A file holds a checksum, then the skeleton's rows as bits.
 
     Args:

@@ -80,8 +80,8 @@ def degenerate(scores: Sequence[ImageResult]) -> dict[str, int]:
     sides = [one.histogram.sum(axis=1) for one in scores]
     levels = [np.count_nonzero(one.histogram.any(axis=0)) for one in scores]
     return {
-        "empty truth": sum(int(foreground == 0) for _, foreground in sides),
-        "full truth": sum(int(background == 0) for background, _ in sides),
+        "empty target": sum(int(foreground == 0) for _, foreground in sides),
+        "full target": sum(int(background == 0) for background, _ in sides),
         "constant prediction": sum(int(count == 1) for count in levels),
     }
 

@@ -1,4 +1,4 @@
-"""Enhanced-alignment measure (Fan et al., IJCAI 2018, https://arxiv.org/abs/1805.10421).
+"""Enhanced-alignment metric (Fan et al., IJCAI 2018, https://arxiv.org/abs/1805.10421).
 
 As PySODMetrics computes it: the sum is divided by N − 1 pixels, so that a perfect map scores a
 little over 1.
@@ -15,7 +15,7 @@ EPSILON = np.spacing(1.0)
 def enhanced_alignment(on: Counts, histogram: Counts) -> Curve:
     """E at each threshold, `(T,)`.
 
-    An empty truth counts pixels that are off, a full one pixels that are on.
+    An empty target counts pixels that are off, a full one pixels that are on.
 
     Args:
         on: `(2, T)` background and foreground pixels that threshold `t` turns on.

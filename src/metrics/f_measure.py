@@ -31,11 +31,11 @@ def f_of(precision: Curve, recall: Curve) -> Curve:
 
 
 def precision_recall(on: Counts, area: int) -> tuple[Curve, Curve]:
-    """Precision and recall at each threshold; 0 without a positive and for an empty truth.
+    """Precision and recall at each threshold; 0 without a positive and for an empty target.
 
     Args:
         on: `(2, T)` background and foreground pixels that threshold `t` turns on.
-        area: Foreground pixels of the truth.
+        area: Foreground pixels of the target.
     """
     hits, positives = on[1], on.sum(axis=0)
     return hits / np.maximum(positives, 1), hits / max(area, 1)
@@ -44,7 +44,7 @@ def precision_recall(on: Counts, area: int) -> tuple[Curve, Curve]:
 def precision_recall_dis(histogram: Counts) -> tuple[Curve, Curve]:
     """Precision and recall of IS-Net's training log, `(255,)`, in its single precision.
 
-    Min-max normalised values times 255 fall into 255 bins of width 1, the last of which holds
+    Min-max normalized values times 255 fall into 255 bins of width 1, the last of which holds
     both 254 and 255. A constant map is 0/0 there and reaches no bin: both curves are 0.
     """
     present = np.flatnonzero(histogram.any(axis=0))

@@ -1,5 +1,5 @@
 """Human correction efforts (Qin et al., "Highly Accurate Dichotomous Image Segmentation", ECCV
-2022): how many polygon points to draw and regions to click to turn a prediction into the truth.
+2022): how many polygon points to draw and regions to click to turn a prediction into the target.
 
 `human_correction_efforts` is the authors' protocol; `human_correction_efforts_pysod` is that of
 PySODMetrics. Their numbers differ: report them under different names (`hce`, `hce_pysod`).
@@ -21,15 +21,15 @@ def human_correction_efforts(
     relax: int = 5,
     epsilon: float = 2.0,
 ) -> Efforts:
-    """Points and regions to correct, by the authors' protocol: both maps binarised at > 128.
+    """Points and regions to correct, by the authors' protocol: both maps binarized at > 128.
 
     HCE is the sum of the four numbers. The sizes are the originals': it grows with resolution.
 
     Args:
         prediction: uint8 `(H, W)`.
         truth: uint8 `(H, W)`.
-        skeleton: Pixels of the truth's structure that must not be missed, `(H, W)`; by default
-            `skeletonize(truth)`.
+        skeleton: Pixels of the target's structure that must not be missed, `(H, W)`; by default
+            `skeletonize(target)`.
         relax: Errors that vanish under this many erosions are forgiven.
         epsilon: Tolerance of the drawn polygons, in pixels.
 
@@ -51,7 +51,7 @@ def human_correction_efforts_pysod(
     relax: int = 5,
     epsilon: float = 2.0,
 ) -> Efforts:
-    """PySODMetrics' variant: the prediction is stretched to [0, 1] and binarised at > 0.5.
+    """PySODMetrics' variant: the prediction is stretched to [0, 1] and binarized at > 0.5.
 
     It also counts a wrong region that fills the whole image, which the authors' code does not.
     Arguments and errors are those of `human_correction_efforts`.

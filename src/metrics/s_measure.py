@@ -22,12 +22,12 @@ EPSILON = float(np.spacing(1.0))
 def s_measure(pair: "JointHistogram", levels: Levels) -> float:
     """Structural similarity in [0, 1], from the histograms of the four quadrants.
 
-    An empty truth gives 1 − mean, a full one the mean. A quadrant without pixels (the truth's
+    An empty target gives 1 − mean, a full one the mean. A quadrant without pixels (the target's
     centroid lies in the last row or column) weighs nothing; PySODMetrics gives nan there.
 
     Args:
         pair: The maps and their histogram.
-        levels: Value of each grey level, `(256,)`.
+        levels: Value of each gray level, `(256,)`.
     """
     background, foreground = (int(n) for n in pair.histogram.sum(axis=1))
     if foreground == 0:
@@ -67,7 +67,7 @@ def _regions(pair: "JointHistogram", levels: Levels) -> float:
 
 
 def _similarity(pair: "JointHistogram", levels: Levels, lower: int, right: int) -> float:
-    """Mean, contrast and correlation of prediction and truth in one quadrant (SSIM)."""
+    """Mean, contrast and correlation of prediction and target in one quadrant (SSIM)."""
     counts = pair.quadrants[lower, right]
     present = np.flatnonzero(counts.any(axis=0))
     background, foreground = (int(n) for n in counts.sum(axis=1))

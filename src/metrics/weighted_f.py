@@ -13,14 +13,14 @@ from src.metrics._record import variants
 
 
 def weighted_f(prediction: Gray, target: Gray, *, levels: Levels | None = None) -> float:
-    """Weighted F of a uint8 `(H, W)` prediction against a uint8 `(H, W)` truth, > 128 foreground.
+    """Weighted F of a uint8 `(H, W)` prediction against a uint8 `(H, W)` target, > 128 foreground.
 
-    Equal to PySODMetrics' up to the order of its sums; 0 for a truth without foreground.
+    Equal to PySODMetrics' up to the order of its sums; 0 for a target without foreground.
 
     Args:
-        prediction: Map of grey levels.
-        truth: Map of grey levels.
-        levels: What each grey level of the prediction stands for in [0, 1], `(256,)`; by default
+        prediction: Map of gray levels.
+        truth: Map of gray levels.
+        levels: What each gray level of the prediction stands for in [0, 1], `(256,)`; by default
             `v / 255` and then min-max over the map.
 
     Raises:

@@ -130,7 +130,7 @@ class ScaleInvariantAttention(nn.Module):
     Args:
         size: (height, width) at which the summaries are made, whatever the size of the maps; what
             makes the attention at high resolution the one that was trained at low resolution.
-        with_laplacian: Also summarise by the sign of the coarser level's Laplacian.
+        with_laplacian: Also summarize by the sign of the coarser level's Laplacian.
     """
 
     def __init__(

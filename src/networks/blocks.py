@@ -30,7 +30,7 @@ def conv_norm(
 
 
 def resize(x: Tensor, like: Tensor | Sequence[int]) -> Tensor:
-    """Bilinear, half-pixel centres, to the height and width of `like`.
+    """Bilinear, half-pixel centers, to the height and width of `like`.
 
     Where sizes agree there is nothing to do, and nothing is done: it would cost a pass over memory.
     """
@@ -74,7 +74,7 @@ class PyramidPooling(nn.Module):
 
 
 class BatchNorm(nn.BatchNorm2d):
-    """`nn.BatchNorm2d`, which normalises single values by its running statistics."""
+    """`nn.BatchNorm2d`, which normalizes single values by its running statistics."""
 
     def forward(self, input: Tensor) -> Tensor:
         single = input.numel() == input.shape[1]

@@ -39,7 +39,7 @@ class InSPyReNet(Network):
         backbone: `swinb` and `res2net50` as published, or a timm name, see `backbone.py`.
         depth: Channels of the decoder.
         base_size: One side, or (height, width), at which the network is trained: the attention
-            summarises an image at this size whatever its own.
+            summarizes an image at this size whatever its own.
         pretrained: ImageNet weights of the backbone, from timm or from a file.
     """
 

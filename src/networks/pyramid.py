@@ -82,7 +82,7 @@ def transition_map(logits: Tensor, size: int) -> Tensor:
 
 
 def ellipse_half_widths(size: int) -> list[int]:
-    """Pixels on each side of the centre, row by row, of OpenCV's ellipse of a diameter `size`."""
+    """Pixels on each side of the center, row by row, of OpenCV's ellipse of a diameter `size`."""
     radius = size // 2
     rows = range(-radius, radius + 1)
     return [round((radius**2 - row**2) ** 0.5) for row in rows]

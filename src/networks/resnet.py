@@ -50,7 +50,7 @@ def create_dextr_resnet(
     """Output stride 8: stages 3 and 4 are dilated by 2 and 4 instead of strided.
 
     The stride of a bottleneck sits in its first 1×1 convolution, as in Caffe's ResNet. Scales and
-    offsets of all BatchNorms are frozen; they still normalise by the batch in training mode.
+    offsets of all BatchNorms are frozen; they still normalize by the batch in training mode.
     """
     resnet = create_resnet(name, in_channels, pretrained)
     _stride_in_first_convolution(resnet)

@@ -33,7 +33,7 @@ INPUTS: dict[str, tuple[int, int]] = {
 }
 
 
-class Summary(NamedTuple):
+class NetworkCost(NamedTuple):
     """Costs of a network for one image; `seconds` is the median of a few passes."""
 
     name: str
@@ -44,7 +44,7 @@ class Summary(NamedTuple):
     seconds: float
 
 
-def summarize(name: str, size: int | None = None, passes: int = 3) -> Summary:
+def summarize(name: str, size: int | None = None, passes: int = 3) -> NetworkCost:
     """Measure a network of the catalogue at its paper's input, or at another side."""
     channels, paper_size = INPUTS[name]
     side = size or paper_size
@@ -52,7 +52,7 @@ def summarize(name: str, size: int | None = None, passes: int = 3) -> Summary:
     image = torch.rand(1, channels, side, side)
     with FlopCounterMode(display=False) as counter, torch.inference_mode():
         network(image)
-    return Summary(
+    return NetworkCost(
         name,
         side,
         sum(p.numel() for p in network.parameters()),
@@ -80,7 +80,7 @@ def activation_bytes(network: nn.Module, image: Tensor) -> int:
     return total
 
 
-def markdown(rows: list[Summary]) -> str:
+def markdown(rows: list[NetworkCost]) -> str:
     """The costs as a table."""
     head = ["network", "input", "parameters", "GMACs", "activations kept", "latency"]
     lines = [

@@ -129,7 +129,7 @@ def points_in_crop(
 ) -> np.ndarray:
     """Points of the image as pixels of its crop `box` resized to `size`, int32 `(N, 2)`.
 
-    A point is (x, y), the centre of the first pixel being (0, 0), before and after, as in bilinear
+    A point is (x, y), the center of the first pixel being (0, 0), before and after, as in bilinear
     resizing. Points outside of the crop move to its border.
     """
     height, width = size
@@ -139,7 +139,7 @@ def points_in_crop(
 
 
 def box_in_crop(inner: Box, box: Box, size: Size) -> Box:
-    """The pixels of the crop `box`, resized to `size`, whose centres lie in `inner`; one at least.
+    """The pixels of the crop `box`, resized to `size`, whose centers lie in `inner`; one at least.
 
     It is the tight box that a mask filling `inner` has after resizing.
     """

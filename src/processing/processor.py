@@ -133,7 +133,7 @@ class Processor:
         std = torch.tensor(self.std, device=values.device).view(1, -1, 1, 1)
         return (values - mean) / std
 
-    def restore(self, logits: Tensor, size: Sequence[int]) -> Tensor:
+    def postprocess(self, logits: Tensor, size: Sequence[int]) -> Tensor:
         """Turn one map of logits, `(h, w)`, into a uint8 mask of the original `size` (H, W).
 
         Raises:
@@ -144,7 +144,7 @@ class Processor:
             values = STEPS[name](values, target)
         return _quantized(values)
 
-    def restore_crop(self, logits: Tensor, box: Box, size: Sequence[int]) -> Tensor:
+    def postprocess_crop(self, logits: Tensor, box: Box, size: Sequence[int]) -> Tensor:
         """Turn the logits `(h, w)` of a crop into a uint8 mask of the whole image's `size`.
 
         Raises:

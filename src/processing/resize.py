@@ -1,12 +1,12 @@
 """Resizing images the way each paper's code did: the kernel moves published numbers.
 
-- `opencv`: bilinear, half-pixel centres, no antialiasing. Within one grey level of torch's
+- `opencv`: bilinear, half-pixel centers, no antialiasing. Within one gray level of torch's
   `interpolate` (IS-Net) and of scikit-image's order 1 without antialiasing (U²-Net), and the
   fastest of all.
 - `opencv_cubic`: bicubic without antialiasing (DEXTR's crops).
 - `pillow`: bilinear with antialiasing when shrinking (InSPyReNet).
 - `opencv_nearest`: the pixel at or before the place (DEXTR's masks).
-- `nearest`: the pixel whose centre is nearest, as Pillow's (InSPyReNet's masks); a place half way
+- `nearest`: the pixel whose center is nearest, as Pillow's (InSPyReNet's masks); a place half way
   between two pixels may fall to the other one.
 - `area`: averages the covered pixels; nobody's paper, the least aliasing for one's own data.
 """
@@ -25,7 +25,7 @@ _OPENCV_FLAGS = {
     "opencv_cubic": cv2.INTER_CUBIC,
     "opencv_nearest": cv2.INTER_NEAREST,
     "area": cv2.INTER_AREA,
-    "nearest": cv2.INTER_NEAREST_EXACT,  # pixel centres, as Pillow
+    "nearest": cv2.INTER_NEAREST_EXACT,  # pixel centers, as Pillow
 }
 
 

@@ -1,6 +1,6 @@
 """The steps that bring logits back to an 8-bit mask; a model names those it uses, in order.
 
-The authors of the five systems disagree on where they resize, normalise and quantise, and the
+The authors of the five systems disagree on where they resize, normalize and quantize, and the
 order moves published numbers, so the order is data. Every step maps a float map `(h, w)` to
 another; the size of the original image is `(height, width)`.
 """
@@ -33,7 +33,7 @@ def min_max(values: Tensor, size: Size) -> Tensor:
 
 
 def resize(values: Tensor, size: Size) -> Tensor:
-    """Bilinear, half-pixel centres, as torch and OpenCV do."""
+    """Bilinear, half-pixel centers, as torch and OpenCV do."""
     return _interpolate(values, size, align_corners=False)
 
 
@@ -43,7 +43,7 @@ def resize_corners(values: Tensor, size: Size) -> Tensor:
 
 
 def resize_8bit(values: Tensor, size: Size) -> Tensor:
-    """Quantise by truncation, then Pillow's antialiased bilinear resize, as U²-Net's test does."""
+    """Quantize by truncation, then Pillow's antialiased bilinear resize, as U²-Net's test does."""
     import numpy as np
     from PIL import Image
 

@@ -16,11 +16,11 @@ from src.reporting.table import Row, Table
 
 FOLDER = "extremes"
 _SHOWN = 3
-_LARGEST = 1 << 24  # bytes of a picture or an index
+_LARGEST = 1 << 24  # bytes of a image or an index
 
 
 class Thumbnail(NamedTuple):
-    """`image | truth | prediction | error` as JPEG bytes, with the map's mean absolute error."""
+    """`image | target | prediction | error` as JPEG bytes, with the map's mean absolute error."""
 
     name: str
     error: float
@@ -60,10 +60,10 @@ def _kept(folder: Path) -> list[tuple[float, str, Path]]:
 
 
 def _image(folder: Path, name: str) -> Path:
-    """A picture beside its index; anything else is no picture of the run."""
+    """A image beside its index; anything else is no image of the run."""
     path = folder / name
     if path.parent != folder or path.suffix != ".jpg" or path.resolve().parent != folder.resolve():
-        raise ValueError(f"{name!r} is no picture in this folder")
+        raise ValueError(f"{name!r} is no image in this folder")
     if path.is_file() and path.stat().st_size > _LARGEST:
         raise ValueError(f"{name} has {path.stat().st_size >> 20} MB")
     return path
@@ -192,7 +192,7 @@ def _images(groups: Sequence[Group], digits: int, problems: list[str] | None) ->
                 parts.append(_column("Best", best, digits) + _column("Worst", worst, digits))
     if not parts:
         return ""
-    said = "<p>Of all images, by the mean absolute error of the map as it is: image, truth, "
+    said = "<p>Of all images, by the mean absolute error of the map as it is: image, target, "
     legend = "prediction, error (red is missed, blue is too much).</p>"
     return f"<h2>Best and worst</h2>\n{said}{legend}\n" + "\n".join(parts)
 

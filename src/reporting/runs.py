@@ -21,7 +21,7 @@ Check = Callable[[Any], bool]
 
 
 def read_config(folder: Path) -> dict[str, Any]:
-    """A run's frozen config, with what tables need of it. Raises UserError naming the key."""
+    """A run's saved config, with what tables need of it. Raises UserError naming the key."""
     path = folder / CONFIG
     config = read_yaml(path, ADVICE)
     data = config.get("data") or {}
@@ -74,7 +74,7 @@ def read_results(folder: Path) -> dict[str, dict[str, float]]:
     """
     path = folder / RESULTS
     found = read_json(path, ADVICE, finite=True)
-    _require(path, found, _is_mapping, "a mapping of measures")
+    _require(path, found, _is_mapping, "a mapping of metrics")
     for name in found:
         _require(path, _within(found, name), _or_none(_is_number), "a finite number")
     return {
@@ -161,7 +161,7 @@ class Run:
 
     Attributes:
         folder: Where it lies.
-        config: As it was frozen.
+        config: As it was saved.
         provenance: Code, data, weights and protocol.
         results: `{test set: {metric: value}}`, means over several sets included.
 

@@ -9,7 +9,7 @@ from src.reporting.table import show
 from src.reporting.warnings import disqualifying, other_training
 
 
-class Check(NamedTuple):
+class VerifiedNumber(NamedTuple):
     """One printed number beside ours; `ours` is None where nothing was measured."""
 
     group: str
@@ -25,7 +25,7 @@ class Check(NamedTuple):
         return abs(self.ours.mean - self.published.value) <= self.published.tolerance + 1e-9
 
 
-def verify(groups: Sequence[Group], published: Sequence[ReportedResult]) -> list[Check]:
+def verify(groups: Sequence[Group], published: Sequence[ReportedResult]) -> list[VerifiedNumber]:
     """A check for every group and every row of `published` that stands beside it.
 
     All rows compare with a metric.
@@ -38,21 +38,21 @@ def verify(groups: Sequence[Group], published: Sequence[ReportedResult]) -> list
     ]
 
 
-def report(checks: Sequence[Check], digits: int) -> str:
+def report(checks: Sequence[VerifiedNumber], digits: int) -> str:
     """A line for each check, then the count."""
     failed = sum(not check.passed for check in checks)
     lines = [_line(check, digits) for check in checks]
     return "\n".join([*lines, f"{len(checks) - failed} of {len(checks)} numbers agree"]) + "\n"
 
 
-def _check(group: Group, row: ReportedResult) -> Check:
+def _check(group: Group, row: ReportedResult) -> VerifiedNumber:
     assert row.compares_with is not None
     ours = group.spread(row.test_set, row.compares_with)
     objections = (*disqualifying(group, row.test_set), *other_training(group, [row]))
-    return Check(group.label, row, ours, objections)
+    return VerifiedNumber(group.label, row, ours, objections)
 
 
-def _line(check: Check, digits: int) -> str:
+def _line(check: VerifiedNumber, digits: int) -> str:
     row = check.published
     metric = str(row.compares_with)
     start = f"{'ok  ' if check.passed else 'FAIL'} {check.group} {row.test_set} {metric}:"

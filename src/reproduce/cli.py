@@ -88,7 +88,7 @@ HELP = """finecut reproduces rows of a paper's table: cost, data check, training
 _READERS = 4  # threads of the data check
 
 
-class Plan(NamedTuple):
+class Reproduction(NamedTuple):
     """What was asked for; `overrides` are train.py's, the same for every recipe and seed."""
 
     recipes: list[str]
@@ -115,7 +115,7 @@ def main(words: Sequence[str]) -> int:
     return _write_table(plan)
 
 
-def planned(cfg: ReproduceSettings) -> Plan:
+def planned(cfg: ReproduceSettings) -> Reproduction:
     """The recipes, seeds and overrides of the settings, all of them found to compose."""
     try:
         overrides = shlex.split(cfg.train)
@@ -123,18 +123,18 @@ def planned(cfg: ReproduceSettings) -> Plan:
         raise CommandError(f"train={cfg.train}: {error}") from None
     if cfg.data.root is not None:
         overrides.insert(0, f"data.root={Path(cfg.data.root).expanduser().absolute()}")
-    plan = Plan(named(cfg.experiment), cfg.seeds, quote_overrides(overrides))
+    plan = Reproduction(named(cfg.experiment), cfg.seeds, quote_overrides(overrides))
     for recipe in plan.recipes:
         composed(recipe, plan.overrides)
     return plan
 
 
-def begun(plan: Plan) -> bool:
+def begun(plan: Reproduction) -> bool:
     """Whether every recipe has a job already: its data was checked before that one started."""
     return all(jobs_of(recipe) for recipe in plan.recipes)
 
 
-def unfinished(plan: Plan) -> list[str]:
+def unfinished(plan: Reproduction) -> list[str]:
     """The recipes and seeds that no finished job with the plan's overrides stands for."""
     missing = []
     for recipe in plan.recipes:
@@ -167,14 +167,14 @@ def _plain(override: str) -> str:
     return "".join(letter for letter in override if letter not in " '\"")
 
 
-def _say_cost(plan: Plan) -> None:
+def _say_cost(plan: Reproduction) -> None:
     _stage("cost", f"{len(plan.recipes)} recipe(s), {len(plan.seeds)} seed(s) of each")
     for recipe in plan.recipes:
         said = estimate(recipe)
         print(f"{recipe}, a seed: {said or 'its README states no estimate'}")
 
 
-def _check_data(plan: Plan) -> None:
+def _check_data(plan: Reproduction) -> None:
     _stage("data", "every file is read before anything trains")
     checked: list[object] = []
     for recipe in plan.recipes:
@@ -182,7 +182,7 @@ def _check_data(plan: Plan) -> None:
         assert isinstance(data, dict)
         sets = [data.get(part) for part in ("root", "train", "val", "test")]
         if "train" not in data:
-            print(f"{recipe}: its pictures are drawn, there is no file to check")
+            print(f"{recipe}: its images are drawn, there is no file to check")
         elif sets not in checked:
             checked.append(sets)
             _check_files(recipe, {str(key): value for key, value in data.items()})
@@ -203,7 +203,7 @@ def _check_files(recipe: str, data: dict[str, Any]) -> None:
         raise UserError(f"the data of {recipe} has {len(report['problems'])} problems, above")
 
 
-def _measure(plan: Plan) -> None:
+def _measure(plan: Reproduction) -> None:
     _stage("dry run", "a few steps at full size on this machine; times are of one seed")
     for recipe in plan.recipes:
         print(f"{recipe}:", flush=True)
@@ -211,7 +211,7 @@ def _measure(plan: Plan) -> None:
         train([f"experiment={recipe}", "dry_run=true", folder, *plan.overrides])
 
 
-def _train(plan: Plan, at_once: int) -> None:
+def _train(plan: Reproduction, at_once: int) -> None:
     _stage("training and test", "finished jobs are skipped, stopped ones continue")
     seeds = f"seed={','.join(map(str, plan.seeds))}"
     calls = {r: ["-m", f"experiment={r}", seeds, *plan.overrides] for r in plan.recipes}
@@ -227,7 +227,7 @@ def _train(plan: Plan, at_once: int) -> None:
         )
 
 
-def _write_table(plan: Plan) -> int:
+def _write_table(plan: Reproduction) -> int:
     _stage("table", "ours, what was printed, and the difference")
     words = [f"runs=[{','.join(str(SWEEPS / recipe) for recipe in plan.recipes)}]"]
     if len(plan.recipes) == 1:

@@ -69,7 +69,7 @@ class PredictSettings(Settings):
     batch_size: Whole = setting("images, frames or tiles at once", ge=1, le=4096)
     size: Size | None = setting(_SIZE)
     detail: Detail = setting("blended: InSPyReNet at high resolution; tiles: overlapping parts")
-    overlap: float = setting("of neighbouring tiles, as a share of one", ge=0, lt=1)
+    overlap: float = setting("of neighboring tiles, as a share of one", ge=0, lt=1)
     flip: Flag = setting("average with the mirrored image; twice the time")
 
     foreground: Flag = setting("estimate the foreground's own colors at soft edges: no halo")

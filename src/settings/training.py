@@ -228,7 +228,7 @@ class TrainerSettings(OpenSettings):
 
 
 class MetricsSettings(OpenSettings):
-    """What validation and test measure."""
+    """What validation and test metric."""
 
     val: Names = setting("metrics of validation")
     test: Names = setting("metrics of the test")
@@ -257,7 +257,7 @@ class LauncherSettings(OpenSettings):
     minutes: Whole = setting("after which a job is stopped", ge=1, le=_MOST, default=ABSENT)
     requeues: Whole = setting("how often a job may go back", ge=0, le=_MOST, default=ABSENT)
     notice: Whole = setting(
-        "seconds before its end that a job is told", ge=0, le=_MOST, default=ABSENT
+        "seconds before its end at which a job is warned", ge=0, le=_MOST, default=ABSENT
     )
     at_once: Whole = setting("jobs that run at the same time", ge=1, le=_MOST, default=ABSENT)
     partition: Name | None = setting("of the cluster", default=ABSENT)

@@ -100,15 +100,15 @@ def _carry_out(cfg: DictConfig, folder: Path, overrides: Sequence[str], title: s
     code = run_child(
         [sys.executable, "-m", "src.training.execute", str(folder)], folder / "job.log"
     )
-    stopped = code == preemption.EXIT_CODE or preemption.received()
+    stopped = code == preemption.EXIT_CODE or preemption.pending_signal()
     state = "finished" if code == 0 else "interrupted" if stopped else "failed"
     entry: dict[str, Any] = {"state": state, "overrides": list(overrides), "exit_code": code}
     if state == "failed":
         entry["error"] = _last_line(folder / "job.log")
         log.error("failed: %s: %s", title, entry["error"])
     _record(folder, **entry)
-    if preemption.received():
-        preemption.leave()
+    if preemption.pending_signal():
+        preemption.exit_for_signal()
 
 
 def _refuse(sweep: Path, overrides: Sequence[str], error: UserError) -> None:
@@ -154,7 +154,7 @@ def _last_line(path: Path) -> str:
 
 
 def objective(folder: Path) -> float | None:
-    """What a sweep maximises: the mean over test sets of the metric that `objective` names."""
+    """What a sweep maximizes: the mean over test sets of the metric that `objective` names."""
     results = read_results(folder)
     if not results:
         return None

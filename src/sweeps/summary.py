@@ -23,7 +23,7 @@ from src.errors import CommandError, print_user_error
 from src.settings.training import parse_launcher
 from src.sweeps.jobs import JOB, objective, read_job
 from src.training import provenance
-from src.training.results import Row, markdown, read_results
+from src.training.results import ResultRow, markdown, read_results
 
 Line = tuple[Mapping[str, str], float | None]
 
@@ -36,7 +36,7 @@ def parallel_plot(path: Path, lines: Sequence[Line]) -> None:
     Args:
         path: The file.
         lines: Settings by key, as written on the command line, and the objective; None: the job
-            failed, and its line ends, grey, before the last axis.
+            failed, and its line ends, gray, before the last axis.
     """
     keys = list(dict.fromkeys(key for settings, _ in lines for key in settings))
     axes = [_Axis(key, [settings.get(key, "–") for settings, _ in lines]) for key in keys]
@@ -185,8 +185,8 @@ def summarize(sweep: Path) -> Jobs:
     return jobs
 
 
-def _rows(sweep: Path, jobs: Jobs) -> list[tuple[str, str, int, Row]]:
-    rows: list[tuple[str, str, int, Row]] = []
+def _rows(sweep: Path, jobs: Jobs) -> list[tuple[str, str, int, ResultRow]]:
+    rows: list[tuple[str, str, int, ResultRow]] = []
     common = _common(jobs)
     for name, job in sorted(jobs.items(), key=lambda item: item[1]["overrides"]):
         title = " ".join(o for o in job["overrides"] if o not in common) or name

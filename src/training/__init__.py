@@ -1,1 +1,1 @@
-"""Runs: a frozen config in a folder becomes checkpoints, results and their provenance there."""
+"""Runs: a saved config in a folder becomes checkpoints, results and their provenance there."""

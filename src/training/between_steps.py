@@ -63,25 +63,25 @@ class StopBetweenSteps(BetweenSteps):
         self._step = trainer.global_step
         if trainer.world_size > 1:
             self._ranks = torch.distributed.new_group(backend="gloo")
-        preemption.watch()  # Lightning has put its own in their place
-        preemption.defer(True)
+        preemption.install_handlers()  # Lightning has put its own in their place
+        preemption.delay_signals(True)
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        preemption.defer(False)
+        preemption.delay_signals(False)
 
     def on_test_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        preemption.watch()
+        preemption.install_handlers()
 
     def between_steps(self, trainer: Trainer) -> None:
         if trainer.global_step == self._step:
             return  # gradients of half a step are in no checkpoint
         self._step = trainer.global_step
         if number := self._agreed():
-            preemption.stop(number)
+            preemption.stop_for_signal(number)
 
     def _agreed(self) -> int:
         """The signal that any rank received."""
-        number = torch.tensor(preemption.received())
+        number = torch.tensor(preemption.pending_signal())
         if self._ranks is not None:
             torch.distributed.all_reduce(number, torch.distributed.ReduceOp.MAX, group=self._ranks)
         return int(number)

@@ -111,7 +111,7 @@ _FARTHEST = 10_000  # pixels around an object
 
 
 def step(path: Path) -> int:
-    """After which optimiser step a `recent-<step>.ckpt` was written."""
+    """After which optimizer step a `recent-<step>.ckpt` was written."""
     match = _RECENT.search(path.name)
     if match is None:
         raise ValueError(f"{path} is not named recent-<step>.ckpt")

@@ -23,7 +23,7 @@ def run_child(command: list[str], output: Path) -> int:
             env=_alone(),
             preexec_fn=die_with_parent,
         )
-        with preemption.handed_on(child):
+        with preemption.signals_forwarded(child):
             assert child.stdout is not None
             while block := child.stdout.read1(1 << 16):  # type: ignore[attr-defined]
                 file.write(block)

@@ -47,7 +47,7 @@ def main(cfg: DictConfig) -> NoReturn:
 
 
 def save_resumed(cfg: DictConfig, folder: Path, changes: resume.Changes, accept_data: bool) -> None:
-    """Freeze the config of a run that goes on, and note that it does and what changed."""
+    """Save the config of a run that goes on, and note that it does and what changed."""
     with open_dict(cfg):
         cfg.resume_data = resume.ACCEPT if accept_data else None
     if _first_rank():
@@ -65,7 +65,7 @@ def _carry_out(folder: Path) -> NoReturn:
 
 
 def save_or_continue(cfg: DictConfig, folder: Path) -> None:
-    """Freeze a run's config; where a scheduler started the run before, let it go on as it was.
+    """Save a run's config; where a scheduler started the run before, let it go on as it was.
 
     Raises UserError where the folder holds a training with other settings.
     """

@@ -24,7 +24,7 @@ from src.paths import CONF
 CONFIG = "config.yaml"
 # Ours have a few hundred lines; what is a thousand times as long would take minutes to read.
 _LARGEST = 4 << 20
-# Stands for the run's folder in the frozen file, so that a folder can be moved and resumed.
+# Stands for the run's folder in the saved file, so that a folder can be moved and resumed.
 _HERE = "<run>"
 _EVENTS = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 # What changes where a run happens or how it is watched, but not what it computes.
@@ -56,7 +56,7 @@ def save_config(cfg: DictConfig, folder: Path) -> Path:
 
 
 def load_config(folder: Path, *, located: bool = True) -> DictConfig:
-    """Read a run's frozen config; unless `located`, its folder stays unnamed.
+    """Read a run's saved config; unless `located`, its folder stays unnamed.
 
     Raises:
         UserError: The folder has none, or it is damaged.
@@ -97,7 +97,7 @@ def _read(path: Path) -> dict[Any, Any]:
 
 
 def _references(value: Any) -> Iterator[str]:
-    """Texts that OmegaConf would resolve: a frozen config has none, nor may a foreign one."""
+    """Texts that OmegaConf would resolve: a saved config has none, nor may a foreign one."""
     if isinstance(value, str) and not is_literal(value):
         yield value
     inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
@@ -117,7 +117,7 @@ def _located(value: Any, folder: str) -> Any:
 
 
 def wait_for_config(folder: Path, cfg: DictConfig | None = None, seconds: float = 120) -> None:
-    """Let the processes of a job that did not freeze the config wait for the one that does.
+    """Let the processes of a job that did not save the config wait for the one that does.
 
     Args:
         folder: Of the run.
@@ -211,5 +211,5 @@ def run_folder(resume: str | None, parent: str) -> str:
             "processes that are started together need one folder: give torchrun "
             f"--rdzv-id=NAME, or all of them hydra.run.dir={parent}/NAME"
         )
-    # One launch of a door is one process: its own id keeps two of the same second apart.
+    # One command is one process: its own id keeps two of the same second apart.
     return f"{parent}/{time.strftime('%Y-%m-%d_%H-%M-%S')}-{os.getpid()}"

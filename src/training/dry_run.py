@@ -48,7 +48,7 @@ def duration(seconds: float) -> str:
 
 
 def dry_run(cfg: DictConfig, module: Any, datamodule: Any) -> Cost:
-    """Measure optimiser steps on real batches, on the device and in the precision of the run."""
+    """Measure optimizer steps on real batches, on the device and in the precision of the run."""
     device = _device(cfg)
     module.network.to(device)
     module.losses.to(device)

@@ -1,4 +1,4 @@
-"""Carries out a frozen run: `python -m src.training.execute <run folder>`.
+"""Carries out a saved run: `python -m src.training.execute <run folder>`.
 
 `train.py` and every rank that Lightning starts end here, so that all of them read one frozen
 config and none replays a command line.
@@ -42,7 +42,7 @@ from src.training.loggers import METRICS, read_rows
 from src.training.results import RESULTS
 from src.training.resumable import require_resumable, unusable_as_user_error
 from src.training.resume import ACCEPT
-from src.training.run_folder import held
+from src.training.run_folder import run_lock
 from src.training.teacher import obtain_teacher
 from src.training.trainer import require_known
 from src.weights import registry
@@ -214,7 +214,7 @@ def build_trainer(cfg: DictConfig, folder: Path) -> Trainer:
     epochs = cfg.trainer.get("check_val_every_n_epoch", None if isinstance(every, int) else 1)
     synchronised = cfg.trainer.sync_batchnorm
     if synchronised and (cfg.trainer.accelerator == "cpu" or not torch.cuda.is_available()):
-        log.info("BatchNorm is not synchronised: torch does that on GPUs only")
+        log.info("BatchNorm is not synchronized: torch does that on GPUs only")
         synchronised = False
     return build(
         cfg.trainer,
@@ -232,7 +232,7 @@ def _note(cfg: DictConfig, folder: Path, data: dict[str, Any], changed: dict[str
     """Write down where the run's numbers come from, and that it goes on with other data."""
     known = provenance.read(folder)
     entries = provenance.collect(cfg, data)
-    entries["frozen"] = config_hash(load_config(folder, located=False))
+    entries["config_hash"] = config_hash(load_config(folder, located=False))
     if changed:
         *before, last = known.get("resumes") or [{}]
         entries["resumes"] = [*before, {**last, "data": changed}]
@@ -275,11 +275,15 @@ def main(words: Sequence[str]) -> int:
         raise CommandError("usage: python -m src.training.execute <run folder>")
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     quieten()
-    preemption.watch()
+    preemption.install_handlers()
     folder = Path(words[0])
     again = f"python train.py resume={folder} (or the sweep's command) continues"
     try:
-        with os_errors_as_user_errors(folder), held(folder), disk_full_as_user_error(folder, again):
+        with (
+            os_errors_as_user_errors(folder),
+            run_lock(folder),
+            disk_full_as_user_error(folder, again),
+        ):
             execute(folder)
     except preemption.Preempted:
         log.info("stopped by a signal; the scheduler, or resume=%s, continues", folder)

@@ -45,7 +45,7 @@ def main(words: Sequence[str] = ()) -> int:
 
 
 def run_folders(root: Path) -> Iterator[Path]:
-    """Folders with a frozen config, oldest first, without those of teachers within them."""
+    """Folders with a saved config, oldest first, without those of teachers within them."""
     configs = (path for path in root.rglob(CONFIG) if path.is_file())
     for path in sorted(configs, key=lambda path: (path.stat().st_mtime, path)):
         yield path.parent

@@ -17,7 +17,7 @@ from src.atomic import atomic_write
 from src.errors import UserError
 from src.training.config import load_config
 
-Row = dict[str, Any]
+LogRow = dict[str, Any]
 
 METRICS = "metrics.csv"
 _STEP = "step"
@@ -75,7 +75,7 @@ class CSVLog(Logger):
             with self.path.open("a", newline="") as file:
                 file.write(self._text([row]))
 
-    def _text(self, rows: Sequence[Row], header: bool = False) -> str:
+    def _text(self, rows: Sequence[LogRow], header: bool = False) -> str:
         text = io.StringIO(newline="")
         writer = csv.DictWriter(text, self._columns)
         if header:
@@ -84,7 +84,7 @@ class CSVLog(Logger):
         return text.getvalue()
 
 
-def read_rows(path: Path) -> list[Row]:
+def read_rows(path: Path) -> list[LogRow]:
     """The filled cells of each row; a line that a full disk cut short is left out.
 
     Raises:
@@ -92,7 +92,7 @@ def read_rows(path: Path) -> list[Row]:
     """
     if not path.is_file():
         return []
-    rows: list[Row] = []
+    rows: list[LogRow] = []
     try:
         with path.open(newline="", encoding="utf-8") as file:
             lines = [line for line in file if line.endswith("\n")]
@@ -108,7 +108,7 @@ def read_rows(path: Path) -> list[Row]:
     return rows
 
 
-def _is_redone(old: Row, row: Row) -> bool:
+def _is_redone(old: LogRow, row: LogRow) -> bool:
     """Whether a row of before the resume is written again, now or later."""
     step = int(old[_STEP])
     return step > row[_STEP] or (step == row[_STEP] and old.keys() == row.keys())
@@ -152,7 +152,7 @@ def wandb_logger(
 ) -> WandbLog:
     """A logger whose id follows from the folder, so that a resumed run continues its page.
 
-    The page shows the frozen config. W&B itself writes on rank 0 only. `offline` keeps everything
+    The page shows the saved config. W&B itself writes on rank 0 only. `offline` keeps everything
     in the folder until `wandb sync`.
 
     Raises:

@@ -1,6 +1,6 @@
 """Lets a run that loses its machine save itself, and has SLURM start it again.
 
-Three signals ask a run to stop: SIGTERM (`kill`, `scancel`, SLURM's pre-emption), SIGUSR1 (SLURM's
+Three signals ask a run to stop: SIGTERM (`kill`, `scancel`, SLURM's preemption), SIGUSR1 (SLURM's
 notice before a time limit, `--signal=USR1@120`) and SIGUSR2 (the same, as submitit sets it). In
 training it stops between two steps, where a checkpoint continues bit-equal; elsewhere, at once.
 """
@@ -37,7 +37,7 @@ class _Notice:
     owner = 0  # the process that watches; its forks do not
 
 
-def watch() -> None:
+def install_handlers() -> None:
     """Answer the signals from here on, in this process but not in those it forks."""
     if threading.current_thread() is not threading.main_thread():
         return  # only the main thread of a process may answer signals
@@ -61,18 +61,18 @@ def handlers_restored() -> Iterator[None]:
         _Notice.received, _Notice.deferred = 0, False
 
 
-def received() -> int:
+def pending_signal() -> int:
     """The signal that asked this process to stop, 0 if none did."""
     return _Notice.received
 
 
-def stop(number: int) -> None:
+def stop_for_signal(number: int) -> None:
     """Note that this process, or one it works with, was asked to stop, and do so."""
     _Notice.received = number
     raise Preempted
 
 
-def defer(deferred: bool) -> None:
+def delay_signals(deferred: bool) -> None:
     """Whether signals wait until someone asks for them; one that waited takes effect at last."""
     _Notice.deferred = deferred
     if not deferred and _Notice.received:
@@ -80,7 +80,7 @@ def defer(deferred: bool) -> None:
 
 
 @contextmanager
-def handed_on(child: subprocess.Popen[bytes]) -> Iterator[None]:
+def signals_forwarded(child: subprocess.Popen[bytes]) -> Iterator[None]:
     """While this process waits for `child`, hand the signals on to it; the child saves itself."""
 
     def hand_on(number: int, _: FrameType | None) -> None:
@@ -98,7 +98,7 @@ def handed_on(child: subprocess.Popen[bytes]) -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def leave() -> None:
+def exit_for_signal() -> None:
     """End this process as it was asked to, once its work is safe.
 
     A launcher that answers the signal itself, as submitit does, is left to requeue its job.

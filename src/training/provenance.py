@@ -19,7 +19,7 @@ from src.file_hash import file_hash
 from src.paths import IMPORT_ROOT, IS_INSTALLED
 from src.training.config import config_hash
 
-if TYPE_CHECKING:  # it takes seconds to import, and doors only read what was noted
+if TYPE_CHECKING:  # it takes seconds to import, and commands only read what was noted
     import torch
 
 PROVENANCE = "provenance.json"

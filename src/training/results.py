@@ -17,16 +17,16 @@ from src.plain_data import read_json
 
 log = logging.getLogger(__name__)
 
-Row = Mapping[str, float | None]
-Table = Mapping[str, Row]
+ResultRow = Mapping[str, float | None]
+ResultTable = Mapping[str, ResultRow]
 
 RESULTS = "results.json"
 PER_IMAGE = "per_image.csv"
 TABLE = "results.md"
 
 
-def write_results(folder: Path, results: Table) -> None:
-    """`{data set: {metric: value}}` as JSON; null where a measure is undefined on all images."""
+def write_results(folder: Path, results: ResultTable) -> None:
+    """`{data set: {metric: value}}` as JSON; null where a metric is undefined on all images."""
     rows = {
         data: {metric: None if is_undefined(value) else value for metric, value in row.items()}
         for data, row in results.items()
@@ -54,11 +54,13 @@ def digest(path: Path) -> str:
 
 
 def is_undefined(value: float | None) -> bool:
-    """Whether a measure has no value: it is undefined on every image."""
+    """Whether a metric has no value: it is undefined on every image."""
     return value is None or math.isnan(value)
 
 
-def markdown(rows: Sequence[tuple[str, str, int, Row]], note: str = "", digits: int = 4) -> str:
+def markdown(
+    rows: Sequence[tuple[str, str, int, ResultRow]], note: str = "", digits: int = 4
+) -> str:
     """A table with a line for each (method, data set, number of images, values).
 
     `note` is Markdown; all else is text, and is escaped.
@@ -80,7 +82,7 @@ def _number(value: float | None, digits: int) -> str:
 
 
 def read_results(folder: Path) -> dict[str, dict[str, float]]:
-    """The measures of a job by test set; none where it left none or a damaged file."""
+    """The metrics of a job by test set; none where it left none or a damaged file."""
     path = folder / RESULTS
     if not path.is_file():
         return {}
@@ -88,7 +90,7 @@ def read_results(folder: Path) -> dict[str, dict[str, float]]:
     try:
         results = read_json(path, advice)
         if not all(isinstance(row, dict) for row in results.values()):
-            raise UserError(f"{path} is damaged (not measures by test set); {advice}")
+            raise UserError(f"{path} is damaged (not metrics by test set); {advice}")
     except UserError as error:
         log.warning("%s", error)
         return {}

@@ -118,7 +118,7 @@ def record(folder: Path, after: DictConfig, changes: Changes) -> None:
     entry = {
         "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         "changed": {key: {"from": old, "to": new} for key, (old, new) in changes.items()},
-        "frozen": config.config_hash(after),
+        "config_hash": config.config_hash(after),
     }
     provenance.write(folder, resumes=[*known.get("resumes", []), entry])
     for key, (old, new) in changes.items():
@@ -135,7 +135,10 @@ def _parsed(words: Sequence[str]) -> list[Override]:
 def _require_whole(cfg: DictConfig, folder: Path) -> None:
     """Refuse a config that is not the one that the run's provenance knows."""
     known = provenance.read(folder)
-    hashes = [known.get("frozen"), *(entry.get("frozen") for entry in known.get("resumes", []))]
+    hashes = [
+        known.get("config_hash"),
+        *(entry.get("config_hash") for entry in known.get("resumes", [])),
+    ]
     trained = any((folder / "checkpoints").glob("*.ckpt"))
     if trained and any(hashes) and config.config_hash(cfg) not in hashes:
         raise UserError(

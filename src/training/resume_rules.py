@@ -46,7 +46,7 @@ TEXT = Kind(lambda value: isinstance(value, str) and value != "", "a text")
 NULL = Kind(lambda value: value is None, "null")
 ANY = Kind(lambda value: True, "anything")
 
-# Keys that a frozen run reads elsewhere: all names of a value mean all of them.
+# Keys that a saved run reads elsewhere: all names of a value mean all of them.
 SAME: Mapping[str, str] = {
     "model.epochs": "trainer.max_epochs",
     "model.steps": "trainer.max_steps",
@@ -108,7 +108,7 @@ MAY_CHANGE: Mapping[str, Kind] = {
     "logger": ANY,
     "logger.*": ANY,
     "test": SWITCH,
-    "metrics.test": Kind(lambda v: isinstance(v, list) and len(v) > 0, "a list of measures"),
+    "metrics.test": Kind(lambda v: isinstance(v, list) and len(v) > 0, "a list of metrics"),
     "metrics.workers": NATURAL,
     "metrics.skeletons": ANY,
     "objective": TEXT,
@@ -148,7 +148,7 @@ WHY_NOT: Mapping[str, str] = {
     "callbacks.best*": "the best checkpoint so far was chosen by it",
     "callbacks.early_stopping.monitor": "the best score so far is of that measure",
     "callbacks.ema*": "the averaged weights in the checkpoint are made with it",
-    "metrics.val": "the best checkpoint so far was chosen by these measures",
+    "metrics.val": "the best checkpoint so far was chosen by these metrics",
     "weights": "the run's weights are its checkpoint's by now",
     "fit": "a run is resumed to train on; evaluate.py weights=… scores its checkpoint",
     "dry_run": "a dry run measures a run before it starts",

@@ -20,7 +20,7 @@ from src.paths import CONF
 from src.settings.training import parse_training
 from src.training import checkpoints, cli, config, execute, preemption, provenance, resume
 from src.training.results import read_results
-from src.training.run_folder import held
+from src.training.run_folder import run_lock
 from src.training.trainer import processes_of, require_as_many, require_known
 
 _SEVERAL = ("-m", "--multirun")
@@ -76,7 +76,7 @@ def train(overrides: Sequence[str] = ()) -> Run:
     with os_errors_as_user_errors():
         folder = _continued(words) if resume.asks(words) else _begun(words)
         with (
-            held(folder),
+            run_lock(folder),
             disk_full_as_user_error(folder, f"train(['resume={folder}']) continues"),
             _state_given_back(),
         ):

@@ -15,7 +15,7 @@ _PATIENCE = 20.0
 
 
 @contextmanager
-def held(folder: Path, seconds: float = _PATIENCE) -> Iterator[None]:
+def run_lock(folder: Path, seconds: float = _PATIENCE) -> Iterator[None]:
     """Hold a run's folder; it is let go even if this process is killed.
 
     Args:

@@ -91,7 +91,7 @@ def stage_one(cfg: DictConfig) -> DictConfig:
 def _run(folder: Path) -> Path:
     command = [sys.executable, "-m", "src.training.execute", str(folder)]
     child = subprocess.Popen(command, preexec_fn=die_with_parent)
-    with preemption.handed_on(child):
+    with preemption.signals_forwarded(child):
         code = child.wait()
     if code == preemption.EXIT_CODE:
         raise preemption.Preempted

@@ -1,1 +1,1 @@
-"""A page served to a browser: pictures go in, masks come out. No framework in the browser."""
+"""A page served to a browser: images go in, masks come out. No framework in the browser."""

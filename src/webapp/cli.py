@@ -41,17 +41,17 @@ def main(cfg: DictConfig) -> int:
             size=settings.size,
             precision=settings.precision,
         )
-        if segmenter.clicks is None:  # what cannot work fails now, not at the first picture
+        if segmenter.clicks is None:  # what cannot work fails now, not at the first image
             segmenter.mask(np.zeros((64, 64, 3), np.uint8), detail=settings.detail)
-        desk, patience = _desk(settings, segmenter, limits), Patience()
-        app = create_app(desk, license=settings.license, names=settings.names, patience=patience)
+        store, patience = _store(settings, segmenter, limits), Patience()
+        app = create_app(store, license=settings.license, names=settings.names, patience=patience)
         log.info("%s\nopen %s, stop with Ctrl-C", segmenter, _address(listener))
         with suppress(KeyboardInterrupt):  # uvicorn has ended in order, then raises it again
             server_of(app, patience).run(sockets=[listener])
     return 0
 
 
-def _desk(settings: AppSettings, segmenter: "Segmenter", limits: "Limits") -> "SessionStore":
+def _store(settings: AppSettings, segmenter: "Segmenter", limits: "Limits") -> "SessionStore":
     from src.webapp.session_store import SessionStore
 
     with disk_full_as_user_error("the temporary folder", "start the page again"):

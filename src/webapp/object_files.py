@@ -1,4 +1,4 @@
-"""The objects of a picture as files that other tools read: a palette PNG and COCO's JSON."""
+"""The objects of a image as files that other tools read: a palette PNG and COCO's JSON."""
 
 from collections.abc import Mapping
 from io import BytesIO
@@ -14,10 +14,10 @@ FOREGROUND = 128  # of an 8-bit mask
 
 
 def voc_colors(count: int = 256) -> np.ndarray:
-    """The colours of PASCAL VOC's label maps, uint8 `(count, 3)`.
+    """The colors of PASCAL VOC's label maps, uint8 `(count, 3)`.
 
     The bits of a label are dealt to red, green and blue in turn, from each channel's highest bit
-    down, so that neighbouring numbers differ most.
+    down, so that neighboring numbers differ most.
     """
     labels = np.arange(count)
     colors = np.zeros((count, 3), np.uint8)

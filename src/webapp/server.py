@@ -32,10 +32,10 @@ _MOST_POINTS = 200
 _FULL = "The disk of the server has no room left for pictures and results."
 
 T = TypeVar("T")
-Output = Literal["mask", "rgba", "overlay"]  # desk.OUTPUTS, as FastAPI needs it
+ImageType = Literal["mask", "rgba", "overlay"]  # store.OUTPUTS, as FastAPI needs it
 Key = Annotated[str, Path(max_length=64)]
 Number = Annotated[int, Path(ge=1, le=MOST)]
-Pair = tuple[FiniteFloat, FiniteFloat]
+Point = tuple[FiniteFloat, FiniteFloat]
 
 
 class ClicksBody(BaseModel):
@@ -43,13 +43,13 @@ class ClicksBody(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    points: list[Pair] = Field(default=[], max_length=_MOST_POINTS)
+    points: list[Point] = Field(default=[], max_length=_MOST_POINTS)
     labels: list[Literal[0, 1]] | None = Field(default=None, max_length=_MOST_POINTS)
     box: tuple[FiniteFloat, FiniteFloat, FiniteFloat, FiniteFloat] | None = None
 
 
 def create_app(
-    desk: SessionStore,
+    store: SessionStore,
     *,
     license: str | None = None,
     names: Iterable[str] = (),
@@ -59,7 +59,7 @@ def create_app(
     """The page and what it asks for.
 
     Args:
-        desk: Used in one thread of its own, so that the model sees one request at a time and the
+        store: Used in one thread of its own, so that the model sees one request at a time and the
             server answers meanwhile; closed with the server.
         license: Of the weights, where the registry does not know it.
         names: See `RequestGuard`.
@@ -67,8 +67,8 @@ def create_app(
         buffered: Bytes of uploads in memory at a time, see `Intake`.
     """
     thread = ThreadPoolExecutor(1, thread_name_prefix="model")
-    intake = Intake(desk.limits, buffered)
-    facts = describe_model(desk.segmenter, desk.limits, license)
+    intake = Intake(store.limits, buffered)
+    facts = describe_model(store.segmenter, store.limits, license)
 
     async def work(job: Callable[..., T], *arguments: Any) -> T:
         return await asyncio.get_running_loop().run_in_executor(thread, job, *arguments)
@@ -77,7 +77,7 @@ def create_app(
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         yield
         thread.shutdown(cancel_futures=True)
-        desk.close()
+        store.close()
 
     # No generated pages about the routes: they load scripts from elsewhere.
     app = FastAPI(title="finecut", openapi_url=None, lifespan=lifespan)
@@ -99,39 +99,39 @@ def create_app(
         request: Request, name: Annotated[str, Query(max_length=1000)] = ""
     ) -> dict[str, Any]:
         async with intake.file(request) as (data, filed_as):
-            image = await work(desk.open, data, name or filed_as or "picture")
+            image = await work(store.open, data, name or filed_as or "picture")
         height, width = image.size
         return {"id": image.key, "name": image.name, "width": width, "height": height}
 
     @app.get("/api/pictures/{key}/picture")
     async def upright(key: Key) -> Response:
-        data, kind = await work(desk.image, key)
+        data, kind = await work(store.image, key)
         return Response(data, media_type=kind, headers=_PRIVATE)
 
     @app.put("/api/pictures/{key}/objects/{number}")
     async def put_object(key: Key, number: Number, body: ClicksBody) -> Response:
         clicks = Clicks(body.points, body.labels, body.box)
-        return _png(await work(desk.put_object, key, number, clicks))
+        return _png(await work(store.put_object, key, number, clicks))
 
     @app.delete("/api/pictures/{key}/objects/{number}", status_code=204)
     async def drop_object(key: Key, number: Number) -> None:
-        await work(desk.drop_object, key, number)
+        await work(store.drop_object, key, number)
 
     @app.get("/api/pictures/{key}/objects/{number}/{output}")
-    async def object_result(key: Key, number: Number, output: Output) -> Response:
-        return _png(await work(desk.object_result, key, number, output))
+    async def object_result(key: Key, number: Number, output: ImageType) -> Response:
+        return _png(await work(store.object_result, key, number, output))
 
     @app.get("/api/pictures/{key}/palette")
     async def palette(key: Key) -> Response:
-        return _png(await work(desk.palette, key))
+        return _png(await work(store.palette, key))
 
     @app.get("/api/pictures/{key}/coco")
     async def coco(key: Key) -> JSONResponse:
-        return JSONResponse(await work(desk.coco, key), headers=_PRIVATE)
+        return JSONResponse(await work(store.coco, key), headers=_PRIVATE)
 
     @app.get("/api/pictures/{key}/{output}")
-    async def result(key: Key, output: Output, view: bool = False) -> Response:
-        return _png(await work(desk.result, key, output, view))
+    async def result(key: Key, output: ImageType, view: bool = False) -> Response:
+        return _png(await work(store.result, key, output, view))
 
     return app
 

@@ -1,4 +1,4 @@
-"""The pictures that are open and the one model that works on them.
+"""The images that are open and the one model that works on them.
 
 Nothing here is safe to call from two threads: the server runs all of it in one.
 """
@@ -36,12 +36,12 @@ _RENDERERS = {output.name: output for output in parse_outputs(OUTPUTS)}
 
 
 class GoneError(UserError):
-    """A picture or an object that is not here, or not any more."""
+    """A image or an object that is not here, or not any more."""
 
 
 @dataclass(frozen=True)
 class Clicks:
-    """What was pointed at: see `Segmenter.predict`. Coordinates are the upright picture's."""
+    """What was pointed at: see `Segmenter.predict`. Coordinates are the upright image's."""
 
     points: Sequence[tuple[float, float]]
     labels: Sequence[int] | None = None
@@ -50,7 +50,7 @@ class Clicks:
 
 @dataclass(eq=False)
 class OpenImage:
-    """An uploaded picture.
+    """An uploaded image.
 
     folder: Holds what was made of it; a folder `<number>` for each of its objects.
     objects: The numbers of its objects.
@@ -79,20 +79,20 @@ class OpenImage:
 
 
 class SessionStore:
-    """Opens pictures, and makes masks and what follows from them; each is made once.
+    """Opens images, and makes masks and what follows from them; each is made once.
 
     Args:
         segmenter: The model.
         limits: Of uploads.
-        detail: How a model without clicks looks at a picture, see `Segmenter.mask`.
-        keep: Pictures that are open at a time; the one not used for longest makes room.
+        detail: How a model without clicks looks at a image, see `Segmenter.mask`.
+        keep: Images that are open at a time; the one not used for longest makes room.
     """
 
     def __init__(
         self, segmenter: Segmenter, limits: Limits, *, detail: Detail = "whole", keep: int = 8
     ) -> None:
         if keep < 1:
-            raise UserError(f"keep is {keep}; at least 1 picture must be kept")
+            raise UserError(f"keep is {keep}; at least 1 image must be kept")
         self.segmenter, self.limits, self.detail, self.keep = segmenter, limits, detail, keep
         self._images: OrderedDict[str, OpenImage] = OrderedDict()
         self._home = TemporaryDirectory(prefix="finecut-")
@@ -120,18 +120,18 @@ class SessionStore:
         return image
 
     def image(self, key: str) -> tuple[bytes, str]:
-        """The upright picture as a file that every browser shows, and its MIME type."""
+        """The upright image as a file that every browser shows, and its MIME type."""
         folder = self._find(key).folder
         for name, kind in _SHOWN.items():
             if (folder / name).is_file():
                 return (folder / name).read_bytes(), kind
-        raise GoneError("The files of this picture are gone; please send it again.")
+        raise GoneError("The files of this image are gone; please send it again.")
 
     def result(self, key: str, output: str, view: bool = False) -> bytes:
         """A PNG of one of `OUTPUTS` by a model without clicks.
 
         Args:
-            view: Not of the picture's size but of at most `VIEW` pixels a side.
+            view: Not of the image's size but of at most `VIEW` pixels a side.
         """
         image = self._find(key)
         mask = image.folder / "mask.png"
@@ -193,7 +193,7 @@ class SessionStore:
     def _find(self, key: str) -> OpenImage:
         if key not in self._images:
             raise GoneError(
-                "This picture is no longer here: only the latest are kept. Please send it again."
+                "This image is no longer here: only the latest are kept. Please send it again."
             )
         self._images.move_to_end(key)
         return self._images[key]

@@ -18,7 +18,7 @@ from src.inference.image_file import ImageFile, read_image_file
 log = logging.getLogger(__name__)
 
 # Formats that cameras and tools write. Pillow reads others, with parsers that fewer people test.
-# MPO is what some phones call a JPEG with a second picture.
+# MPO is what some phones call a JPEG with a second image.
 _SUFFIXES = {
     "JPEG": ".jpg", "MPO": ".jpg", "PNG": ".png", "WEBP": ".webp", "TIFF": ".tif", "BMP": ".bmp",
     "GIF": ".gif", "AVIF": ".avif",
@@ -28,18 +28,18 @@ _LONGEST_NAME = 100
 
 
 class UploadError(UserError):
-    """A file that is no picture, or a damaged one."""
+    """A file that is no image, or a damaged one."""
 
 
 class TooLargeError(UserError):
-    """A file or a picture above the limits."""
+    """A file or a image above the limits."""
 
 
 @dataclass(frozen=True)
 class Limits:
     """What is accepted.
 
-    megapixels: Of a picture, whatever its file's size: a small file can hold a huge picture.
+    megapixels: Of a image, whatever its file's size: a small file can hold a huge image.
     megabytes: Of a file.
     """
 
@@ -65,14 +65,14 @@ class Limits:
             raise TooLargeError(f"The file is larger than {self.megabytes:g} MB, the limit here.")
 
     def check_size(self, width: int, height: int) -> None:
-        """Refuse a picture with too many pixels.
+        """Refuse a image with too many pixels.
 
         Raises:
             TooLargeError: It has.
         """
         if width * height > self.megapixels * 1e6:
             raise TooLargeError(
-                f"The picture has {width} × {height} pixels; the limit here is "
+                f"The image has {width} × {height} pixels; the limit here is "
                 f"{self.megapixels:g} megapixels. Make it smaller and try again."
             )
 
@@ -82,7 +82,7 @@ def read_upload(data: bytes, name: str, limits: Limits) -> ImageFile:
 
     Raises:
         TooLargeError: Above the limits; known from the header, before pixels are decoded.
-        UploadError: Not a picture, of an unusual format, or damaged.
+        UploadError: Not a image, of an unusual format, or damaged.
     """
     limits.check_bytes(len(data))
     suffix = _checked_suffix(data, name, limits)
@@ -122,10 +122,10 @@ def _checked_suffix(data: bytes, name: str, limits: Limits) -> str:
         raise
     except Image.DecompressionBombError:
         raise TooLargeError(
-            f"The picture has more pixels than the limit here, {limits.megapixels:g} megapixels."
+            f"The image has more pixels than the limit here, {limits.megapixels:g} megapixels."
         ) from None
     except UnidentifiedImageError:
-        raise UploadError(f"{name}: not a picture; send a {_KNOWN} file") from None
+        raise UploadError(f"{name}: not a image; send a {_KNOWN} file") from None
     except Exception as error:  # as above
         log.warning("the header of an upload could not be read", exc_info=error)
         raise UploadError(f"{name}: damaged; send a {_KNOWN} file") from None

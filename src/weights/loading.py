@@ -71,7 +71,7 @@ class Loadable(Protocol):
     def upstream_buffers(self) -> dict[str, Tensor]: ...
 
 
-class Report(NamedTuple):
+class LoadReport(NamedTuple):
     """What a strict load found; `str()` is the two lines a user sees."""
 
     source: str
@@ -103,7 +103,7 @@ def load_official(
     weights: StateDict | Checkpoint | str | Path,
     *,
     allow_partial: bool = False,
-) -> Report:
+) -> LoadReport:
     """Copy weights under official (or our own) names into `network`.
 
     Raises WeightsError that lists the first missing, unexpected and misshapen entries, unless
@@ -127,7 +127,7 @@ def load_official(
         if theirs in state and key not in wrong
     }
     network.load_state_dict({**ours, **fitting})
-    report = Report(source, len(fitting), len(ours), found.missing, found.unexpected)
+    report = LoadReport(source, len(fitting), len(ours), found.missing, found.unexpected)
     log.info("%s", report)
     return report
 

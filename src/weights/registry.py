@@ -189,7 +189,7 @@ def _as_first_used(entry: Released, path: Path) -> Released:
 def trained_on(name_or_path: str | Path, sha256: str | None = None) -> tuple[str, ...] | None:
     """The sets a released checkpoint was trained on; None where it is unknown or not released.
 
-    A file is recognised by its hash where that is given, else by its name.
+    A file is recognized by its hash where that is given, else by its name.
     """
     for entry in released().values():
         if sha256 is not None and entry.sha256 == sha256:

@@ -1,4 +1,4 @@
-"""A stand-in for a segmenter whose masks are known, and COCO files of two pictures."""
+"""A stand-in for a segmenter whose masks are known, and COCO files of two images."""
 
 import json
 from collections.abc import Sequence
@@ -37,7 +37,7 @@ class BoxFiller:
 
 
 def write_coco(folder: Path, boxes: Sequence[Sequence[Any]], **more: Any) -> Path:
-    """Two pictures; the boxes belong to them in turn. The file has fields beyond COCO's."""
+    """Two images; the boxes belong to them in turn. The file has fields beyond COCO's."""
     images = []
     for i in (1, 2):
         save_picture(folder / "images" / f"{i}.jpg", *SIZE)

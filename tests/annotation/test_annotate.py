@@ -13,7 +13,7 @@ from src.annotation.boxes import read_boxes
 from src.annotation.segment_boxes import BoxSegmenter
 from src.weights.loading import create, to_official
 from tests.annotation.miniature import SIZE, BoxFiller, write_coco
-from tests.conftest import Door
+from tests.conftest import RunCommand
 from tests.inference.tiny import save_picture
 
 masks = pytest.importorskip("pycocotools.mask")
@@ -23,9 +23,9 @@ pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:Depreca
 
 
 def annotated(folder: Path, segmenter: Any = None, key: str = "", **options: Any) -> Any:
-    cutter = BoxSegmenter(segmenter or BoxFiller(), **options)
+    box_segmenter = BoxSegmenter(segmenter or BoxFiller(), **options)
     boxes = read_boxes(folder / "boxes.json")
-    return annotate(cutter, boxes, folder / "images", folder / "masks.json", key)
+    return annotate(box_segmenter, boxes, folder / "images", folder / "masks.json", key)
 
 
 @pytest.mark.parametrize("kind", ["rle", "polygon"])
@@ -136,10 +136,10 @@ def iog(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.slow
-def test_the_command(tmp_path: Path, iog: Path, door: Door) -> None:
+def test_the_command(tmp_path: Path, iog: Path, run_command: RunCommand) -> None:
     """Every mask decodes, and the exit code says that a box failed."""
     write_coco(tmp_path, [[10, 20, 30, 40], [40, 10, 50, 60], [5, 5, 0, 9]])
-    printed = door(
+    printed = run_command(
         "annotate.py", f"boxes={tmp_path / 'boxes.json'}", f"images={tmp_path / 'images'}",
         f"weights={iog}", f"output={tmp_path / 'out/masks.json'}", "threshold=0.01", "device=cpu",
         code=1,

@@ -10,7 +10,7 @@ from omegaconf import DictConfig
 from src.annotation import cli
 from src.errors import UserError
 from tests.annotation.miniature import BoxFiller, write_coco
-from tests.conftest import Door
+from tests.conftest import RunCommand
 from tests.running import ROOT
 
 pytest.importorskip("pycocotools")
@@ -31,9 +31,9 @@ def composed(*overrides: str) -> DictConfig:
     ],
 )
 def test_what_is_wrong_is_said_in_a_line(
-    overrides: list[str], words: str, code: int, door: Door
+    overrides: list[str], words: str, code: int, run_command: RunCommand
 ) -> None:
-    error = door("annotate.py", *overrides, code=code)
+    error = run_command("annotate.py", *overrides, code=code)
     assert error.startswith("error: ")
     assert words in error
     assert error.count("\n") == 1

@@ -7,15 +7,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from src.annotation.coco_encoding import Outline, polygons
+from src.annotation.coco_encoding import Polygon, polygons
 
 
 def drawn(*rows: str) -> np.ndarray:
     return np.array([[letter == "#" for letter in row] for row in rows])
 
 
-def filled(outlines: list[Outline], shape: tuple[int, ...]) -> np.ndarray:
-    """By the even-odd rule, at the centres of pixels: a ray to the left meets the outline."""
+def filled(outlines: list[Polygon], shape: tuple[int, ...]) -> np.ndarray:
+    """By the even-odd rule, at the centers of pixels: a ray to the left meets the outline."""
     inside = np.zeros(shape, bool)
     for outline in outlines:
         for (x0, y0), (x1, y1) in zip(outline, outline[1:] + outline[:1], strict=True):

@@ -12,7 +12,7 @@ from tests.annotation.miniature import SIZE, BoxFiller
 
 
 class Gray(BoxFiller):
-    """Answers one grey everywhere, and notes what it was asked."""
+    """Answers one gray everywhere, and notes what it was asked."""
 
     def __init__(self, level: int, clicks: str = "inside_outside") -> None:
         super().__init__()
@@ -24,9 +24,9 @@ class Gray(BoxFiller):
 
 
 def opened(segmenter: Any, **options: Any) -> BoxSegmenter:
-    cutter = BoxSegmenter(segmenter, **options)
-    cutter.open(np.zeros((*SIZE, 3), np.uint8))
-    return cutter
+    box_segmenter = BoxSegmenter(segmenter, **options)
+    box_segmenter.open(np.zeros((*SIZE, 3), np.uint8))
+    return box_segmenter
 
 
 def annotation(**fields: Any) -> dict[str, Any]:
@@ -70,12 +70,12 @@ def test_iog_is_given_the_box_alone() -> None:
 
 def test_dextr_is_given_the_points_alone() -> None:
     points = [[5, 9], [30, 12], [11, 4], [12, 40]]
-    cutter = opened(Gray(200, "extreme_points"))
-    assert cutter._clicks(annotation(extreme_points=points)) == {
+    box_segmenter = opened(Gray(200, "extreme_points"))
+    assert box_segmenter._clicks(annotation(extreme_points=points)) == {
         "points": [(5, 9), (30, 12), (11, 4), (12, 40)]
     }
     with pytest.raises(UserError, match=r"needs extreme_points .*use iog, or add them"):
-        cutter.cut(annotation())
+        box_segmenter.cut(annotation())
 
 
 @pytest.mark.parametrize(
@@ -83,12 +83,12 @@ def test_dextr_is_given_the_points_alone() -> None:
 )
 def test_a_pixel_belongs_from_the_threshold_on(level: int, threshold: float, found: bool) -> None:
     pytest.importorskip("pycocotools")
-    cutter = opened(Gray(level), threshold=threshold)
+    box_segmenter = opened(Gray(level), threshold=threshold)
     if found:
-        assert cutter.cut(annotation())["area"] == SIZE[0] * SIZE[1]
+        assert box_segmenter.cut(annotation())["area"] == SIZE[0] * SIZE[1]
     else:
         with pytest.raises(UserError, match="nothing was found in the box"):
-            cutter.cut(annotation())
+            box_segmenter.cut(annotation())
 
 
 def test_the_box_that_was_asked_for_is_kept_beside_the_masks_own() -> None:

@@ -1,4 +1,4 @@
-"""Objects are compared with their filled box and with GrabCut, by the model's own measures."""
+"""Objects are compared with their filled box and with GrabCut, by the model's own metrics."""
 
 from types import SimpleNamespace
 

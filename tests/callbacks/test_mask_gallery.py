@@ -1,4 +1,4 @@
-"""The pictures say what is missed and what is too much."""
+"""The images say what is missed and what is too much."""
 
 import numpy as np
 

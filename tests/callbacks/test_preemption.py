@@ -39,7 +39,7 @@ def test_a_signal_waits_for_the_end_of_the_step(number: int) -> None:
     at.global_step = 1
     with pytest.raises(Preempted):
         callback.between_steps(at)
-    assert preemption.received() == number
+    assert preemption.pending_signal() == number
 
 
 def test_without_a_signal_training_goes_on() -> None:
@@ -48,7 +48,7 @@ def test_without_a_signal_training_goes_on() -> None:
     for at.global_step in (1, 1, 2):
         callback.between_steps(at)
     callback.on_train_end(at, None)  # type: ignore[arg-type]
-    assert preemption.received() == 0
+    assert preemption.pending_signal() == 0
 
 
 def test_a_signal_of_the_last_step_takes_effect_when_training_ends() -> None:
@@ -86,4 +86,4 @@ def test_all_ranks_stop_on_the_signal_of_one(monkeypatch: pytest.MonkeyPatch) ->
     with pytest.raises(Preempted):
         callback.between_steps(at)
     assert groups == ["gloo group"]  # on the CPU: no GPU waits for it
-    assert preemption.received() == signal.SIGUSR1
+    assert preemption.pending_signal() == signal.SIGUSR1

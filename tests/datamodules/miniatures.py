@@ -7,7 +7,7 @@ import numpy as np
 
 
 def image_file(seed: int, height: int = 36, width: int = 48) -> np.ndarray:
-    """A smooth coloured picture, uint8 RGB."""
+    """A smooth colored image, uint8 RGB."""
     coarse = np.random.default_rng(seed).integers(0, 256, (4, 5, 3), dtype=np.uint8)
     return cv2.resize(coarse, (width, height), interpolation=cv2.INTER_CUBIC)
 

@@ -11,7 +11,7 @@ PIPELINES = {"isnet": isnet, "u2net": lambda: u2net((64, 48)), "inspyrenet": ins
 
 
 def scene() -> dict[str, np.ndarray]:
-    """An image whose red channel is its mask, with void, and a point at the disc's centre."""
+    """An image whose red channel is its mask, with void, and a point at the disc's center."""
     mask = cv2.circle(np.zeros((64, 48), np.uint8), (20, 30), 9, 255, -1)
     void = cv2.circle(np.zeros((64, 48), np.uint8), (20, 30), 9, 255, 2)
     image = image_file(3, 64, 48)
@@ -41,7 +41,7 @@ def test_everything_moves_together(name: str) -> None:
         assert moved["void"].shape == moved["mask"].shape == moved["image"].shape[:2]
         x, y = moved["points"][0]
         inside = np.argwhere(mask > 127)
-        if len(inside) > 240:  # the disc is whole, so its centre is the point
+        if len(inside) > 240:  # the disc is whole, so its center is the point
             np.testing.assert_allclose([y, x], inside.mean(axis=0), atol=1.0)
 
 

@@ -1,4 +1,4 @@
-"""The baselines do what they say, and do poorly on the drawn pictures."""
+"""The baselines do what they say, and do poorly on the drawn images."""
 
 import numpy as np
 import pytest

@@ -6,15 +6,15 @@ import numpy as np
 import pytest
 
 from src.datamodules.inspection import ImageStats, duplicates_between, duplicates_within
-from src.datamodules.pairs import Pair
+from src.datamodules.pairs import ImageMaskPair
 
 
 def fact(name: str, digest: str, bits: int = 0, seed: int = 0) -> ImageStats:
-    """Facts of a picture whose look differs in `bits` from that of its seed."""
+    """Facts of a image whose look differs in `bits` from that of its seed."""
     look = np.random.default_rng(seed).integers(0, 256, 32, dtype=np.uint8)
     flipped = np.unpackbits(look)
     flipped[:bits] ^= 1
-    files = Pair(name, Path(f"{name}.jpg"), Path(f"{name}.png"))
+    files = ImageMaskPair(name, Path(f"{name}.jpg"), Path(f"{name}.png"))
     return ImageStats(files, 9, 9, 0.5, 0.0, digest, np.packbits(flipped), None)
 
 

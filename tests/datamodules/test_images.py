@@ -10,7 +10,7 @@ from PIL import Image, ImageFile, ImageOps, TiffImagePlugin
 
 from src.datamodules.images import ImageError, decode, header_size, read_image, read_mask
 from src.datamodules.inspection import inspect
-from src.datamodules.pairs import Pair
+from src.datamodules.pairs import ImageMaskPair
 from src.errors import UserError
 from src.inference.image_file import read_image_file
 from tests.datamodules.miniatures import disc, image_file
@@ -146,7 +146,7 @@ def test_a_mask_that_is_stored_in_grey_and_in_alpha_is_not_squared(tmp_path: Pat
 
 
 def test_numbers_of_classes_are_no_mask(tmp_path: Path) -> None:
-    """A truth of 0 and 2 scored nothing without a word."""
+    """A target of 0 and 2 scored nothing without a word."""
     path = save(tmp_path / "a.png", Image.fromarray(DISC // 255 * 2))
     with pytest.raises(ImageError, match=r"a\.png: its brightest value is 2 of 255"):
         read_mask(path)
@@ -197,7 +197,7 @@ def test_every_file_is_decoded_once(
     monkeypatch.setattr(ImageFile.ImageFile, "load", counted_load)
     read_image_file(tmp_path / name)
     assert len(decoded) == 1
-    inspect(Pair("a", tmp_path / name, tmp_path / "mask.png"))
+    inspect(ImageMaskPair("a", tmp_path / name, tmp_path / "mask.png"))
     assert len(decoded) == 3, "the image again, and its mask"
 
 
@@ -283,7 +283,7 @@ def test_label_maps_and_cut_outs_are_no_masks(tmp_path: Path) -> None:
     labels.putpalette([0, 0, 0, 128, 0, 0, 0, 128, 0])
     cut_out = Image.fromarray(np.dstack([PHOTO, DISC]))
     for name, image in (("labels", labels), ("cut_out", cut_out)):
-        with pytest.raises(ImageError, match=rf"{name}\.png: in colour"):
+        with pytest.raises(ImageError, match=rf"{name}\.png: in color"):
             read_mask(save(tmp_path / f"{name}.png", image))
 
 

@@ -9,17 +9,19 @@ from PIL import Image
 
 from src.datamodules.images import ImageError
 from src.datamodules.inspection import ImageStats, inspect, inspect_or_complain, spread, summarize
-from src.datamodules.pairs import Pair
+from src.datamodules.pairs import ImageMaskPair
 from tests.datamodules.miniatures import disc, image_file, write_set
 
 
 @pytest.fixture
-def pair(tmp_path: Path) -> Pair:
+def pair(tmp_path: Path) -> ImageMaskPair:
     write_set(tmp_path / "images", tmp_path / "masks", 2)
-    return Pair("x", tmp_path / "images" / "img_001.jpg", tmp_path / "masks" / "img_001.png")
+    return ImageMaskPair(
+        "x", tmp_path / "images" / "img_001.jpg", tmp_path / "masks" / "img_001.png"
+    )
 
 
-def test_facts_of_a_pair(pair: Pair) -> None:
+def test_facts_of_a_pair(pair: ImageMaskPair) -> None:
     fact = inspect(pair)
     assert (fact.height, fact.width) == (37, 49)
     assert fact.foreground == pytest.approx((disc(1, 37, 49) > 0).mean())
@@ -29,7 +31,7 @@ def test_facts_of_a_pair(pair: Pair) -> None:
     assert len(fact.digest) == 64
 
 
-def test_grey_and_faults_of_the_mask(pair: Pair) -> None:
+def test_grey_and_faults_of_the_mask(pair: ImageMaskPair) -> None:
     mask = np.zeros((37, 49), np.uint8)
     mask[:, :7] = 3
     cv2.imwrite(str(pair.mask), mask)
@@ -42,19 +44,21 @@ def test_grey_and_faults_of_the_mask(pair: Pair) -> None:
     assert inspect(pair, allow_empty=True).fault is None
 
 
-def test_a_turned_photo_has_its_upright_size(pair: Pair) -> None:
+def test_a_turned_photo_has_its_upright_size(pair: ImageMaskPair) -> None:
     exif = Image.Exif()
     exif[0x0112] = 6
     Image.fromarray(image_file(1, 49, 37)).save(pair.image, exif=exif)
     assert (inspect(pair).height, inspect(pair).width) == (37, 49)
 
 
-def test_the_look_survives_scaling_and_tells_pictures_apart(pair: Pair, tmp_path: Path) -> None:
+def test_the_look_survives_scaling_and_tells_pictures_apart(
+    pair: ImageMaskPair, tmp_path: Path
+) -> None:
     def look(name: str, pixels: np.ndarray) -> np.ndarray:
         path = tmp_path / name
         Image.fromarray(pixels).save(path)
         cv2.imwrite(str(pair.mask), np.zeros(pixels.shape[:2], np.uint8))
-        return inspect(Pair("x", path, pair.mask)).look
+        return inspect(ImageMaskPair("x", path, pair.mask)).look
 
     image = image_file(7, 160, 200)
     first = look("a.png", image)
@@ -65,7 +69,7 @@ def test_the_look_survives_scaling_and_tells_pictures_apart(pair: Pair, tmp_path
 
 
 @pytest.mark.parametrize("which", ["image", "mask"])
-def test_a_file_that_is_not_whole_is_complained_about(pair: Pair, which: str) -> None:
+def test_a_file_that_is_not_whole_is_complained_about(pair: ImageMaskPair, which: str) -> None:
     path = getattr(pair, which)
     rng = np.random.default_rng(0)
     noise = rng.integers(0, 255, (90, 90, 3), dtype=np.uint8)
@@ -78,7 +82,7 @@ def test_a_file_that_is_not_whole_is_complained_about(pair: Pair, which: str) ->
     assert complaint.startswith(f"{path}: damaged")
 
 
-def test_without_a_complaint_there_are_facts(pair: Pair) -> None:
+def test_without_a_complaint_there_are_facts(pair: ImageMaskPair) -> None:
     assert isinstance(inspect_or_complain(pair), ImageStats)
 
 
@@ -86,7 +90,14 @@ def test_what_a_set_holds() -> None:
     shares, look = (0.0, 0.1, 0.95, 1.0), np.zeros(32, np.uint8)
     facts = [
         ImageStats(
-            Pair(str(i), Path("a"), Path("b")), 1000, 1000 * (i + 1), share, 0.5, "", look, None
+            ImageMaskPair(str(i), Path("a"), Path("b")),
+            1000,
+            1000 * (i + 1),
+            share,
+            0.5,
+            "",
+            look,
+            None,
         )
         for i, share in enumerate(shares)
     ]

@@ -8,10 +8,10 @@ from PIL import Image
 
 from src.datamodules.instance_sources import InstanceFolder
 from src.datamodules.pairs import DataError
-from src.datamodules.sources import Folder
+from src.datamodules.sources import FolderPair
 from tests.golden_data import SHARED, needs_shared
 
-FOLDER = Folder("images", "instances")
+FOLDER = FolderPair("images", "instances")
 
 
 @pytest.fixture

@@ -142,7 +142,7 @@ def test_label_maps_of_every_depth_keep_their_numbers(tmp_path: Path, mode: str)
     if mode == "1":
         image = Image.fromarray(labels.astype(bool))
     if mode == "P":
-        image.putpalette([7] * 768)  # colours say nothing of numbers
+        image.putpalette([7] * 768)  # colors say nothing of numbers
     assert image.mode == mode
     path = tmp_path / "labels.tif"
     image.save(path)

@@ -9,15 +9,15 @@ import pytest
 
 from src.datamodules import file_facts
 from src.datamodules.file_facts import ALL_BLACK, mask_fault, mask_faults
-from src.datamodules.pairs import Pair, index_pairs
-from src.datamodules.sources import Folder
+from src.datamodules.pairs import ImageMaskPair, index_pairs
+from src.datamodules.sources import FolderPair
 from tests.datamodules.miniatures import disc, write_set
 
 
 @pytest.fixture
-def pairs(tmp_path: Path) -> list[Pair]:
+def pairs(tmp_path: Path) -> list[ImageMaskPair]:
     write_set(tmp_path / "images", tmp_path / "masks", 5)
-    return index_pairs(tmp_path, Folder("images", "masks"), "a")
+    return index_pairs(tmp_path, FolderPair("images", "masks"), "a")
 
 
 def levels(*values: int) -> np.ndarray:
@@ -58,7 +58,7 @@ def test_images_of_nothing_can_be_accepted_and_nothing_else_is() -> None:
     assert mask_fault(levels(0, 3), allow_empty=True) is not None
 
 
-def test_faulty_files_are_told_by_their_path(pairs: list[Pair], tmp_path: Path) -> None:
+def test_faulty_files_are_told_by_their_path(pairs: list[ImageMaskPair], tmp_path: Path) -> None:
     cv2.imwrite(str(pairs[0].mask), np.zeros((36, 48), np.uint8))
     cv2.imwrite(str(pairs[1].mask), np.full((37, 49), 150, np.uint8))
     pairs[2].mask.write_bytes(b"no image")
@@ -73,14 +73,14 @@ def test_faulty_files_are_told_by_their_path(pairs: list[Pair], tmp_path: Path) 
 
 
 def test_masks_are_read_once(
-    pairs: list[Pair], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    pairs: list[ImageMaskPair], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert mask_faults(pairs, tmp_path / "memory") == {}
     monkeypatch.setattr(file_facts, "judge_mask", None)
     assert mask_faults(pairs, tmp_path / "memory") == {}
 
 
-def test_a_mask_that_changed_is_read_again(pairs: list[Pair], tmp_path: Path) -> None:
+def test_a_mask_that_changed_is_read_again(pairs: list[ImageMaskPair], tmp_path: Path) -> None:
     assert mask_faults(pairs, tmp_path / "memory") == {}
     cv2.imwrite(str(pairs[3].mask), np.zeros((36, 51), np.uint8))
     os.utime(pairs[3].mask, ns=(0, 0))
@@ -88,19 +88,23 @@ def test_a_mask_that_changed_is_read_again(pairs: list[Pair], tmp_path: Path) ->
 
 
 @pytest.mark.parametrize("readers", [0, 1, 9])
-def test_any_number_of_readers(pairs: list[Pair], tmp_path: Path, readers: int) -> None:
+def test_any_number_of_readers(pairs: list[ImageMaskPair], tmp_path: Path, readers: int) -> None:
     cv2.imwrite(str(pairs[4].mask), np.zeros((37, 52), np.uint8))
     assert list(mask_faults(pairs, tmp_path / "m", readers=readers)) == [str(pairs[4].mask)]
 
 
-def test_one_all_black_mask_among_zeros_and_ones(pairs: list[Pair], tmp_path: Path) -> None:
+def test_one_all_black_mask_among_zeros_and_ones(
+    pairs: list[ImageMaskPair], tmp_path: Path
+) -> None:
     for pair in pairs:
         mask = cv2.imread(str(pair.mask), cv2.IMREAD_GRAYSCALE)
         cv2.imwrite(str(pair.mask), mask // 255 * (pair is not pairs[0]))
     assert mask_faults(pairs, tmp_path / "memory", allow_empty=True) == {}
 
 
-def test_a_mask_in_another_scale_than_its_set_is_named(pairs: list[Pair], tmp_path: Path) -> None:
+def test_a_mask_in_another_scale_than_its_set_is_named(
+    pairs: list[ImageMaskPair], tmp_path: Path
+) -> None:
     mask = cv2.imread(str(pairs[2].mask), cv2.IMREAD_GRAYSCALE)
     cv2.imwrite(str(pairs[2].mask), mask // 255)
     faults = mask_faults(pairs, tmp_path / "memory")

@@ -15,10 +15,10 @@ from src.datamodules.pairs import (
     scan_pairs,
     split_by_hash,
 )
-from src.datamodules.sources import Folder, Source, Table
+from src.datamodules.sources import CsvTable, FolderPair, Source
 from tests.datamodules.miniatures import disc, image_file, write_pair, write_set
 
-OWN = Folder("images", "masks")
+OWN = FolderPair("images", "masks")
 
 
 @pytest.fixture
@@ -78,7 +78,7 @@ def test_faults_can_be_skipped(root: Path, caplog: pytest.LogCaptureFixture) -> 
 
 
 def test_missing_folder_says_where_to_get_it(root: Path) -> None:
-    source = Folder(["DUTS-TR/DUTS-TR-Image", "DUTS-TR/images"], "masks", hint="http://duts")
+    source = FolderPair(["DUTS-TR/DUTS-TR-Image", "DUTS-TR/images"], "masks", hint="http://duts")
     assert problems(root, source) == [
         "no folder DUTS-TR/DUTS-TR-Image (nor DUTS-TR/images)."
         " Get the set from http://duts and put it there."
@@ -87,14 +87,14 @@ def test_missing_folder_says_where_to_get_it(root: Path) -> None:
 
 def test_mirrors_are_found_and_said(root: Path, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
-    pairs = index_pairs(root, Folder(["gone", "images"], ["gt", "masks"]), "mine")
+    pairs = index_pairs(root, FolderPair(["gone", "images"], ["gt", "masks"]), "mine")
     assert len(pairs) == 5
     assert f"mine: found as {root / 'images'}" in caplog.text
 
 
 def test_count_of_the_release(root: Path) -> None:
-    assert len(index_pairs(root, Folder("images", "masks", count=5), "mine")) == 5
-    (message,) = problems(root, Folder("images", "masks", count=6))
+    assert len(index_pairs(root, FolderPair("images", "masks", count=5), "mine")) == 5
+    (message,) = problems(root, FolderPair("images", "masks", count=6))
     assert message.startswith("5 pairs found, 6 expected")
 
 
@@ -107,11 +107,11 @@ def test_empty_folder(tmp_path: Path) -> None:
 def test_known_faulty_names_are_left_out(root: Path) -> None:
     cv2.imwrite(str(root / "masks" / "img_002.png"), disc(2, 30, 40))
     cv2.imwrite(str(root / "masks" / "img_002.jpg"), disc(2, 30, 40))
-    known = Folder("images", "masks", count=5, known_faulty=("img_002",))
+    known = FolderPair("images", "masks", count=5, known_faulty=("img_002",))
     for problem in problems(root, known):
         assert "known fault of old copies" in problem
         assert "exclude=[img_002]" in problem
-    without = Folder("images", "masks", count=5, exclude=("img_002",))
+    without = FolderPair("images", "masks", count=5, exclude=("img_002",))
     assert len(index_pairs(root, without, "mine")) == 4
 
 
@@ -119,8 +119,8 @@ def test_mask_suffix_in_one_folder(tmp_path: Path) -> None:
     for i in range(3):
         cv2.imwrite(str(tmp_path / f"{i}.jpg"), image_file(i))
         cv2.imwrite(str(tmp_path / f"{i}_mask.png"), disc(i))
-    assert "need mask_suffix" in problems(tmp_path, Folder(".", "."))[0]
-    pairs = index_pairs(tmp_path, Folder(".", ".", mask_suffix="_mask"), "mine")
+    assert "need mask_suffix" in problems(tmp_path, FolderPair(".", "."))[0]
+    pairs = index_pairs(tmp_path, FolderPair(".", ".", mask_suffix="_mask"), "mine")
     assert [(pair.name, pair.mask.name) for pair in pairs] == [
         (str(i), f"{i}_mask.png") for i in range(3)
     ]
@@ -130,19 +130,19 @@ def test_table_of_pairs(root: Path) -> None:
     table = root / "pairs.csv"
     rows = [f"images/img_{i:03d}.jpg,masks/img_{i:03d}.png" for i in range(3)]
     table.write_text("\ufeffimage,mask\n" + "\n".join(rows), encoding="utf-8")
-    pairs = index_pairs(root, Table("pairs.csv"), "mine")
+    pairs = index_pairs(root, CsvTable("pairs.csv"), "mine")
     assert [pair.name for pair in pairs] == [f"images/img_{i:03d}" for i in range(3)]
     table.write_text("image,mask\n" + "\n".join([rows[0], rows[0], "x.jpg,", "gone.jpg,gone.png"]))
-    found = problems(root, Table("pairs.csv"))
+    found = problems(root, CsvTable("pairs.csv"))
     assert found[:2] == [
         "pairs.csv, line 3: image images/img_000.jpg again, or another of its stem",
         "pairs.csv, line 4: image or mask is empty",
     ]
     assert found[2].startswith("gone.jpg: [Errno 2]")
     table.write_text("photo,mask\n")
-    (message,) = problems(root, Table("pairs.csv"))
+    (message,) = problems(root, CsvTable("pairs.csv"))
     assert "has columns ['photo', 'mask'], needs image and mask" in message
-    assert problems(root, Table("gone.csv", hint="x")) == [
+    assert problems(root, CsvTable("gone.csv", hint="x")) == [
         "no file gone.csv. Get the set from x and put it there."
     ]
 
@@ -190,19 +190,19 @@ def test_a_turn_that_only_the_image_carries_is_named(tmp_path: Path, tag: int) -
     """A half turn leaves the size as it is, so that nothing else shows it."""
     write_set(tmp_path / "images", tmp_path / "masks", 2)
     turn_first(tmp_path, tag)
-    pairs, problems = scan_pairs(tmp_path, Folder("images", "masks"), "a")
+    pairs, problems = scan_pairs(tmp_path, FolderPair("images", "masks"), "a")
     assert len(pairs) == 1
     (problem,) = problems
     assert f"the image's EXIF orientation is {tag}, the mask's 1" in problem
     assert ("masks_upright=true" in problem) == (tag < 5), "a quarter turn shows in the size"
-    upright = Folder("images", "masks", masks_upright=True)
+    upright = FolderPair("images", "masks", masks_upright=True)
     assert len(scan_pairs(tmp_path, upright, "a")[0]) == (2 if tag < 5 else 1)
 
 
 def test_a_mask_on_the_turned_image_needs_no_tag_where_its_size_says_so(tmp_path: Path) -> None:
     write_set(tmp_path / "images", tmp_path / "masks", 1)
     turn_first(tmp_path, 6, Image.Transpose.ROTATE_90)
-    assert scan_pairs(tmp_path, Folder("images", "masks"), "a")[1] == []
+    assert scan_pairs(tmp_path, FolderPair("images", "masks"), "a")[1] == []
 
 
 @pytest.mark.parametrize("name", ["z.avif", "z.HEIC", "z.gif", "z.cr2"])

@@ -1,4 +1,4 @@
-"""The picture of what training sees shows images, outlines, clicks and void where they are."""
+"""The image of what training sees shows images, outlines, clicks and void where they are."""
 
 from pathlib import Path
 
@@ -12,7 +12,7 @@ from src.datamodules.instances import InstanceDataModule, flip_rotate_scale
 from src.datamodules.preview import draw_sample, preview, training_samples
 from src.errors import UserError
 from src.processing import Processor
-from tests.conftest import Door
+from tests.conftest import RunCommand
 from tests.datamodules.miniatures import write_set
 from tests.datamodules.test_image_mask_folder import own
 from tests.datamodules.test_instances import Discs
@@ -81,13 +81,13 @@ def test_nothing_to_draw(tmp_path: Path) -> None:
         preview(discs(), count=0, epoch=0, tile=60)
 
 
-def test_command(tmp_path: Path, door: Door) -> None:
+def test_command(tmp_path: Path, run_command: RunCommand) -> None:
     write_set(tmp_path / "images", tmp_path / "masks", 8)
     command = ["-m", "src", "preview", "data=folder", "model=isnet"]
     folders = ["data.train.images=images", "data.train.masks=masks", f"data.root={tmp_path}"]
     options = ["model.size=64", "count=4", f"data.cache_dir={tmp_path}/cache"]
     image = tmp_path / "out" / "sheet.png"
-    assert str(image) in door(*command, *folders, *options, f"output={image}")
+    assert str(image) in run_command(*command, *folders, *options, f"output={image}")
     sheet = cv2.imread(str(image))
     assert sheet.shape == (344, 4 * 324, 3)
     assert np.std(sheet) > 20

@@ -173,7 +173,7 @@ def test_a_file_cut_short_is_damaged(tmp_path: Path, bits: int) -> None:
 def test_pages_are_refused_as_a_mask_and_smaller_copies_are_no_pages(tmp_path: Path) -> None:
     page = disc(1)
     write(tmp_path / "two.tif", np.stack([page, page]), photometric="minisblack")
-    with pytest.raises(ImageError, match=r"two\.tif: holds several pictures; a mask is one"):
+    with pytest.raises(ImageError, match=r"two\.tif: holds several images; a mask is one"):
         read_mask(tmp_path / "two.tif")
     with tifffile.TiffWriter(tmp_path / "copy.tif") as file:
         file.write(page, photometric="minisblack")

@@ -19,7 +19,7 @@ def both(processor: Processor, image: np.ndarray) -> tuple[np.ndarray, np.ndarra
 
 
 def image_file(height: int, width: int) -> np.ndarray:
-    """Smooth colours with an edge, as photographs have."""
+    """Smooth colors with an edge, as photographs have."""
     y, x = np.mgrid[:height, :width] / np.array([height, width]).reshape(2, 1, 1)
     image = np.stack([255 * x, 128 + 127 * np.sin(9 * y), 255 * (1 - x * y)], axis=2)
     return np.where(red_on_blue(height, width)[1][..., None] > 0, 255 - image, image).astype(
@@ -39,7 +39,7 @@ def test_the_same_mask_as_in_python(model: str, size: tuple[int, int]) -> None:
     values = {**processor.to_dict(), "size": (64, 64)}
     baked, python = both(Processor(**values), image_file(*size))
     assert baked.shape == python.shape == size
-    assert np.abs(baked - python).max() <= 16  # a rounding of one grey level, steepened
+    assert np.abs(baked - python).max() <= 16  # a rounding of one gray level, steepened
     assert np.abs(baked - python).mean() < 0.3
 
 

@@ -1,4 +1,4 @@
-"""The worst images by a measure, and what is drawn of them."""
+"""The worst images by a metric, and what is drawn of them."""
 
 from pathlib import Path
 
@@ -7,17 +7,19 @@ import numpy as np
 import pytest
 
 from src.evaluation.gallery import PANEL, draw_row, worst_pairs, write_gallery
-from src.evaluation.matching import Pair
+from src.evaluation.matching import MapPair
 from src.metrics import ImageResult
 from src.visualize import MISSED
 
 NAN = float("nan")
 
 
-def scores(metric: str, **values: float) -> dict[Pair, ImageResult]:
+def scores(metric: str, **values: float) -> dict[MapPair, ImageResult]:
     nothing = np.zeros((2, 256), np.int64)
     return {
-        Pair("S", name, Path(f"{name}.png"), Path("t.png")): ImageResult({metric: value}, nothing)
+        MapPair("S", name, Path(f"{name}.png"), Path("t.png")): ImageResult(
+            {metric: value}, nothing
+        )
         for name, value in values.items()
     }
 
@@ -33,8 +35,8 @@ def test_equal_scores_keep_the_order_of_names() -> None:
     assert [pair.name for pair in found] == ["a", "b"]
 
 
-def write(root: Path, map_size: tuple[int, int], truth_size: tuple[int, int]) -> Pair:
-    pair = Pair("S", "a", root / "map.png", root / "truth.png")
+def write(root: Path, map_size: tuple[int, int], truth_size: tuple[int, int]) -> MapPair:
+    pair = MapPair("S", "a", root / "map.png", root / "truth.png")
     cv2.imwrite(str(pair.map), np.zeros(map_size, np.uint8))
     cv2.imwrite(str(pair.target), np.full(truth_size, 255, np.uint8))
     return pair

@@ -17,7 +17,7 @@ from src.errors import CommandError, UserError
 from src.evaluation import scoring as scoring
 from src.evaluation.maps import FAULTY_FILES, OK, evaluate_maps
 from src.metrics import score_pair, summarize
-from tests.conftest import Door
+from tests.conftest import RunCommand
 from tests.golden_data import SHARED, needs_shared
 from tests.metrics.numbered_pairs import make_pair
 
@@ -164,8 +164,8 @@ def test_soft_truths_and_degenerate_images_are_reported(tmp_path: Path) -> None:
     output = tmp_path / "out"
     assert evaluate_maps(maps, target, output, ["mae", "mba"]) == OK
     table = (output / "results.md").read_text()
-    assert "1 images: truth has grey values; foreground is where it is > 128" in table
-    assert "SET: 1 x empty truth" in table
+    assert "1 images: target has gray values; foreground is where it is > 128" in table
+    assert "SET: 1 x empty target" in table
     assert "mba is undefined on 1 images" in table
 
 
@@ -350,11 +350,13 @@ def test_a_cache_that_cannot_be_written_stops_nothing(
 
 
 @pytest.mark.parametrize("name", ["journal.jsonl", "worst.png", "results.json", "per_image.csv"])
-def test_a_file_that_cannot_be_written_is_one_line(tmp_path: Path, door: Door, name: str) -> None:
+def test_a_file_that_cannot_be_written_is_one_line(
+    tmp_path: Path, run_command: RunCommand, name: str
+) -> None:
     maps, target = write_maps(tmp_path, 1)
     (tmp_path / "out" / name).mkdir(parents=True)
     words = f"maps={maps}", f"ground_truth={target}", "output=out", "metrics.test=[mae]"
-    last = door("evaluate.py", *words, code=1).splitlines()[-1]
+    last = run_command("evaluate.py", *words, code=1).splitlines()[-1]
     assert last.startswith(f"error: out/{name}: Is a directory")
 
 

@@ -1,4 +1,4 @@
-"""Maps and truths meet by name; whatever has no partner is listed."""
+"""Maps and targets meet by name; whatever has no partner is listed."""
 
 from pathlib import Path
 
@@ -30,7 +30,7 @@ def test_truth_folder_is_named_after_its_data_set(tmp_path: Path) -> None:
     target = touch(tmp_path / "ECSSD", "masks/a.png", "images/a.jpg")
     maps = touch(tmp_path / "maps", "a.png")
     assert found(maps, target / "masks") == [("ECSSD", "a")]
-    assert found(maps, target) == [("ECSSD", "a")]  # images are no truths where masks are named
+    assert found(maps, target) == [("ECSSD", "a")]  # images are no targets where masks are named
 
 
 def test_folders_are_data_sets_and_keep_their_trees(tmp_path: Path) -> None:
@@ -74,10 +74,10 @@ def test_folder_without_images(tmp_path: Path) -> None:
 
 def test_linked_folders_are_read(tmp_path: Path) -> None:
     touch(tmp_path / "far maps", "a.png")
-    touch(tmp_path / "far truths", "a.png")
+    touch(tmp_path / "far targets", "a.png")
     maps, target = touch(tmp_path / "maps", "x.txt"), touch(tmp_path / "data", "x.txt")
     (maps / "SET").symlink_to(tmp_path / "far maps")
-    (target / "SET").symlink_to(tmp_path / "far truths")
+    (target / "SET").symlink_to(tmp_path / "far targets")
     (target / "SET" / "again").symlink_to(target)
     assert found(maps, target) == [("SET", "a")]
 

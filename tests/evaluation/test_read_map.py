@@ -1,4 +1,4 @@
-"""Maps of every kind of file are read as 8 bit grey, or refused by name."""
+"""Maps of every kind of file are read as 8 bit gray, or refused by name."""
 
 from pathlib import Path
 
@@ -114,7 +114,7 @@ def test_a_map_in_the_alpha_of_black_is_its_grey_twin(tmp_path: Path) -> None:
 
 
 def test_a_truth_is_judged_as_training_judges_masks(tmp_path: Path) -> None:
-    """A truth of 0 and 2 scored nothing, and the command said it was fine."""
+    """A target of 0 and 2 scored nothing, and the command said it was fine."""
     for name, target, words in (
         ("labels", MASK // 255 * 2, "its brightest value is 2 of 255"),
         ("photo", np.full_like(MASK, 140), "a photograph, not a mask"),

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from src.evaluation.matching import Pair, Problem
-from src.evaluation.report import Report
+from src.evaluation.matching import MapPair, Problem
+from src.evaluation.report import EvaluationReport
 from src.metrics import ImageResult, describe, score_pair
 
 TRUTH = np.zeros((20, 30), np.uint8)
@@ -18,12 +18,12 @@ TRUTH[5:15, 5:20] = 255
 EMPTY = TRUTH * 0
 
 
-def pair(set_name: str, name: str) -> Pair:
-    return Pair(set_name, name, Path(f"{name}.png"), Path(f"{name}-t.png"))
+def pair(set_name: str, name: str) -> MapPair:
+    return MapPair(set_name, name, Path(f"{name}.png"), Path(f"{name}-t.png"))
 
 
-def report(*metrics: str, target: np.ndarray = TRUTH, **more: Any) -> Report:
-    """Two data sets; in B the map is the truth."""
+def report(*metrics: str, target: np.ndarray = TRUTH, **more: Any) -> EvaluationReport:
+    """Two data sets; in B the map is the target."""
     metrics = metrics or ("mae", "max_f")
     wrong = np.where(TRUTH > 0, 200, 30).astype(np.uint8)
     wrong[5:8] = 90
@@ -32,7 +32,7 @@ def report(*metrics: str, target: np.ndarray = TRUTH, **more: Any) -> Report:
         pair("A", "2"): score_pair(wrong, target, metrics),
         pair("A", "1"): score_pair(TRUTH, target, metrics),
     }
-    return Report("mine", metrics, scores, **more)
+    return EvaluationReport("mine", metrics, scores, **more)
 
 
 def rows(text: str) -> list[list[str]]:
@@ -103,7 +103,7 @@ def test_latex_points_to_what_is_better() -> None:
 )
 def test_latex_prints_names_as_they_are(name: str, written: str) -> None:
     scores = {pair(name, "x"): score_pair(TRUTH, TRUTH, ["mae"])}
-    text = Report(name, ["mae"], scores).latex()
+    text = EvaluationReport(name, ["mae"], scores).latex()
     assert f"{written} & {written} & 1 & 0.0000" in text
 
 
@@ -111,7 +111,7 @@ def test_an_undefined_number_is_said_and_is_null_in_json(tmp_path: Path) -> None
     made = report("mba", target=EMPTY)
     assert rows(made.markdown())[2][3] == "n/a"
     assert "- A: mba is undefined on 2 images, which are left out of it\n" in made.markdown()
-    assert "- A: 2 x empty truth\n" in made.markdown()
+    assert "- A: 2 x empty target\n" in made.markdown()
     made.write(tmp_path)
     assert json.loads((tmp_path / "results.json").read_text())["A"] == {"mba": None}
     assert "nan" in (tmp_path / "results.csv").read_text()
@@ -154,7 +154,7 @@ def test_all_files_are_written_and_nothing_else(tmp_path: Path) -> None:
 
 
 def test_a_report_of_nothing_is_a_table_without_rows(tmp_path: Path) -> None:
-    made = Report("mine", ["mae"], {})
+    made = EvaluationReport("mine", ["mae"], {})
     made.write(tmp_path)
     assert len(rows(made.markdown())) == 2
     assert json.loads((tmp_path / "results.json").read_text()) == {}
@@ -163,5 +163,7 @@ def test_a_report_of_nothing_is_a_table_without_rows(tmp_path: Path) -> None:
 def test_values_are_plain_numbers() -> None:
     """`repr` of a numpy number would not be a number in the CSV."""
     names = ["mae", "iou", "mapr_50", "mapr_vol", "hce"]
-    scores: dict[Pair, ImageResult] = {pair("A", "x"): score_pair(TRUTH, TRUTH, names)}
-    assert {type(value) for value in Report("m", names, scores).values["A"].values()} == {float}
+    scores: dict[MapPair, ImageResult] = {pair("A", "x"): score_pair(TRUTH, TRUTH, names)}
+    assert {type(value) for value in EvaluationReport("m", names, scores).values["A"].values()} == {
+        float
+    }

@@ -10,7 +10,7 @@ import pytest
 
 from src.errors import UserError
 from src.evaluation import scoring
-from src.evaluation.matching import Pair
+from src.evaluation.matching import MapPair
 from src.evaluation.scoring import (
     RESIZED,
     SOFT,
@@ -24,9 +24,9 @@ from src.metrics import ImageResult, score_pair
 from tests.metrics.numbered_pairs import make_pair
 
 
-def write(root: Path, number: int) -> Pair:
+def write(root: Path, number: int) -> MapPair:
     prediction, target = make_pair(number)
-    pair = Pair("SET", str(number), root / f"{number}-map.png", root / f"{number}-truth.png")
+    pair = MapPair("SET", str(number), root / f"{number}-map.png", root / f"{number}-truth.png")
     cv2.imwrite(str(pair.map), prediction)
     cv2.imwrite(str(pair.target), target)
     return pair
@@ -72,7 +72,7 @@ def test_another_size_is_told_in_width_and_height(tmp_path: Path) -> None:
     cv2.imwrite(str(pair.map), np.zeros((20, 30), np.uint8))
     (problem,) = faults([pair], None)
     assert problem.kind == "size"
-    assert f"is 30x20, its truth {width}x{height}" in problem.text
+    assert f"is 30x20, its target {width}x{height}" in problem.text
     assert faults([pair], "prediction") == []
 
 
@@ -107,7 +107,7 @@ def test_what_the_journal_knows_is_not_scored_again(
     seen: list[str] = []
     real = score_files
 
-    def watched(pair: Pair, **options: object) -> object:
+    def watched(pair: MapPair, **options: object) -> object:
         seen.append(pair.name)
         return real(pair, **options)  # type: ignore[arg-type]
 
@@ -127,7 +127,7 @@ class Pool:
     def __init__(self, fails: BaseException | None = None) -> None:
         self.fails = fails
 
-    def submit(self, job: object, pair: Pair) -> object:
+    def submit(self, job: object, pair: MapPair) -> object:
         future: Future[object] = Future()
         if self.fails is not None:
             future.set_exception(self.fails)

@@ -1,4 +1,4 @@
-"""Exported files run by themselves, on any picture, and tell when they differ from PyTorch."""
+"""Exported files run by themselves, on any image, and tell when they differ from PyTorch."""
 
 import json
 from collections.abc import Callable
@@ -21,7 +21,7 @@ from src.inference import Segmenter
 from src.processing import Processor
 from src.training.provenance import file_hash
 from src.weights.loading import create, to_official
-from tests.conftest import Door
+from tests.conftest import RunCommand
 from tests.inference.tiny import RedFinder, finder, red_on_blue, save_picture
 
 pytest.importorskip("onnx")
@@ -125,7 +125,7 @@ def test_masks_that_show_nothing_prove_nothing(tmp_path: Path) -> None:
     exported = export(finder(), request)
     assert exported.parity.blank
     assert not exported.parity.passed
-    assert "of one grey" in exported.report.read_text()
+    assert "of one gray" in exported.report.read_text()
 
 
 @pytest.mark.parametrize(
@@ -219,7 +219,9 @@ def test_the_interface_others_rely_on(tmp_path: Path) -> None:
         (["weights=x", "half=true", "int8=true"], "exclude"),
     ],
 )
-def test_what_is_wrong_is_said_in_a_line(overrides: list[str], words: str, door: Door) -> None:
-    error = door("export.py", *overrides, code=2)
+def test_what_is_wrong_is_said_in_a_line(
+    overrides: list[str], words: str, run_command: RunCommand
+) -> None:
+    error = run_command("export.py", *overrides, code=2)
     assert error.startswith("error: ")
     assert words in error

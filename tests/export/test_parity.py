@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from src.export import parity
-from src.export.parity import TOLERANCES, Parity, Row, Tolerance, compare, markdown
+from src.export.parity import TOLERANCES, Parity, ParityRow, Tolerance, compare, markdown
 
 TOLERANCE = Tolerance(graph_p99=2, graph_mean=0.1, python_mean=1)
 
@@ -17,7 +17,7 @@ def ramp(height: int = 10, width: int = 20) -> np.ndarray:
 
 
 def compared(file: Any, graph: Any = None, python: Any = None) -> Parity:
-    """On one picture; what is not given answers as the ramp does."""
+    """On one image; what is not given answers as the ramp does."""
 
     def answer(given: Any) -> Any:
         return lambda array: ramp() if given is None else given
@@ -26,9 +26,9 @@ def compared(file: Any, graph: Any = None, python: Any = None) -> Parity:
     return compare({"a": ramp()}, *runs, TOLERANCE)
 
 
-def row(**values: float) -> Row:
-    given = dict.fromkeys(Row._fields[2:], 0.0) | {"contrast": 200.0} | values
-    return Row("a", "10×20", **given)
+def row(**values: float) -> ParityRow:
+    given = dict.fromkeys(ParityRow._fields[2:], 0.0) | {"contrast": 200.0} | values
+    return ParityRow("a", "10×20", **given)
 
 
 def test_equal_masks_pass() -> None:
@@ -82,7 +82,7 @@ def test_three_figures_decide(values: dict[str, float], passed: bool) -> None:
 def test_masks_of_one_grey_prove_nothing(contrasts: tuple[float, ...], blank: bool) -> None:
     found = Parity([row(contrast=contrast) for contrast in contrasts], TOLERANCE)
     assert (found.blank, found.passed) == (blank, not blank)
-    assert ("of one grey" in markdown(found, {}, "a.onnx")) is blank
+    assert ("of one gray" in markdown(found, {}, "a.onnx")) is blank
 
 
 def test_smaller_files_may_be_further_away() -> None:
@@ -93,7 +93,7 @@ def test_smaller_files_may_be_further_away() -> None:
 
 
 def test_nothing_to_compare_on_is_refused() -> None:
-    with pytest.raises(ValueError, match="at least one picture"):
+    with pytest.raises(ValueError, match="at least one image"):
         compare({}, ramp, ramp, ramp, TOLERANCE)
 
 

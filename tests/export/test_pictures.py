@@ -1,4 +1,4 @@
-"""The pictures of a comparison: a folder's, or drawings that are always the same."""
+"""The images of a comparison: a folder's, or drawings that are always the same."""
 
 from pathlib import Path
 
@@ -49,7 +49,7 @@ def test_a_single_picture(tmp_path: Path) -> None:
 
 
 def test_a_folder_without_a_picture_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="no picture or video there"):
+    with pytest.raises(UserError, match="no image or video there"):
         images(tmp_path)
     (tmp_path / "0.mp4").write_bytes(b"a video")
     with pytest.raises(UserError, match=f"images={tmp_path} has no image"):

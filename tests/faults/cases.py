@@ -1,4 +1,4 @@
-"""The four commands of the drill, on pictures of a few pixels, and how a user continues each."""
+"""The four commands of the drill, on images of a few pixels, and how a user continues each."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,7 +30,7 @@ class Case:
 
 
 def data(folder: Path, maps: int = 60, image_files: int = 60) -> Path:
-    """A root with training and test pictures, maps with their truths, photos and weights."""
+    """A root with training and test images, maps with their targets, photos and weights."""
     write_pairs(folder / "train", 10, seed=1)
     write_pairs(folder / "test", 7, seed=2)
     write_maps(folder, maps)
@@ -41,7 +41,7 @@ def data(folder: Path, maps: int = 60, image_files: int = 60) -> Path:
 
 
 def write_maps(folder: Path, count: int) -> None:
-    """Maps and truths that take a moment each to score."""
+    """Maps and targets that take a moment each to score."""
     (folder / "maps").mkdir()
     (folder / "truth").mkdir()
     for i in range(count):
@@ -77,7 +77,7 @@ def sweep(root: Path, cwd: Path, *words: str, seeds: str = "0,1") -> Case:
 
 
 def evaluate(root: Path, cwd: Path, *words: str) -> Case:
-    """`evaluate.py maps=` with every measure, continued by itself."""
+    """`evaluate.py maps=` with every metric, continued by itself."""
     folder = cwd / "scores"
     maps, target = root / "maps", root / "truth"
     command = Command(

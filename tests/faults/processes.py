@@ -16,7 +16,7 @@ _POLL = 0.004
 
 @dataclass(frozen=True)
 class Command:
-    """A door with its arguments, as typed in `cwd`."""
+    """A command with its arguments, as typed in `cwd`."""
 
     script: str
     words: tuple[str, ...]

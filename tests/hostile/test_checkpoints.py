@@ -20,7 +20,7 @@ from src.processing import Processor
 from src.processing.crop import Box
 from src.weights.checkpoint import read_checkpoint
 from src.weights.loading import create
-from tests.conftest import Door
+from tests.conftest import RunCommand
 
 from .checkpoints import MARK, Case, cases
 
@@ -106,7 +106,7 @@ BY_COMMAND = (
 
 @pytest.mark.parametrize("name", BY_COMMAND)
 def test_every_command_says_the_same(
-    name: str, tmp_path: Path, mark: Path, images: Path, door: Door
+    name: str, tmp_path: Path, mark: Path, images: Path, run_command: RunCommand
 ) -> None:
     case = next(case for case in CASES if case.name == name)
     path = written(case, tmp_path)
@@ -115,7 +115,7 @@ def test_every_command_says_the_same(
         ("export.py", f"weights={path}", "output=out"),
         ("evaluate.py", f"weights={path}", "data=synthetic"),
     ):
-        said = door(*words, code=1)
+        said = run_command(*words, code=1)
         assert "Traceback" not in said
         assert [line for line in said.splitlines() if "hostile.ckpt" in line]
         assert not mark.exists()
@@ -124,7 +124,7 @@ def test_every_command_says_the_same(
 
 
 def test_a_command_reads_each_checkpoint_once(
-    tmp_path: Path, images: Path, door: Door, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, images: Path, run_command: RunCommand, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "u2netp.pth"
     torch.save(create("u2netp").state_dict(), path)
@@ -132,17 +132,17 @@ def test_a_command_reads_each_checkpoint_once(
     load_once = torch.load
     monkeypatch.setattr(torch, "load", lambda *a, **k: loads.append(a) or load_once(*a, **k))
     words = (f"weights={path}", "size=32", f"input={images}", "output=out", "device=cpu")
-    door("predict.py", *words)
+    run_command("predict.py", *words)
     assert len(loads) == 1
     assert file_hash(path) == read_checkpoint(path).sha256
 
 
 def test_a_bit_flipped_in_the_weights_of_a_tested_checkpoint_is_one_line(
-    tmp_path: Path, door: Door
+    tmp_path: Path, run_command: RunCommand
 ) -> None:
     case = next(case for case in CASES if case.name == "file: a bit flipped at 0.54")
     path = written(case, tmp_path)
-    said = door("evaluate.py", f"weights={path}", "data=synthetic", code=1)
+    said = run_command("evaluate.py", f"weights={path}", "data=synthetic", code=1)
     assert "Traceback" not in said
     assert "differs from its checksum" in said
 
@@ -152,6 +152,6 @@ def test_nothing_turns_nan_into_black() -> None:
     logits = torch.zeros(8, 8)
     logits[3, 4] = float("nan")
     with pytest.raises(UserError, match="not finite"):
-        processor.restore(logits, (20, 30))
+        processor.postprocess(logits, (20, 30))
     with pytest.raises(UserError, match="not finite"):
-        processor.restore_crop(logits, Box(0, 0, 9, 9), (20, 30))
+        processor.postprocess_crop(logits, Box(0, 0, 9, 9), (20, 30))

@@ -67,7 +67,7 @@ NAMED: dict[str, dict[str, Any]] = {
     "huge runs": rle([2**40, 40]),
     "runs of text": rle(["0", "40", "560"]),
     "runs of fractions": rle([0.5, 599.5]),
-    "runs of truth": rle([False, True, 599]),
+    "runs of target": rle([False, True, 599]),
     "counts null": rle(None),
     "code cut": rle(CODE[:-6]),
     "code cut within a run": rle(CODE + "P"),

@@ -211,7 +211,7 @@ def test_names_keep_every_table_in_shape(
 
 @pytest.fixture(scope="module")
 def scored(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Maps and truths of three images, scored into `a` and `b`."""
+    """Maps and targets of three images, scored into `a` and `b`."""
     root = tmp_path_factory.mktemp("scored")
     for name in ("maps", "SET"):
         (root / name).mkdir()

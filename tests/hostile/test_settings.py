@@ -15,7 +15,7 @@ from src.settings import commands
 from src.settings.parse import parse
 from src.settings.training import LauncherSettings, SweepSettings, parse_training
 from src.training.config import register
-from tests.conftest import Door
+from tests.conftest import RunCommand
 from tests.running import ROOT
 
 BAD: list[Any] = [
@@ -220,9 +220,9 @@ def test_a_bad_value_for_training_names_its_key(training: DictConfig, bad: Any) 
     ],
 )
 def test_a_command_that_is_wrong_is_one_line_and_exit_code_2(
-    door: Door, words: list[str], key: str
+    run_command: RunCommand, words: list[str], key: str
 ) -> None:
-    said = door(*words, code=2)
+    said = run_command(*words, code=2)
     errors = [line for line in said.splitlines() if line.startswith("error: ")]
     assert len(errors) == 1, said
     assert key in errors[0]

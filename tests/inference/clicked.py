@@ -1,4 +1,4 @@
-"""Tiny networks that are guided by clicks, and one object in a picture."""
+"""Tiny networks that are guided by clicks, and one object in a image."""
 
 import numpy as np
 import torch
@@ -59,7 +59,7 @@ def segmenter(network: nn.Module, paper: tuple[Processor, Prompts]) -> Segmenter
 
 
 class OneObject:
-    """An ellipse whose tight box has `side` pixels, near the picture's left border."""
+    """An ellipse whose tight box has `side` pixels, near the image's left border."""
 
     sets = ("one",)
 

@@ -13,7 +13,7 @@ from PIL import Image
 from src.errors import UserError
 from src.inference.cli import main
 from src.weights.loading import create, to_official
-from tests.conftest import Door
+from tests.conftest import RunCommand
 from tests.inference.tiny import save_picture
 
 ROOT = Path(__file__).parents[2]
@@ -74,14 +74,14 @@ def test_a_destination_inside_the_input_is_not_read_again(weights: Path, tmp_pat
     [
         (["input=x"], "weights= is missing", 2),
         (["weights=x"], "input= is missing", 2),
-        (["weights=nowhere.pth", "input=."], "no picture", 1),
+        (["weights=nowhere.pth", "input=."], "no image", 1),
         (["weights=x", "input=x", "type=sepia"], "sepia", 1),
     ],
 )
 def test_what_is_missing_is_said_in_a_line(
-    overrides: list[str], words: str, code: int, door: Door
+    overrides: list[str], words: str, code: int, run_command: RunCommand
 ) -> None:
-    error = door("predict.py", *overrides, code=code)
+    error = run_command("predict.py", *overrides, code=code)
     assert error.startswith("error: ")
     assert words in error
     assert error.count("\n") == 1

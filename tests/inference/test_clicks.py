@@ -1,4 +1,4 @@
-"""What clicks and boxes mean, in pixels of the picture."""
+"""What clicks and boxes mean, in pixels of the image."""
 
 from typing import Any
 

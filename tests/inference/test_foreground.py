@@ -1,4 +1,4 @@
-"""The colours behind soft edges."""
+"""The colors behind soft edges."""
 
 import cv2
 import numpy as np

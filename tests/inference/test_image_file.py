@@ -33,7 +33,7 @@ def test_format_profile_and_orientation(tmp_path: Path, suffix: str) -> None:
 
 
 def test_a_phones_jpeg_stays_a_jpeg(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    """Phones put a second picture behind the first and call it MPO."""
+    """Phones put a second image behind the first and call it MPO."""
     first, second = (Image.fromarray(red_on_blue(30, width)[0]) for width in (40, 20))
     first.save(tmp_path / "a.jpg", "MPO", save_all=True, append_images=[second])
     with Image.open(tmp_path / "a.jpg") as image:
@@ -50,7 +50,7 @@ def test_further_pages_are_said_to_be_left_out(
     pages = [Image.fromarray(red_on_blue()[0])] * 3
     pages[0].save(tmp_path / "a.tif", save_all=True, append_images=pages[1:])
     read_image_file(tmp_path / "a.tif")
-    assert "a.tif: holds several pictures; only the first is read" in caplog.text
+    assert "a.tif: holds several images; only the first is read" in caplog.text
 
 
 def test_tiff_keeps_its_profile(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Every kind of picture becomes the same uint8 RGB, or is refused."""
+"""Every kind of image becomes the same uint8 RGB, or is refused."""
 
 from pathlib import Path
 from typing import Any

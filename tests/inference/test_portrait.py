@@ -21,7 +21,7 @@ def test_a_face_is_found_and_kept_with_its_hair() -> None:
     box = face_box(image)
     assert box is not None
     x, y, width, height = box
-    assert abs(x + width / 2 - 222) < 25  # where it is in that picture
+    assert abs(x + width / 2 - 222) < 25  # where it is in that image
     assert abs(y + height / 2 - 120) < 35
     cropped = crop_to_face(ImageFile(Path("a.png"), image, image, "PNG"))
     assert height < cropped.pixels.shape[0] < image.shape[0]

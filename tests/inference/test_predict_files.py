@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from src.errors import UserError
-from src.inference.outputs import Cutout, Output, parse_outputs
+from src.inference.outputs import Cutout, OutputType, parse_outputs
 from src.inference.predict_config import PredictConfig
 from src.inference.predict_files import Summary, predict_files
 from src.inference.sources import find_sources
@@ -97,7 +97,7 @@ def test_large_pictures_are_cut_one_at_a_time(
         return cut.mask
 
     monkeypatch.setattr(predict_files, "_LARGE", 100)
-    run(image_files, PredictConfig([Output("mask", render)], tmp_path / "out"))
+    run(image_files, PredictConfig([OutputType("mask", render)], tmp_path / "out"))
     assert at_once == [1] * 7
 
 

@@ -1,4 +1,4 @@
-"""Pictures in, masks out: sizes, kinds of picture, detail modes, checkpoints."""
+"""Pictures in, masks out: sizes, kinds of image, detail modes, checkpoints."""
 
 from pathlib import Path
 
@@ -27,7 +27,9 @@ def test_is_what_evaluation_computes() -> None:
     image, _ = red_on_blue()
     resized = torch.tensor(PROCESSOR.resize_image(image)).permute(2, 0, 1)[None]
     logits = RedFinder()(PROCESSOR.normalize(resized)).masks[0][0, 0]
-    assert np.array_equal(finder().mask(image), PROCESSOR.restore(logits, image.shape[:2]).numpy())
+    assert np.array_equal(
+        finder().mask(image), PROCESSOR.postprocess(logits, image.shape[:2]).numpy()
+    )
 
 
 def test_batches_do_not_change_a_mask() -> None:
@@ -92,7 +94,7 @@ def test_bf16_stays_close() -> None:
 
 
 class Memory(RedFinder):
-    """Has room for two pictures."""
+    """Has room for two images."""
 
     def forward(self, x: torch.Tensor):  # type: ignore[no-untyped-def]
         if len(x) > self.room:

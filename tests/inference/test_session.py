@@ -30,7 +30,7 @@ def evaluated(
 
 
 def users_clicks(source: OneObject, paper: tuple[Processor, Prompts]) -> dict[str, Any]:
-    """The points that the data set draws, as a user would give them: in pixels of the picture."""
+    """The points that the data set draws, as a user would give them: in pixels of the image."""
     _, prompts = paper
     instance, rng = source.sample(0), np.random.default_rng(0)
     box = box_of_mask(instance.mask, prompts.relax)
@@ -125,7 +125,7 @@ def test_picture_crop_and_encoding_are_made_once(monkeypatch: pytest.MonkeyPatch
     assert np.array_equal(masks[0], masks[3])  # undo: corrections leave nothing behind
     assert not np.array_equal(masks[0], masks[1])
     assert network.seen[1][0, 1].max() == 255
-    answering.predict([(90, 30)], box=(70, 10, 120, 60))  # another object of the same picture
+    answering.predict([(90, 30)], box=(70, 10, 120, 60))  # another object of the same image
     assert (calls["as_seen"], calls["crop"], network.encoded) == (1, 2, 2)
     answering.set_image(image)
     answering.predict([(90, 30)], box=(70, 10, 120, 60))

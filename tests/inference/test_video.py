@@ -37,7 +37,7 @@ def write_video(
     """Red on blue for half a second, with a tone.
 
     Args:
-        picture: uint8 `(H, W, 3)` or `(H, W, 4)` in place of red on blue.
+        image: uint8 `(H, W, 3)` or `(H, W, 4)` in place of red on blue.
         noise: Add much of it, other in each frame.
         first: Frames that would fit in before the first one.
         container: FFmpeg's options of the container.

@@ -1,4 +1,4 @@
-"""Fine-tuning scales every optimiser's rates and holds the norms, in networks of every kind."""
+"""Fine-tuning scales every optimizer's rates and holds the norms, in networks of every kind."""
 
 import pytest
 import torch

@@ -64,7 +64,7 @@ def batch(inputs: list[str], prompts: int, side: int) -> dict[str, Any]:
 
 
 def losses(name: str, half: bool) -> list[float]:
-    """The loss of each step on one batch, with the recipe's own optimiser."""
+    """The loss of each step on one batch, with the recipe's own optimizer."""
     torch.manual_seed(0)
     cfg = small(name)
     lit = build_module(cfg)

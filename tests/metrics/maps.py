@@ -1,4 +1,4 @@
-"""Small maps that break measures: at borders, constant, one pixel wide, of odd widths, noisy."""
+"""Small maps that break metrics: at borders, constant, one pixel wide, of odd widths, noisy."""
 
 from collections.abc import Iterator
 
@@ -21,7 +21,7 @@ def random_mask(rng: np.random.Generator, height: int, width: int) -> np.ndarray
 
 
 def random_pair(rng: np.random.Generator, largest: int = 150) -> Pair:
-    """A prediction related to its truth, or not, and the truth; uint8, cut at 128."""
+    """A prediction related to its target, or not, and the target; uint8, cut at 128."""
     height, width = rng.integers(1, rng.choice([12, largest]), 2)
     target = random_mask(rng, height, width)
     kind = rng.integers(4)
@@ -50,7 +50,7 @@ def random_pairs(seed: int, amount: int, largest: int = 150) -> Iterator[Pair]:
 
 
 def soft_pair(rng: np.random.Generator) -> Pair:
-    """A pair whose prediction has soft edges, noise, or one level; the truth is 0 and 255."""
+    """A pair whose prediction has soft edges, noise, or one level; the target is 0 and 255."""
     _, cut = random_pair(rng)
     target = np.where(cut > 128, 255, 0).astype(np.uint8)
     kind = rng.integers(4)

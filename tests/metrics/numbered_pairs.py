@@ -7,7 +7,7 @@ Pair = tuple[np.ndarray, np.ndarray]
 
 
 def make_pair(seed: int) -> Pair:
-    """A soft prediction and its truth, uint8, of a size that depends on the seed."""
+    """A soft prediction and its target, uint8, of a size that depends on the seed."""
     rng = np.random.default_rng(seed)
     height, width = int(rng.integers(40, 70)), int(rng.integers(40, 90))
     coarse = rng.random((5, 6), np.float32)

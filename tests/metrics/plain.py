@@ -1,4 +1,4 @@
-"""The measures as their papers' code words them: slow, plain, and the judge of the fast ones."""
+"""The metrics as their papers' code words them: slow, plain, and the judge of the fast ones."""
 
 import cv2
 import numpy as np
@@ -104,7 +104,7 @@ def boundary_iou(prediction: np.ndarray, target: np.ndarray) -> float:
 
 
 def boundary_iou_curve(levels: np.ndarray, target: np.ndarray) -> np.ndarray:
-    """InSPyReNet's form: 256 thresholds of the grey boundary of a stretched uint8 map."""
+    """InSPyReNet's form: 256 thresholds of the gray boundary of a stretched uint8 map."""
     ours, theirs = inner_boundary(levels), inner_boundary(target.astype(np.uint8)) > 0
     masks = [ours >= threshold for threshold in range(255, -1, -1)]
     return np.array([(m & theirs).sum() / max(1, (m | theirs).sum()) for m in masks])

@@ -1,4 +1,4 @@
-"""Every measure equals the numbers that the authors' code and PySODMetrics gave (item 13)."""
+"""Every metric equals the numbers that the authors' code and PySODMetrics gave (item 13)."""
 
 import json
 from pathlib import Path
@@ -95,7 +95,7 @@ def test_data_set_equals_golden() -> None:
 
 @needs_shared
 def test_isnets_per_image_mae_of_binary_truths() -> None:
-    """IS-Net's log divides by N + 1e-4 and takes the truth as it is, here black and white."""
+    """IS-Net's log divides by N + 1e-4 and takes the target as it is, here black and white."""
     golden = arrays("13_metrics")["isnet_mae"]
     for row, pair in enumerate(STORED["pairs"]):
         number = str(pair)[:2]

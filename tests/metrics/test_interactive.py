@@ -1,4 +1,4 @@
-"""Interactive measures: void removed, thresholds stated, clicks counted."""
+"""Interactive metrics: void removed, thresholds stated, clicks counted."""
 
 import numpy as np
 import pytest

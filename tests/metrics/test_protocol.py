@@ -1,4 +1,4 @@
-"""No two measures share a protocol, and numbers of two protocols do not meet."""
+"""No two metrics share a protocol, and numbers of two protocols do not meet."""
 
 import pytest
 

@@ -59,7 +59,7 @@ def test_levels_replace_the_stretching() -> None:
     assert raw == pytest.approx(measure.get_results()["wfm"], abs=1e-12)
     assert weighted_f(faint, target) == 1
     noisy = rng.integers(0, 256, target.shape).astype(np.uint8)
-    steps = np.round(np.linspace(0, 1, 256), 1)  # several grey levels stand for 0 and for 1
+    steps = np.round(np.linspace(0, 1, 256), 1)  # several gray levels stand for 0 and for 1
     measure = WeightedFmeasure()
     measure.step(steps[noisy], target > 128, normalize=False)
     ours = weighted_f(noisy, target, levels=steps)
@@ -82,5 +82,5 @@ def test_maps_of_two_sizes_are_refused() -> None:
 
 def test_a_short_table_of_levels_is_refused() -> None:
     gray = np.full((5, 4), 200, np.uint8)
-    with pytest.raises(ValueError, match=r"256 grey levels, not \(2,\)"):
+    with pytest.raises(ValueError, match=r"256 gray levels, not \(2,\)"):
         weighted_f(gray, gray, levels=np.array([0.0, 1.0]))

@@ -249,7 +249,7 @@ def test_compiles_without_graph_breaks(small: InSPyReNet) -> None:
 
 
 def test_attention_does_not_depend_on_the_size_of_the_map() -> None:
-    """What the name says: the same picture, twice as large, is summarised the same."""
+    """What the name says: the same image, twice as large, is summarized the same."""
     torch.manual_seed(0)
     attention = ScaleInvariantAttention(8, 8, (16, 16), with_laplacian=False).eval()
     features, logits = torch.rand(1, 8, 16, 16), torch.randn(1, 1, 16, 16)

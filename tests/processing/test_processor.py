@@ -65,7 +65,7 @@ def test_divides_each_image_by_its_own_maximum() -> None:
 def test_restores_to_the_original_size(steps: tuple[str, ...]) -> None:
     processor = Processor(size=(16, 16), restore_steps=steps)
     logits = torch.linspace(-4, 4, 256).view(16, 16)
-    mask = processor.restore(logits, (33, 21))
+    mask = processor.postprocess(logits, (33, 21))
     assert mask.shape == (33, 21)
     assert mask.dtype == torch.uint8
     if "min_max" in steps:
@@ -74,14 +74,14 @@ def test_restores_to_the_original_size(steps: tuple[str, ...]) -> None:
 
 def test_a_constant_map_is_not_divided_by_zero() -> None:
     processor = Processor(size=(4, 4), restore_steps=("sigmoid", "min_max"))
-    assert processor.restore(torch.zeros(4, 4), (4, 4)).unique().tolist() == [127]
+    assert processor.postprocess(torch.zeros(4, 4), (4, 4)).unique().tolist() == [127]
 
 
 def test_quantises_by_truncation_without_losing_exact_levels() -> None:
     processor = Processor(size=(16, 16), restore_steps=())
     levels = torch.arange(256).view(16, 16)
-    assert torch.equal(processor.restore(levels / 255, (16, 16)), levels.to(torch.uint8))
-    assert processor.restore((levels[:1] + 0.9) / 255, (1, 16)).tolist()[0] == list(range(16))
+    assert torch.equal(processor.postprocess(levels / 255, (16, 16)), levels.to(torch.uint8))
+    assert processor.postprocess((levels[:1] + 0.9) / 255, (1, 16)).tolist()[0] == list(range(16))
 
 
 @pytest.mark.parametrize("kernel", ["opencv", "opencv_cubic", "pillow", "area", "nearest"])

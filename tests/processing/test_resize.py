@@ -43,7 +43,7 @@ def test_an_unknown_kernel_lists_the_known() -> None:
 
 
 def test_opencv_kernel_is_torchs_within_one_level() -> None:
-    """IS-Net resizes with torch and truncates; ours may be one grey level away, not more."""
+    """IS-Net resizes with torch and truncates; ours may be one gray level away, not more."""
     source = image(90, 120)
     ours = resize(source, (64, 64), "opencv")
     torchs = torch.nn.functional.interpolate(
@@ -88,7 +88,7 @@ def test_the_nearest_pixel_is_pillows_but_half_way_between_two(size: tuple[int, 
 
 
 def test_which_pixel_is_nearest() -> None:
-    """OpenCV's older rule takes the one at or before the place, Pillow's the nearest centre."""
+    """OpenCV's older rule takes the one at or before the place, Pillow's the nearest center."""
     row = np.arange(10, dtype=np.uint8)[None]
     assert resize(row, (1, 4), "opencv_nearest").tolist() == [[0, 2, 5, 7]]
     assert resize(row, (1, 4), "nearest").tolist() == [[1, 3, 6, 8]]

@@ -1,4 +1,4 @@
-"""The pictures that a run kept: both ends, of all its processes."""
+"""The images that a run kept: both ends, of all its processes."""
 
 import json
 from pathlib import Path

@@ -8,7 +8,7 @@ import pytest
 from src.reporting.groups import Group, group
 from src.reporting.reported_results import ReportedResult
 from src.reporting.runs import collect
-from src.reporting.verify import Check, report, verify
+from src.reporting.verify import VerifiedNumber, report, verify
 from tests.reporting.run_folders import write_run
 
 
@@ -99,7 +99,7 @@ def test_a_recipe_may_stand_beside_anothers_numbers(tmp_path: Path) -> None:
 
 def test_counts_are_shown_with_one_decimal() -> None:
     row = printed(1016.0, 20.0, compares_with="hce", printed="1016")
-    line = report([Check("a", row, None, ())], 3).splitlines()[0]
+    line = report([VerifiedNumber("a", row, None, ())], 3).splitlines()[0]
     assert line == "FAIL a SOD hce: not measured, published 1016 ± 20"
 
 

@@ -12,7 +12,7 @@ from src.cli import main as finecut
 from src.errors import UserError
 from src.reporting.cli import settings
 from src.reproduce import cli
-from src.reproduce.cli import CONFIG, SWEEPS, Plan, begun, main, planned, unfinished
+from src.reproduce.cli import CONFIG, SWEEPS, Reproduction, begun, main, planned, unfinished
 from src.settings.commands import ReproduceSettings
 from src.settings.parse import parse
 from src.sweeps import jobs
@@ -20,7 +20,7 @@ from tests.in_process import carry_out, finish
 from tests.running import ROOT
 
 
-def plan(*words: str) -> Plan:
+def plan(*words: str) -> Reproduction:
     return planned(parse(ReproduceSettings, settings(CONFIG, words)))
 
 
@@ -69,7 +69,7 @@ def test_mistakes_are_one_line(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_what_is_finished_is_known(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    asked = Plan(["isnet/dis5k"], [0, 1], ["data.x=[1, 2]"])
+    asked = Reproduction(["isnet/dis5k"], [0, 1], ["data.x=[1, 2]"])
     assert not begun(asked)
     record("isnet/dis5k", "a", "finished", "seed=0", "data.x=[1,2]")
     record("isnet/dis5k", "b", "failed", "seed=1", "data.x=[1,2]")

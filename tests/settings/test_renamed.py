@@ -9,7 +9,7 @@ from src import cli
 from src.errors import CommandError
 from src.settings import renamed
 from src.settings.parse import plain
-from tests.conftest import Door
+from tests.conftest import RunCommand
 from tests.test_configs import composed
 
 TABLE = {
@@ -159,14 +159,16 @@ def test_an_alias_is_the_key_itself(command: str, alias: str, key: str) -> None:
         ("beach.jpg", "output= is a folder, and beach.jpg a file; as a background it is type="),
     ],
 )
-def test_what_predict_makes_is_no_longer_its_output(output: str, said: str, door: Door) -> None:
+def test_what_predict_makes_is_no_longer_its_output(
+    output: str, said: str, run_command: RunCommand
+) -> None:
     Path("beach.jpg").touch()
-    error = door("predict.py", "weights=x", "input=beach.jpg", f"output={output}", code=2)
+    error = run_command("predict.py", "weights=x", "input=beach.jpg", f"output={output}", code=2)
     assert error.startswith(f"error: {said}")
     assert error.count("\n") == 1
 
 
-def test_a_folder_may_have_the_name_of_a_type(door: Door) -> None:
+def test_a_folder_may_have_the_name_of_a_type(run_command: RunCommand) -> None:
     Path("mask").mkdir()
-    said = door("predict.py", "weights=nowhere.pth", "input=.", "output=mask", code=1)
+    said = run_command("predict.py", "weights=nowhere.pth", "input=.", "output=mask", code=1)
     assert "is a path" not in said

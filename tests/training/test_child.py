@@ -83,7 +83,7 @@ def test_a_measure_that_was_not_computed_is_told(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     assert objective(finished(tmp_path, {"A": {"mae": 0.1}}, "s_measure")) is None
-    assert "objective=s_measure is no measure of" in caplog.text
+    assert "objective=s_measure is no metric of" in caplog.text
 
 
 def test_only_linux_is_asked_to_end_orphans(monkeypatch: pytest.MonkeyPatch) -> None:

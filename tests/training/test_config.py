@@ -1,4 +1,4 @@
-"""A frozen config is what every process of a run reads."""
+"""A saved config is what every process of a run reads."""
 
 from pathlib import Path
 

@@ -9,7 +9,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from src.errors import UserError
 from src.training.trainer import require_as_many
-from tests.conftest import Door
+from tests.conftest import RunCommand
 from tests.running import TINY
 
 
@@ -84,10 +84,10 @@ def test_as_many_as_wanted_go_on(
 
 
 def test_nothing_is_written_by_copies_of_a_run(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, door: Door
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, run_command: RunCommand
 ) -> None:
     for name, value in slurm(4).items():
         monkeypatch.setenv(name, value)
-    said = door("train.py", *TINY, "data=synthetic", code=1)
+    said = run_command("train.py", *TINY, "data=synthetic", code=1)
     assert "error: SLURM started 4 processes" in said
     assert not list(tmp_path.rglob("config.yaml"))

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from src.errors import UserError
-from src.training.run_folder import held
+from src.training.run_folder import run_lock
 
 
 @pytest.fixture(autouse=True)
@@ -16,22 +16,22 @@ def alone(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_two_commands_cannot_hold_a_run(tmp_path: Path) -> None:
     with (
-        held(tmp_path),
+        run_lock(tmp_path),
         pytest.raises(UserError, match="another command is carrying out this run"),
-        held(tmp_path, seconds=0),
+        run_lock(tmp_path, seconds=0),
     ):
         pass
-    with held(tmp_path, seconds=0):
+    with run_lock(tmp_path, seconds=0):
         pass
 
 
 def test_other_ranks_work_beside_the_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with held(tmp_path):
+    with run_lock(tmp_path):
         monkeypatch.setenv("LOCAL_RANK", "1")
-        with held(tmp_path, seconds=0):
+        with run_lock(tmp_path, seconds=0):
             pass
 
 
 def test_a_missing_folder_is_not_made(tmp_path: Path) -> None:
-    with held(tmp_path / "absent"):
+    with run_lock(tmp_path / "absent"):
         assert not (tmp_path / "absent").exists()

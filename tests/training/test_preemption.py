@@ -21,13 +21,13 @@ def as_before() -> Iterator[None]:
 
 
 def note(number: int) -> None:
-    preemption.watch()
-    preemption.defer(True)
+    preemption.install_handlers()
+    preemption.delay_signals(True)
     signal.raise_signal(number)
 
 
 def test_outside_training_a_signal_ends_the_process_with_a_code_of_its_own() -> None:
-    preemption.watch()
+    preemption.install_handlers()
     with pytest.raises(SystemExit) as stopped:
         signal.raise_signal(signal.SIGTERM)
     assert stopped.value.code == preemption.EXIT_CODE == 75
@@ -35,11 +35,11 @@ def test_outside_training_a_signal_ends_the_process_with_a_code_of_its_own() -> 
 
 def test_in_training_it_waits_to_be_asked() -> None:
     note(signal.SIGUSR1)
-    assert preemption.received() == signal.SIGUSR1
+    assert preemption.pending_signal() == signal.SIGUSR1
     signal.raise_signal(signal.SIGTERM)
-    assert preemption.received() == signal.SIGUSR1, "the first tells why"
+    assert preemption.pending_signal() == signal.SIGUSR1, "the first tells why"
     with pytest.raises(Preempted):
-        preemption.defer(False)
+        preemption.delay_signals(False)
 
 
 # Python 3.12 warns of forks beside threads, which data loaders make too.
@@ -51,7 +51,7 @@ def test_forked_workers_leave_notices_to_their_parent_but_can_be_terminated(numb
     worker = os.fork()
     if worker == 0:
         signal.raise_signal(number)
-        os._exit(preemption.received())
+        os._exit(preemption.pending_signal())
     _, status = os.waitpid(worker, 0)
     if number == signal.SIGTERM:
         assert os.WTERMSIG(status) == signal.SIGTERM
@@ -74,13 +74,13 @@ signal.pause()
 def test_a_parent_hands_signals_on_and_waits(number: signal.Signals) -> None:
     child = subprocess.Popen([sys.executable, "-c", CHILD], stdout=subprocess.PIPE)
     before = signal.getsignal(number)
-    with preemption.handed_on(child):
+    with preemption.signals_forwarded(child):
         assert child.stdout is not None
         assert child.stdout.readline() == b"ready\n"
         signal.raise_signal(number)
         assert child.communicate()[0] == b"saved\n"
     assert child.returncode == preemption.EXIT_CODE
-    assert preemption.received() == number
+    assert preemption.pending_signal() == number
     assert signal.getsignal(number) == before
 
 
@@ -136,7 +136,7 @@ def test_a_launcher_that_requeues_by_itself_is_left_to_it(
     preemption._Notice.received = signal.SIGUSR2
     signal.signal(signal.SIGUSR2, lambda number, _: asked.append(number))
     with pytest.raises(Preempted):
-        preemption.leave()
+        preemption.exit_for_signal()
     assert asked == [signal.SIGUSR2]
     assert requeued.read_text() == ""
 

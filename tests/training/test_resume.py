@@ -21,7 +21,7 @@ from src.training.config import config_hash, load_config, save_config
 from src.training.data_state import DATA
 from src.training.provenance import PROVENANCE
 from src.training.resumable import require_resumable
-from tests.conftest import Door
+from tests.conftest import RunCommand
 from tests.in_process import finish
 from tests.running import ROOT, TINY, folder_data, only_run, write_pairs
 from tests.test_configs import composed
@@ -41,7 +41,7 @@ def folder(twelve: Path, tmp_path: Path) -> Path:
 
 def begun(folder: Path, *overrides: str) -> Path:
     save_config(composed("model=u2netp", *overrides), folder)
-    noted = {"frozen": config_hash(load_config(folder, located=False))}
+    noted = {"config_hash": config_hash(load_config(folder, located=False))}
     (folder / PROVENANCE).write_text(json.dumps(noted))
     (folder / "checkpoints").mkdir()
     (folder / "checkpoints" / "best.ckpt").touch()
@@ -213,13 +213,13 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def again(trained: Path, tmp_path: Path, door: Door) -> Callable[..., str]:
+def again(trained: Path, tmp_path: Path, run_command: RunCommand) -> Callable[..., str]:
     """Resumes a copy of the run, whose data has not moved."""
     if not (tmp_path / "run").exists():
         shutil.copytree(trained / "run", tmp_path / "run")
 
     def call(*words: str, code: int = 1) -> str:
-        said = door("train.py", f"resume={tmp_path}/run/a/b", *words, code=code)
+        said = run_command("train.py", f"resume={tmp_path}/run/a/b", *words, code=code)
         assert "Traceback" not in said
         return said
 
@@ -227,7 +227,7 @@ def again(trained: Path, tmp_path: Path, door: Door) -> Callable[..., str]:
 
 
 def replaced(path: Path) -> Callable[[], object]:
-    """Another picture of the same size in its place; gives it back."""
+    """Another image of the same size in its place; gives it back."""
     kept = path.read_bytes()
     cv2.imwrite(str(path), 255 - cv2.imread(str(path)))
     return lambda: path.write_bytes(kept)

@@ -12,7 +12,7 @@ from src.settings.training import parse_training
 from src.training import execute
 from src.training.execute import build_trainer
 from src.training.trainer import arguments, require_known
-from tests.conftest import Door
+from tests.conftest import RunCommand
 from tests.running import TINY
 from tests.test_configs import composed
 
@@ -140,8 +140,10 @@ def test_what_lightning_refuses_is_one_line(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("word", ["+trainer.fast_dev_run=true", "trainer.device=2"])
-def test_a_refusal_comes_before_anything_is_written(tmp_path: Path, door: Door, word: str) -> None:
-    said = door("train.py", *TINY, "data=synthetic", word, code=1)
+def test_a_refusal_comes_before_anything_is_written(
+    tmp_path: Path, run_command: RunCommand, word: str
+) -> None:
+    said = run_command("train.py", *TINY, "data=synthetic", word, code=1)
     assert word.lstrip("+").split("=")[0] in said
     assert "Traceback" not in said
     assert not list(tmp_path.rglob("config.yaml"))

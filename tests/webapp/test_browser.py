@@ -103,7 +103,7 @@ def downloaded(page: Page, button: str) -> Path:
 
 
 def colour_at(element: Locator, x: float, y: float) -> np.ndarray:
-    """The colour on the screen at shares of an element's width and height."""
+    """The color on the screen at shares of an element's width and height."""
     pixels = decoded(element.screenshot(animations="disabled"))
     return pixels[int(y * pixels.shape[0]), int(x * pixels.shape[1]), :3].astype(int)
 

@@ -17,7 +17,7 @@ def background(rng: np.random.Generator, shape: Shape, colors: np.ndarray) -> np
     Args:
         rng: Its stream.
         shape: Height and width; the content depends on it only by scale.
-        colours: At least three, `(n, 3)` in 0..255; they fill it.
+        colors: At least three, `(n, 3)` in 0..255; they fill it.
     """
     kind = BACKDROPS[int(rng.integers(len(BACKDROPS)))]
     image = kind(rng, shape, colors)
@@ -26,7 +26,7 @@ def background(rng: np.random.Generator, shape: Shape, colors: np.ndarray) -> np
 
 
 def palette(rng: np.random.Generator, count: int, *, vivid: bool = False) -> np.ndarray:
-    """Colours `(count, 3)` of neighbouring hues and unlike brightness, as natural scenes have."""
+    """Colors `(count, 3)` of neighboring hues and unlike brightness, as natural scenes have."""
     hue = (rng.uniform(0, 180) + rng.normal(0, 20, count)) % 180
     middle = rng.uniform(130, 220) if vivid else rng.uniform(5, 100)
     saturation = np.clip(middle + rng.normal(0, 20, count), 0, 255)
@@ -66,7 +66,7 @@ def ramp(rng: np.random.Generator, shape: Shape) -> np.ndarray:
 
 
 def blend(weight: np.ndarray, colors: np.ndarray) -> np.ndarray:
-    """Walk along a list of colours, `(n, 3)`, by a map: 0 is the first and 1 the last.
+    """Walk along a list of colors, `(n, 3)`, by a map: 0 is the first and 1 the last.
 
     Returns uint8 `(h, w, 3)`.
     """
@@ -83,7 +83,7 @@ def brighten(image: np.ndarray, amount: np.ndarray) -> np.ndarray:
 
 
 def _along(shape: Shape, angle: float) -> np.ndarray:
-    """Each pixel's position along a direction, from -1 to 1 where the picture is square."""
+    """Each pixel's position along a direction, from -1 to 1 where the image is square."""
     y = np.linspace(-1, 1, shape[0], dtype=np.float32)[:, None]
     x = np.linspace(-1, 1, shape[1], dtype=np.float32)[None]
     length = abs(np.cos(angle)) + abs(np.sin(angle))

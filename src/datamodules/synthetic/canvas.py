@@ -15,12 +15,12 @@ _THINNEST = 1.25
 
 @dataclass(frozen=True)
 class Placement:
-    """Where an object lies in a picture, whatever the picture's size.
+    """Where an object lies in a image, whatever the image's size.
 
     Args:
-        x: Centre, as a fraction of the picture's width.
-        y: Centre, as a fraction of the picture's height.
-        reach: Half the object's extent, as a fraction of the picture's shorter side.
+        x: Center, as a fraction of the image's width.
+        y: Center, as a fraction of the image's height.
+        reach: Half the object's extent, as a fraction of the image's shorter side.
         turn: Rotation in radians.
         squeeze: Width by height; the object seen from aside.
         shear: Slant.
@@ -76,7 +76,7 @@ class Canvas:
             cv2.fillPoly(self.canvas, points, 255 if ink else 0, cv2.LINE_8, shift=_SHIFT)
 
     def stamp(self, image: np.ndarray) -> None:
-        """Add a uint8 map `(h, w)`, stretched over [-1, 1] across and centred."""
+        """Add a uint8 map `(h, w)`, stretched over [-1, 1] across and centered."""
         height, width = image.shape
         corners = np.array([[0, 0], [width, 0], [0, height]], np.float32)
         local = (corners - np.array([width, height]) / 2) / (width / 2)
@@ -96,7 +96,7 @@ class Canvas:
         return covered
 
     def _place(self, points: np.ndarray) -> np.ndarray:
-        # Half a sample back: OpenCV's integer coordinates are centres of samples.
+        # Half a sample back: OpenCV's integer coordinates are centers of samples.
         placed = points @ self.matrix.T + self.center - 0.5
         return np.rint(placed * (1 << _SHIFT)).astype(np.int32)
 

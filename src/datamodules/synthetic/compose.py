@@ -1,4 +1,4 @@
-"""Puts a structure in front of a background: light, shadow, similar colours, blur and grain."""
+"""Puts a structure in front of a background: light, shadow, similar colors, blur and grain."""
 
 from collections.abc import Callable
 from typing import NamedTuple
@@ -33,11 +33,11 @@ STRUCTURES: tuple[Structure, ...] = (
 )
 
 # Backgrounds and paint are made at most at this size and enlarged: they are out of focus or
-# smooth, and a large picture then costs little more than its sharp parts.
+# smooth, and a large image then costs little more than its sharp parts.
 _SOFT_SIDE = 288
 # Tones this far apart (in RGB) are hard to tell apart and still can be told.
 _LEAST_CONTRAST = 65.0
-# Subjects tend to be more colourful than what is behind them; the other scenes are the hard ones.
+# Subjects tend to be more colorful than what is behind them; the other scenes are the hard ones.
 _VIVID_SHARE = 0.65
 
 
@@ -94,7 +94,7 @@ def _foreground_place(rng: np.random.Generator) -> Placement:
 
 
 def _scenery(rng: np.random.Generator, shape: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
-    """A background with small structures in it, out of focus, and its average colour."""
+    """A background with small structures in it, out of focus, and its average color."""
     colors = palette(rng, 4)
     image = background(rng, shape, colors)
     for _ in range(int(rng.integers(0, 4))):
@@ -142,7 +142,7 @@ def _surface(
 
 
 def _contrasting(rng: np.random.Generator, behind: np.ndarray) -> np.ndarray:
-    """A colour away from `behind`, if only in hue, and in most scenes a more vivid one."""
+    """A color away from `behind`, if only in hue, and in most scenes a more vivid one."""
     candidates = palette(rng, 24, vivid=rng.random() < _VIVID_SHARE)
     distance = np.linalg.norm(candidates - behind, axis=1)
     allowed = candidates[distance >= _LEAST_CONTRAST]

@@ -1,4 +1,4 @@
-"""Drawn pictures as training, validation and test sets."""
+"""Drawn images as training, validation and test sets."""
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
@@ -29,12 +29,12 @@ class SyntheticDataset(Dataset[dict[str, Any]]):
     `name`; in evaluation also `mask_full`, the mask (H, W) at the size at which it was drawn.
 
     Args:
-        length: How many pictures there are.
-        split: Splits draw from random streams of their own and share no picture.
+        length: How many images there are.
+        split: Splits draw from random streams of their own and share no image.
         seed: Another seed gives another data set.
-        processor: Resizes the drawn picture to the network's input.
+        processor: Resizes the drawn image to the network's input.
         augment: Called with a sample and the seed (seed, epoch, item); see `augment.py`.
-        size: Pictures are drawn with about `size`² pixels, in aspect ratios from 0.7 to 1.4.
+        size: Images are drawn with about `size`² pixels, in aspect ratios from 0.7 to 1.4.
             None takes the longer side of the processor.
         evaluation: Yield `mask_full` and do not augment.
         augment_seed: Of the augmentation; None takes `seed`.
@@ -59,12 +59,12 @@ class SyntheticDataset(Dataset[dict[str, Any]]):
         if length < 1 or seed < 0:
             raise UserError(
                 f"data=synthetic: {split} has length {length} and seed {seed}; "
-                "give at least one picture and a seed of 0 or more"
+                "give at least one image and a seed of 0 or more"
             )
         self.size = max(processor.size) if size is None else size
         if self.size < LEAST_SIDE:
             raise UserError(
-                f"data=synthetic draws pictures of {LEAST_SIDE} pixels or more a side, not "
+                f"data=synthetic draws images of {LEAST_SIDE} pixels or more a side, not "
                 f"{self.size}; raise model.size or data.size"
             )
         self.length, self.split, self.seed = length, split, seed
@@ -104,29 +104,29 @@ class SyntheticDataset(Dataset[dict[str, Any]]):
         return compose(np.random.default_rng(self.seed_of(item)), self.size)
 
     def digest(self) -> str:
-        """Changes when the first picture's pixels do: by seed, size, code or OpenCV's version."""
+        """Changes when the first image's pixels do: by seed, size, code or OpenCV's version."""
         image, mask, _ = self.image(0)
         return hashlib.sha256(image.tobytes() + mask.tobytes()).hexdigest()[:12]
 
     def seed_of(self, item: int) -> np.random.SeedSequence:
-        """The seed of one picture's random stream; no two (seed, split, item) share one."""
+        """The seed of one image's random stream; no two (seed, split, item) share one."""
         return np.random.SeedSequence(self.seed, spawn_key=(SPLITS.index(self.split), item))
 
 
 class SyntheticDataModule(SegmentationDataModule):
-    """Training, validation and test sets of drawn pictures.
+    """Training, validation and test sets of drawn images.
 
     Args:
         processor: The model's.
         augment: The model's pipeline for training, None for none.
-        lengths: Pictures in `train`, `val` and `test`.
+        lengths: Images in `train`, `val` and `test`.
         size: See `SyntheticDataset`.
         name: Name of the test set in tables.
-        val_split: `train` validates on the training pictures, not augmented.
+        val_split: `train` validates on the training images, not augmented.
         batch_size: Training images per process and step.
         num_workers: Processes that draw ahead; None for one per core, at most 8.
-        seed: The run's: of the pictures' order and augmentation.
-        image_seed: Of the pictures, the same in every run, so that runs can be compared.
+        seed: The run's: of the images' order and augmentation.
+        image_seed: Of the images, the same in every run, so that runs can be compared.
         drop_last: Drop training's last batch where it is not full.
         eval_batch_size: Images per batch in validation and test.
     """
@@ -167,7 +167,7 @@ class SyntheticDataModule(SegmentationDataModule):
         )
 
     def fingerprint(self) -> dict[str, Any]:
-        """Sizes of the sets and a digest of each one's first picture."""
+        """Sizes of the sets and a digest of each one's first image."""
         sets = {"train": self.train_set, "val": self.val_set, **self.test_sets}
         return {
             name: {"count": len(images), "size": images.size, "digest": images.digest()}

@@ -1,4 +1,4 @@
-"""Objects to click on that need no files: several drawn ones in a picture, void at their rims."""
+"""Objects to click on that need no files: several drawn ones in a image, void at their rims."""
 
 from pathlib import Path
 from typing import NamedTuple
@@ -19,7 +19,7 @@ _COVERED, _TOUCHED = 192, 64
 
 
 class Scene(NamedTuple):
-    """A picture of several objects.
+    """A image of several objects.
 
     image: uint8 RGB `(H, W, 3)`.
     labels: uint8 `(H, W)`, 0 behind the objects, 1 … N on them.
@@ -57,14 +57,14 @@ def draw_scene(rng: np.random.Generator, side: int, objects: int) -> Scene:
 
 
 class SyntheticInstances:
-    """An object of a drawn picture for each item; the same item always gives the same object.
+    """An object of a drawn image for each item; the same item always gives the same object.
 
     Args:
         root: Not used: nothing is read. Sources of files get the folder of the data sets here.
-        split: Splits share no picture.
+        split: Splits share no image.
         images: How many are drawn.
-        objects: In each picture.
-        size: Pictures have about `size`² pixels.
+        objects: In each image.
+        size: Images have about `size`² pixels.
         image_seed: Another one is another data set.
 
     Raises:
@@ -86,7 +86,7 @@ class SyntheticInstances:
             )
         if min(images, objects) < 1 or size < LEAST_SIDE * objects or image_seed < 0:
             raise UserError(
-                f"data=synthetic_objects: {images} pictures of {objects} objects at size {size} "
+                f"data=synthetic_objects: {images} images of {objects} objects at size {size} "
                 f"from seed {image_seed}; give at least one of each, {LEAST_SIDE} pixels an object "
                 "and a seed of 0 or more"
             )
@@ -108,7 +108,7 @@ class SyntheticInstances:
         return Instance(scene.image, mask, scene.void, self._name(item), index)
 
     def scene(self, image: int) -> Scene:
-        """A picture with all of its objects.
+        """A image with all of its objects.
 
         One in which an object is wholly covered is drawn again, from the next stream.
         """
@@ -120,7 +120,7 @@ class SyntheticInstances:
                 return scene
         raise UserError(
             f"data=synthetic_objects: {self.objects} objects do not fit beside one another at size "
-            f"{self.size}; draw fewer, or larger pictures"
+            f"{self.size}; draw fewer, or larger images"
         )
 
     def _name(self, item: int) -> str:
@@ -129,7 +129,7 @@ class SyntheticInstances:
 
 
 def _place(rng: np.random.Generator, label: int, objects: int, shape: tuple[int, int]) -> Placement:
-    """In a column of its own, as tall as a third to a half of the picture."""
+    """In a column of its own, as tall as a third to a half of the image."""
     width = shape[1] / objects / min(shape)
     return Placement(
         x=(label - 0.5) / objects + rng.uniform(-0.08, 0.08) / objects,
@@ -141,7 +141,7 @@ def _place(rng: np.random.Generator, label: int, objects: int, shape: tuple[int,
 
 
 def _painted(rng: np.random.Generator, image: np.ndarray, coverage: np.ndarray) -> np.ndarray:
-    """The picture with an object of one uneven colour in front."""
+    """The image with an object of one uneven color in front."""
     color = palette(rng, 1, vivid=True)[0]
     texture = rng.uniform(5, 25) * noise(rng, coverage.shape, octaves=2)
     paint = np.clip(color + texture[..., None], 0, 255).astype(np.uint8)

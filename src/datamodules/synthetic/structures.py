@@ -41,7 +41,7 @@ def _wheel(
     hub = radius * 0.1
     angles = np.linspace(0, 2 * np.pi, count, endpoint=False) + rng.uniform(0, 1)
     lines = spokes(x, y, hub, radius, angles)
-    # Crossed spokes leave the hub at a tangent; neighbours lean opposite ways.
+    # Crossed spokes leave the hub at a tangent; neighbors lean opposite ways.
     lean = rng.choice([0.0, 0.9]) * np.where(np.arange(count) % 2, 1, -1)
     lines[:, 0] = spokes(x, y, 0, hub, angles + lean)[:, 1]
     pen.stroke(lines, rng.uniform(0.008, 0.025))

@@ -1,7 +1,7 @@
-"""Binary maps with 64 pixels in a word, and the morphology of the measures on them.
+"""Binary maps with 64 pixels in a word, and the morphology of the metrics on them.
 
 A map is a `(H + 2, W + 2)` array of uint64 with one frame of zero words, `W = ceil(width / 64)`:
-neighbours are read without asking where the border is. Pixel `x` of a row is bit `x % 64` of word
+neighbors are read without asking where the border is. Pixel `x` of a row is bit `x % 64` of word
 `1 + x // 64`. Bits right of the last pixel are zero between calls.
 
 Compiled functions call only compiled functions of their own file, here and in the whole package,

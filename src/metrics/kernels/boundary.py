@@ -24,12 +24,12 @@ _DILATION = 0.02  # of the diagonal
 def mba(prediction: Gray, target: Gray) -> float:
     """Mean boundary accuracy (Cheng et al., "CascadePSP", CVPR 2020).
 
-    The share of correct pixels near the truth's boundary, averaged over five radii from 1 towards
-    `(W + H) / 300`. NaN if the truth has no boundary.
+    The share of correct pixels near the target's boundary, averaged over five radii from 1 towards
+    `(W + H) / 300`. NaN if the target has no boundary.
 
     Args:
-        prediction: uint8 `(H, W)`, binarised at > 128.
-        truth: uint8 `(H, W)`, binarised at > 128.
+        prediction: uint8 `(H, W)`, binarized at > 128.
+        truth: uint8 `(H, W)`, binarized at > 128.
 
     Raises:
         TypeError: a map is not uint8.

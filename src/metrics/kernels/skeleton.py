@@ -1,8 +1,8 @@
 """Skeletons by thinning, 64 pixels at a time, equal to scikit-image's `skeletonize` bit by bit.
 
 The scheme is Zhang and Suen's ("A fast parallel algorithm for thinning digital patterns", CACM
-1984): two passes take turns, each removes at once all pixels whose eight neighbours allow it. Which
-neighbourhoods allow it is scikit-image's table, which differs from the paper's rule for 25 of 256.
+1984): two passes take turns, each removes at once all pixels whose eight neighbors allow it. Which
+neighborhoods allow it is scikit-image's table, which differs from the paper's rule for 25 of 256.
 """
 
 import numba
@@ -60,7 +60,7 @@ def _thin(words: npt.NDArray[np.uint64], stride: int) -> None:
 
 @numba.njit(cache=True, nogil=True)
 def _mark_borders(words: npt.NDArray[np.uint64], stride: int, marks: Words) -> None:
-    """Mark the words that hold a pixel with an unset neighbour."""
+    """Mark the words that hold a pixel with an unset neighbor."""
     for i in range(stride, len(words) - stride):
         if words[i] == 0:
             continue
@@ -161,8 +161,8 @@ def _apply_rules(
             loss[k] = here & _second_pass(n, e, s, w, (nw, ne, se, sw))
 
 
-# The two tables as Boolean functions: one line for each set of direct neighbours that are set (and
-# the others not), which holds for the corners it names. `n, e, s, w` are the direct neighbours.
+# The two tables as Boolean functions: one line for each set of direct neighbors that are set (and
+# the others not), which holds for the corners it names. `n, e, s, w` are the direct neighbors.
 _Corners = tuple[np.uint64, np.uint64, np.uint64, np.uint64]
 
 

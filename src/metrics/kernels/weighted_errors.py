@@ -205,7 +205,7 @@ def foreground_error(
     Args:
         prediction: `(H, W)`.
         distances: Of `column_distances`, 0 on the foreground.
-        misses: Error of a foreground pixel by its grey level, `(256,)`.
+        misses: Error of a foreground pixel by its gray level, `(256,)`.
         smoothing: The seven weights of one axis.
     """
     height, width = prediction.shape
@@ -240,7 +240,7 @@ def foreground_error(
 def _error_blocks(prediction: Gray, distances: Distances, misses: Floats) -> Blocks:
     """Of each row, which blocks of columns hold a foreground pixel with an error.
 
-    Blocks without one may be among them if two grey levels in use stand for 1.
+    Blocks without one may be among them if two gray levels in use stand for 1.
     """
     perfect = 0
     while perfect < len(misses) and misses[perfect] != 0:

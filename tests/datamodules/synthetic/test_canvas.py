@@ -22,7 +22,7 @@ def test_a_disc_has_its_area_and_its_centre(side):
     mask = pen.coverage() / 255
     assert mask.sum() == pytest.approx(np.pi * (0.25 * side) ** 2, rel=0.03)
     rows, columns = np.indices(mask.shape)
-    # Centres of pixels lie at half integers.
+    # Centers of pixels lie at half integers.
     assert (columns * mask).sum() / mask.sum() + 0.5 == pytest.approx(0.4 * side, abs=0.3)
     assert (rows * mask).sum() / mask.sum() + 0.5 == pytest.approx(0.6 * side, abs=0.3)
 

@@ -64,7 +64,7 @@ def test_masks_are_anti_aliased_and_foreground_is_central():
 
 
 def test_structures_are_thin():
-    """Half the foreground's width, on its skeleton, is a small part of the picture's side."""
+    """Half the foreground's width, on its skeleton, is a small part of the image's side."""
     widths = []
     for item in range(20):
         solid = scene(item, 256).mask > 128
@@ -81,7 +81,7 @@ def test_the_object_differs_from_what_is_right_beside_it():
         near = cv2.dilate(solid, np.ones((15, 15), np.uint8)).astype(bool) & (mask == 0)
         gap = image[solid.astype(bool)].mean(axis=0) - image[near].mean(axis=0)
         contrasts.append(np.linalg.norm(gap))
-    # Never invisible, and never so plain that a threshold on the whole picture would do.
+    # Never invisible, and never so plain that a threshold on the whole image would do.
     assert np.min(contrasts) > 8
     assert np.median(contrasts) < 110
 

@@ -1,4 +1,4 @@
-"""The drawn data set: the same pictures everywhere, splits apart, samples as the borders say."""
+"""The drawn data set: the same images everywhere, splits apart, samples as the borders say."""
 
 from itertools import product
 
@@ -171,7 +171,7 @@ def test_the_yaml_builds_it_from_the_models_settings():
     cfg.model = {"processor": processor, "augment": None, "batch_size": 2}
     data = instantiate(cfg.data, _convert_="all")
     assert data.train_set.augment_seed == data.seed == 5
-    assert data.train_set.seed == 0  # every run sees the same pictures
+    assert data.train_set.seed == 0  # every run sees the same images
     assert data.batch_size == 2
     assert data.train_set.processor == Processor(size=(64, 64))
     assert [len(data.train_set), len(data.val_set), len(data.test_sets["synthetic"])] == [
