@@ -3,8 +3,8 @@
 python -m benchmarks.startup
 
 Each command runs three times; the fastest counts. Beside them the price of importing, in one
-process, what an entry point written the plain way imports first. This process itself stays small: Linux
-counts the memory of a parent to its children.
+process, what an entry point written the plain way imports first. This process itself stays small:
+Linux counts the memory of a parent to its children.
 """
 
 import os

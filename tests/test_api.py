@@ -23,7 +23,7 @@ from src.metrics import DEFAULT_METRICS
 from src.weights.loading import create, to_official
 
 from .documented import blocks
-from .running import ROOT, TINY, folder_data, weights, write_pairs
+from .running import ROOT, TINY, folder_data, last_weights, weights, write_pairs
 
 QUICK = [*TINY, "model.epochs=1", "trainer.limit_train_batches=2"]
 
@@ -205,3 +205,18 @@ def test_arrays_that_are_no_pair_are_refused(
 def test_the_default_metrics_are_the_commands() -> None:
     listed = yaml.safe_load((ROOT / "conf/metrics/all.yaml").read_text())["test"]
     assert list(DEFAULT_METRICS) == listed
+
+
+def test_a_run_that_had_ended_goes_on_like_one_that_never_ended() -> None:
+    """Lightning would begin with an empty epoch, which the longer run then lacks."""
+    words = [*TINY, "model.steps=100", "trainer.limit_train_batches=2", "test=false"]
+    whole = train([*words, "model.epochs=3"])
+    short = train([*words, "model.epochs=1"])
+    longer = train([f"resume={short.folder}", "model.epochs=3"])
+    ours, theirs = last_weights(longer.folder), last_weights(whole.folder)
+    assert all(torch.equal(ours[name], value) for name, value in theirs.items())
+    steps = [
+        [line.split(",")[:2] for line in (run.folder / "metrics.csv").read_text().splitlines()]
+        for run in (longer, whole)
+    ]
+    assert steps[0] == steps[1]

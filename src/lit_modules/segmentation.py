@@ -236,6 +236,18 @@ class SegmentationModule(LightningModule):
         if self._random_state is not None:
             restore_random_state(self._random_state)
             self._random_state = None
+        self._begin_next_epoch()
+
+    def _begin_next_epoch(self) -> None:
+        """Do not take up an epoch that was wholly over when the checkpoint was saved.
+
+        With max_steps Lightning takes every checkpoint for one of the middle of an epoch: a run
+        that had ended would begin with an empty epoch, and a longer run would lack one.
+        """
+        loop = self.trainer.fit_loop
+        current: Any = loop.epoch_progress.current
+        if loop.restarting and current.ready == current.started == current.processed:
+            loop.epoch_loop.restarting = False
 
     def _images_per_step(self) -> int | None:
         """Images of one step on all processes: another number would need another rate."""
