@@ -9,6 +9,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import torch
+from omegaconf import DictConfig, open_dict
 
 ROOT = Path(__file__).parents[1]
 
@@ -101,3 +102,11 @@ def weights(checkpoint: Path) -> dict[str, torch.Tensor]:
 def last_weights(folder: Path) -> dict[str, torch.Tensor]:
     """The weights at the end of training."""
     return weights(sorted((folder / "checkpoints").glob("recent-*.ckpt"))[-1])
+
+
+def without_training(cfg: DictConfig) -> DictConfig:
+    """A composed config as `src.cli` hands it to a command that trains nothing."""
+    with open_dict(cfg):
+        for group in ("optimizer", "lr_scheduler"):
+            cfg.pop(group, None)
+    return cfg

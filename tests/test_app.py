@@ -17,7 +17,7 @@ from src.errors import UserError
 from src.webapp.cli import main
 from src.weights.loading import create, to_official
 from tests.conftest import RunCommand
-from tests.running import ROOT, start
+from tests.running import ROOT, start, without_training
 from tests.webapp.guided import encoded, two_reds
 
 
@@ -71,7 +71,7 @@ def test_help_is_light() -> None:
 
 def composed(*overrides: str) -> DictConfig:
     with initialize_config_dir(str(ROOT / "conf"), version_base=None):
-        return compose("app", list(overrides))
+        return without_training(compose("app", list(overrides)))
 
 
 @pytest.mark.parametrize(

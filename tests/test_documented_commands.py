@@ -157,7 +157,7 @@ def test_the_python_of_a_page_works(page: str, home: Path, weights: Callable[[st
 
 def test_all_pages_with_python_are_tested() -> None:
     with_python = {page.stem for page in PAGES if blocks(page, "python")}
-    assert with_python == {"interactive", "metrics", "predict", "extend"}
+    assert with_python == {"interactive", "metrics", "predict", "extend", "reference"}
 
 
 def plain(words: list[str]) -> list[str]:

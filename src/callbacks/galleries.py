@@ -141,7 +141,7 @@ class Extremes(Callback):
     Args:
         folder: Where the sets' folders go.
         count: Images kept at either end.
-        height: Of a image, in pixels.
+        height: Of an image, in pixels.
     """
 
     def __init__(

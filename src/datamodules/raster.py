@@ -101,7 +101,7 @@ _NOUNS = {"f": "floats", "i": "signed integers", "u": "unsigned integers", "b": 
 def seen(colors: np.ndarray, opacity: np.ndarray | None, backdrop: int | None = None) -> np.ndarray:
     """What a network sees: uint8 RGB `(H, W, 3)`.
 
-    What is most opaque counts as opaque: a image that is evenly sheer is judged by its colors.
+    What is most opaque counts as opaque: an image that is evenly sheer is judged by its colors.
 
     Args:
         colors: uint8 or uint16 `(H, W, 3)`.
@@ -132,7 +132,7 @@ def backdrop_of(colors: np.ndarray, opacity: np.ndarray) -> int:
 
 
 def _relative(opacity: np.ndarray) -> np.ndarray:
-    """uint8, 255 where a image is most opaque."""
+    """uint8, 255 where an image is most opaque."""
     alpha = eight_bits(opacity).astype(np.uint16)
     return (alpha * 255 // max(1, int(alpha.max()))).astype(np.uint8)
 
@@ -157,7 +157,7 @@ def levels_of(image: Raster) -> np.ndarray:
     is gray over black.
 
     Raises:
-        KindError: In color, wholly transparent with a image behind, or a label map.
+        KindError: In color, wholly transparent with an image behind, or a label map.
     """
     values, opacity = image.values, image.opacity
     if opacity is not None and int(opacity.min()) < int(opacity.max()):

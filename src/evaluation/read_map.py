@@ -20,7 +20,7 @@ from src.datamodules.images import EXTENSIONS, ImageError, header_size, read_lev
 from src.datamodules.mask_levels import mask_fault, not_a_mask, scale_of, scaled
 from src.datamodules.raster import KindError
 
-SOFT = "truth has gray values; foreground is where it is > 128"
+SOFT = "ground truth has gray values; foreground is where it is > 128"
 RESIZED = "map resized to the target's size (bilinear, 8 bit)"
 ZERO_ONE = "all maps of the set hold 0 and 1 only; read as background and foreground"
 

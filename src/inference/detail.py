@@ -62,7 +62,7 @@ def _ramp(length: int, overlap: float) -> Tensor:
     return (distance / max(1.0, overlap * length)).clamp(max=1)
 
 
-# The authors' settings: up to which side a image is read once, at the model's size, and the
+# The authors' settings: up to which side an image is read once, at the model's size, and the
 # longest short side of its copy at high resolution.
 SMALL = 512
 SHORT_SIDE = 1280
@@ -83,7 +83,7 @@ def blended_logits(
         processor: The model's; its kernel makes both copies.
         to_tensor: `(B, h, w, 3)` to `(B, 3, h, w)` on the device.
         autocast: The context in which the network runs.
-        read_whole: What reads a image with a small side.
+        read_whole: What reads an image with a small side.
     """
     if min(image.shape[:2]) <= SMALL:
         return read_whole([image])[0]

@@ -48,7 +48,7 @@ class ImageFile:
     opacity: np.ndarray | None = None
 
     def suffix(self, *, alpha: bool) -> str:
-        """The suffix of a image made from this photo: its own where the format can hold it."""
+        """The suffix of an image made from this photo: its own where the format can hold it."""
         alpha = alpha or self.opacity is not None
         if self.colors.dtype == np.uint16 or self.format not in (_WITH_ALPHA if alpha else _KEPT):
             return ".png"

@@ -22,14 +22,14 @@ ReadableImage = np.ndarray | Image.Image | str | Path
 
 
 class DecodedImage(NamedTuple):
-    """A image as a network sees it, uint8 `(H, W, 3)`, and the image's own opacity."""
+    """An image as a network sees it, uint8 `(H, W, 3)`, and the image's own opacity."""
 
     pixels: np.ndarray
     opacity: np.ndarray | None = None
 
 
 def as_seen(image: ReadableImage) -> DecodedImage:
-    """A image upright, transparency composed as `raster.seen` says, 16 bit scaled to 8.
+    """An image upright, transparency composed as `raster.seen` says, 16 bit scaled to 8.
 
     Raises:
         UserError: An array or a Pillow image of another kind, or a file that cannot be read.
@@ -61,14 +61,14 @@ def _converted(image: Image.Image) -> DecodedImage:
 def _checked(array: np.ndarray) -> np.ndarray:
     if array.dtype != np.uint8 or array.size == 0 or array.ndim not in (2, 3):
         raise UserError(
-            f"a image is a uint8 array (H, W, 3) in RGB, not {array.dtype} {array.shape}; "
+            f"an image is a uint8 array (H, W, 3) in RGB, not {array.dtype} {array.shape}; "
             "multiply values from 0 to 1 by 255, and convert with .astype('uint8')"
         )
     if array.ndim == 2:
         return cv2.cvtColor(array, cv2.COLOR_GRAY2RGB)
     if array.shape[2] != 3:
         raise UserError(
-            f"a image has 3 channels (RGB), not {array.shape[2]}: {array.shape}; "
+            f"an image has 3 channels (RGB), not {array.shape[2]}: {array.shape}; "
             "PIL.Image.fromarray(array) makes an image of it that says what its channels are"
         )
     return np.ascontiguousarray(array)

@@ -24,7 +24,7 @@ _DECIDES = (
     "Decides by itself what is foreground: where several things compete, nobody can tell it which."
 )
 _STRETCHED = (
-    "Each mask is stretched to the full range, as the authors do: a image without foreground "
+    "Each mask is stretched to the full range, as the authors do: an image without foreground "
     "gets a mask as well."
 )
 _ONE = "One object at a time; it must be pointed at."

@@ -261,7 +261,7 @@ def _color(word: str) -> np.ndarray | None:
 
 
 def _covering(backdrop: np.ndarray, cut: Cutout) -> np.ndarray:
-    """The middle of a image, scaled to cover the photo."""
+    """The middle of an image, scaled to cover the photo."""
     height, width = cut.mask.shape
     scale = max(height / backdrop.shape[0], width / backdrop.shape[1])
     size = (

@@ -52,7 +52,7 @@ class PredictConfig:
         return folder / source.name.parent / (source.name.name + suffix)
 
     def photo_target(self, source: Source, output: OutputType, image_file: ImageFile) -> Path:
-        """Where a image goes; masks are PNG, others keep their photo's format if they can."""
+        """Where an image goes; masks are PNG, others keep their photo's format if they can."""
         suffix = ".png" if output.name == "mask" else image_file.suffix(alpha=output.alpha)
         return self.target(source, output, suffix)
 

@@ -212,7 +212,7 @@ class Segmenter:
         return found
 
     def refuse_clicks(self) -> None:
-        """Raise UserError where the model needs clicks, so that a image alone says nothing."""
+        """Raise UserError where the model needs clicks, so that an image alone says nothing."""
         if self.inputs != ("image",):
             raise UserError(
                 f"{self.name} needs {' and '.join(self.inputs)}, not an image alone: it is guided "

@@ -236,7 +236,7 @@ def _later(pts: int, last: int | None) -> int:
 
 
 def _is_cover(stream: Any) -> bool:
-    """A image of the cover or a thumbnail, which is no film."""
+    """An image of the cover or a thumbnail, which is no film."""
     cover = av.stream.Disposition.attached_pic
     return bool(int(getattr(stream, "disposition", 0)) & int(cover))
 

@@ -16,7 +16,7 @@ from src.reporting.table import Row, Table
 
 FOLDER = "extremes"
 _SHOWN = 3
-_LARGEST = 1 << 24  # bytes of a image or an index
+_LARGEST = 1 << 24  # bytes of an image or an index
 
 
 class Thumbnail(NamedTuple):
@@ -60,7 +60,7 @@ def _kept(folder: Path) -> list[tuple[float, str, Path]]:
 
 
 def _image(folder: Path, name: str) -> Path:
-    """A image beside its index; anything else is no image of the run."""
+    """An image beside its index; anything else is no image of the run."""
     path = folder / name
     if path.parent != folder or path.suffix != ".jpg" or path.resolve().parent != folder.resolve():
         raise ValueError(f"{name!r} is no image in this folder")

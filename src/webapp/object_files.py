@@ -1,4 +1,4 @@
-"""The objects of a image as files that other tools read: a palette PNG and COCO's JSON."""
+"""The objects of an image as files that other tools read: a palette PNG and COCO's JSON."""
 
 from collections.abc import Mapping
 from io import BytesIO

@@ -36,7 +36,7 @@ _RENDERERS = {output.name: output for output in parse_outputs(OUTPUTS)}
 
 
 class GoneError(UserError):
-    """A image or an object that is not here, or not any more."""
+    """An image or an object that is not here, or not any more."""
 
 
 @dataclass(frozen=True)
@@ -84,7 +84,7 @@ class SessionStore:
     Args:
         segmenter: The model.
         limits: Of uploads.
-        detail: How a model without clicks looks at a image, see `Segmenter.mask`.
+        detail: How a model without clicks looks at an image, see `Segmenter.mask`.
         keep: Images that are open at a time; the one not used for longest makes room.
     """
 

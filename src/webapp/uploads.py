@@ -32,14 +32,14 @@ class UploadError(UserError):
 
 
 class TooLargeError(UserError):
-    """A file or a image above the limits."""
+    """A file or an image above the limits."""
 
 
 @dataclass(frozen=True)
 class Limits:
     """What is accepted.
 
-    megapixels: Of a image, whatever its file's size: a small file can hold a huge image.
+    megapixels: Of an image, whatever its file's size: a small file can hold a huge image.
     megabytes: Of a file.
     """
 
@@ -65,7 +65,7 @@ class Limits:
             raise TooLargeError(f"The file is larger than {self.megabytes:g} MB, the limit here.")
 
     def check_size(self, width: int, height: int) -> None:
-        """Refuse a image with too many pixels.
+        """Refuse an image with too many pixels.
 
         Raises:
             TooLargeError: It has.
@@ -82,7 +82,7 @@ def read_upload(data: bytes, name: str, limits: Limits) -> ImageFile:
 
     Raises:
         TooLargeError: Above the limits; known from the header, before pixels are decoded.
-        UploadError: Not a image, of an unusual format, or damaged.
+        UploadError: Not an image, of an unusual format, or damaged.
     """
     limits.check_bytes(len(data))
     suffix = _checked_suffix(data, name, limits)
@@ -125,7 +125,7 @@ def _checked_suffix(data: bytes, name: str, limits: Limits) -> str:
             f"The image has more pixels than the limit here, {limits.megapixels:g} megapixels."
         ) from None
     except UnidentifiedImageError:
-        raise UploadError(f"{name}: not a image; send a {_KNOWN} file") from None
+        raise UploadError(f"{name}: not an image; send a {_KNOWN} file") from None
     except Exception as error:  # as above
         log.warning("the header of an upload could not be read", exc_info=error)
         raise UploadError(f"{name}: damaged; send a {_KNOWN} file") from None

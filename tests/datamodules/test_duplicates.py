@@ -10,7 +10,7 @@ from src.datamodules.pairs import ImageMaskPair
 
 
 def fact(name: str, digest: str, bits: int = 0, seed: int = 0) -> ImageStats:
-    """Facts of a image whose look differs in `bits` from that of its seed."""
+    """Facts of an image whose look differs in `bits` from that of its seed."""
     look = np.random.default_rng(seed).integers(0, 256, 32, dtype=np.uint8)
     flipped = np.unpackbits(look)
     flipped[:bits] ^= 1

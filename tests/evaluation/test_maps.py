@@ -164,7 +164,7 @@ def test_soft_truths_and_degenerate_images_are_reported(tmp_path: Path) -> None:
     output = tmp_path / "out"
     assert evaluate_maps(maps, target, output, ["mae", "mba"]) == OK
     table = (output / "results.md").read_text()
-    assert "1 images: target has gray values; foreground is where it is > 128" in table
+    assert "1 images: ground truth has gray values; foreground is where it is > 128" in table
     assert "SET: 1 x empty target" in table
     assert "mba is undefined on 1 images" in table
 

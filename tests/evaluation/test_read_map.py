@@ -82,7 +82,7 @@ def refused(path: Path, message: str) -> None:
 def test_refused_by_name(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     color = rng.integers(0, 256, (20, 20, 3), dtype=np.uint8)
-    refused(save(tmp_path / "photo.png", Image.fromarray(color)), "colour")
+    refused(save(tmp_path / "photo.png", Image.fromarray(color)), "color")
     np.save(tmp_path / "wide.npy", GREY / 1.0)
     refused(tmp_path / "wide.npy", "float values from 0 to 255")
     np.save(tmp_path / "nan.npy", np.full((4, 4), np.nan))

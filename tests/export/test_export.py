@@ -23,6 +23,7 @@ from src.training.provenance import file_hash
 from src.weights.loading import create, to_official
 from tests.conftest import RunCommand
 from tests.inference.tiny import RedFinder, finder, red_on_blue, save_picture
+from tests.running import without_training
 
 pytest.importorskip("onnx")
 pytest.importorskip("onnxruntime")
@@ -205,7 +206,7 @@ def test_the_interface_others_rely_on(tmp_path: Path) -> None:
         f"weights={tmp_path / 'mine.pth'}", f"output={tmp_path / 'out'}",
     ]  # fmt: skip
     with initialize_config_dir(str(Path(__file__).parents[2] / "conf"), version_base=None):
-        cfg = compose("export", overrides)
+        cfg = without_training(compose("export", overrides))
     code = main(cfg)
     report = json.loads((tmp_path / "out/u2netp.pt.parity.json").read_text())
     assert code == (0 if report["passed"] else 1)

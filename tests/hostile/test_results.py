@@ -125,7 +125,7 @@ def test_provenance_of_another_shape_is_named_by_its_key(
         "data: 7",
         "data: {test: 7}",
         "data: {test: {SOD: {count: many}}}",
-        "checkpoint: [a]",
+        "weights: [a]",
         "weights: {a: b}",
         "x: !!python/object/apply:os.system [touch run]",
         "x: !!timestamp nonsense",

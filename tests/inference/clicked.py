@@ -1,4 +1,4 @@
-"""Tiny networks that are guided by clicks, and one object in a image."""
+"""Tiny networks that are guided by clicks, and one object in an image."""
 
 import numpy as np
 import torch

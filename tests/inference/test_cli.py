@@ -15,6 +15,7 @@ from src.inference.cli import main
 from src.weights.loading import create, to_official
 from tests.conftest import RunCommand
 from tests.inference.tiny import save_picture
+from tests.running import without_training
 
 ROOT = Path(__file__).parents[2]
 
@@ -28,7 +29,7 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def composed(*overrides: str) -> DictConfig:
     with initialize_config_dir(str(ROOT / "conf"), version_base=None):
-        return compose("predict", list(overrides))
+        return without_training(compose("predict", list(overrides)))
 
 
 def test_the_interface_others_rely_on(weights: Path, tmp_path: Path) -> None:

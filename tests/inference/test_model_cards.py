@@ -39,6 +39,6 @@ def test_every_weight_has_a_card(page: str) -> None:
 
 
 def test_commands_use_what_a_weight_is_for(page: str) -> None:
-    assert "predict.py weights=u2net input=photos output=rgba" in page
-    assert "weights=u2net_portrait.pth input=photos crop=face output=[mask,composite]" in page
+    assert "predict.py weights=u2net input=photos type=rgba" in page
+    assert "weights=u2net_portrait.pth input=photos crop=face type=[mask,composite]" in page
     assert "annotate.py weights=IOG_PASCAL_SBD.pth boxes=" in page

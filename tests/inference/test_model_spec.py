@@ -45,7 +45,7 @@ def test_an_older_one_gets_its_models(tmp_path: Path, model: str, prompts: Any) 
     ("prompts", "words"),
     [
         ({"kind": "scribbles"}, "'scribbles' are unknown.*another version"),
-        ({"kind": "extreme_points", "colour": "red"}, "color.*another version"),
+        ({"kind": "extreme_points", "colour": "red"}, "colour.*another version"),
         ({"kind": "extreme_points", "relax": {"_target_": "os.getpid"}}, "wants to build"),
     ],
 )

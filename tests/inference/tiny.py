@@ -32,7 +32,7 @@ def finder(processor: Processor = PROCESSOR, **arguments: object) -> Segmenter:
 
 
 def red_on_blue(height: int = 90, width: int = 120) -> tuple[np.ndarray, np.ndarray]:
-    """A image `(H, W, 3)` with a red rectangle left of its middle, and its mask."""
+    """An image `(H, W, 3)` with a red rectangle left of its middle, and its mask."""
     mask = np.zeros((height, width), np.uint8)
     mask[height // 4 : height // 2, width // 8 : width // 2] = 255
     image = np.where(mask[..., None] > 0, (230, 40, 20), (20, 60, 220)).astype(np.uint8)

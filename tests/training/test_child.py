@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from omegaconf import OmegaConf
 
+from src import processes
 from src.sweeps.jobs import objective
 from src.training import child
 from src.training.child import run_child
@@ -88,5 +89,5 @@ def test_a_measure_that_was_not_computed_is_told(
 
 def test_only_linux_is_asked_to_end_orphans(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "platform", "darwin")
-    monkeypatch.setattr(child.ctypes, "CDLL", None)  # calling it would be an error
-    assert child.die_with_parent() is None  # type: ignore[func-returns-value]
+    monkeypatch.setattr(processes.ctypes, "CDLL", None)  # calling it would be an error
+    assert processes.die_with_parent() is None  # type: ignore[func-returns-value]

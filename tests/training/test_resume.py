@@ -151,8 +151,8 @@ def test_a_schedule_that_cannot_be_stretched_keeps_its_length(tmp_path: Path) ->
 
 def test_a_run_with_old_keys_is_answered_with_the_way_on(folder: Path) -> None:
     path = folder / "config.yaml"
-    path.write_text(path.read_text().replace("gradient_clip_val:", "gradient_clip_val:"))
-    with pytest.raises(UserError, match=r"^model\.gradient_clip_val is now .*weights=.*best\.ckpt"):
+    path.write_text(path.read_text().replace("model:\n", "model:\n  clip_gradient: null\n", 1))
+    with pytest.raises(UserError, match=r"^model\.clip_gradient is now .*weights=.*best\.ckpt"):
         resumed(folder)
 
 

@@ -208,7 +208,7 @@ def test_a_bad_file_gets_a_message_and_the_picture_stays(browser: Browser) -> No
         drop(page, encoded(IMAGE), "good.png")
         expect(page.locator("#compare")).to_have_attribute("data-shown", "rgba")
         for data, zeros, name, words in (
-            (b"hello", 0, "notes.txt", "notes.txt: not a picture"),
+            (b"hello", 0, "notes.txt", "notes.txt: not an image"),
             (encoded(IMAGE, "JPEG")[:1500], 0, "half.jpg", "half.jpg: damaged"),
             (b"BM", 2_000_000, "large.bmp", "large.bmp is larger than 2 MB"),
         ):

@@ -93,7 +93,7 @@ def test_what_the_page_says_of_its_model() -> None:
 @pytest.mark.parametrize(
     ("data", "status", "words"),
     [
-        (b"no picture", 400, "not a picture"),
+        (b"no picture", 400, "not an image"),
         (encoded(IMAGE, "JPEG")[:800], 400, "damaged"),
         (bytes(2_000_001), 413, "larger than 2 MB"),
         (encoded(np.zeros((1001, 1000), np.uint8)), 413, "1 megapixels"),

@@ -61,7 +61,7 @@ def test_what_is_refused_takes_no_place(store: SessionStore, home: Path) -> None
     before = len(list(home.rglob("*")))
     with pytest.raises(TooLargeError):
         store.open(bytes(2_000_001), "a.png")
-    with pytest.raises(UserError, match="not a picture"):
+    with pytest.raises(UserError, match="not an image"):
         store.open(b"no picture", "a.png")
     assert len(list(home.rglob("*"))) == before
 

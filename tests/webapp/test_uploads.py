@@ -43,13 +43,13 @@ def test_pixels_are_upright() -> None:
     ("data", "words"),
     [
         (b"", "empty"),
-        (b"%!PS-Adobe-3.0\n%%BoundingBox: 0 0 9 9\n", "not a picture"),
-        (b"<svg xmlns='http://www.w3.org/2000/svg'/>", "not a picture"),
-        (encoded(two_reds()[0], "PPM"), "not a picture"),
+        (b"%!PS-Adobe-3.0\n%%BoundingBox: 0 0 9 9\n", "not an image"),
+        (b"<svg xmlns='http://www.w3.org/2000/svg'/>", "not an image"),
+        (encoded(two_reds()[0], "PPM"), "not an image"),
         (encoded(two_reds()[0], "JPEG")[:900], "damaged"),
         (encoded(np.random.default_rng(0).integers(0, 255, (60, 60, 3), np.uint8))[:4000], "dam"),
         (png_header(40, 40), "damaged"),
-        (b"\xff\xd8\xff\xe0" + bytes(range(256)), "not a picture"),
+        (b"\xff\xd8\xff\xe0" + bytes(range(256)), "not an image"),
     ],
 )
 def test_a_bad_file_is_refused_in_a_sentence(data: bytes, words: str) -> None:

@@ -15,7 +15,7 @@ _THINNEST = 1.25
 
 @dataclass(frozen=True)
 class Placement:
-    """Where an object lies in a image, whatever the image's size.
+    """Where an object lies in an image, whatever the image's size.
 
     Args:
         x: Center, as a fraction of the image's width.

@@ -1,4 +1,4 @@
-"""Objects to click on that need no files: several drawn ones in a image, void at their rims."""
+"""Objects to click on that need no files: several drawn ones in an image, void at their rims."""
 
 from pathlib import Path
 from typing import NamedTuple
@@ -19,7 +19,7 @@ _COVERED, _TOUCHED = 192, 64
 
 
 class Scene(NamedTuple):
-    """A image of several objects.
+    """An image of several objects.
 
     image: uint8 RGB `(H, W, 3)`.
     labels: uint8 `(H, W)`, 0 behind the objects, 1 … N on them.
@@ -108,7 +108,7 @@ class SyntheticInstances:
         return Instance(scene.image, mask, scene.void, self._name(item), index)
 
     def scene(self, image: int) -> Scene:
-        """A image with all of its objects.
+        """An image with all of its objects.
 
         One in which an object is wholly covered is drawn again, from the next stream.
         """

@@ -1,4 +1,4 @@
-"""Drawn objects: several in a image, void at their rims, the same at every call."""
+"""Drawn objects: several in an image, void at their rims, the same at every call."""
 
 import numpy as np
 import pytest
