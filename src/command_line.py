@@ -13,6 +13,27 @@ from src.errors import CommandError
 from src.paths import CONF
 
 _INTERPOLATION = re.compile(r"(\\*)\$\{")
+_SETTING = re.compile(r"(?P<key>[+~]{0,2}[\w./@:$-]+)=(?P<value>.*)", re.DOTALL)
+_SWEEP = ("-m", "--multirun", "hydra.mode=MULTIRUN")
+_IN_QUOTES = r"""'(?:\\.|[^'\\])*'|"(?:\\.|[^"\\])*\""""
+_QUOTED = re.compile(_IN_QUOTES, re.DOTALL)
+_QUOTED_ELEMENT = re.compile(rf"(?:{_IN_QUOTES})(?=\s*(?:,|$))", re.DOTALL)
+# Keys whose value is a path or a name: no grammar reads what is typed for them. By last part…
+_TEXT = frozenset(
+    (
+        *("account", "boxes", "cache_dir", "checkpoint", "compare", "csv", "dir", "dirpath"),
+        *("filename", "folder", "ground_truth", "image_list", "images", "weights", "input"),
+        *("license", "maps", "mask_suffix", "masks", "name", "output", "partition", "project"),
+        *("published", "resume", "root", "skeletons", "storage", "study"),
+    )
+)
+# …and those that are text in one place only: elsewhere they are numbers, or shares by set.
+_TEXT_AT_THE_TOP = frozenset({"weights", "type", "runs"})
+_TEXT_OR_SWITCH = frozenset({"pretrained"})
+# What `trainer.…` has; Hydra adds other arguments of Lightning's Trainer with `++` in front only.
+TRAINER = frozenset(
+    re.findall(r"^(\w+):", (CONF / "trainer" / "default.yaml").read_text(encoding="utf-8"), re.M)
+)
 
 
 def literal(text: str) -> str:
@@ -35,30 +56,6 @@ def literals(value: Any) -> Any:
     if isinstance(value, list):
         return [literals(inner) for inner in value]
     return literal(value) if isinstance(value, str) else value
-
-
-_SETTING = re.compile(r"(?P<key>[+~]{0,2}[\w./@:$-]+)=(?P<value>.*)", re.DOTALL)
-_SWEEP = ("-m", "--multirun", "hydra.mode=MULTIRUN")
-_IN_QUOTES = r"""'(?:\\.|[^'\\])*'|"(?:\\.|[^"\\])*\""""
-_QUOTED = re.compile(_IN_QUOTES, re.DOTALL)
-_QUOTED_ELEMENT = re.compile(rf"(?:{_IN_QUOTES})(?=\s*(?:,|$))", re.DOTALL)
-# Keys whose value is a path or a name: no grammar reads what is typed for them. By last part…
-_TEXT = frozenset(
-    (
-        *("account", "boxes", "cache_dir", "checkpoint", "compare", "csv", "dir", "dirpath"),
-        *("filename", "folder", "ground_truth", "image_list", "images", "weights", "input"),
-        *("license", "maps", "mask_suffix", "masks", "name", "output", "partition", "project"),
-        *("published", "resume", "root", "skeletons", "storage", "study"),
-    )
-)
-# …and those that are text in one place only: elsewhere they are numbers, or shares by set.
-_TEXT_AT_THE_TOP = frozenset({"weights", "type", "runs"})
-_TEXT_OR_SWITCH = frozenset({"pretrained"})
-
-# What `trainer.…` has; Hydra adds other arguments of Lightning's Trainer with `++` in front only.
-TRAINER = frozenset(
-    re.findall(r"^(\w+):", (CONF / "trainer" / "default.yaml").read_text(encoding="utf-8"), re.M)
-)
 
 
 def quote_overrides(words: Sequence[str]) -> list[str]:

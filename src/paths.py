@@ -14,14 +14,12 @@ EXPERIMENTS = (CONF / "experiment").resolve()  # a link to experiments/ in a che
 
 VARIABLE = "FINECUT_CACHE"
 _DEFAULT = "cache"
+_ARCHIVER = "__MACOSX"  # its files carry the names of images and are none
 
 
 def cache_folder(given: str | Path | None = None) -> Path:
     """The folder that was `given`, else that of the variable FINECUT_CACHE, else `cache`."""
     return Path(given or os.environ.get(VARIABLE) or _DEFAULT).expanduser()
-
-
-_ARCHIVER = "__MACOSX"  # its files carry the names of images and are none
 
 
 def files_below(folder: Path, *, hidden: bool = False) -> Iterator[Path]:

@@ -15,6 +15,8 @@ from src.inference.predict_files import Failure, Summary, reason_of
 from src.jsonl import append_jsonl, read_jsonl
 from src.progress import progress_bars
 
+log = logging.getLogger(__name__)
+
 
 class FinishedImages:
     """Annotations of finished images, a line for each image.
@@ -52,9 +54,6 @@ class FinishedImages:
 
     def remove(self) -> None:
         self.path.unlink(missing_ok=True)
-
-
-log = logging.getLogger(__name__)
 
 
 def annotate(

@@ -12,6 +12,8 @@ Edge = tuple[int, int, int]  # the corner where it starts, and the number of its
 
 # Right, down, left, up: a turn to the right is the next number.
 _STEPS = ((1, 0), (0, 1), (-1, 0), (0, -1))
+Format = Literal["rle", "polygon"]
+FORMATS: tuple[Format, ...] = ("rle", "polygon")
 
 
 def polygons(mask: np.ndarray) -> list[Polygon]:
@@ -83,10 +85,6 @@ def _area(loop: Polygon) -> float:
     """The area inside, negative where the outline runs anticlockwise on the screen."""
     x, y = np.array(loop, dtype=np.int64).T
     return float((x * np.roll(y, -1) - np.roll(x, -1) * y).sum()) / 2
-
-
-Format = Literal["rle", "polygon"]
-FORMATS: tuple[Format, ...] = ("rle", "polygon")
 
 
 def encoded(mask: np.ndarray, kind: Format = "rle") -> dict[str, Any]:

@@ -13,6 +13,9 @@ from src.metrics import SegmentationMetrics
 from src.processing.crop import Box, box_of_mask, crop
 from src.processing.resize import resize
 
+TRAINING_MASKS = 200
+BaselineRow = tuple[str, str, int, dict[str, float]]
+
 
 def otsu_map(image: np.ndarray) -> np.ndarray:
     """Threshold the brightness (Otsu 1979); the side that fills less of the border is foreground.
@@ -79,11 +82,6 @@ def box_map(size: tuple[int, int], box: Box) -> np.ndarray:
     filled = np.zeros(size, np.uint8)
     filled[box.slices] = 255
     return filled
-
-
-TRAINING_MASKS = 200
-
-BaselineRow = tuple[str, str, int, dict[str, float]]
 
 
 def score_baselines(

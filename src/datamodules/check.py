@@ -36,6 +36,8 @@ from src.visualize import grid, mask_tile
 _ROWS, _COLUMNS = 4, 8  # of a contact sheet
 _TILE = 188  # pixels of a tile's longer side
 Shown = TypeVar("Shown")
+_SPLITS = ("train", "val", "test")
+_SHOWN = 200
 
 
 class ObjectStats(NamedTuple):
@@ -135,10 +137,6 @@ def _spread_out(ordered: Sequence[Shown], most: int) -> list[Shown]:
     """At most `most` of a sequence, from its first to its last."""
     count = min(most, len(ordered))
     return [ordered[i] for i in np.linspace(0, len(ordered) - 1, count).round().astype(int)]
-
-
-_SPLITS = ("train", "val", "test")
-_SHOWN = 200
 
 
 def check(data: Mapping[str, Any], output: Path, workers: int) -> dict[str, Any]:

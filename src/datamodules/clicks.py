@@ -13,6 +13,7 @@ from src.processing.crop import Box, box_of_mask
 
 FWHM = 10.0
 MARGIN = 10
+Kind = Literal["extreme_points", "inside_outside"]
 
 
 class PointsError(UserError):
@@ -196,9 +197,6 @@ def _deepest(depth: np.ndarray, rng: np.random.Generator) -> tuple[int, int]:
     candidates = np.argwhere(depth == depth.max())
     row, column = candidates[rng.integers(len(candidates))]
     return int(row), int(column)
-
-
-Kind = Literal["extreme_points", "inside_outside"]
 
 
 class Prompts(Protocol):

@@ -14,6 +14,17 @@ from src.datamodules.pairs import DataError
 from src.errors import UserError, missing_extra
 
 _MOST_PIXELS = 2**28  # pycocotools counts in 32 bits, and no image of a data set is larger
+log = logging.getLogger(__name__)
+_ROBOFLOW = "_annotations.coco.json"
+# What other tools call the parts that COCO calls train2017, val2017 and test2017.
+_PARTS = {
+    "train": ("train", "Train", "default"),
+    "val": ("valid", "val", "Validation", "validation"),
+    "test": ("test", "Test"),
+}
+_LONGEST = 7  # characters of a run: 34 bits and a sign, more than any image needs
+_FIRST, _LAST = 48, 111  # characters of a compressed code, 6 bits each
+_FAR = 10  # sides of the image that a point may lie away from it
 
 
 class EntryError(UserError):
@@ -115,17 +126,6 @@ def _refuse_constant(name: str) -> NoReturn:
     raise ValueError(f"it holds {name}, which is no number")
 
 
-log = logging.getLogger(__name__)
-
-_ROBOFLOW = "_annotations.coco.json"
-# What other tools call the parts that COCO calls train2017, val2017 and test2017.
-_PARTS = {
-    "train": ("train", "Train", "default"),
-    "val": ("valid", "val", "Validation", "validation"),
-    "test": ("test", "Test"),
-}
-
-
 class CocoLayout(NamedTuple):
     """An annotation file and the folders where its images may be, the likeliest first.
 
@@ -206,11 +206,6 @@ def _known(root: Path, split: str) -> Iterator[CocoLayout]:
         yield CocoLayout(f"{set_name}/{part}", cvat, folders)
     if kind == "train":
         yield CocoLayout(set_name, root / _ROBOFLOW, (root,))
-
-
-_LONGEST = 7  # characters of a run: 34 bits and a sign, more than any image needs
-_FIRST, _LAST = 48, 111  # characters of a compressed code, 6 bits each
-_FAR = 10  # sides of the image that a point may lie away from it
 
 
 class CocoOutline(NamedTuple):

@@ -16,6 +16,13 @@ from src.datamodules.pairs import ImageMaskPair, state_hash
 from src.jsonl import from_line, to_line
 
 log = logging.getLogger(__name__)
+_READERS = 16
+_BLOCK = 8 << 10
+# A changed pixel changes all that follows it, sizes and checksums at the end included.
+_COMPRESSED = frozenset({".jpg", ".jpeg", ".png", ".webp", ".avif", ".gif", ".jp2"})
+__all__ = ["ALL_BLACK", "mask_fault", "mask_faults"]
+# Changes with the judgement, so that what an older one found is found anew.
+_JUDGEMENT = 2
 
 
 def cached_json(folder: Path, name: str, find: Callable[[], Any]) -> Any:
@@ -40,12 +47,6 @@ def cached_json(folder: Path, name: str, find: Callable[[], Any]) -> Any:
         line = to_line(find())
         atomic_write(note, line)
         return from_line(line)
-
-
-_READERS = 16
-_BLOCK = 8 << 10
-# A changed pixel changes all that follows it, sizes and checksums at the end included.
-_COMPRESSED = frozenset({".jpg", ".jpeg", ".png", ".webp", ".avif", ".gif", ".jp2"})
 
 
 def contents(files: Mapping[str, Path], cache: Path) -> dict[str, str]:
@@ -92,11 +93,6 @@ def digest(path: Path) -> str:
 def _read_all(files: Mapping[str, Path]) -> dict[str, str]:
     with ThreadPoolExecutor(_READERS) as readers:
         return dict(zip(files, readers.map(digest, files.values()), strict=True))
-
-
-__all__ = ["ALL_BLACK", "mask_fault", "mask_faults"]
-# Changes with the judgement, so that what an older one found is found anew.
-_JUDGEMENT = 2
 
 
 def mask_faults(

@@ -37,6 +37,22 @@ _DEFAULT = 178.956970  # what Pillow opens
 # Half of the limit is no reason to warn; beyond it files are refused.
 warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
 
+EXTENSIONS = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff"})
+_ORIENTATION_TAG = 0x0112
+# What OpenCV decodes as Pillow does, and sooner.
+_FAST_FORMATS = ("JPEG", "MPO", "PNG", "BMP", "WEBP")
+_JPEG = ("JPEG", "MPO")
+# OpenCV names no reduced RGB; its flags are a reduction, named for gray, and a color order.
+_REDUCED_FLAGS = {
+    1: 0,
+    2: cv2.IMREAD_REDUCED_GRAYSCALE_2,
+    4: cv2.IMREAD_REDUCED_GRAYSCALE_4,
+    8: cv2.IMREAD_REDUCED_GRAYSCALE_8,
+}
+# Behind the pixels of a PNG; what lies before them Pillow finds itself.
+_TAIL = 65536 + 4096
+_DAMAGED = (OSError, SyntaxError, ValueError, EOFError, RuntimeError, struct.error)
+
 
 def max_megapixels() -> float:
     """Millions of pixels above which no file is decoded.
@@ -77,24 +93,6 @@ def beyond_limit(height: int | None = None, width: int | None = None) -> str | N
         f"{size}more than {max_megapixels():.3g} megapixels, the limit that keeps a small file "
         f"from filling the memory; set the variable {VARIABLE} to a larger number to read it"
     )
-
-
-EXTENSIONS = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff"})
-
-_ORIENTATION_TAG = 0x0112
-# What OpenCV decodes as Pillow does, and sooner.
-_FAST_FORMATS = ("JPEG", "MPO", "PNG", "BMP", "WEBP")
-_JPEG = ("JPEG", "MPO")
-# OpenCV names no reduced RGB; its flags are a reduction, named for gray, and a color order.
-_REDUCED_FLAGS = {
-    1: 0,
-    2: cv2.IMREAD_REDUCED_GRAYSCALE_2,
-    4: cv2.IMREAD_REDUCED_GRAYSCALE_4,
-    8: cv2.IMREAD_REDUCED_GRAYSCALE_8,
-}
-# Behind the pixels of a PNG; what lies before them Pillow finds itself.
-_TAIL = 65536 + 4096
-_DAMAGED = (OSError, SyntaxError, ValueError, EOFError, RuntimeError, struct.error)
 
 
 class ImageError(UserError):

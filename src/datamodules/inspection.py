@@ -20,6 +20,8 @@ _GRID = 16
 
 
 UNWRITTEN = "unwritten"  # key of a report: why files of it are not there
+# Of 256 bits; recompression and scaling move up to about this many, other images some hundred.
+_NEAR_BITS = 8
 
 
 @contextmanager
@@ -121,10 +123,6 @@ def spread(values: np.ndarray) -> dict[str, float]:
         "median": float(np.median(values)),
         "largest": float(values.max()),
     }
-
-
-# Of 256 bits; recompression and scaling move up to about this many, other images some hundred.
-_NEAR_BITS = 8
 
 
 class DuplicatePair(NamedTuple):

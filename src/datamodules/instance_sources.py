@@ -24,6 +24,10 @@ _FORMAT = 2
 _READERS = 8
 _LABEL_MODES = ("P", "L", "1", "I", "I;16", "I;16B")
 _LOSSY = ("JPEG", "MPO", "JPEG2000", "WEBP", "AVIF")  # formats that change the numbers they keep
+Kind = Literal["ids", "binary"]
+KINDS = ("ids", "binary")
+Part = Literal["all", "train", "held_out"]
+PARTS = ("all", "train", "held_out")
 
 
 class Instance(NamedTuple):
@@ -235,12 +239,6 @@ def _state_hash(files: Sequence[tuple[Path, Path]], where: str) -> str:
         entry = (image.resolve(), annotation.resolve(), state.st_size, state.st_mtime_ns)
         digest.update(repr(tuple(map(str, entry))).encode())
     return digest.hexdigest()[:16]
-
-
-Kind = Literal["ids", "binary"]
-KINDS = ("ids", "binary")
-Part = Literal["all", "train", "held_out"]
-PARTS = ("all", "train", "held_out")
 
 
 class InstanceFolder(InstanceList):

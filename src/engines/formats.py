@@ -25,6 +25,8 @@ Shapes = dict[str, dict[int, Any]]
 
 METADATA = "finecut.json"
 LARGEST_SIDE = 1 << 15
+OPSET = 18  # the first whose Resize can antialias
+_LARGEST_PROTOBUF = 1 << 31
 
 
 def dynamic_shapes(*, bare: bool, dynamic: bool) -> Shapes:
@@ -117,9 +119,6 @@ try:
     import onnxscript  # noqa: F401  torch.onnx needs it
 except ImportError as error:
     raise missing_extra(f"ONNX needs {error.name}", "export") from error
-
-OPSET = 18  # the first whose Resize can antialias
-_LARGEST_PROTOBUF = 1 << 31
 
 
 def write_onnx(

@@ -28,6 +28,8 @@ from src.training.provenance import file_hash, git_state
 from src.weights.registry import find
 
 UNKNOWN = "not stated; that of the weights' owner and of their training data"
+_EXAMPLE_SIDES = (213, 341)  # of the image that is traced; any, but no special one
+__all__ = ["Exported", "Request", "Run", "export"]
 
 
 def describe(
@@ -57,9 +59,6 @@ def describe(
         else "mask: uint8 (H, W), 255 = foreground",
     }
     return {key: str(value) for key, value in values.items()}
-
-
-_EXAMPLE_SIDES = (213, 341)  # of the image that is traced; any, but no special one
 
 
 @dataclass(frozen=True)
@@ -247,6 +246,3 @@ def _levels(logits: np.ndarray) -> np.ndarray:
 
 def _unchanged(mask: np.ndarray) -> np.ndarray:
     return mask
-
-
-__all__ = ["Exported", "Request", "Run", "export"]

@@ -16,6 +16,12 @@ from src.inference.sources import find_sources
 from src.render import markdown_table
 
 _SIZES = ((480, 640), (333, 217), (768, 1024))
+_RUNS, _SECONDS = 5, 5.0  # timed calls of each, and after how long no further one is started
+_FARTHEST = (float("inf"),) * 3
+BLANK = (
+    "Every mask is of one gray, so that agreement says nothing: are the weights trained, and do "
+    "the images show what the model finds? images=FOLDER chooses others"
+)
 
 
 def images(folder: Path | None, count: int = 8) -> dict[str, np.ndarray]:
@@ -44,16 +50,6 @@ def drawing(height: int, width: int, seed: int) -> np.ndarray:
     cv2.ellipse(image, center, (width // 4, height // 5), 20, 0, 360, color, -1, cv2.LINE_AA)
     cv2.line(image, center, (width - width // 8, height // 8), color, 5, cv2.LINE_AA)
     return image
-
-
-_RUNS, _SECONDS = 5, 5.0  # timed calls of each, and after how long no further one is started
-_FARTHEST = (float("inf"),) * 3
-
-
-BLANK = (
-    "Every mask is of one gray, so that agreement says nothing: are the weights trained, and do "
-    "the images show what the model finds? images=FOLDER chooses others"
-)
 
 
 class Tolerance(NamedTuple):

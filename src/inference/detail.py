@@ -14,6 +14,10 @@ from src.processing.processor import dynamic_size
 from src.processing.resize import resize
 
 Read = Callable[[list[np.ndarray]], list[Tensor]]
+# The authors' settings: up to which side an image is read once, at the model's size, and the
+# longest short side of its copy at high resolution.
+SMALL = 512
+SHORT_SIDE = 1280
 
 
 def tiled_logits(
@@ -60,12 +64,6 @@ def _ramp(length: int, overlap: float) -> Tensor:
     distance = torch.arange(length) + 1
     distance = torch.minimum(distance, distance.flip(0)).float()
     return (distance / max(1.0, overlap * length)).clamp(max=1)
-
-
-# The authors' settings: up to which side an image is read once, at the model's size, and the
-# longest short side of its copy at high resolution.
-SMALL = 512
-SHORT_SIDE = 1280
 
 
 def blended_logits(

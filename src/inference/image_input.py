@@ -19,6 +19,12 @@ from src.inference.image_file import ImageFile
 _UNCERTAIN = ("I", "F", "LAB")  # Pillow's modes; it would clip them, or take them for another
 
 ReadableImage = np.ndarray | Image.Image | str | Path
+Answer = TypeVar("Answer")
+AnyImage = ReadableImage | Tensor | bytes | bytearray | memoryview | BinaryIO
+_ACCEPTED = (
+    "a path, the bytes of an image file, a binary file object, a Pillow image, a uint8 array "
+    "(H, W, 3) in RGB, or a uint8 tensor (3, H, W)"
+)
 
 
 class DecodedImage(NamedTuple):
@@ -72,15 +78,6 @@ def _checked(array: np.ndarray) -> np.ndarray:
             "PIL.Image.fromarray(array) makes an image of it that says what its channels are"
         )
     return np.ascontiguousarray(array)
-
-
-Answer = TypeVar("Answer")
-AnyImage = ReadableImage | Tensor | bytes | bytearray | memoryview | BinaryIO
-
-_ACCEPTED = (
-    "a path, the bytes of an image file, a binary file object, a Pillow image, a uint8 array "
-    "(H, W, 3) in RGB, or a uint8 tensor (3, H, W)"
-)
 
 
 def read_any(image: AnyImage, read: Callable[[ReadableImage], Answer]) -> Answer:

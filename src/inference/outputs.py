@@ -16,6 +16,10 @@ from src.errors import CommandError, UserError
 _COARSE, _FINE = 90, 6  # pixels: the first fills what is covered, the second sharpens (paper's)
 _SHRINK = 4  # the coarse round needs no more resolution
 _SMALL = 1e-5
+_BLUR = 0.02  # of the shorter side
+_TINT = np.array([0.0, 0.75, 0.35], dtype=np.float32)
+_NAMED = {"green": (0, 177, 64)}  # the green of a studio's screen, not CSS's
+_WORDS = "mask, rgba, white, green, #rrggbb, blur, overlay, composite, or an image's path"
 
 
 def foreground_colors(
@@ -73,12 +77,6 @@ def weighted_blur(image: np.ndarray, weight: np.ndarray, radius: int) -> np.ndar
     size = (2 * radius + 1, 2 * radius + 1)
     total = cv2.blur(weight, size)[..., None]
     return cv2.blur(image * weight, size) / (total + _SMALL)
-
-
-_BLUR = 0.02  # of the shorter side
-_TINT = np.array([0.0, 0.75, 0.35], dtype=np.float32)
-_NAMED = {"green": (0, 177, 64)}  # the green of a studio's screen, not CSS's
-_WORDS = "mask, rgba, white, green, #rrggbb, blur, overlay, composite, or an image's path"
 
 
 class Cutout:

@@ -22,6 +22,21 @@ from src.inference.video_reader import Film, Frame, Sound, av
 # Mean difference of thumbnails, of 255, from which two frames are of different scenes.
 _CUT = 40.0
 _THUMBNAIL = (32, 32)
+log = logging.getLogger(__name__)
+# Sound that an .mp4 or .mov takes as it is; any other is encoded anew.
+_COPIED_SOUND = {"aac", "mp3", "ac3", "eac3", "alac"}
+_H264 = ("libx264", "libopenh264", "mpeg4")
+# The usual places of so many loudspeakers, where a file only says how many there are.
+_LAYOUTS = {1: "mono", 2: "stereo", 3: "3.0", 4: "4.0", 5: "5.0", 6: "5.1", 7: "6.1", 8: "7.1"}
+_MATRICES = {1, 4, 5, 6, 7, 9}  # of FFmpeg's numbers those that it can convert to; 0 is RGB's
+_SMPTE170M = 6
+_KEPT_TAGS = ("language", "title", "handler_name")
+# A .mov has numbers for some languages only, which FFmpeg knows by these names.
+_MOV_LANGUAGES = {
+    "deu": "ger", "fre": "fra", "nld": "dut", "swe": "sve", "zho": "chi", "ell": "gre",
+    "cze": "ces", "isl": "ice", "rum": "ron", "slo": "slk", "msa": "may",
+}  # fmt: skip
+ProgressReport = Callable[[int, int | None], None]
 
 
 class Smoother:
@@ -46,25 +61,6 @@ class Smoother:
             values = self.share * self._before + (1 - self.share) * values
         self._before, self._thumbnail = values, thumbnail
         return (values + 0.5).astype(np.uint8)
-
-
-log = logging.getLogger(__name__)
-
-# Sound that an .mp4 or .mov takes as it is; any other is encoded anew.
-_COPIED_SOUND = {"aac", "mp3", "ac3", "eac3", "alac"}
-_H264 = ("libx264", "libopenh264", "mpeg4")
-# The usual places of so many loudspeakers, where a file only says how many there are.
-_LAYOUTS = {1: "mono", 2: "stereo", 3: "3.0", 4: "4.0", 5: "5.0", 6: "5.1", 7: "6.1", 8: "7.1"}
-_MATRICES = {1, 4, 5, 6, 7, 9}  # of FFmpeg's numbers those that it can convert to; 0 is RGB's
-_SMPTE170M = 6
-_KEPT_TAGS = ("language", "title", "handler_name")
-# A .mov has numbers for some languages only, which FFmpeg knows by these names.
-_MOV_LANGUAGES = {
-    "deu": "ger", "fre": "fra", "nld": "dut", "swe": "sve", "zho": "chi", "ell": "gre",
-    "cze": "ces", "isl": "ice", "rum": "ron", "slo": "slk", "msa": "may",
-}  # fmt: skip
-
-ProgressReport = Callable[[int, int | None], None]
 
 
 def predict_video(

@@ -11,6 +11,7 @@ from torch.optim import Optimizer
 from src.errors import UserError
 
 NORMS = (_NormBase, nn.LayerNorm, nn.GroupNorm)
+_REST = "rest"
 
 
 def parameter_groups(module: nn.Module, factors: Mapping[str, float]) -> list[dict[str, Any]]:
@@ -76,9 +77,6 @@ def freeze_norms(module: nn.Module) -> None:
     for layer in module.modules():
         if isinstance(layer, NORMS):
             layer.requires_grad_(False)
-
-
-_REST = "rest"
 
 
 @dataclass(frozen=True)

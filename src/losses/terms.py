@@ -11,6 +11,8 @@ from torch import Tensor, nn
 from src.datamodules.batch import Batch
 from src.networks.network import Network, Output
 
+Distance = Literal["mse", "kl", "l1", "smooth_l1"]
+
 
 class BinaryCrossEntropy(nn.Module):
     """Mean binary cross-entropy of logits and a soft mask, both `(B, 1, H, W)`.
@@ -35,7 +37,6 @@ class ChannelKL(nn.Module):
         return divergence.mean()
 
 
-Distance = Literal["mse", "kl", "l1", "smooth_l1"]
 DISTANCES: dict[str, type[nn.Module]] = {
     "mse": nn.MSELoss,
     "kl": ChannelKL,

@@ -8,6 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+LEVELS = (1, 2, 3, 6)
+
 
 def at_least_fp32(x: Tensor) -> Tensor:
     """Half precision becomes fp32; fp32 and fp64 stay what they are."""
@@ -47,9 +49,6 @@ def resize_corners(x: Tensor, like: Tensor | Sequence[int]) -> Tensor:
 
 def _size(like: Tensor | Sequence[int]) -> tuple[int, ...]:
     return tuple(like.shape[2:] if isinstance(like, Tensor) else like)
-
-
-LEVELS = (1, 2, 3, 6)
 
 
 class PyramidPooling(nn.Module):

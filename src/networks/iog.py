@@ -14,6 +14,15 @@ from src.networks.network import Network, Output
 from src.networks.resnet import create_iog_resnet
 
 WIDTH = 256
+IMAGE_CHANNELS = 3
+MAPS = ("fine", "coarse4", "coarse3", "coarse2", "coarse1")
+_OFFICIAL = {
+    "image_backbone": "backbone",
+    "pooling": "psp4",
+    "coarse": "Coarse_net",
+    "fine": "Fine_net",
+    "point_encoder": "iog_points",
+}
 
 
 class CoarseMaps(NamedTuple):
@@ -126,18 +135,6 @@ class Bottleneck(nn.Module):
         y = self.bn1(self.conv1(x)).relu()
         y = self.bn2(self.conv2(y)).relu()
         return (self.bn3(self.conv3(y)) + self.shortcut(x)).relu()
-
-
-IMAGE_CHANNELS = 3
-MAPS = ("fine", "coarse4", "coarse3", "coarse2", "coarse1")
-
-_OFFICIAL = {
-    "image_backbone": "backbone",
-    "pooling": "psp4",
-    "coarse": "Coarse_net",
-    "fine": "Fine_net",
-    "point_encoder": "iog_points",
-}
 
 
 class IOG(Network):

@@ -15,6 +15,8 @@ from src.processing.resize import KERNELS, Kernel, resize
 from src.processing.steps import STEPS
 
 STRIDE = 32
+Scale = Literal["255", "per_image_max", "none"]
+LARGEST_SIDE = 8192  # of a network's input; a larger one takes more memory than there is
 
 
 def dynamic_size(width: int, height: int, limit: int, stride: int = STRIDE) -> tuple[int, int]:
@@ -40,10 +42,6 @@ def dynamic_size(width: int, height: int, limit: int, stride: int = STRIDE) -> t
 
 def _to_multiple(side: float, stride: int) -> int:
     return max(1, round(side / stride)) * stride
-
-
-Scale = Literal["255", "per_image_max", "none"]
-LARGEST_SIDE = 8192  # of a network's input; a larger one takes more memory than there is
 
 
 class NonFiniteError(UserError):

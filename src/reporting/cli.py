@@ -26,6 +26,14 @@ from src.settings.describe import help_text
 from src.settings.parse import parse
 
 _TEXT = ("experiment", "train")  # not for Hydra, where they choose or hold other settings
+CONFIG = CONF / "tables.yaml"
+HELP = """finecut puts finished runs into tables, beside the numbers that papers print.
+
+  python tables.py                                 a table of every finished run
+  python tables.py experiment=isnet/dis5k          of one recipe, beside the printed numbers
+  python tables.py verify experiment=isnet/dis5k   exit code 0 only if every number agrees
+
+"""
 
 
 def settings(config: Path, words: Sequence[str]) -> DictConfig:
@@ -58,16 +66,6 @@ def settings(config: Path, words: Sequence[str]) -> DictConfig:
 
 def _is_text(key: str, cfg: DictConfig) -> bool:
     return key in cfg and (key in _TEXT or is_text(key))
-
-
-CONFIG = CONF / "tables.yaml"
-HELP = """finecut puts finished runs into tables, beside the numbers that papers print.
-
-  python tables.py                                 a table of every finished run
-  python tables.py experiment=isnet/dis5k          of one recipe, beside the printed numbers
-  python tables.py verify experiment=isnet/dis5k   exit code 0 only if every number agrees
-
-"""
 
 
 def main(words: Sequence[str]) -> int:

@@ -17,6 +17,41 @@ from src.reporting.table import Row, Table
 FOLDER = "extremes"
 _SHOWN = 3
 _LARGEST = 1 << 24  # bytes of an image or an index
+_STYLE = r"""
+body { font: 14px/1.45 system-ui, sans-serif }
+body { margin: 2rem auto; max-width: 110rem; padding: 0 1rem }
+table { border-collapse: collapse; font-variant-numeric: tabular-nums }
+th, td { padding: .25rem .6rem; text-align: right; white-space: nowrap }
+th:nth-child(1), td:nth-child(1), th:nth-child(3), td:nth-child(3) { text-align: left }
+thead th { border-bottom: 2px solid; cursor: pointer; user-select: none }
+tr.first td { border-top: 1px solid #999 }
+tr.published td, tr.difference td { color: #555; font-style: italic }
+td.best { font-weight: bold } td.second { text-decoration: underline }
+.wide { overflow-x: auto } img { max-width: 100% } figure { margin: .4rem 0 }
+figcaption { font-size: 12px; color: #555 }
+.half { display: inline-block; vertical-align: top; margin-right: 2rem; max-width: 100% }
+h4 { margin: .4rem 0 }
+thead th::after { content: "\00a0\2195"; color: #aaa; font-weight: normal }
+thead th[aria-sort=ascending]::after { content: "\00a0\2191" }
+thead th[aria-sort=descending]::after { content: "\00a0\2193" }
+"""
+# A click on a head sorts by that column, a second one the other way round. Empty cells stay below.
+_SCRIPT = """
+document.querySelectorAll("th").forEach((head, column) => head.addEventListener("click", () => {
+  const down = head.ariaSort !== "descending";
+  document.querySelectorAll("th").forEach(other => other.ariaSort = null);
+  head.ariaSort = down ? "descending" : "ascending";
+  const body = document.querySelector("tbody");
+  const key = row => row.cells[column].dataset.value ?? row.cells[column].textContent;
+  const rows = [...body.rows].sort((a, b) => {
+    const [x, y] = [key(a), key(b)];
+    if (x === "" || y === "") return (x === "") - (y === "");
+    const order = isNaN(x) || isNaN(y) ? x.localeCompare(y) : x - y;
+    return down ? -order : order;
+  });
+  rows.forEach(row => { row.classList.remove("first"); body.append(row); });
+}));
+"""
 
 
 class Thumbnail(NamedTuple):
@@ -67,44 +102,6 @@ def _image(folder: Path, name: str) -> Path:
     if path.is_file() and path.stat().st_size > _LARGEST:
         raise ValueError(f"{name} has {path.stat().st_size >> 20} MB")
     return path
-
-
-_STYLE = r"""
-body { font: 14px/1.45 system-ui, sans-serif }
-body { margin: 2rem auto; max-width: 110rem; padding: 0 1rem }
-table { border-collapse: collapse; font-variant-numeric: tabular-nums }
-th, td { padding: .25rem .6rem; text-align: right; white-space: nowrap }
-th:nth-child(1), td:nth-child(1), th:nth-child(3), td:nth-child(3) { text-align: left }
-thead th { border-bottom: 2px solid; cursor: pointer; user-select: none }
-tr.first td { border-top: 1px solid #999 }
-tr.published td, tr.difference td { color: #555; font-style: italic }
-td.best { font-weight: bold } td.second { text-decoration: underline }
-.wide { overflow-x: auto } img { max-width: 100% } figure { margin: .4rem 0 }
-figcaption { font-size: 12px; color: #555 }
-.half { display: inline-block; vertical-align: top; margin-right: 2rem; max-width: 100% }
-h4 { margin: .4rem 0 }
-thead th::after { content: "\00a0\2195"; color: #aaa; font-weight: normal }
-thead th[aria-sort=ascending]::after { content: "\00a0\2191" }
-thead th[aria-sort=descending]::after { content: "\00a0\2193" }
-"""
-
-# A click on a head sorts by that column, a second one the other way round. Empty cells stay below.
-_SCRIPT = """
-document.querySelectorAll("th").forEach((head, column) => head.addEventListener("click", () => {
-  const down = head.ariaSort !== "descending";
-  document.querySelectorAll("th").forEach(other => other.ariaSort = null);
-  head.ariaSort = down ? "descending" : "ascending";
-  const body = document.querySelector("tbody");
-  const key = row => row.cells[column].dataset.value ?? row.cells[column].textContent;
-  const rows = [...body.rows].sort((a, b) => {
-    const [x, y] = [key(a), key(b)];
-    if (x === "" || y === "") return (x === "") - (y === "");
-    const order = isNaN(x) || isNaN(y) ? x.localeCompare(y) : x - y;
-    return down ? -order : order;
-  });
-  rows.forEach(row => { row.classList.remove("first"); body.append(row); });
-}));
-"""
 
 
 def html(

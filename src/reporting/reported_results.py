@@ -16,6 +16,7 @@ COLUMNS = (
     *("experiment", "trained_on", "set", "metric", "printed", "scale"),
     *("compares_with", "tolerance", "source", "note"),
 )
+UNCOMPARED = "nothing of ours is compared with it"
 
 
 class ReportedResult(NamedTuple):
@@ -83,9 +84,6 @@ def _parse(row: dict[str, str], place: str) -> ReportedResult:
         source=row["source"],
         note=row["note"],
     )
-
-
-UNCOMPARED = "nothing of ours is compared with it"
 
 
 def printed(paper: str) -> str:

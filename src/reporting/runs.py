@@ -18,6 +18,10 @@ ADVICE = "test the run again"
 CONFIG, PROVENANCE = "config.yaml", "provenance.json"
 
 Check = Callable[[Any], bool]
+log = logging.getLogger(__name__)
+# What may differ between the seeds of one recipe: machines, and what is measured afterwards.
+_NOT_RECIPE = ("seed", "name", "objective", "metrics")
+_NOT_RECIPE_DATA = ("seed", "root", "test")
 
 
 def read_config(folder: Path) -> dict[str, Any]:
@@ -147,13 +151,6 @@ def _is_number(value: Any) -> bool:
         )
     except OverflowError:  # a whole number with hundreds of digits
         return False
-
-
-log = logging.getLogger(__name__)
-
-# What may differ between the seeds of one recipe: machines, and what is measured afterwards.
-_NOT_RECIPE = ("seed", "name", "objective", "metrics")
-_NOT_RECIPE_DATA = ("seed", "root", "test")
 
 
 class Run:

@@ -11,6 +11,8 @@ from src.reporting.warnings import RowWarnings, disqualifying
 from src.training.config import config_hash
 
 _SHOWN = 12  # characters of a hash
+BEST, SECOND = "best", "second"
+RUN, PUBLISHED, DIFFERENCE = "run", "published", "difference"
 
 
 class Origin(NamedTuple):
@@ -54,10 +56,6 @@ def _weights(run: Run) -> str:
     """Of the values where the run wrote it, else of the file, which holds times and paths too."""
     tested = run.provenance.get("checkpoint") or {}
     return str(tested.get("weights") or tested.get("sha256") or "unknown")[:_SHOWN]
-
-
-BEST, SECOND = "best", "second"
-RUN, PUBLISHED, DIFFERENCE = "run", "published", "difference"
 
 
 class Cell(NamedTuple):

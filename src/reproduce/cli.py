@@ -23,6 +23,17 @@ from src.settings.describe import help_text
 from src.settings.parse import parse
 from src.sweeps.jobs import JOB
 
+CONFIG = CONF / "reproduce.yaml"
+SWEEPS = Path("logs/sweeps")
+FILES = "src.datamodules.image_mask_folder.FolderDataModule"  # others hold objects
+HELP = """finecut reproduces rows of a paper's table: cost, data check, training, test, table.
+
+  finecut reproduce experiment=isnet/dis5k seeds=0,1,2 data.root=SETS   one row
+  finecut reproduce experiment=u2net seeds=0,1,2 data.root=SETS         every row of a paper
+
+"""
+_READERS = 4  # threads of the data check
+
 
 def train(words: Sequence[str]) -> None:
     """Run train.py to its end. Raises UserError where it fails; it has said why by then."""
@@ -74,18 +85,6 @@ def _environment() -> dict[str, str]:
         **os.environ,
         "PYTHONPATH": f"{IMPORT_ROOT}{os.pathsep}{path}" if path else str(IMPORT_ROOT),
     }
-
-
-CONFIG = CONF / "reproduce.yaml"
-SWEEPS = Path("logs/sweeps")
-FILES = "src.datamodules.image_mask_folder.FolderDataModule"  # others hold objects
-HELP = """finecut reproduces rows of a paper's table: cost, data check, training, test, table.
-
-  finecut reproduce experiment=isnet/dis5k seeds=0,1,2 data.root=SETS   one row
-  finecut reproduce experiment=u2net seeds=0,1,2 data.root=SETS         every row of a paper
-
-"""
-_READERS = 4  # threads of the data check
 
 
 class Reproduction(NamedTuple):

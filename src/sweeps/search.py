@@ -31,6 +31,7 @@ _DRIVERS = {
     "postgresql": "postgresql+psycopg",
     "postgres": "postgresql+psycopg",
 }
+Space = Mapping[str, BaseDistribution]
 
 
 def open_storage(given: str | None, folder: Path) -> RDBStorage:
@@ -82,9 +83,6 @@ def said_without_password(url: URL | None) -> Iterator[None]:
 
 def _shown(url: URL | None) -> str:
     return "study.db" if url is None else url.render_as_string(hide_password=True)
-
-
-Space = Mapping[str, BaseDistribution]
 
 
 class Trial(NamedTuple):

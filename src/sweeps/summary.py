@@ -28,6 +28,11 @@ from src.training.results import ResultRow, markdown, read_results
 Line = tuple[Mapping[str, str], float | None]
 
 _DECADES = 2  # values that span more stand on a logarithmic axis
+log = logging.getLogger(__name__)
+MANIFEST = "manifest.json"
+SUMMARY = "summary.md"
+PLOT = "parallel.png"
+Jobs = dict[str, dict[str, Any]]
 
 
 def parallel_plot(path: Path, lines: Sequence[Line]) -> None:
@@ -111,15 +116,6 @@ def _number(value: str) -> float | None:
     except ValueError:
         return None
     return number if math.isfinite(number) else None
-
-
-log = logging.getLogger(__name__)
-
-MANIFEST = "manifest.json"
-SUMMARY = "summary.md"
-PLOT = "parallel.png"
-
-Jobs = dict[str, dict[str, Any]]
 
 
 class SweepSummary(Callback):

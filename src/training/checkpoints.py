@@ -18,6 +18,10 @@ from src.weights.checkpoint import Checkpoint, WeightsError, read_checkpoint, ve
 
 # One name for all, so that a kill leaves one such file at most and the next checkpoint takes it.
 _UNFINISHED = ".unfinished.ckpt"
+log = logging.getLogger(__name__)
+FOLDER = "checkpoints"
+_RECENT = re.compile(r"recent-(\d+)\.ckpt$")
+_FARTHEST = 10_000  # pixels around an object
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):
@@ -101,13 +105,6 @@ def save(checkpoint: dict[str, Any], file: Any) -> None:
         raise
     finally:
         sink.is_over = True
-
-
-log = logging.getLogger(__name__)
-
-FOLDER = "checkpoints"
-_RECENT = re.compile(r"recent-(\d+)\.ckpt$")
-_FARTHEST = 10_000  # pixels around an object
 
 
 def step(path: Path) -> int:

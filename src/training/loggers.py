@@ -21,6 +21,11 @@ LogRow = dict[str, Any]
 
 METRICS = "metrics.csv"
 _STEP = "step"
+_ADVICE = (
+    "Log in with `wandb login`, set WANDB_API_KEY, or keep it on this machine with "
+    "logger.wandb.offline=true"
+)
+_WITHOUT_KEY = {"offline", "dryrun", "disabled"}  # values of WANDB_MODE
 
 
 class CSVLog(Logger):
@@ -112,13 +117,6 @@ def _is_redone(old: LogRow, row: LogRow) -> bool:
     """Whether a row of before the resume is written again, now or later."""
     step = int(old[_STEP])
     return step > row[_STEP] or (step == row[_STEP] and old.keys() == row.keys())
-
-
-_ADVICE = (
-    "Log in with `wandb login`, set WANDB_API_KEY, or keep it on this machine with "
-    "logger.wandb.offline=true"
-)
-_WITHOUT_KEY = {"offline", "dryrun", "disabled"}  # values of WANDB_MODE
 
 
 class WandbLog(WandbLogger):

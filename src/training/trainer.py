@@ -14,6 +14,25 @@ from src.errors import UserError
 
 # Lightning takes jobs of these names for a shell, in which it starts its processes itself.
 _SHELLS = ("bash", "interactive")
+# What a run sets itself, and what of ours to use instead.
+_SAMPLERS = "the samplers here divide the images themselves, each counted once"
+_OURS = {
+    "logger": "logger=csv, logger=wandb, or logger.NAME=… adds one",
+    "callbacks": "callbacks.NAME=… sets, adds or (null) removes one",
+    "plugins": "checkpoints are written whole or not at all, through a plugin of the run's own",
+    "default_root_dir": "hydra.run.dir=FOLDER chooses the run's folder",
+    "enable_checkpointing": "callbacks.recent.minutes=… and callbacks.best=… choose what is saved",
+    "enable_progress_bar": "callbacks.progress=null leaves the bar out",
+    "barebones": "it would leave out checkpoints, logs and results",
+    "limit_predict_batches": "training and test predict nothing else; trainer.limit_test_batches=…"
+    " bounds the test",
+    "reload_dataloaders_every_n_epochs": "images are drawn anew in every epoch, by seed= and the"
+    " epoch's number",
+    "enable_autolog_hparams": "config.yaml in the run's folder holds every setting, and"
+    " logger=wandb logs it",
+    "model_registry": "checkpoints lie in the run's folder, hydra.run.dir=FOLDER says where",
+    "fast_dev_run": "debug=fast runs two batches of everything, dry_run=true measures a step",
+}
 
 
 def devices_of(trainer: DictConfig) -> int | None:
@@ -96,27 +115,6 @@ def _visible(accelerator: str) -> int:
     import torch  # takes seconds to import, and `auto` is rare
 
     return 1 if accelerator == "cpu" else max(1, torch.cuda.device_count())
-
-
-# What a run sets itself, and what of ours to use instead.
-_SAMPLERS = "the samplers here divide the images themselves, each counted once"
-_OURS = {
-    "logger": "logger=csv, logger=wandb, or logger.NAME=… adds one",
-    "callbacks": "callbacks.NAME=… sets, adds or (null) removes one",
-    "plugins": "checkpoints are written whole or not at all, through a plugin of the run's own",
-    "default_root_dir": "hydra.run.dir=FOLDER chooses the run's folder",
-    "enable_checkpointing": "callbacks.recent.minutes=… and callbacks.best=… choose what is saved",
-    "enable_progress_bar": "callbacks.progress=null leaves the bar out",
-    "barebones": "it would leave out checkpoints, logs and results",
-    "limit_predict_batches": "training and test predict nothing else; trainer.limit_test_batches=…"
-    " bounds the test",
-    "reload_dataloaders_every_n_epochs": "images are drawn anew in every epoch, by seed= and the"
-    " epoch's number",
-    "enable_autolog_hparams": "config.yaml in the run's folder holds every setting, and"
-    " logger=wandb logs it",
-    "model_registry": "checkpoints lie in the run's folder, hydra.run.dir=FOLDER says where",
-    "fast_dev_run": "debug=fast runs two batches of everything, dry_run=true measures a step",
-}
 
 
 def require_known(trainer: DictConfig) -> None:

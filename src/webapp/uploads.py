@@ -25,6 +25,10 @@ _SUFFIXES = {
 }  # fmt: skip
 _KNOWN = "JPEG, PNG, WebP, TIFF, BMP, GIF or AVIF"
 _LONGEST_NAME = 100
+OVERHEAD = 1 << 16  # bytes of a form around its file
+_HEADERS = 1 << 14  # bytes of a part's
+_MOST_PARTS = 20
+_END = b"\r\n\r\n"
 
 
 class UploadError(UserError):
@@ -129,12 +133,6 @@ def _checked_suffix(data: bytes, name: str, limits: Limits) -> str:
     except Exception as error:  # as above
         log.warning("the header of an upload could not be read", exc_info=error)
         raise UploadError(f"{name}: damaged; send a {_KNOWN} file") from None
-
-
-OVERHEAD = 1 << 16  # bytes of a form around its file
-_HEADERS = 1 << 14  # bytes of a part's
-_MOST_PARTS = 20
-_END = b"\r\n\r\n"
 
 
 def is_form(content_type: str) -> bool:

@@ -36,6 +36,10 @@ _BEGINNINGS: tuple[tuple[bytes, str, str], ...] = (
 )
 # The field numbers of ONNX's ModelProto that follow its version.
 _ONNX_FIELDS = frozenset((0x12, 0x1A, 0x22, 0x28, 0x32, 0x3A, 0x42))
+_BLOCK = 1 << 22
+_MAGIC = b"PK\x03\x04"
+_LOCAL_HEADER = 30  # bytes, before a record's name
+_MOST_RECORDS = 200_000
 
 
 def not_a_checkpoint(path: Path) -> str | None:
@@ -118,12 +122,6 @@ _LOOKS: tuple[tuple[Callable[[bytes], bool], str, str], ...] = (
 
 def _line(error: BaseException) -> str:
     return (str(error).splitlines() or [type(error).__name__])[0]
-
-
-_BLOCK = 1 << 22
-_MAGIC = b"PK\x03\x04"
-_LOCAL_HEADER = 30  # bytes, before a record's name
-_MOST_RECORDS = 200_000
 
 
 class DamagedError(ValueError):

@@ -18,6 +18,10 @@ from src.weights.checkpoint import (
 )
 from src.weights.metadata import MetadataError
 
+log = logging.getLogger(__name__)
+StateDict = Mapping[str, Tensor]
+_SHOWN, _LONGEST = 5, 160
+
 
 class Entry(NamedTuple):
     """Where a network's class is, and what makes it this variant of it."""
@@ -47,13 +51,6 @@ def create(name: str, **arguments: Any) -> Any:
     target, fixed = NETWORKS[name]
     module, class_name = target.rsplit(".", 1)
     return getattr(import_module(module), class_name)(**{**fixed, **arguments})
-
-
-log = logging.getLogger(__name__)
-
-StateDict = Mapping[str, Tensor]
-
-_SHOWN, _LONGEST = 5, 160
 
 
 class Loadable(Protocol):

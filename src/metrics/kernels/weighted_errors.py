@@ -19,6 +19,12 @@ _TOO_FAR = FAR**2
 Distances = npt.NDArray[np.uint16]  # (H, W) rows to the nearest foreground of the column, <= FAR
 Squares = npt.NDArray[np.int32]
 Floats = npt.NDArray[np.float64]
+_REACH = 3  # of the 7×7 smoothing
+_OUT_OF_REACH = 16 * (2 * _REACH**2 + 1)  # key of a pixel that smoothing cannot reach
+_SIDE = 4  # columns to each side in which a nearest pixel that near can lie
+_BLOCK = 32  # columns that are looked at or left out together
+Blocks = npt.NDArray[np.bool_]  # (H, blocks of a row)
+Keys = npt.NDArray[np.int16]
 
 
 @numba.njit(cache=True, nogil=True)
@@ -181,16 +187,6 @@ def _stretch_error(
         fade = fading[squares[x]] if squares[x] < len(fading) else 0.0
         total += levels[gray[x]] * (2.0 - fade)
     return total
-
-
-_REACH = 3  # of the 7×7 smoothing
-_OUT_OF_REACH = 16 * (2 * _REACH**2 + 1)  # key of a pixel that smoothing cannot reach
-_SIDE = 4  # columns to each side in which a nearest pixel that near can lie
-
-_BLOCK = 32  # columns that are looked at or left out together
-
-Blocks = npt.NDArray[np.bool_]  # (H, blocks of a row)
-Keys = npt.NDArray[np.int16]
 
 
 @numba.njit(cache=True, nogil=True)
