@@ -1,4 +1,4 @@
-"""One image of the images scored worst: target | prediction | errors, a row each."""
+"""A gallery of the images scored worst: ground truth | prediction | errors, a row each."""
 
 import math
 from collections.abc import Mapping
