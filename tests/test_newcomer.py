@@ -37,7 +37,8 @@ WALKED = {
 ELSEWHERE = {
     "make demo": "experiments/demo.yaml composes in test_experiments.py; built-in data: shapes",
     "make test": "this",
-    "python predict.py weights=u2net": "networks/test_registry.py downloads from a local server",
+    "python predict.py weights=u2net": "weights/test_registry.py downloads from a local server",
+    "python -m src predict photo.jpg": "test_cli.py, with weights that are there",
     "python app.py": "test_app.py, page/",
     "python evaluate.py weights=FILE data=folder data.root=MINE": "runs/test_scoring.py",
     "python train.py model=isnet data=folder": "test_finetune.py",
