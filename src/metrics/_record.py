@@ -12,7 +12,9 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
 
 from src.errors import CommandError, UserError
 
@@ -20,6 +22,7 @@ if TYPE_CHECKING:  # numba, which takes its time, is only needed to score
     from src.metrics._image import ScoredPair
     from src.metrics._summary import ImageSet
 
+CurveKind = Literal["f", "e", "iou"]  # over 256 thresholds, of `ThresholdCurves`
 RAW = "_raw"
 STRETCHED = "8 bit, min-max normalized per image"
 UNSTRETCHED = "8 bit, v/255 as it is"
@@ -144,6 +147,38 @@ def variants(
         )
 
     return [variant(raw=False), variant(raw=True)]
+
+
+def curve_variants(
+    *, suffix: str, kind: CurveKind, curves: str, score: str, heading_of_max: str = ""
+) -> list[MetricRecord]:
+    """The records of a curve over thresholds: `max_<suffix>` and `mean_<suffix>`, each also raw.
+
+    Args:
+        suffix: Of the names.
+        kind: Which curve.
+        curves: What the protocol calls the curves.
+        score: What one of them is.
+        heading_of_max: Of the first's column.
+    """
+    statistics: tuple[tuple[str, str, Callable[[Any], float], str], ...] = (
+        ("max", "maximum", np.max, heading_of_max),
+        ("mean", "mean", np.mean, ""),
+    )
+
+    def of(
+        form: str, word: str, statistic: Callable[[Any], float], heading: str
+    ) -> list[MetricRecord]:
+        return variants(
+            name=f"{form}_{suffix}",
+            score=score,
+            reporting=f"{curves} averaged over images, then the {word}",
+            heading=heading,
+            of_image=lambda pair, raw: statistic(getattr(pair.curves(raw), kind)),
+            of_set=lambda images, raw: statistic(images.mean_curve(kind, raw)),
+        )
+
+    return [record for statistic in statistics for record in of(*statistic)]
 
 
 @cache

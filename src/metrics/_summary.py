@@ -2,13 +2,12 @@
 
 from collections.abc import Sequence
 from functools import cached_property
-from typing import Literal
 
 import numpy as np
 
 from src.metrics._image import ImageResult, ThresholdCurves
 from src.metrics._maps import Counts, Curve
-from src.metrics._record import record
+from src.metrics._record import CurveKind, record
 
 
 class ImageSet:
@@ -33,7 +32,7 @@ class ImageSet:
     def histograms(self) -> list[Counts]:
         return [one.histogram for one in self.results]
 
-    def mean_curve(self, kind: Literal["f", "e", "iou"], raw: bool = False) -> Curve:
+    def mean_curve(self, kind: CurveKind, raw: bool = False) -> Curve:
         """A curve over 256 thresholds, averaged over images."""
         return _mean([getattr(one, kind) for one in self._of_images(raw)])
 

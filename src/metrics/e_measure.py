@@ -7,7 +7,7 @@ little over 1.
 import numpy as np
 
 from src.metrics._maps import Counts, Curve
-from src.metrics._record import variants
+from src.metrics._record import curve_variants, variants
 
 EPSILON = np.spacing(1.0)
 
@@ -45,20 +45,7 @@ def enhanced_alignment(on: Counts, histogram: Counts) -> Curve:
 
 _E = "E, sum / (N - 1)"
 RECORDS = [
-    *variants(
-        name="max_e",
-        score=f"{_E}, at 256 thresholds (>=)",
-        reporting="E curves averaged over images, then the maximum",
-        of_image=lambda pair, raw: pair.curves(raw).e.max(),
-        of_set=lambda images, raw: images.mean_curve("e", raw).max(),
-    ),
-    *variants(
-        name="mean_e",
-        score=f"{_E}, at 256 thresholds (>=)",
-        reporting="E curves averaged over images, then the mean",
-        of_image=lambda pair, raw: pair.curves(raw).e.mean(),
-        of_set=lambda images, raw: images.mean_curve("e", raw).mean(),
-    ),
+    *curve_variants(suffix="e", kind="e", curves="E curves", score=f"{_E}, at 256 thresholds (>=)"),
     *variants(
         name="adp_e",
         score=f"{_E}, at a threshold of twice the mean, at most 1",

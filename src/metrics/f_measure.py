@@ -17,7 +17,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from src.metrics._maps import Counts, Curve
-from src.metrics._record import STRETCHED, MetricRecord, variants
+from src.metrics._record import STRETCHED, MetricRecord, curve_variants, variants
 
 BETA_SQUARED = 0.3
 DIS_BINS = 255
@@ -78,20 +78,12 @@ _F = "F, beta^2 0.3"
 _AT_THRESHOLDS = f"{_F}, at 256 thresholds (>=)"
 _AVERAGED_FIRST = "PRECISION AND RECALL averaged over images first, then F, then the maximum"
 RECORDS = [
-    *variants(
-        name="max_f",
+    *curve_variants(
+        suffix="f",
+        kind="f",
+        curves="F curves",
         score=_AT_THRESHOLDS,
-        reporting="F curves averaged over images, then the maximum",
-        heading="max_f (mean of F curves)",
-        of_image=lambda pair, raw: pair.curves(raw).f.max(),
-        of_set=lambda images, raw: images.mean_curve("f", raw).max(),
-    ),
-    *variants(
-        name="mean_f",
-        score=_AT_THRESHOLDS,
-        reporting="F curves averaged over images, then the mean",
-        of_image=lambda pair, raw: pair.curves(raw).f.mean(),
-        of_set=lambda images, raw: images.mean_curve("f", raw).mean(),
+        heading_of_max="max_f (mean of F curves)",
     ),
     *variants(
         name="adp_f",

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from src.metrics._maps import FOREGROUND_ABOVE, Counts, Curve, Gray, Mask
-from src.metrics._record import OUTSIDE_VOID, MetricRecord, variants
+from src.metrics._record import OUTSIDE_VOID, MetricRecord, curve_variants, variants
 
 if TYPE_CHECKING:
     from src.metrics._image import ScoredPair
@@ -64,22 +64,8 @@ def _ratio(intersection: np.integer | int, union: np.integer | int) -> float:
     return float(intersection / union) if union else 1.0
 
 
-_AT_THRESHOLDS = "IoU at 256 thresholds (>=)"
 RECORDS = [
-    *variants(
-        name="max_iou",
-        score=_AT_THRESHOLDS,
-        reporting="curves averaged over images, then the maximum",
-        of_image=lambda pair, raw: pair.curves(raw).iou.max(),
-        of_set=lambda images, raw: images.mean_curve("iou", raw).max(),
-    ),
-    *variants(
-        name="mean_iou",
-        score=_AT_THRESHOLDS,
-        reporting="curves averaged over images, then the mean",
-        of_image=lambda pair, raw: pair.curves(raw).iou.mean(),
-        of_set=lambda images, raw: images.mean_curve("iou", raw).mean(),
-    ),
+    *curve_variants(suffix="iou", kind="iou", curves="curves", score="IoU at 256 thresholds (>=)"),
     *variants(
         name="adp_iou",
         score="IoU at a threshold of twice the mean, at most 1",
