@@ -8,6 +8,7 @@ from importlib import import_module
 from typing import Any
 
 _HOME = {
+    "Kept": "_record",
     "MetricRecord": "_record",
     "describe": "_record",
     "higher_is_better": "_record",
@@ -18,6 +19,7 @@ _HOME = {
     "Gray": "_maps",
     "DEFAULT_METRICS": "_image",
     "ImageResult": "_image",
+    "score_histograms": "_image",
     "score_image": "_image",
     "score_pair": "_image",
     "SkeletonCache": "_skeleton_cache",

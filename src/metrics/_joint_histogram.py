@@ -1,5 +1,6 @@
 """One joint histogram of a pair of maps, from which most metrics follow without the pixels."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -10,6 +11,7 @@ import numpy.typing as npt
 from src.metrics._maps import FOREGROUND_ABOVE, Counts, Gray, Levels, min_max_levels, require_pair
 
 BANKS = 4  # equal neighbors count in different tables: a counter is not waited for
+_ROUNDING = 1e-9  # of a mean over pixels, and far less than between two gray levels
 
 
 @dataclass(frozen=True)
@@ -82,15 +84,23 @@ def threshold_counts(histogram: Counts, levels: Levels) -> Counts:
     return np.asarray(counts[:, ::-1].cumsum(axis=1)[:, ::-1])
 
 
-def adaptive_counts(pair: JointHistogram, levels: Levels) -> Counts:
-    """Pixels `(2,)`, background and foreground, at or above twice the mean value, at most 1."""
-    total = pair.histogram.sum(axis=0)
-    threshold = 2 * float(total @ levels) / pair.target.size
-    if np.any((total > 0) & (np.abs(levels - threshold) < 1e-9)):
-        # A level at the threshold itself: the last bit of the mean decides, so take PySODMetrics'.
-        threshold = 2 * float(levels[pair.prediction].mean())
+def adaptive_counts(
+    histogram: Counts, levels: Levels, mean_of_pixels: Callable[[], float] | None = None
+) -> Counts:
+    """Pixels `(2,)`, background and foreground, at or above twice the mean value, at most 1.
+
+    Args:
+        histogram: `(2, 256)` of the pair.
+        levels: The value of each gray level, `(256,)`.
+        mean_of_pixels: numpy's mean of all values. Where a level is at the threshold itself, the
+            last bit of that mean decides in PySODMetrics; without it the level is on.
+    """
+    total = histogram.sum(axis=0)
+    threshold = 2 * float(total @ levels) / int(total.sum())
+    if np.any((total > 0) & (np.abs(levels - threshold) < _ROUNDING)):
+        threshold = threshold - _ROUNDING if mean_of_pixels is None else 2 * mean_of_pixels()
     threshold = min(threshold, 1.0)
-    return np.asarray(pair.histogram[:, levels >= threshold].sum(axis=1))
+    return np.asarray(histogram[:, levels >= threshold].sum(axis=1))
 
 
 @numba.njit(cache=True, nogil=True)

@@ -10,6 +10,8 @@ Levels = npt.NDArray[np.float64]  # (256,), the value in [0, 1] of each gray lev
 Curve = npt.NDArray[np.float64]  # a value for each threshold, lowest first
 
 FOREGROUND_ABOVE = 128  # the field's rule for truths: a pixel is foreground if it is > 128
+UNKNOWN = 128  # of trimaps
+TRIMAP_LEVELS = (0, UNKNOWN, 255)
 
 
 def require_pair(prediction: Gray, target: Gray) -> None:
@@ -34,6 +36,25 @@ def require_map(name: str, gray: Gray) -> None:
         raise TypeError(f"{name} must be uint8 in 0..255, not {gray.dtype}")
     if gray.ndim != 2 or gray.size == 0:
         raise ValueError(f"{name} must be (H, W) with at least one pixel, not {gray.shape}")
+
+
+def require_trimap(trimap: Gray, target: Gray) -> None:
+    """Refuse all but a uint8 map of the target's size whose levels are 0, 128 and 255.
+
+    Raises:
+        TypeError: it is not uint8.
+        ValueError: its size or its levels are others.
+    """
+    require_map("trimap", trimap)
+    if trimap.shape != target.shape:
+        raise ValueError(
+            f"trimap is {trimap.shape} but the target is {target.shape} (rows, columns)"
+        )
+    used = np.flatnonzero(np.bincount(trimap.ravel(), minlength=256))
+    if others := [int(level) for level in used if level not in TRIMAP_LEVELS]:
+        raise ValueError(
+            f"trimap holds the level {others[0]}: 0 is background, 255 foreground, 128 unknown"
+        )
 
 
 def min_max_levels(prediction: Gray) -> Levels:

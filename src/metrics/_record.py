@@ -12,17 +12,17 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from src.errors import CommandError, UserError
+from src.metrics._maps import Curve
 
 if TYPE_CHECKING:  # numba, which takes its time, is only needed to score
-    from src.metrics._image import ScoredPair
+    from src.metrics._image import ScoredHistogram, ScoredPair
     from src.metrics._summary import ImageSet
 
-CurveKind = Literal["f", "e", "iou"]  # over 256 thresholds, of `ThresholdCurves`
 RAW = "_raw"
 STRETCHED = "8 bit, min-max normalized per image"
 UNSTRETCHED = "8 bit, v/255 as it is"
@@ -33,6 +33,21 @@ OUTSIDE_VOID = "all pixels outside void, at the ground truth's size"
 MEAN = "mean over images"
 # Of the parts of a protocol, in the order in which a number is made.
 STAGES = ("prediction", "target", "matching", "score", "reporting")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Kept:
+    """Numbers of an image that a data set's value needs and its histogram does not give.
+
+    Attributes:
+        name: Metrics that keep the same under one name keep it once.
+        size: How many numbers.
+        of_image: The numbers of one pair, `(size,)`.
+    """
+
+    name: str
+    size: int
+    of_image: "Callable[[ScoredPair], Curve]"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,8 +62,12 @@ class MetricRecord:
         score: Stage 4, what is computed of an image.
         reporting: Stage 5, how a data set's number is made of its images'.
         of_image: The metric of one pair; None for metrics that no single map has (of clicks).
+        of_histogram: Instead of it where the image's histogram says all: such a metric is also
+            had of results that were stored without it, see `score_histograms`.
         of_set: A data set's value from its images; None for the mean of the images on which it is
             defined.
+        kept: What `of_set` needs of each image beside its value and histogram.
+        soft_target: It compares with the ground truth's gray values and binarizes nothing.
         higher_is_better: The direction.
         counts: It counts things instead of lying in [0, 1]: tables print one decimal.
         may_be_undefined: NaN is a value, of images that are left out of the mean and counted.
@@ -65,8 +84,11 @@ class MetricRecord:
     matching: str = WHOLE_IMAGE
     score: str
     reporting: str = MEAN
-    of_image: "Callable[[ScoredPair], float] | None"
+    of_image: "Callable[[ScoredPair], float] | None" = None
+    of_histogram: "Callable[[ScoredHistogram], float] | None" = None
     of_set: "Callable[[ImageSet, str], float] | None" = None
+    kept: Kept | None = None
+    soft_target: bool = False
     higher_is_better: bool = True
     counts: bool = False
     may_be_undefined: bool = False
@@ -98,11 +120,26 @@ class MetricRecord:
         Raises:
             UserError: A metric of clicks, or a function that returned no number.
         """
-        if self.of_image is None:
+        of_one = self.of_histogram or self.of_image
+        if of_one is None:
             raise UserError(
                 f"{self.name} is not of one map but of clicks: use src.metrics.NumberOfClicks"
             )
-        value = self.of_image(pair)
+        return self._checked(of_one(pair))
+
+    def score_of_histogram(self, histogram: "ScoredHistogram") -> float:
+        """The metric of an image of which only the histogram is at hand.
+
+        Raises:
+            UserError: It does not follow from the histogram, or the function returned no number.
+        """
+        if self.of_histogram is None:
+            raise UserError(
+                f"{self.name} does not follow from an image's histogram: score the maps by it"
+            )
+        return self._checked(self.of_histogram(histogram))
+
+    def _checked(self, value: Any) -> float:
         try:
             number = float(value)
         except (TypeError, ValueError):
@@ -117,8 +154,10 @@ class MetricRecord:
 def variants(
     *,
     name: str,
-    of_image: "Callable[[ScoredPair, bool], float]",
+    of_image: "Callable[[ScoredPair, bool], float] | None" = None,
+    of_histogram: "Callable[[ScoredHistogram, bool], float] | None" = None,
     of_set: "Callable[[ImageSet, bool], float] | None" = None,
+    kept: Callable[[bool], Kept] | None = None,
     heading: str = "",
     **stages: Any,
 ) -> list[MetricRecord]:
@@ -127,21 +166,21 @@ def variants(
     Args:
         name: Of the first.
         of_image: Gets the pair and whether the values are taken as they are.
+        of_histogram: The same of a histogram.
         of_set: Gets the set and the same.
+        kept: Says what is kept, for either.
         heading: Of the first's column.
         stages: The other fields of both records.
     """
 
     def variant(raw: bool) -> MetricRecord:
-        def of_images(images: "ImageSet", _: str) -> float:
-            assert of_set is not None
-            return of_set(images, raw)
-
         return MetricRecord(
             name=name + RAW * raw,
             prediction=UNSTRETCHED if raw else STRETCHED,
-            of_image=lambda pair: of_image(pair, raw),
-            of_set=None if of_set is None else of_images,
+            of_image=None if of_image is None else lambda pair: of_image(pair, raw),
+            of_histogram=None if of_histogram is None else lambda one: of_histogram(one, raw),
+            of_set=None if of_set is None else lambda images, _: of_set(images, raw),
+            kept=None if kept is None else kept(raw),
             heading="" if raw else heading,
             **stages,
         )
@@ -149,36 +188,39 @@ def variants(
     return [variant(raw=False), variant(raw=True)]
 
 
+# How a curve over thresholds becomes a number: form, word, function.
+STATISTICS: tuple[tuple[str, str, Callable[[Any], float]], ...] = (
+    ("max", "maximum", np.max),
+    ("mean", "mean", np.mean),
+)
+
+
 def curve_variants(
-    *, suffix: str, kind: CurveKind, curves: str, score: str, heading_of_max: str = ""
+    *, suffix: str, kind: str, curves: str, score: str, heading_of_max: str = "", **stages: Any
 ) -> list[MetricRecord]:
     """The records of a curve over thresholds: `max_<suffix>` and `mean_<suffix>`, each also raw.
 
     Args:
         suffix: Of the names.
-        kind: Which curve.
+        kind: Which of the curves of `ThresholdCurves`.
         curves: What the protocol calls the curves.
         score: What one of them is.
         heading_of_max: Of the first's column.
+        stages: The other fields of the records.
     """
-    statistics: tuple[tuple[str, str, Callable[[Any], float], str], ...] = (
-        ("max", "maximum", np.max, heading_of_max),
-        ("mean", "mean", np.mean, ""),
-    )
 
-    def of(
-        form: str, word: str, statistic: Callable[[Any], float], heading: str
-    ) -> list[MetricRecord]:
+    def of(form: str, word: str, statistic: Callable[[Any], float]) -> list[MetricRecord]:
         return variants(
             name=f"{form}_{suffix}",
             score=score,
             reporting=f"{curves} averaged over images, then the {word}",
-            heading=heading,
-            of_image=lambda pair, raw: statistic(getattr(pair.curves(raw), kind)),
+            heading=heading_of_max if form == "max" else "",
+            of_histogram=lambda one, raw: statistic(one.curves(raw).curve(kind)),
             of_set=lambda images, raw: statistic(images.mean_curve(kind, raw)),
+            **stages,
         )
 
-    return [record for statistic in statistics for record in of(*statistic)]
+    return [record for statistic in STATISTICS for record in of(*statistic)]
 
 
 @cache

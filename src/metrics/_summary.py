@@ -7,7 +7,8 @@ import numpy as np
 
 from src.metrics._image import ImageResult, ThresholdCurves
 from src.metrics._maps import Counts, Curve
-from src.metrics._record import CurveKind, record
+from src.metrics._record import record
+from src.metrics.confusion_matrix import Confusion
 
 
 class ImageSet:
@@ -32,14 +33,23 @@ class ImageSet:
     def histograms(self) -> list[Counts]:
         return [one.histogram for one in self.results]
 
-    def mean_curve(self, kind: CurveKind, raw: bool = False) -> Curve:
+    def kept(self, name: str) -> list[Curve]:
+        """What each image keeps under a name, see `Kept`."""
+        return [one.kept[name] for one in self.results]
+
+    def mean_curve(self, kind: str, raw: bool = False) -> Curve:
         """A curve over 256 thresholds, averaged over images."""
-        return _mean([getattr(one, kind) for one in self._of_images(raw)])
+        return _mean([one.curve(kind) for one in self._of_images(raw)])
 
     def mean_precision_recall(self, raw: bool = False) -> tuple[Curve, Curve]:
         """Precision and recall at 256 thresholds, each averaged over images."""
-        pairs = [one.precision_recall for one in self._of_images(raw)]
-        return _mean([precision for precision, _ in pairs]), _mean([recall for _, recall in pairs])
+        return self.mean_curve("precision", raw), self.mean_curve("recall", raw)
+
+    def all_pixels(self, raw: bool = False) -> Confusion:
+        """The pixels of all images together, at > 0.5."""
+        matrices = [one.binary for one in self._of_images(raw)]
+        on, sides = sum(one.on for one in matrices), sum(one.sides for one in matrices)
+        return Confusion(np.asarray(on), np.asarray(sides))
 
     def _of_images(self, raw: bool) -> list[ThresholdCurves]:
         if raw not in self._curves:

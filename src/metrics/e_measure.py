@@ -49,6 +49,6 @@ RECORDS = [
     *variants(
         name="adp_e",
         score=f"{_E}, at a threshold of twice the mean, at most 1",
-        of_image=lambda pair, raw: enhanced_alignment(pair.adaptive(raw), pair.histogram)[0],
+        of_histogram=lambda one, raw: enhanced_alignment(one.adaptive(raw).on, one.histogram)[0],
     ),
 ]

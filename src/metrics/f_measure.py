@@ -1,6 +1,7 @@
 """F-measure (Achanta et al., "Frequency-tuned salient region detection", CVPR 2009), β² = 0.3.
 
-Three rules of the field that must not be mixed, over the images of a data set:
+Three rules of the field that must not be mixed, over the images of a data set; the first and the
+last are among the rates of `confusion_matrix.py`:
 
 - `max_f`, `mean_f`: F of each image at each threshold, averaged over images, then the best or the
   mean threshold. PySODMetrics'.
@@ -17,28 +18,17 @@ from collections.abc import Sequence
 import numpy as np
 
 from src.metrics._maps import Counts, Curve
-from src.metrics._record import STRETCHED, MetricRecord, curve_variants, variants
+from src.metrics._record import STRETCHED, MetricRecord, variants
 
 BETA_SQUARED = 0.3
 DIS_BINS = 255
 DIS_EPSILON = 1e-4  # IS-Net's log: added to both denominators, in pixels
 
 
-def f_of(precision: Curve, recall: Curve) -> Curve:
-    """F with β² = 0.3 of each pair; 0 where both are 0."""
-    product = (1 + BETA_SQUARED) * precision * recall
-    return np.asarray(product / np.where(product == 0, 1, BETA_SQUARED * precision + recall))
-
-
-def precision_recall(on: Counts, area: int) -> tuple[Curve, Curve]:
-    """Precision and recall at each threshold; 0 without a positive and for an empty target.
-
-    Args:
-        on: `(2, T)` background and foreground pixels that threshold `t` turns on.
-        area: Foreground pixels of the target.
-    """
-    hits, positives = on[1], on.sum(axis=0)
-    return hits / np.maximum(positives, 1), hits / max(area, 1)
+def f_of(precision: Curve, recall: Curve, beta_squared: float = BETA_SQUARED) -> Curve:
+    """F of each pair; 0 where both are 0."""
+    product = (1 + beta_squared) * precision * recall
+    return np.asarray(product / np.where(product == 0, 1, beta_squared * precision + recall))
 
 
 def precision_recall_dis(histogram: Counts) -> tuple[Curve, Curve]:
@@ -75,29 +65,14 @@ def _max_f_of_log(histograms: Sequence[Counts]) -> float:
 
 
 _F = "F, beta^2 0.3"
-_AT_THRESHOLDS = f"{_F}, at 256 thresholds (>=)"
 _AVERAGED_FIRST = "PRECISION AND RECALL averaged over images first, then F, then the maximum"
 RECORDS = [
-    *curve_variants(
-        suffix="f",
-        kind="f",
-        curves="F curves",
-        score=_AT_THRESHOLDS,
-        heading_of_max="max_f (mean of F curves)",
-    ),
-    *variants(
-        name="adp_f",
-        score=f"{_F}, at a threshold of twice the mean, at most 1",
-        of_image=lambda pair, raw: f_of(
-            *precision_recall(pair.adaptive(raw), pair.curves(raw).area)
-        )[0],
-    ),
     *variants(
         name="max_f_dis",
-        score=_AT_THRESHOLDS,
+        score=f"{_F}, at 256 thresholds (>=)",
         reporting=_AVERAGED_FIRST,
         heading="max_f_dis (F of mean P, R)",
-        of_image=lambda pair, raw: pair.curves(raw).f.max(),
+        of_histogram=lambda one, raw: one.curves(raw).curve("f").max(),
         of_set=lambda images, raw: f_of(*images.mean_precision_recall(raw)).max(),
     ),
     MetricRecord(
@@ -106,7 +81,7 @@ RECORDS = [
         score=f"{_F}, in 255 bins (IS-Net's training log)",
         reporting=_AVERAGED_FIRST,
         heading="max_f_dis_255 (F of mean P, R)",
-        of_image=lambda pair: f_of_dis(*precision_recall_dis(pair.histogram)).max(),
+        of_histogram=lambda one: f_of_dis(*precision_recall_dis(one.histogram)).max(),
         of_set=lambda images, _: _max_f_of_log(images.histograms),
     ),
 ]

@@ -1,7 +1,8 @@
-"""Intersection over union: of thresholded maps, and of click-guided masks outside void pixels.
+"""Intersection over union of click-guided masks outside void pixels.
 
 The field's click-guided numbers move by whole points between thresholds of 0.5 and 0.8, so that a
-threshold is part of a metric's name there (`iou_80`).
+threshold is part of a metric's name there (`iou_80`). `max_iou` and its like are among the rates of
+`confusion_matrix.py`, where two empty masks give 0; here they give 1.
 """
 
 from collections.abc import Callable
@@ -9,23 +10,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from src.metrics._maps import FOREGROUND_ABOVE, Counts, Curve, Gray, Mask
-from src.metrics._record import OUTSIDE_VOID, MetricRecord, curve_variants, variants
+from src.metrics._maps import FOREGROUND_ABOVE, Counts, Gray, Mask
+from src.metrics._record import OUTSIDE_VOID, MetricRecord
 
 if TYPE_CHECKING:
     from src.metrics._image import ScoredPair
 
 PERCENTS = tuple(range(10, 100, 10))
-
-
-def intersection_over_union(on: Counts, area: int) -> Curve:
-    """IoU at each threshold, `(T,)`; 0 where both are empty, as PySODMetrics has it.
-
-    Args:
-        on: `(2, T)` background and foreground pixels that threshold `t` turns on.
-        area: Foreground pixels of the ground truth.
-    """
-    return np.asarray(on[1] / np.maximum(on[0] + area, 1))
 
 
 def jaccard(prediction: Mask, target: Mask, void: Mask | None = None) -> float:
@@ -65,14 +56,6 @@ def _ratio(intersection: np.integer | int, union: np.integer | int) -> float:
 
 
 RECORDS = [
-    *curve_variants(suffix="iou", kind="iou", curves="curves", score="IoU at 256 thresholds (>=)"),
-    *variants(
-        name="adp_iou",
-        score="IoU at a threshold of twice the mean, at most 1",
-        of_image=lambda pair, raw: intersection_over_union(
-            pair.adaptive(raw), pair.curves(raw).area
-        )[0],
-    ),
     *(
         MetricRecord(
             name=name,
