@@ -10,7 +10,7 @@ import numpy as np
 
 from src.metrics._joint_histogram import (
     JointHistogram,
-    adaptive_counts,
+    adaptive_levels,
     levels_of,
     prepare,
     threshold_counts,
@@ -94,12 +94,13 @@ class ScoredHistogram:
     def adaptive(self, raw: bool) -> Confusion:
         """At twice the mean value, at most 1: one threshold."""
         if raw not in self._adaptive:
-            on = self._adaptive_counts(self.curves(raw).levels)
-            self._adaptive[raw] = Confusion(on[:, None], self.curves(raw).sides)
+            on = self.histogram[:, self.adaptive_levels(raw)].sum(axis=1, keepdims=True)
+            self._adaptive[raw] = Confusion(on, self.curves(raw).sides)
         return self._adaptive[raw]
 
-    def _adaptive_counts(self, levels: Levels) -> Counts:
-        return adaptive_counts(self.histogram, levels)
+    def adaptive_levels(self, raw: bool) -> Mask:
+        """Which gray levels `(256,)` the adaptive threshold turns on."""
+        return adaptive_levels(self.histogram, self.curves(raw).levels)
 
 
 class ScoredPair(ScoredHistogram):
@@ -134,8 +135,9 @@ class ScoredPair(ScoredHistogram):
             self._shared[key] = make(self, *arguments)
         return cast(Shared, self._shared[key])
 
-    def _adaptive_counts(self, levels: Levels) -> Counts:
-        return adaptive_counts(
+    def adaptive_levels(self, raw: bool) -> Mask:
+        levels = self.curves(raw).levels
+        return adaptive_levels(
             self.histogram, levels, lambda: float(levels[self.prediction].mean())
         )
 

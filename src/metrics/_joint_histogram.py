@@ -8,7 +8,15 @@ import numba
 import numpy as np
 import numpy.typing as npt
 
-from src.metrics._maps import FOREGROUND_ABOVE, Counts, Gray, Levels, min_max_levels, require_pair
+from src.metrics._maps import (
+    FOREGROUND_ABOVE,
+    Counts,
+    Gray,
+    Levels,
+    Mask,
+    min_max_levels,
+    require_pair,
+)
 
 BANKS = 4  # equal neighbors count in different tables: a counter is not waited for
 _ROUNDING = 1e-9  # of a mean over pixels, and far less than between two gray levels
@@ -84,10 +92,10 @@ def threshold_counts(histogram: Counts, levels: Levels) -> Counts:
     return np.asarray(counts[:, ::-1].cumsum(axis=1)[:, ::-1])
 
 
-def adaptive_counts(
+def adaptive_levels(
     histogram: Counts, levels: Levels, mean_of_pixels: Callable[[], float] | None = None
-) -> Counts:
-    """Pixels `(2,)`, background and foreground, at or above twice the mean value, at most 1.
+) -> Mask:
+    """Which gray levels `(256,)` are at or above twice the mean value, at most 1.
 
     Args:
         histogram: `(2, 256)` of the pair.
@@ -99,8 +107,7 @@ def adaptive_counts(
     threshold = 2 * float(total @ levels) / int(total.sum())
     if np.any((total > 0) & (np.abs(levels - threshold) < _ROUNDING)):
         threshold = threshold - _ROUNDING if mean_of_pixels is None else 2 * mean_of_pixels()
-    threshold = min(threshold, 1.0)
-    return np.asarray(histogram[:, levels >= threshold].sum(axis=1))
+    return np.asarray(levels >= min(threshold, 1.0))
 
 
 @numba.njit(cache=True, nogil=True)

@@ -35,7 +35,7 @@ MEAN = "mean over images"
 STAGES = ("prediction", "target", "matching", "score", "reporting")
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class Kept:
     """Numbers of an image that a data set's value needs and its histogram does not give.
 
@@ -68,6 +68,7 @@ class MetricRecord:
             defined.
         kept: What `of_set` needs of each image beside its value and histogram.
         soft_target: It compares with the ground truth's gray values and binarizes nothing.
+        needs_trimap: It is of an image with a trimap.
         higher_is_better: The direction.
         counts: It counts things instead of lying in [0, 1]: tables print one decimal.
         may_be_undefined: NaN is a value, of images that are left out of the mean and counted.
@@ -89,6 +90,7 @@ class MetricRecord:
     of_set: "Callable[[ImageSet, str], float] | None" = None
     kept: Kept | None = None
     soft_target: bool = False
+    needs_trimap: bool = False
     higher_is_better: bool = True
     counts: bool = False
     may_be_undefined: bool = False

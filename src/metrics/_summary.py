@@ -37,6 +37,10 @@ class ImageSet:
         """What each image keeps under a name, see `Kept`."""
         return [one.kept[name] for one in self.results]
 
+    def mean_kept(self, name: str) -> Curve:
+        """The same averaged over images."""
+        return _mean(self.kept(name))
+
     def mean_curve(self, kind: str, raw: bool = False) -> Curve:
         """A curve over 256 thresholds, averaged over images."""
         return _mean([one.curve(kind) for one in self._of_images(raw)])

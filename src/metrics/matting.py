@@ -1,0 +1,279 @@
+"""Errors of alpha mattes, of which prediction and ground truth are soft.
+
+Of the whole image and with a trimap as GFM and P3M print them (identical code); `…_unknown` is the
+Python port of DIM's evaluation that GCA-, FBA- and MG-Matting share. Levels are `v / 255`, and
+nothing is stretched or binarized. The gradient and connectivity errors are those of Rhemann et al.,
+"A perceptually motivated online benchmark for image matting", CVPR 2009.
+"""
+
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, NamedTuple
+
+import cv2
+import numpy as np
+
+from src.errors import UserError
+from src.metrics._maps import UNKNOWN, Counts, Curve, Gray
+from src.metrics._record import UNSTRETCHED, WHOLE_IMAGE, MetricRecord
+
+if TYPE_CHECKING:
+    from src.metrics._image import ScoredPair
+
+Kernels = tuple[Curve, Curve]
+
+SIGMA = 1.4  # of the Gaussian whose derivative is the gradient
+PER = 1000  # sums are printed in thousands of pixels
+_STRIP = 128  # rows that are filtered together, which bounds the memory
+# The levels at which what is connected is looked at; in floating point as numpy's arange has them.
+STEPS = np.arange(0, 1.1, 0.1)
+# Rows of the sums of errors, by the trimap's 0, 128 and 255, and their columns.
+BACKGROUND, UNCERTAIN, FOREGROUND = range(3)
+COUNT, ERROR, SQUARE, KNOWN_ERROR, KNOWN_SQUARE = range(5)
+_CONNECTED = 0.15  # of alpha above the level of connection, below which a pixel counts as connected
+
+
+def gradient_error(
+    prediction: Gray, target: Gray, kernels: Kernels, border: int, where: Gray | None = None
+) -> float:
+    """Sum of the squared difference of the two gradients' magnitudes, in single precision.
+
+    Args:
+        prediction: uint8 `(H, W)`.
+        target: uint8 `(H, W)`.
+        kernels: A Gaussian and its derivative, of equal length.
+        border: How the maps go on outside, OpenCV's number.
+        where: Counts only where this is not 0, `(H, W)`.
+    """
+    total = 0.0
+    strips = zip(
+        _gradients(prediction, kernels, border), _gradients(target, kernels, border), strict=True
+    )
+    for number, (ours, theirs) in enumerate(strips):
+        ours -= theirs
+        if where is not None:
+            ours *= where[number * _STRIP : (number + 1) * _STRIP] != 0
+        total += float(np.vdot(ours, ours))
+    return total
+
+
+def _gradients(gray: Gray, kernels: Kernels, border: int) -> Iterator[np.ndarray]:
+    """The gradient's magnitude, float32, strip by strip."""
+    smooth, slope = (kernel.astype(np.float32) for kernel in kernels)
+    reach, height = len(smooth) // 2, gray.shape[0]
+    framed = cv2.copyMakeBorder(gray, reach, reach, 0, 0, border)
+    for top in range(0, height, _STRIP):
+        rows = framed[top : top + _STRIP + 2 * reach].astype(np.float32) / np.float32(255)
+        along_x = cv2.sepFilter2D(rows, cv2.CV_32F, slope, smooth, borderType=border)
+        along_y = cv2.sepFilter2D(rows, cv2.CV_32F, smooth, slope, borderType=border)
+        inner = slice(reach, len(rows) - reach)
+        yield cv2.magnitude(along_x[inner], along_y[inner]).reshape(-1, gray.shape[1])
+
+
+def _gaussian(reach: int) -> Kernels:
+    """A sampled Gaussian and its derivative."""
+    x = np.arange(-reach, reach + 1)
+    smooth = np.exp(-(x**2) / (2 * SIGMA**2))
+    smooth /= smooth.sum()
+    return smooth, -x / SIGMA**2 * smooth
+
+
+def _unit_gaussian(reach: int) -> Kernels:
+    """The same, each of length 1."""
+    smooth, slope = _gaussian(reach)
+    return smooth / np.linalg.norm(smooth), slope / np.linalg.norm(slope)
+
+
+def connectivity_error(
+    prediction: Gray, target: Gray, where: Gray | None = None, dim_port: bool = False
+) -> float:
+    """Sum of the differences of the degrees to which pixels are connected to the largest part.
+
+    At each of ten levels, the largest 4-connected part where both maps reach the level is taken,
+    the first in the order of rows of equal ones. A pixel is connected up to the last level before
+    the first at which it lies outside. Levels that no pixel reaches are skipped, so that an empty
+    ground truth has no error.
+
+    Args:
+        prediction: uint8 `(H, W)`.
+        target: uint8 `(H, W)`.
+        where: Counts only where this is not 0, `(H, W)`.
+        dim_port: As the port of DIM's code, to which what lies outside all parts is one of them,
+            and which keeps levels in double precision.
+    """
+    from src.metrics.kernels.mattes import connectivity_sum  # numba, once a map is scored
+
+    both = np.minimum(prediction, target)
+    levels = np.arange(256) / 255
+    steps = np.full(target.shape, len(STEPS) - 1, np.uint8)
+    connected = np.ones(target.shape, np.bool_)
+    for step in range(1, len(STEPS)):
+        mask = (levels >= STEPS[step]).astype(np.uint8)[both]
+        largest = _largest_part(mask, background_votes=dim_port)
+        if largest is None:
+            break  # nor does any pixel reach a higher level
+        steps[connected & ~largest] = step - 1
+        connected &= largest
+    kept = STEPS if dim_port else STEPS.astype(np.float32).astype(np.float64)
+    above = levels - kept[:, None]
+    phi = 1 - above * (above >= _CONNECTED)
+    if where is None:
+        where = np.broadcast_to(np.uint8(1), target.shape)
+    return connectivity_sum(prediction, target, steps, np.ascontiguousarray(where), phi)
+
+
+def _largest_part(mask: Gray, background_votes: bool) -> np.ndarray | None:
+    count, labels, statistics, _ = cv2.connectedComponentsWithStats(mask, connectivity=4)
+    areas = statistics[:, cv2.CC_STAT_AREA]
+    first = 0 if background_votes else 1
+    if count <= first:
+        return None
+    return np.asarray(labels == first + int(np.argmax(areas[first:])))
+
+
+def _sums(pair: "ScoredPair") -> Counts:
+    """Sums of errors by region of the trimap; without one, all is one region."""
+    from src.metrics.kernels.mattes import error_sums
+
+    trimap = np.zeros_like(pair.target) if pair.trimap is None else pair.trimap
+    return error_sums(pair.prediction, pair.target, trimap)
+
+
+def _unknown(pair: "ScoredPair") -> Gray:
+    assert pair.trimap is not None
+    return (pair.trimap == UNKNOWN).view(np.uint8)
+
+
+def _whole(pair: "ScoredPair", column: int) -> float:
+    """A sum over the image, with alpha in [0, 1]."""
+    return _in_alpha(pair.share(_sums)[:, column].sum(), column)
+
+
+def _in_region(pair: "ScoredPair", row: int, column: int) -> float:
+    return _in_alpha(pair.share(_sums)[row, column], column)
+
+
+def _in_alpha(total: np.integer, column: int) -> float:
+    return float(total) / (255**2 if column in (SQUARE, KNOWN_SQUARE) else 255)
+
+
+def _uncertain_pixels(pair: "ScoredPair") -> int:
+    return int(pair.share(_sums)[UNCERTAIN, COUNT])
+
+
+def _per_uncertain_pixel(pair: "ScoredPair", column: int) -> float:
+    pixels = _uncertain_pixels(pair)
+    return _whole(pair, column) / pixels if pixels else float("nan")
+
+
+def _grad(pair: "ScoredPair") -> float:
+    kernels = _gaussian(round(4 * SIGMA))  # as far as SciPy's filter goes
+    return gradient_error(pair.prediction, pair.target, kernels, cv2.BORDER_REFLECT) / 10
+
+
+def _grad_unknown(pair: "ScoredPair") -> float:
+    where, kernels = pair.share(_unknown), _unit_gaussian(4)
+    border = cv2.BORDER_REPLICATE
+    return gradient_error(pair.prediction, pair.target, kernels, border, where) / PER
+
+
+def _conn_unknown(pair: "ScoredPair") -> float:
+    where = pair.share(_unknown)
+    return connectivity_error(pair.prediction, pair.target, where, dim_port=True) / PER
+
+
+_SUM, _MEAN = "sum of absolute errors / 1000", "mean absolute error"
+_GRADIENT = "squared difference of the gradients' magnitudes (Gaussian derivative, sigma 1.4)"
+_CONNECTIVITY = "difference of connectivity to the largest 4-connected part (step 0.1) / 1000"
+_FILLED = "prediction set to the trimap where it knows; unknown pixels count"
+
+
+class _Error(NamedTuple):
+    """A metric of mattes: its name, what is computed, and how."""
+
+    name: str
+    score: str
+    of_image: "Callable[[ScoredPair], float]"
+
+
+_OF_IMAGE = (
+    _Error("sad", _SUM, lambda pair: _whole(pair, ERROR) / PER),
+    _Error("mad", _MEAN, lambda pair: _whole(pair, ERROR) / pair.target.size),
+    _Error("alpha_mse", "mean squared error", lambda pair: _whole(pair, SQUARE) / pair.target.size),
+    _Error("grad", f"{_GRADIENT} / 10", _grad),
+    _Error(
+        "conn",
+        f"{_CONNECTIVITY}, 0 for an empty ground truth",
+        lambda pair: connectivity_error(pair.prediction, pair.target) / PER,
+    ),
+)
+# With a trimap, and the pixels that are compared.
+_WITH_TRIMAP = (
+    (_FILLED, _Error("sad_trimap", _SUM, lambda pair: _whole(pair, KNOWN_ERROR) / PER)),
+    (
+        _FILLED,
+        _Error(
+            "mad_trimap",
+            f"{_MEAN}, undefined without an unknown pixel",
+            lambda pair: _per_uncertain_pixel(pair, KNOWN_ERROR),
+        ),
+    ),
+    (
+        _FILLED,
+        _Error(
+            "alpha_mse_trimap",
+            "mean squared error, undefined without an unknown pixel",
+            lambda pair: _per_uncertain_pixel(pair, KNOWN_SQUARE),
+        ),
+    ),
+    (
+        "pixels whose trimap is 255",
+        _Error("sad_fg", _SUM, lambda pair: _in_region(pair, FOREGROUND, ERROR) / PER),
+    ),
+    (
+        "pixels whose trimap is 0",
+        _Error("sad_bg", _SUM, lambda pair: _in_region(pair, BACKGROUND, ERROR) / PER),
+    ),
+    *(
+        ("pixels whose trimap is 128, by the Python port of DIM's evaluation", error)
+        for error in (
+            _Error("sad_unknown", _SUM, lambda pair: _in_region(pair, UNCERTAIN, ERROR) / PER),
+            _Error(
+                "alpha_mse_unknown",
+                "mean squared error, 0 without an unknown pixel",
+                lambda pair: _in_region(pair, UNCERTAIN, SQUARE) / (_uncertain_pixels(pair) + 1e-8),
+            ),
+            _Error("grad_unknown", f"{_GRADIENT}, 9x9 of unit norm, / 1000", _grad_unknown),
+            _Error(
+                "conn_unknown",
+                f"{_CONNECTIVITY}, where the background may be the largest part",
+                _conn_unknown,
+            ),
+        )
+    ),
+)
+
+
+def _record(error: _Error, matching: str, needs_trimap: bool) -> MetricRecord:
+    def of_image(pair: "ScoredPair") -> float:
+        if needs_trimap and pair.trimap is None:
+            raise UserError(f"{error.name} needs the image's trimap, and none was given")
+        return error.of_image(pair)
+
+    return MetricRecord(
+        name=error.name,
+        prediction=UNSTRETCHED,
+        target="ground truth's alpha, v/255 as it is",
+        matching=matching,
+        score=error.score,
+        of_image=of_image,
+        soft_target=True,
+        needs_trimap=needs_trimap,
+        higher_is_better=False,
+        may_be_undefined="undefined" in error.score,
+    )
+
+
+RECORDS = [
+    *(_record(error, WHOLE_IMAGE, False) for error in _OF_IMAGE),
+    *(_record(error, matching, True) for matching, error in _WITH_TRIMAP),
+]
