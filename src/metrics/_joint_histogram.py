@@ -81,15 +81,18 @@ def levels_of(histogram: Counts, raw: bool = False) -> Levels:
 
 
 def threshold_counts(histogram: Counts, levels: Levels) -> Counts:
-    """Pixels that a threshold turns on, `(2, 256)`: background and foreground, threshold `t`.
+    """Pixels that a threshold turns on, `(..., 256)`, at thresholds 0 to 255.
 
-    A pixel is on where its value, times 255 and truncated, is at least `t`.
+    A pixel is on where its value, times 255 and truncated, is at least the threshold.
+
+    Args:
+        histogram: `(..., 256)` pixels by gray level.
+        levels: The value of each gray level, `(256,)`, not falling.
     """
-    steps = (levels * 255).astype(np.uint8)
-    counts = np.zeros((2, 256), np.int64)
-    for side in range(2):
-        np.add.at(counts[side], steps, histogram[side])
-    return np.asarray(counts[:, ::-1].cumsum(axis=1)[:, ::-1])
+    first_on = np.searchsorted((levels * 255).astype(np.uint8), np.arange(256))
+    from_level_on = np.zeros((*histogram.shape[:-1], 257), np.int64)
+    from_level_on[..., :-1] = histogram[..., ::-1].cumsum(axis=-1)[..., ::-1]
+    return np.asarray(from_level_on[..., first_on])
 
 
 def adaptive_levels(
@@ -105,7 +108,7 @@ def adaptive_levels(
     """
     total = histogram.sum(axis=0)
     threshold = 2 * float(total @ levels) / int(total.sum())
-    if np.any((total > 0) & (np.abs(levels - threshold) < _ROUNDING)):
+    if threshold > 0 and np.any((total > 0) & (np.abs(levels - threshold) < _ROUNDING)):
         threshold = threshold - _ROUNDING if mean_of_pixels is None else 2 * mean_of_pixels()
     return np.asarray(levels >= min(threshold, 1.0))
 
