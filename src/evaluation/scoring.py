@@ -29,11 +29,22 @@ from src.evaluation.read_map import (
     set_scale,
 )
 from src.jsonl import append_jsonl, read_jsonl
-from src.metrics import Gray, ImageResult, compile_kernels, describe, discard_pool, pool, score_pair
+from src.metrics import (
+    Curve,
+    Gray,
+    ImageResult,
+    compile_kernels,
+    describe,
+    discard_pool,
+    pool,
+    record,
+    score_pair,
+)
 from src.processes import available_cpus
 from src.progress import progress_bars
 
 _TYPE, _SHAPE = np.dtype("<u4"), (2, 256)
+_NUMBER = np.dtype("<f8")
 _BYTES = 4 * 2 * 256
 
 
@@ -63,6 +74,7 @@ class ResumeLog:
             "values": score.values,
             "notices": list(notices),
             "histogram": base64.b64encode(packed).decode(),
+            "kept": {name: _packed(numbers) for name, numbers in score.kept.items()},
         }
         append_jsonl(self.path, entry)
 
@@ -82,7 +94,26 @@ def _outcome(entry: dict[str, Any]) -> tuple[ImageResult, list[str]] | None:
     if len(packed) != _BYTES or not unpacker.eof:
         return None
     counts = np.frombuffer(packed, _TYPE).astype(np.int64).reshape(_SHAPE)
-    return ImageResult(values, counts), notices
+    kept = _kept(entry.get("kept", {}))  # older lines have none
+    return None if kept is None else (ImageResult(values, counts, kept=kept), notices)
+
+
+def _packed(numbers: Curve) -> str:
+    """Numbers as text, to the last bit."""
+    return base64.b64encode(numbers.astype(_NUMBER).tobytes()).decode()
+
+
+def _kept(stored: Any) -> dict[str, Curve] | None:
+    """What is kept by name; None where it is no numbers."""
+    if not isinstance(stored, dict):
+        return None
+    try:
+        return {
+            name: np.frombuffer(base64.b64decode(text, validate=True), _NUMBER).astype(np.float64)
+            for name, text in stored.items()
+        }
+    except (TypeError, ValueError):
+        return None
 
 
 def key_of(
@@ -210,7 +241,7 @@ def score_files(
         notices.append(RESIZED)
     if pair.map_scale == 1:
         notices.append(ZERO_ONE)
-    if is_soft(target):
+    if is_soft(target) and not all(record(name).soft_target for name in metrics):
         notices.append(SOFT)
     return score_pair(prediction, target, metrics, skeletons=skeletons), notices
 

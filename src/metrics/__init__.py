@@ -16,6 +16,7 @@ _HOME = {
     "records": "_record",
     "require_same": "_record",
     "FOREGROUND_ABOVE": "_maps",
+    "Curve": "_maps",
     "Gray": "_maps",
     "DEFAULT_METRICS": "_image",
     "ImageResult": "_image",

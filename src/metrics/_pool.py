@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 
 from src.metrics._image import score_pair
-from src.metrics._record import RAW
+from src.metrics._record import RAW, record
 
 log = logging.getLogger(__name__)
 
@@ -38,11 +38,14 @@ def compile_kernels(names: Sequence[str], workers: int) -> None:
     The compiled code lies in numba's cache, so that a second command only loads it.
 
     Args:
-        names: Metrics; no others are compiled.
+        names: Metrics; no others are compiled, nor are those that need a trimap.
         workers: Processes of the pool; 1 compiles here.
     """
     heavy = [
-        name for name in names if not name.endswith(RAW) or name.removesuffix(RAW) not in names
+        name
+        for name in names
+        if not (name.endswith(RAW) and name.removesuffix(RAW) in names)
+        and not record(name).needs_trimap
     ]
     notice = threading.Timer(_PATIENCE, log.info, ["compiling metrics, once"])
     notice.daemon = True

@@ -62,8 +62,8 @@ class MetricRecord:
         score: Stage 4, what is computed of an image.
         reporting: Stage 5, how a data set's number is made of its images'.
         of_image: The metric of one pair; None for metrics that no single map has (of clicks).
-        of_histogram: Instead of it where the image's histogram says all: such a metric is also
-            had of results that were stored without it, see `score_histograms`.
+        of_histogram: Given instead of `of_image`, which it then is too, where the image's histogram
+            says all: stored results gain such a metric without the maps, see `score_histograms`.
         of_set: A data set's value from its images; None for the mean of the images on which it is
             defined.
         kept: What `of_set` needs of each image beside its value and histogram.
@@ -105,6 +105,10 @@ class MetricRecord:
             raise UserError(f"metric {self.name}: its protocol lacks {', '.join(empty)}")
         if self.version < 1:
             raise UserError(f"metric {self.name}: version {self.version} is below 1")
+        if self.of_histogram is not None:
+            if self.of_image is not None:
+                raise UserError(f"metric {self.name}: give of_histogram or of_image, not both")
+            object.__setattr__(self, "of_image", self.of_histogram)
 
     @property
     def id(self) -> str:
@@ -122,12 +126,11 @@ class MetricRecord:
         Raises:
             UserError: A metric of clicks, or a function that returned no number.
         """
-        of_one = self.of_histogram or self.of_image
-        if of_one is None:
+        if self.of_image is None:
             raise UserError(
                 f"{self.name} is not of one map but of clicks: use src.metrics.NumberOfClicks"
             )
-        return self._checked(of_one(pair))
+        return self._checked(self.of_image(pair))
 
     def score_of_histogram(self, histogram: "ScoredHistogram") -> float:
         """The metric of an image of which only the histogram is at hand.

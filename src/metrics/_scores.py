@@ -11,7 +11,7 @@ from torch import Tensor
 
 from src.errors import UserError
 from src.metrics._image import ImageResult, score_pair
-from src.metrics._maps import Gray
+from src.metrics._maps import Curve, Gray
 from src.metrics._per_image import PerImageMetric, Rows, number
 from src.metrics._pool import discard_pool, pool
 from src.metrics._record import record
@@ -39,10 +39,11 @@ class SegmentationMetrics(PerImageMetric):
         expected: int | None = None,
         **kwargs: Any,
     ) -> None:
-        for name in names:
-            record(name)
         self.names = list(dict.fromkeys(names))
-        super().__init__("rows_" + "_".join(self.names), len(self.names) + 513, expected, **kwargs)
+        kept = [record(name).kept for name in self.names]
+        self._kept = {one.name: one.size for one in kept if one is not None}
+        width = len(self.names) + sum(self._kept.values()) + 513
+        super().__init__("rows_" + "_".join(self.names), width, expected, **kwargs)
         self.workers = workers
         self.skeleton_cache = None if skeleton_cache is None else Path(skeleton_cache)
         self._seen = 0
@@ -55,6 +56,7 @@ class SegmentationMetrics(PerImageMetric):
         index: Sequence[int] | Tensor | None = None,
         voids: Sequence[Map] | Tensor | None = None,
         categories: Sequence[int] | Tensor | None = None,
+        trimaps: Sequence[Map] | Tensor | None = None,
     ) -> None:
         """Add images.
 
@@ -65,6 +67,7 @@ class SegmentationMetrics(PerImageMetric):
                 them as they come.
             voids: uint8 maps; the click-guided metrics leave out where they are > 128.
             categories: Of each image's object, for metrics averaged over categories.
+            trimaps: uint8 maps of 0, 128 (unknown) and 255, for metrics that need them.
         """
         numbers = number(index, len(predictions), self._seen)
         self._seen += len(numbers)
@@ -73,7 +76,8 @@ class SegmentationMetrics(PerImageMetric):
         ):
             void = None if voids is None else as_map(voids[place])
             category = 0 if categories is None else int(categories[place])
-            self._score(image, as_map(prediction), as_map(target), void, category)
+            trimap = None if trimaps is None else as_map(trimaps[place])
+            self._score(image, as_map(prediction), as_map(target), void, category, trimap)
 
     def compute(self) -> dict[str, float]:
         """Each metric over all images of all processes."""
@@ -117,9 +121,15 @@ class SegmentationMetrics(PerImageMetric):
         return super().__getstate__()
 
     def _score(
-        self, image: int, prediction: Gray, target: Gray, void: Gray | None, category: int
+        self,
+        image: int,
+        prediction: Gray,
+        target: Gray,
+        void: Gray | None,
+        category: int,
+        trimap: Gray | None,
     ) -> None:
-        job = (prediction, target, self.names, void, self.skeleton_cache, category)
+        job = (prediction, target, self.names, void, self.skeleton_cache, category, trimap)
         if self.workers == 0:
             self._keep([(image, score_pair(*job))])
             return
@@ -154,21 +164,22 @@ class SegmentationMetrics(PerImageMetric):
 
     def _row(self, score: ImageResult) -> Rows:
         values = np.array([score.values[name] for name in self.names], np.float64)
-        return np.concatenate([values.view(np.int64), [score.category], score.histogram.ravel()])
+        numbers = np.concatenate([values, *(score.kept[name] for name in self._kept)])
+        return np.concatenate([numbers.view(np.int64), [score.category], score.histogram.ravel()])
 
     def _all(self) -> tuple[list[int], list[ImageResult]]:
         self._collect()
         index, rows = self.rows()
-        values = np.ascontiguousarray(rows[:, : len(self.names)]).view(np.float64)
-        scores = [
-            ImageResult(
-                dict(zip(self.names, map(float, of_image), strict=True)),
-                row[-512:].reshape(2, 256),
-                int(row[-513]),
-            )
-            for of_image, row in zip(values, rows, strict=True)
-        ]
-        return index, scores
+        numbers = np.ascontiguousarray(rows[:, :-513]).view(np.float64)
+        return index, list(map(self._result, numbers, rows))
+
+    def _result(self, numbers: Curve, row: Rows) -> ImageResult:
+        values = dict(zip(self.names, map(float, numbers), strict=False))
+        kept, first = {}, len(self.names)
+        for name, size in self._kept.items():
+            kept[name] = numbers[first : first + size]
+            first += size
+        return ImageResult(values, row[-512:].reshape(2, 256), int(row[-513]), kept)
 
 
 def as_map(given: Map) -> Gray:

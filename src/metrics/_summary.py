@@ -5,6 +5,7 @@ from functools import cached_property
 
 import numpy as np
 
+from src.errors import UserError
 from src.metrics._image import ImageResult, ThresholdCurves
 from src.metrics._maps import Counts, Curve
 from src.metrics._record import record
@@ -34,7 +35,16 @@ class ImageSet:
         return [one.histogram for one in self.results]
 
     def kept(self, name: str) -> list[Curve]:
-        """What each image keeps under a name, see `Kept`."""
+        """What each image keeps under a name, see `Kept`.
+
+        Raises:
+            UserError: It is not there: the images come from results that do not store it.
+        """
+        if any(name not in one.kept for one in self.results):
+            raise UserError(
+                f"a metric over the set needs the {name} of each image, which stored results do "
+                "not hold: score the maps again"
+            )
         return [one.kept[name] for one in self.results]
 
     def mean_kept(self, name: str) -> Curve:

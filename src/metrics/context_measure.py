@@ -38,8 +38,9 @@ def context_measure(prediction: Gray, target: Gray, levels: Levels) -> float:
         return 0.0
     kernel = context_kernel(true)
     rows, columns = kernel.shape[0] // 2, kernel.shape[1] // 2
+    border = cv2.BORDER_REFLECT_101
     framed = [
-        cv2.copyMakeBorder(gray, rows, rows, columns, columns, cv2.BORDER_REFLECT_101)
+        np.asarray(cv2.copyMakeBorder(gray, rows, rows, columns, columns, border), np.uint8)
         for gray in (prediction, true)
     ]
     relevance, covered = 0.0, 0.0

@@ -73,8 +73,8 @@ def score_objects(pair: "ScoredPair", raw: bool) -> ObjectScores:
     totals: dict[str, float] = {}
     for first in range(0, len(boxes), _TOGETHER):
         of_portion = _score_portion(pair, boxes[first : first + _TOGETHER], levels, sums)
-        for name, values in of_portion.items():
-            totals[name] = totals.get(name, 0.0) + float(values.sum())
+        for name, of_objects in of_portion.items():
+            totals[name] = totals.get(name, 0.0) + float(of_objects.sum())
     errors = totals.pop("mae")
     values = {name: total / len(boxes) for name, total in totals.items()}
     outside = outside_histogram(pair.prediction, pair.target, boxes)
@@ -108,7 +108,7 @@ def _score_portion(
     binary = histograms[:, :, levels > 0.5].sum(axis=2)
     for name, rate in RATES.items():
         curve = rate.of(curves)
-        values |= {f"{form}_{name}": statistic(curve, -1) for form, _, statistic in STATISTICS}
+        values |= {f"max_{name}": curve.max(axis=1), f"mean_{name}": curve.mean(axis=1)}
         values[f"adp_{name}"] = rate.of(Confusion(adaptive[..., None], sides))[:, 0]
         values[f"bin_{name}"] = rate.of(Confusion(binary[..., None], sides))[:, 0]
     values |= {f"auc_{kind}": area_under(kind, curves) for kind in AREAS}
@@ -153,8 +153,8 @@ def _of_rate(name: str, rate: Rate) -> list[MetricRecord]:
     ]
 
 
-def _mean_curve(sums: Curve) -> Curve:
-    return np.asarray(sums[:256] / sums[260])
+def _of_mean_curve(statistic: Callable[[Curve], float]) -> Callable[[Curve], float]:
+    return lambda sums: float(statistic(sums[:256] / sums[260]))
 
 
 def _f_of_all(sums: Curve) -> float:
@@ -213,7 +213,7 @@ RECORDS = [
             f"{form}_si_f_targets",
             f"{RATES['f'].words}, {AT_THRESHOLDS}",
             f"curves averaged over all objects of all images, then the {word}",
-            lambda sums, statistic=statistic: float(statistic(_mean_curve(sums))),
+            _of_mean_curve(statistic),
         )
     ),
     *_over_objects(

@@ -29,6 +29,16 @@ def test_a_score_comes_back_to_the_last_digit(tmp_path: Path) -> None:
     assert ResumeLog(path).get("other") is None
 
 
+def test_what_a_set_needs_of_an_image_comes_back_to_the_last_bit(tmp_path: Path) -> None:
+    path = tmp_path / "journal.jsonl"
+    score = score_pair(*make_pair(1), ["max_msiou", "whole_si_f_raw"])
+    ResumeLog(path).add("k", score, [])
+    found = ResumeLog(path).get("k")
+    assert found is not None
+    assert set(found[0].kept) == {"msiou", "si_f_raw"}
+    assert all(np.array_equal(found[0].kept[name], score.kept[name]) for name in score.kept)
+
+
 def test_an_undefined_value_stays_undefined(tmp_path: Path) -> None:
     path = tmp_path / "journal.jsonl"
     ResumeLog(path).add("k", ImageResult({"mba": math.nan}, np.zeros((2, 256), np.int64)), [])
@@ -55,6 +65,7 @@ def test_lines_of_another_kind_are_passed_over(tmp_path: Path) -> None:
         "notices": [None, 7, [7], {}],
         "values": [None, [], {"mae": "0.1"}, {"mae": None}, {"mae": 1}],
         "histogram": [None, "", "?", 7, [], _packed(b""), _packed(b"\0" * 2047), _bomb()],
+        "kept": [None, [], {"msiou": 7}, {"msiou": "?"}, {"msiou": "AAAA"}],
     }
     count = 0
     for name, values in others.items():
@@ -66,7 +77,8 @@ def test_lines_of_another_kind_are_passed_over(tmp_path: Path) -> None:
     journal = ResumeLog(path)
     assert journal.get("k") is not None
     assert [journal.get(f"other {i}") for i in range(count)] == [None] * count
-    assert [journal.get(f"no {name}") for name in others] == [None] * 3
+    assert [journal.get(f"no {name}") for name in ("notices", "values", "histogram")] == [None] * 3
+    assert journal.get("no kept") is not None  # as an older version wrote it
 
 
 def _packed(content: bytes) -> str:

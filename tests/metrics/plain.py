@@ -1,7 +1,10 @@
 """The metrics as their papers' code words them: slow, plain, and the judge of the fast ones."""
 
+from itertools import pairwise
+
 import cv2
 import numpy as np
+from scipy import ndimage
 from skimage.measure import label
 from skimage.morphology import skeletonize
 
@@ -108,3 +111,98 @@ def boundary_iou_curve(levels: np.ndarray, target: np.ndarray) -> np.ndarray:
     ours, theirs = inner_boundary(levels), inner_boundary(target.astype(np.uint8)) > 0
     masks = [ours >= threshold for threshold in range(255, -1, -1)]
     return np.array([(m & theirs).sum() / max(1, (m | theirs).sum()) for m in masks])
+
+
+def edge(mask: np.ndarray) -> np.ndarray:
+    """Where a Sobel derivative of a boolean map is not zero; outside it is False."""
+    derivatives = (ndimage.sobel(mask.astype(float), axis, mode="constant") for axis in (0, 1))
+    return np.logical_or(*(derivative != 0 for derivative in derivatives))
+
+
+def multi_scale_iou(prediction: np.ndarray, target: np.ndarray) -> float:
+    """Multi-scale IoU of two boolean maps (Ahmadzadeh et al., ICIP 2021)."""
+    ours, theirs = edge(prediction), edge(target)
+    ratios = []
+    for scale in 2 ** np.arange(10):
+        a, b = (_cells(one, scale) for one in (ours, theirs))
+        ratios.append(((a & b).sum() + 1) / (b.sum() + 1))
+    return float(np.mean([(a + b) / 2 for a, b in pairwise(ratios)]))
+
+
+def _cells(mask: np.ndarray, scale: int) -> np.ndarray:
+    height, width = mask.shape
+    padded = np.pad(mask, ((-height % scale, 0), (-width % scale, 0)))
+    rows, columns = padded.shape
+    cells = padded.reshape(rows // scale, scale, columns // scale, scale)
+    return np.asarray(cells.any(axis=(1, 3)))
+
+
+def relaxed_f(prediction: np.ndarray, target: np.ndarray) -> float:
+    """Relaxed boundary F of two boolean maps, 3 pixels, β² = 0.3."""
+
+    def boundary(mask: np.ndarray) -> np.ndarray:
+        return mask & ~ndimage.binary_erosion(mask)  # the cross; outside is False
+
+    def share(some: np.ndarray, other: np.ndarray) -> float:
+        if not other.any():
+            return 0.0
+        near = ndimage.distance_transform_edt(~other) <= 3
+        return float(near[some].sum() / (some.sum() + 1e-8))
+
+    ours, theirs = boundary(prediction), boundary(target)
+    precision, recall = share(ours, theirs), share(theirs, ours)
+    return 1.3 * precision * recall / (0.3 * precision + recall + 1e-8)
+
+
+def context(prediction: np.ndarray, target: np.ndarray) -> float:
+    """Context measure of values in [0, 1] and a boolean map (Wang et al., arXiv 2512.07076)."""
+    if not target.any() or not prediction.any():
+        return 0.0
+    points = np.argwhere(target)
+    covariance, reach = np.diag([0.25, 0.25]), [1, 1]
+    if len(points) > 1:
+        covariance = np.cov(points.T.astype(float))
+        variances = np.where(np.diag(covariance) == 0, np.spacing(1), np.diag(covariance))
+        np.fill_diagonal(covariance, variances)
+        reach = [round(18 * float(np.sqrt(v / variances.sum()))) for v in variances]
+        covariance = 36 * covariance / variances.sum()
+    rows, columns = np.mgrid[-reach[0] : reach[0] + 1, -reach[1] : reach[1] + 1]
+    offsets = np.stack([rows, columns], axis=-1)
+    form = np.einsum("ija,ab,ijb->ij", offsets, np.linalg.inv(covariance), offsets)
+    kernel = np.exp(-form / 2)
+    kernel /= kernel.sum()
+    around_target, around_prediction = (
+        ndimage.correlate(one.astype(float), kernel, mode="mirror") for one in (target, prediction)
+    )
+    forward = (around_target * prediction).sum() / prediction.sum()
+    covered = (1 - np.exp(-around_prediction))[target].sum() / target.sum()
+    reverse = np.e / (np.e - 1) * covered
+    return float(2 * forward * reverse / (forward + reverse))
+
+
+def gradient_error(prediction: np.ndarray, target: np.ndarray) -> float:
+    """Gradient error of two mattes in [0, 1], as GFM and P3M divide it."""
+    ours, theirs = (
+        np.hypot(*(ndimage.gaussian_filter(alpha, 1.4, order) for order in ((1, 0), (0, 1))))
+        for alpha in (prediction, target)
+    )
+    return float(((ours - theirs) ** 2).sum() / 10)
+
+
+def connectivity_error(prediction: np.ndarray, target: np.ndarray) -> float:
+    """Connectivity error of two mattes in [0, 1], in thousands (Rhemann et al., CVPR 2009)."""
+    steps = np.arange(0, 1.1, 0.1)
+    last = np.full(target.shape, -1, np.float32)
+    for before, step in pairwise(steps):
+        parts = label((prediction >= step) & (target >= step), connectivity=1)
+        if not parts.any():
+            continue
+        largest = parts == 1 + np.argmax(np.bincount(parts[parts > 0])[1:])
+        last[(last == -1) & ~largest] = before
+    last[last == -1] = 1
+
+    def degree(alpha: np.ndarray) -> np.ndarray:
+        above = alpha - last
+        return np.asarray(1 - above * (above >= 0.15))
+
+    return float(np.abs(degree(prediction) - degree(target)).sum() / 1000)

@@ -54,6 +54,8 @@ def edge_cells(prediction: Gray, target_edge: Marks) -> tuple[Counts, Counts]:
                 edge,
                 y,
                 x,
+                top,
+                left,
                 _ROW_WEIGHTS,
                 _COLUMN_WEIGHTS,
                 levels,
@@ -72,6 +74,8 @@ def _count_block(
     edge: Marks,
     top: int,
     left: int,
+    first_row: int,
+    first_column: int,
     row_weights: Counts,
     column_weights: Counts,
     levels: Words,
@@ -83,8 +87,9 @@ def _count_block(
     """Add one block: pixels to `steps`, where levels begin and end, larger cells to `shared`."""
     around, order = np.empty(8, np.int64), np.empty(8, np.int64)
     side = marks.shape[0]
-    for y in range(top, top + 2 * side):
-        for x in range(left, left + 2 * side):
+    # Outside the image there is no edge, though a pixel there may have neighbors inside.
+    for y in range(max(top, first_row), top + 2 * side):
+        for x in range(max(left, first_column), left + 2 * side):
             on = edge[y, x]
             row, column = (y - top) >> 1, (x - left) >> 1
             cells[0] += on
