@@ -11,7 +11,8 @@ OF_CLICKS = {"noc85", "noc90"}
 
 def test_every_name_scores_an_image() -> None:
     names = [name for name in records() if name not in OF_CLICKS]
-    assert set(score_image(*make_pair(0), names)) == set(names)
+    prediction, target = make_pair(0)
+    assert set(score_image(prediction, target, names, trimap=target)) == set(names)
 
 
 def test_click_measures_say_where_to_go() -> None:

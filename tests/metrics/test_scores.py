@@ -26,11 +26,13 @@ from src.metrics import (
     MaxFDis,
     MeanRecall,
     NumberOfClicks,
+    SegmentationMetric,
     SegmentationMetrics,
     SMeasure,
     _pool,
     describe,
     pool,
+    records,
     score_image,
     score_pair,
 )
@@ -38,6 +40,8 @@ from tests.metrics.numbered_pairs import make_pair
 
 NAMES = ["mae", "s_measure", "max_f", "mean_f", "adp_f", "max_f_dis", "max_f_dis_255", "max_e"]
 NAMES += ["mba", "hce", "iou", "weighted_f_raw"]
+# Of the set's pixels; of a curve and of sums that each image keeps.
+NAMES += ["whole_kappa", "max_msiou", "max_si_f_targets_raw"]
 COUNT = 7
 
 
@@ -113,7 +117,8 @@ def test_image_without_a_boundary_is_left_out_of_mba_and_counted() -> None:
 
 def test_state_is_small() -> None:
     """4 KB an image, whatever its size: 5000 images of 4K in 25 MB."""
-    scores = whole()
+    scores = SegmentationMetrics([name for name in NAMES if records()[name].kept is None])
+    update(scores, list(range(COUNT)))
     stored = sum(t.numel() * t.element_size() for t in getattr(scores, scores._state))
     assert stored / COUNT < 5000
 
@@ -207,6 +212,25 @@ def test_metrics_of_a_collection_are_not_merged() -> None:
     assert {name: float(v) for name, v in collection.compute().items()} == ours.compute()
     assert not MAE().higher_is_better
     assert FMeasure().higher_is_better
+
+
+def test_every_metric_is_a_metric_of_its_own() -> None:
+    """By its name, also where a set's value is made of what each image keeps."""
+    names = ["whole_ber", "auc_pr", "max_msiou_pysod", "whole_si_f", "context", "relax_f", "conn"]
+    singles = {name: SegmentationMetric(name) for name in names}
+    prediction, target = make_pair(0)
+    for name, metric in singles.items():
+        metric.update([prediction], [target], [0])
+        value = score_image(prediction, target, [name])[name]
+        assert float(metric.compute()) == pytest.approx(value, abs=1e-15), name
+        assert metric.higher_is_better == records()[name].higher_is_better
+    collection = MetricCollection(dict(singles))
+    collection.reset()
+    update_all = [make_pair(index) for index in range(COUNT)]
+    collection.update([p for p, _ in update_all], [t for _, t in update_all])
+    ours = SegmentationMetrics(names)
+    update(ours, list(range(COUNT)))
+    assert {name: float(v) for name, v in collection.compute().items()} == ours.compute()
 
 
 def test_void_and_categories() -> None:
