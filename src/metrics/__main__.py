@@ -1,7 +1,11 @@
 """`python -m src.metrics > docs/protocols.md`: the protocol of every metric, from its record."""
 
-from src.metrics._record import STAGES, records
+from collections.abc import Iterable, Sequence
+
+from src.metrics._record import RAW, STAGES, MetricRecord, records
 from src.render import Markdown, markdown_table
+
+_LETTER = "X"  # stands for the rates that are computed alike
 
 
 def page() -> str:
@@ -13,15 +17,59 @@ def page() -> str:
         "`src/metrics`. Two numbers are comparable if their ids are equal; the version behind the "
         "name rises whenever the number would change. ↑ higher is better, ↓ lower is.",
         "",
+        f"± A twin `NAME{RAW}` takes the values as they are, v/255, and is otherwise the same.",
+        "",
+        f"A row with an {_LETTER} is of several metrics, whose {_LETTER} the second table tells.",
+        "",
     ]
-    rows = [
-        [
-            Markdown(f"`{one.id}` {'↑' if one.higher_is_better else '↓'}"),
-            *(getattr(one, stage) for stage in STAGES),
-        ]
-        for one in records().values()
-    ]
-    return "\n".join([*lines, markdown_table(["id", *STAGES], rows, "l")]).rstrip("\n")
+    groups = _groups(one for one in records().values() if not _is_twin(one))
+    rows = [_row(group) for group in groups]
+    lines += [markdown_table(["id", *STAGES], rows, "l"), *_letters(groups)]
+    return "\n".join(lines).rstrip("\n")
+
+
+def _groups(some: Iterable[MetricRecord]) -> list[list[MetricRecord]]:
+    """Records whose protocols differ in nothing but what is computed, at the same thresholds."""
+    found: dict[tuple[str, ...], list[MetricRecord]] = {}
+    for one in some:
+        at = _parts(one)[1]
+        alike = (one.prediction, one.target, one.matching, at, one.reporting)
+        found.setdefault(alike if at and one.of_image else (one.name,), []).append(one)
+    return list(found.values())
+
+
+def _row(group: Sequence[MetricRecord]) -> list[str | Markdown]:
+    first = group[0]
+    stages = [getattr(first, stage) for stage in STAGES]
+    if len(group) > 1:
+        stages[STAGES.index("score")] = _LETTER + _parts(first)[1]
+    return [Markdown(" ".join(map(_id, group))), *stages]
+
+
+def _letters(groups: Iterable[Sequence[MetricRecord]]) -> list[str]:
+    """What the letter stands for: names without their form (`max_`, `adp_` …), and their words."""
+    names: dict[str, list[str]] = {}
+    for one in (one for group in groups if len(group) > 1 for one in group):
+        same = names.setdefault(_parts(one)[0], [])
+        if (name := f"`{one.name.partition('_')[2]}`") not in same:
+            same.append(name)
+    rows = [[Markdown(", ".join(same)), what] for what, same in names.items()]
+    return [markdown_table([_LETTER, "score"], rows, "l")]
+
+
+def _parts(one: MetricRecord) -> tuple[str, str]:
+    """What is computed, and at which thresholds."""
+    what, at, thresholds = one.score.partition(", at ")
+    return what, at + thresholds
+
+
+def _is_twin(one: MetricRecord) -> bool:
+    return one.name.endswith(RAW) and one.name.removesuffix(RAW) in records()
+
+
+def _id(one: MetricRecord) -> str:
+    twin = " ±" if one.name + RAW in records() else ""
+    return f"`{one.id}` {'↑' if one.higher_is_better else '↓'}{twin}"
 
 
 if __name__ == "__main__":

@@ -201,15 +201,14 @@ STATISTICS: tuple[tuple[str, str, Callable[[Any], float]], ...] = (
 
 
 def curve_variants(
-    *, suffix: str, kind: str, curves: str, score: str, heading_of_max: str = "", **stages: Any
+    *, suffix: str, kind: str, score: str, heading_of_max: str = "", **stages: Any
 ) -> list[MetricRecord]:
     """The records of a curve over thresholds: `max_<suffix>` and `mean_<suffix>`, each also raw.
 
     Args:
         suffix: Of the names.
         kind: Which of the curves of `ThresholdCurves`.
-        curves: What the protocol calls the curves.
-        score: What one of them is.
+        score: What such a curve is.
         heading_of_max: Of the first's column.
         stages: The other fields of the records.
     """
@@ -218,7 +217,7 @@ def curve_variants(
         return variants(
             name=f"{form}_{suffix}",
             score=score,
-            reporting=f"{curves} averaged over images, then the {word}",
+            reporting=f"curves averaged over images, then the {word}",
             heading=heading_of_max if form == "max" else "",
             of_histogram=lambda one, raw: statistic(one.curves(raw).curve(kind)),
             of_set=lambda images, raw: statistic(images.mean_curve(kind, raw)),

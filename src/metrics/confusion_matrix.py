@@ -83,14 +83,12 @@ class Rate(NamedTuple):
     words: What it is, in protocols.
     of: Computes it, `(..., T)`.
     higher_is_better: The direction.
-    curves: What protocols call its curves.
     heading_of_max: Of the column of its maximum, where the name could mean another rule.
     """
 
     words: str
     of: Callable[[Confusion], Curve]
     higher_is_better: bool = True
-    curves: str = "curves"
     heading_of_max: str = ""
 
 
@@ -98,7 +96,6 @@ RATES = {
     "f": Rate(
         "F, beta^2 0.3",
         lambda c: f_of(c.precision, c.recall),
-        curves="F curves",
         heading_of_max="max_f (mean of F curves)",
     ),
     "f1": Rate("F, beta^2 1", lambda c: f_of(c.precision, c.recall, beta_squared=1)),
@@ -157,7 +154,6 @@ def _of_rate(name: str, rate: Rate) -> list[MetricRecord]:
         *curve_variants(
             suffix=name,
             kind=name,
-            curves=rate.curves,
             score=f"{rate.words}, {AT_THRESHOLDS}",
             heading_of_max=rate.heading_of_max,
             higher_is_better=better,

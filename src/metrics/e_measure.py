@@ -45,7 +45,7 @@ def enhanced_alignment(on: Counts, histogram: Counts) -> Curve:
 
 _E = "E, sum / (N - 1)"
 RECORDS = [
-    *curve_variants(suffix="e", kind="e", curves="E curves", score=f"{_E}, at 256 thresholds (>=)"),
+    *curve_variants(suffix="e", kind="e", score=f"{_E}, at 256 thresholds (>=)"),
     *variants(
         name="adp_e",
         score=f"{_E}, at a threshold of twice the mean, at most 1",

@@ -115,7 +115,9 @@ class EvaluateSettings(Settings):
     worst: Whole = setting("images in the gallery of the worst", ge=0, le=1000)
     workers: Whole | None = setting("processes; null: all cores", ge=1, le=1024)
     weights: FilePath | None = setting("a checkpoint to score instead of maps, with data=…")
-    metrics: MetricSettings = setting("metrics=all or standard, or metrics.test=[mae,hce]")
+    metrics: MetricSettings = setting(
+        "metrics=all, everything or matting, or metrics.test=[mae,hce]"
+    )
 
     @model_validator(mode="after")
     def _check(self) -> "EvaluateSettings":

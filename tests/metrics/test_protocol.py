@@ -1,10 +1,12 @@
 """No two metrics share a protocol, and numbers of two protocols do not meet."""
 
 import pytest
+import yaml
 
 from src.errors import UserError
 from src.metrics import describe, higher_is_better, records, require_same, score_image
 from tests.metrics.numbered_pairs import make_pair
+from tests.running import ROOT
 
 OF_CLICKS = {"noc85", "noc90"}
 
@@ -13,6 +15,15 @@ def test_every_name_scores_an_image() -> None:
     names = [name for name in records() if name not in OF_CLICKS]
     prediction, target = make_pair(0)
     assert set(score_image(prediction, target, names, trimap=target)) == set(names)
+
+
+@pytest.mark.parametrize("group", ["all", "everything", "matting"])
+def test_a_group_of_the_config_names_metrics(group: str) -> None:
+    names = yaml.safe_load((ROOT / f"conf/metrics/{group}.yaml").read_text())["test"]
+    assert len(set(names)) == len(names)
+    assert set(names) <= set(records())
+    assert not any(records()[name].needs_trimap for name in names)
+    assert {records()[name].soft_target for name in names} == {group == "matting"}
 
 
 def test_click_measures_say_where_to_go() -> None:
