@@ -6,7 +6,7 @@ nothing is stretched or binarized. The gradient and connectivity errors are thos
 "A perceptually motivated online benchmark for image matting", CVPR 2009.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple
 
 import cv2
@@ -23,7 +23,7 @@ Kernels = tuple[Curve, Curve]
 
 SIGMA = 1.4  # of the Gaussian whose derivative is the gradient
 PER = 1000  # sums are printed in thousands of pixels
-_STRIP = 128  # rows that are filtered together, which bounds the memory
+_TILE = 128  # pixels a side that are filtered together, or not at all
 # The levels at which what is connected is looked at; in floating point as numpy's arange has them.
 STEPS = np.arange(0, 1.1, 0.1)
 # Rows of the sums of errors, by the trimap's 0, 128 and 255, and their columns.
@@ -44,29 +44,33 @@ def gradient_error(
         border: How the maps go on outside, OpenCV's number.
         where: Counts only where this is not 0, `(H, W)`.
     """
-    total = 0.0
-    strips = zip(
-        _gradients(prediction, kernels, border), _gradients(target, kernels, border), strict=True
-    )
-    for number, (ours, theirs) in enumerate(strips):
-        ours -= theirs
-        if where is not None:
-            ours *= where[number * _STRIP : (number + 1) * _STRIP] != 0
-        total += float(np.vdot(ours, ours))
-    return total
+    reach, total = len(kernels[0]) // 2, 0.0
+    framed = [
+        np.asarray(cv2.copyMakeBorder(gray, reach, reach, reach, reach, border), np.uint8)
+        for gray in (prediction, target)
+    ]
+    for top in range(0, target.shape[0], _TILE):
+        for left in range(0, target.shape[1], _TILE):
+            around = np.s_[top : top + _TILE + 2 * reach, left : left + _TILE + 2 * reach]
+            ours, theirs = (gray[around] for gray in framed)
+            if np.array_equal(ours, theirs):
+                continue  # so are the gradients
+            difference = _gradient(ours, kernels) - _gradient(theirs, kernels)
+            if where is not None:
+                difference *= where[top : top + _TILE, left : left + _TILE] != 0
+            total += float(np.vdot(difference, difference))
+    return total / 255**2
 
 
-def _gradients(gray: Gray, kernels: Kernels, border: int) -> Iterator[np.ndarray]:
-    """The gradient's magnitude, float32, strip by strip."""
+def _gradient(around: Gray, kernels: Kernels) -> np.ndarray:
+    """The gradient's magnitude, float32 in gray levels, of what needs nothing outside."""
     smooth, slope = (kernel.astype(np.float32) for kernel in kernels)
-    reach, height = len(smooth) // 2, gray.shape[0]
-    framed = cv2.copyMakeBorder(gray, reach, reach, 0, 0, border)
-    for top in range(0, height, _STRIP):
-        rows = framed[top : top + _STRIP + 2 * reach].astype(np.float32) / np.float32(255)
-        along_x = cv2.sepFilter2D(rows, cv2.CV_32F, slope, smooth, borderType=border)
-        along_y = cv2.sepFilter2D(rows, cv2.CV_32F, smooth, slope, borderType=border)
-        inner = slice(reach, len(rows) - reach)
-        yield cv2.magnitude(along_x[inner], along_y[inner]).reshape(-1, gray.shape[1])
+    reach = len(smooth) // 2
+    along_x = cv2.sepFilter2D(around, cv2.CV_32F, slope, smooth)
+    along_y = cv2.sepFilter2D(around, cv2.CV_32F, smooth, slope)
+    height, width = around.shape
+    magnitude = np.asarray(cv2.magnitude(along_x, along_y)).reshape(height, width)
+    return magnitude[reach : height - reach, reach : width - reach]
 
 
 def _gaussian(reach: int) -> Kernels:
@@ -100,34 +104,20 @@ def connectivity_error(
         dim_port: As the port of DIM's code, to which what lies outside all parts is one of them,
             and which keeps levels in double precision.
     """
-    from src.metrics.kernels.mattes import connectivity_sum  # numba, once a map is scored
+    # numba, once a map is scored
+    from src.metrics.kernels.connected import connected_steps
+    from src.metrics.kernels.mattes import connectivity_sum
 
-    both = np.minimum(prediction, target)
     levels = np.arange(256) / 255
-    steps = np.full(target.shape, len(STEPS) - 1, np.uint8)
-    connected = np.ones(target.shape, np.bool_)
-    for step in range(1, len(STEPS)):
-        mask = (levels >= STEPS[step]).astype(np.uint8)[both]
-        largest = _largest_part(mask, background_votes=dim_port)
-        if largest is None:
-            break  # nor does any pixel reach a higher level
-        steps[connected & ~largest] = step - 1
-        connected &= largest
+    reached = (levels >= STEPS[1:, None]).sum(axis=0, dtype=np.uint8)
+    both = cv2.LUT(np.minimum(prediction, target), reached).reshape(target.shape)
+    steps = connected_steps(both, len(STEPS) - 1, background_votes=dim_port)
     kept = STEPS if dim_port else STEPS.astype(np.float32).astype(np.float64)
     above = levels - kept[:, None]
     phi = 1 - above * (above >= _CONNECTED)
     if where is None:
         where = np.broadcast_to(np.uint8(1), target.shape)
     return connectivity_sum(prediction, target, steps, np.ascontiguousarray(where), phi)
-
-
-def _largest_part(mask: Gray, background_votes: bool) -> np.ndarray | None:
-    count, labels, statistics, _ = cv2.connectedComponentsWithStats(mask, connectivity=4)
-    areas = statistics[:, cv2.CC_STAT_AREA]
-    first = 0 if background_votes else 1
-    if count <= first:
-        return None
-    return np.asarray(labels == first + int(np.argmax(areas[first:])))
 
 
 def _sums(pair: "ScoredPair") -> Counts:
