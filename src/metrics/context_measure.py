@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 ALPHA = 6.0
 BETA_SQUARED = 1.0
 EPSILON = float(np.spacing(1))
-_TILE = 256  # pixels a side that are filtered together, or not at all
+_BAND = 512  # rows that are filtered together, which bounds the memory
 
 
 def context_measure(prediction: Gray, target: Gray, levels: Levels) -> float:
@@ -44,15 +44,21 @@ def context_measure(prediction: Gray, target: Gray, levels: Levels) -> float:
         for gray in (prediction, true)
     ]
     relevance, covered = 0.0, 0.0
-    for top in range(0, target.shape[0], _TILE):
-        for left in range(0, target.shape[1], _TILE):
-            here = np.s_[top : top + _TILE, left : left + _TILE]
-            around = np.s_[top : top + _TILE + 2 * rows, left : left + _TILE + 2 * columns]
-            ours, theirs = (gray[around] for gray in framed)
-            if theirs.any():
-                relevance += _relevance(levels[prediction[here]], theirs, kernel)
-            if true[here].any():
-                covered += _covered(ours, true[here], kernel, levels)
+    for top in range(0, target.shape[0], _BAND):
+        here = slice(top, top + _BAND)
+        around = slice(top, top + _BAND + 2 * rows)
+        # Columns beyond whose reach there is no foreground, and those that hold some.
+        near = _span(framed[1][around])
+        if near is not None:
+            near = slice(max(near.start - 2 * columns, 0), min(near.stop, target.shape[1]))
+            framed_near = slice(near.start, near.stop + 2 * columns)
+            values = levels[prediction[here, near]]
+            relevance += _relevance(values, framed[1][around, framed_near], kernel)
+        inside = _span(true[here])
+        if inside is not None:
+            framed_inside = slice(inside.start, inside.stop + 2 * columns)
+            ours = framed[0][around, framed_inside]
+            covered += _covered(ours, true[here, inside], kernel, levels)
     forward = relevance / (total + EPSILON)
     reverse = math.e / (math.e - 1) * covered / (area + EPSILON)
     product = (1 + BETA_SQUARED) * forward * reverse
@@ -86,6 +92,12 @@ def context_kernel(true: Gray) -> Curve:
     form = variances[1] * rows**2 + variances[0] * columns**2 - 2 * covariance * rows * columns
     kernel = np.exp(-form / (2 * (product - covariance**2)))
     return np.asarray(kernel / kernel.sum())
+
+
+def _span(mask: Gray) -> slice | None:
+    """The columns from the first to the last that hold anything."""
+    found = np.flatnonzero(mask.any(axis=0))
+    return slice(int(found[0]), int(found[-1]) + 1) if found.size else None
 
 
 def _relevance(values: Curve, around: Gray, kernel: Curve) -> float:

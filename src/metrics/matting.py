@@ -23,7 +23,7 @@ Kernels = tuple[Curve, Curve]
 
 SIGMA = 1.4  # of the Gaussian whose derivative is the gradient
 PER = 1000  # sums are printed in thousands of pixels
-_TILE = 128  # pixels a side that are filtered together, or not at all
+_TILE = 256  # pixels a side that are filtered together, or not at all
 # The levels at which what is connected is looked at; in floating point as numpy's arange has them.
 STEPS = np.arange(0, 1.1, 0.1)
 # Rows of the sums of errors, by the trimap's 0, 128 and 255, and their columns.

@@ -126,12 +126,12 @@ def test_context_of_an_object_on_a_slanted_line_is_a_number() -> None:
     assert 0 < score_image(np.flipud(target), target, ["context"])["context"] < 0.2
 
 
-def test_context_across_tiles_is_that_of_one(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_context_across_bands_is_that_of_one(monkeypatch: pytest.MonkeyPatch) -> None:
     prediction, target = soft_pair(np.random.default_rng(1))
     whole = score_image(prediction, target, ["context"])["context"]
-    monkeypatch.setattr("src.metrics.context_measure._TILE", 17)
-    tiled = score_image(prediction, target, ["context"])["context"]
-    assert tiled == pytest.approx(whole, abs=1e-12)
+    monkeypatch.setattr("src.metrics.context_measure._BAND", 17)
+    banded = score_image(prediction, target, ["context"])["context"]
+    assert banded == pytest.approx(whole, abs=1e-12)
 
 
 @pytest.mark.parametrize("prediction", [0, 200, 255])
