@@ -110,14 +110,14 @@ def connectivity_error(
 
     levels = np.arange(256) / 255
     reached = (levels >= STEPS[1:, None]).sum(axis=0, dtype=np.uint8)
-    both = cv2.LUT(np.minimum(prediction, target), reached).reshape(target.shape)
+    both = cv2.LUT(np.minimum(prediction, target), reached).reshape(target.shape).astype(np.uint8)
     steps = connected_steps(both, len(STEPS) - 1, background_votes=dim_port)
     kept = STEPS if dim_port else STEPS.astype(np.float32).astype(np.float64)
     above = levels - kept[:, None]
     phi = 1 - above * (above >= _CONNECTED)
     if where is None:
         where = np.broadcast_to(np.uint8(1), target.shape)
-    return connectivity_sum(prediction, target, steps, np.ascontiguousarray(where), phi)
+    return connectivity_sum(prediction, target, steps, where, phi)
 
 
 def _sums(pair: "ScoredPair") -> Counts:

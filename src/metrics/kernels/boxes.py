@@ -1,10 +1,10 @@
 """Joint histograms of boxes of a pair of maps."""
 
-import numba
 import numpy as np
 import numpy.typing as npt
 
 from src.metrics._maps import FOREGROUND_ABOVE, Counts, Gray
+from src.metrics.kernels import compiled
 
 Boxes = npt.NDArray[np.int32]  # (n, 4): left, top, width, height
 
@@ -26,7 +26,7 @@ def outside_histogram(prediction: Gray, target: Gray, boxes: Boxes) -> Counts:
     return counts
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def _count_boxes(prediction: Gray, target: Gray, boxes: Boxes, counts: Counts) -> None:
     for box in range(len(boxes)):
         left, top = np.int64(boxes[box, 0]), np.int64(boxes[box, 1])
@@ -37,7 +37,7 @@ def _count_boxes(prediction: Gray, target: Gray, boxes: Boxes, counts: Counts) -
                 counts[box, side, prediction[y, x]] += 1
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def _count_outside(prediction: Gray, target: Gray, inside: Gray, counts: Counts) -> None:
     for y in range(target.shape[0]):
         for x in range(target.shape[1]):

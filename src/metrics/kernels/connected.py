@@ -1,11 +1,11 @@
 """How far pixels are connected to the largest part of nested masks, in runs of rows."""
 
 import cv2
-import numba
 import numpy as np
 import numpy.typing as npt
 
 from src.metrics._maps import Gray
+from src.metrics.kernels import compiled
 
 Indices = npt.NDArray[np.int32]
 
@@ -50,7 +50,7 @@ def connected_steps(reached: Gray, steps: int, background_votes: bool) -> Gray:
     return np.minimum(result, cv2.LUT(reached, last).reshape(reached.shape))
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def _find_pieces(reached: Gray, pieces: Indices, piece_ends: Indices) -> None:
     count = 0
     for y in range(reached.shape[0]):
@@ -64,7 +64,7 @@ def _find_pieces(reached: Gray, pieces: Indices, piece_ends: Indices) -> None:
     pieces[reached.shape[0]] = count
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def _leave_out(
     reached: Gray,
     pieces: Indices,
@@ -83,7 +83,8 @@ def _leave_out(
     runs, pixels = 0, 0
     for y in range(height):
         offsets[y] = runs
-        other, stop = (offsets[y - 1], runs) if y > 0 else (0, 0)
+        stop = runs
+        other = offsets[y - 1] if y > 0 else stop
         x, piece = 0, pieces[y]
         while x < width:
             if reached[y, x] < step:
@@ -131,5 +132,6 @@ def _leave_out(
         for run in range(offsets[y], offsets[y + 1]):
             if outside_is_largest or parents[run] != largest:
                 for x in range(starts[run], ends[run]):
-                    result[y, x] = min(result[y, x], np.uint8(step - 1))
+                    if result[y, x] >= step:
+                        result[y, x] = step - 1
     return not outside_is_largest

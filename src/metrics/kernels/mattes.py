@@ -1,10 +1,10 @@
 """Sums over alpha mattes: errors by the regions of a trimap, and of what is connected."""
 
-import numba
 import numpy as np
 import numpy.typing as npt
 
 from src.metrics._maps import Counts, Gray
+from src.metrics.kernels import compiled
 
 Floats = npt.NDArray[np.float64]
 
@@ -19,14 +19,20 @@ def error_sums(prediction: Gray, target: Gray, trimap: Gray) -> Counts:
     return sums
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def _add_errors(prediction: Gray, target: Gray, trimap: Gray, sums: Counts) -> None:
     for y in range(target.shape[0]):
         for x in range(target.shape[1]):
             true, level = np.int64(target[y, x]), np.int64(trimap[y, x])
             region = (level + 1) >> 7  # 0, 128 and 255 are regions 0, 1 and 2
-            error = abs(np.int64(prediction[y, x]) - true)
-            known = abs(level - true) if level != 128 else error
+            error = np.int64(prediction[y, x]) - true
+            if error < 0:
+                error = -error
+            known = error
+            if region == 0:
+                known = true
+            elif region == 2:
+                known = level - true
             sums[region, 0] += 1
             sums[region, 1] += error
             sums[region, 2] += error * error
@@ -34,7 +40,6 @@ def _add_errors(prediction: Gray, target: Gray, trimap: Gray, sums: Counts) -> N
             sums[region, 4] += known * known
 
 
-@numba.njit(cache=True, nogil=True)
 def connectivity_sum(
     prediction: Gray, target: Gray, steps: Gray, where: Gray, phi: Floats
 ) -> float:
@@ -47,12 +52,18 @@ def connectivity_sum(
         where: `(H, W)`.
         phi: Degree of connection by step and gray level, `(11, 256)`.
     """
-    total = 0.0
+    rows = np.zeros(target.shape[0])
+    _add_differences(prediction, target, steps, np.ascontiguousarray(where), phi, rows)
+    return float(rows.sum())
+
+
+@compiled
+def _add_differences(
+    prediction: Gray, target: Gray, steps: Gray, where: Gray, phi: Floats, rows: Floats
+) -> None:
     for y in range(target.shape[0]):
-        row = 0.0
         for x in range(target.shape[1]):
             if where[y, x] != 0 and prediction[y, x] != target[y, x]:
                 step = steps[y, x]
-                row += abs(phi[step, prediction[y, x]] - phi[step, target[y, x]])
-        total += row
-    return total
+                difference = phi[step, prediction[y, x]] - phi[step, target[y, x]]
+                rows[y] += difference if difference > 0 else -difference
