@@ -44,7 +44,7 @@ from src.evaluation.scoring import (
     score_pairs,
     with_scales,
 )
-from src.metrics import DEFAULT_METRICS, record
+from src.metrics import DEFAULT_METRICS, require_no_trimap
 from src.paths import cache_folder
 
 log = logging.getLogger(__name__)
@@ -185,8 +185,7 @@ def _request(
         raise CommandError(f"resize={resize}: only resize=prediction is known")
     if not metrics:
         raise CommandError("metrics: no metric is named")
-    for name in metrics:
-        record(name)
+    require_no_trimap(metrics)
     maps = Path(maps).resolve()
     folder = maps.with_name(f"{maps.name}_scores") if output is None else Path(output)
     pairing = find_pairs(maps, Path(target), *suffixes)

@@ -15,7 +15,7 @@ from src.datamodules.batch import Batch, InputKey
 from src.lit_modules.parameter_groups import FineTuning, parameter_groups, scale_rates
 from src.lit_modules.random_state import random_state, require_random_state, restore_random_state
 from src.lit_modules.schedule import IterationLR
-from src.metrics import SegmentationMetrics, describe
+from src.metrics import SegmentationMetrics, describe, require_no_trimap
 from src.networks.fusion import fuse_conv_bn
 from src.networks.network import Network, Output
 from src.processing import NonFiniteError, Processor
@@ -67,6 +67,7 @@ class SegmentationModule(LightningModule):
         self.optimizer, self.lr_scheduler = optimizer, lr_scheduler
         self.param_groups = None if param_groups is None else dict(param_groups)
         self.finetuning = finetuning
+        require_no_trimap([*val_metrics, *test_metrics])
         self.val_scores = SegmentationMetrics(list(val_metrics))
         self.base_scores = SegmentationMetrics(list(val_metrics))
         self.test_metrics = list(test_metrics)

@@ -14,6 +14,7 @@ _HOME = {
     "higher_is_better": "_record",
     "record": "_record",
     "records": "_record",
+    "require_no_trimap": "_record",
     "require_same": "_record",
     "FOREGROUND_ABOVE": "_maps",
     "Curve": "_maps",

@@ -261,6 +261,20 @@ def record(name: str) -> MetricRecord:
     return records()[name]
 
 
+def require_no_trimap(names: Iterable[str]) -> None:
+    """Refuse metrics of images with a trimap, where there are but maps and masks.
+
+    Raises:
+        UserError: a name is such a metric's, or none's.
+    """
+    for name in names:
+        if record(name).needs_trimap:
+            raise CommandError(
+                f"metric {name} needs a trimap for each image, which commands do not read: in "
+                "Python, score_image and SegmentationMetrics take them"
+            )
+
+
 def describe(name: str) -> str:
     """The protocol of a metric in one line, with its id."""
     return record(name).protocol

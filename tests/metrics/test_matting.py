@@ -1,10 +1,14 @@
 """Alpha mattes: soft against soft, with and without a trimap."""
 
+from pathlib import Path
+
 import cv2
 import numpy as np
 import pytest
 
 from src.errors import UserError
+from src.evaluation.maps import score_folder
+from src.evaluation.read_map import SOFT
 from src.metrics import SegmentationMetrics, records, score_image
 from tests.metrics import plain
 from tests.metrics.maps import Pair, soft_pair
@@ -118,6 +122,27 @@ def test_trimaps_reach_the_metric_of_a_data_set() -> None:
     values = scores.compute()
     for name in WITH_TRIMAP:
         assert values[name] == pytest.approx(np.nanmean([one[name] for one in single]))
+
+
+def test_a_command_refuses_such_a_metric_before_it_looks_at_a_file(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="sad_fg needs a trimap for each image"):
+        score_folder(tmp_path / "maps", tmp_path / "masks", metrics=["sad", "sad_fg"])
+
+
+@pytest.mark.parametrize(("metrics", "noticed"), [(["sad", "conn"], False), (["sad", "mae"], True)])
+def test_a_soft_ground_truth_is_noticed_where_a_metric_cuts_it(
+    tmp_path: Path, metrics: list[str], noticed: bool
+) -> None:
+    cut = np.zeros((60, 80), np.uint8)
+    cut[20:40, 20:50] = 255
+    prediction, target = cv2.GaussianBlur(cut, (0, 0), 3), cv2.GaussianBlur(cut, (0, 0), 1)
+    for folder, gray in (("maps", prediction), ("masks", target)):
+        (tmp_path / folder).mkdir()
+        cv2.imwrite(str(tmp_path / folder / "a.png"), gray)
+    values = score_folder(tmp_path / "maps", tmp_path / "masks", tmp_path / "out", metrics)
+    (of_set,) = values.values()
+    assert of_set == pytest.approx(score_image(prediction, target, metrics))
+    assert (SOFT in (tmp_path / "out/results.md").read_text()) == noticed
 
 
 def test_lower_is_better() -> None:
