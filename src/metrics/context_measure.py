@@ -6,6 +6,7 @@ own covariance, tilt included.
 """
 
 import math
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import cv2
@@ -29,7 +30,7 @@ def context_measure(prediction: Gray, target: Gray, levels: Levels) -> float:
     Args:
         prediction: uint8 `(H, W)`.
         target: uint8 `(H, W)`; foreground is > 128.
-        levels: Value of each gray level, `(256,)`, a linear function of those that occur.
+        levels: Value of each gray level, `(256,)`.
     """
     true = (target > FOREGROUND_ABOVE).view(np.uint8)
     area = int(np.count_nonzero(true))
@@ -37,28 +38,11 @@ def context_measure(prediction: Gray, target: Gray, levels: Levels) -> float:
     if area == 0 or total == 0:
         return 0.0
     kernel = context_kernel(true)
-    rows, columns = kernel.shape[0] // 2, kernel.shape[1] // 2
-    border = cv2.BORDER_REFLECT_101
-    framed = [
-        np.asarray(cv2.copyMakeBorder(gray, rows, rows, columns, columns, border), np.uint8)
-        for gray in (prediction, true)
-    ]
     relevance, covered = 0.0, 0.0
-    for top in range(0, target.shape[0], _BAND):
-        here = slice(top, top + _BAND)
-        around = slice(top, top + _BAND + 2 * rows)
-        # Columns beyond whose reach there is no foreground, and those that hold some.
-        near = _span(framed[1][around])
-        if near is not None:
-            near = slice(max(near.start - 2 * columns, 0), min(near.stop, target.shape[1]))
-            framed_near = slice(near.start, near.stop + 2 * columns)
-            values = levels[prediction[here, near]]
-            relevance += _relevance(values, framed[1][around, framed_near], kernel)
-        inside = _span(true[here])
-        if inside is not None:
-            framed_inside = slice(inside.start, inside.stop + 2 * columns)
-            ours = framed[0][around, framed_inside]
-            covered += _covered(ours, true[here, inside], kernel, levels)
+    for part_relevance, part_covered in _of_bands(prediction, true, kernel, levels):
+        relevance += part_relevance
+        covered += part_covered
+    covered += sum(_covered_in_frame(prediction, true, kernel, levels))
     forward = relevance / (total + EPSILON)
     reverse = math.e / (math.e - 1) * covered / (area + EPSILON)
     product = (1 + BETA_SQUARED) * forward * reverse
@@ -94,34 +78,89 @@ def context_kernel(true: Gray) -> Curve:
     return np.asarray(kernel / kernel.sum())
 
 
-def _span(mask: Gray) -> slice | None:
-    """The columns from the first to the last that hold anything."""
-    found = np.flatnonzero(mask.any(axis=0))
-    return slice(int(found[0]), int(found[-1]) + 1) if found.size else None
+def _of_bands(
+    prediction: Gray, true: Gray, kernel: Curve, levels: Levels
+) -> Iterator[tuple[float, float]]:
+    """Of each band of rows, the relevance and what is covered of the foreground in the inside.
+
+    The relevance is the sum over the image of a pixel's value times the share of foreground around
+    it, where the foreground goes on in its mirror image. Seen from the foreground and its mirror
+    image, it is the sum of the values around, which go on in nothing, so that one correlation
+    serves both: in the inside, where nothing mirrored is near, it is also the mean around a pixel.
+    """
+    (height, width), (rows, columns) = true.shape, _reach(kernel)
+    mirrored = _mirrored(true, kernel)
+    for top in range(0, height + 2 * rows, _BAND):
+        band = mirrored[top : top + _BAND]
+        found = np.flatnonzero(band.any(axis=0))
+        if not found.size:
+            continue
+        left, right = int(found[0]), int(found[-1]) + 1
+        band = band[:, left:right]
+        values = _with_nothing_around(
+            prediction,
+            (top - 2 * rows, top + len(band)),
+            (left - 2 * columns, right),
+            levels,
+        )
+        sums = _filtered(values, kernel)
+        first, last = max(2 * rows - top, 0), min(height - top, len(band))
+        begin, end = max(2 * columns - left, 0), min(width, right) - left
+        inside = np.s_[first : max(last, first), begin : max(end, begin)]
+        means = sums[inside][band[inside] != 0]
+        yield float(sums[band != 0].sum()), float((1 - np.exp(-means)).sum())
 
 
-def _relevance(values: Curve, around: Gray, kernel: Curve) -> float:
-    """Sum of the values, each times the share of foreground around it."""
-    if around.all():
-        return float(values.sum())
-    return float(np.vdot(values, _filtered(around, kernel)))
+def _covered_in_frame(
+    prediction: Gray, true: Gray, kernel: Curve, levels: Levels
+) -> Iterator[float]:
+    """What is covered of the foreground that has mirrored values around it."""
+    (height, width), (rows, columns) = true.shape, _reach(kernel)
+    mirrored = _mirrored(prediction, kernel)
+    first, last = min(rows, height), max(height - rows, min(rows, height))
+    begin, end = min(columns, width), max(width - columns, min(columns, width))
+    for top, bottom, left, right in (
+        (0, first, 0, width),
+        (last, height, 0, width),
+        (first, last, 0, begin),
+        (first, last, end, width),
+    ):
+        part = true[top:bottom, left:right]
+        if part.any():
+            around = mirrored[top : bottom + 2 * rows, left : right + 2 * columns]
+            means = _filtered(levels[around], kernel)[part != 0]
+            yield float((1 - np.exp(-means)).sum())
 
 
-def _covered(around: Gray, true: Gray, kernel: Curve, levels: Levels) -> float:
-    """Sum over the foreground of 1 - exp(-v), v being the mean value around a pixel."""
-    low, high = int(around.min()), int(around.max())
-    if low == high:
-        return float(np.count_nonzero(true) * (1 - np.exp(-levels[low])))
-    slope = (levels[high] - levels[low]) / (high - low)
-    means = _filtered(around, kernel)[true != 0]
-    return float((1 - np.exp(slope * (low - means) - levels[low])).sum())
+def _with_nothing_around(
+    prediction: Gray, rows: tuple[int, int], columns: tuple[int, int], levels: Levels
+) -> Curve:
+    """The values in these rows and columns, which may reach over the image: there they are 0."""
+    (top, bottom), (left, right), (height, width) = rows, columns, prediction.shape
+    inside = np.s_[max(top, 0) : min(bottom, height), max(left, 0) : min(right, width)]
+    values = np.zeros((bottom - top, right - left))
+    y, x = max(-top, 0), max(-left, 0)
+    found = levels[prediction[inside]]
+    values[y : y + found.shape[0], x : x + found.shape[1]] = found
+    return values
 
 
-def _filtered(around: Gray, kernel: Curve) -> Curve:
+def _reach(kernel: Curve) -> tuple[int, int]:
+    return kernel.shape[0] // 2, kernel.shape[1] // 2
+
+
+def _mirrored(gray: Gray, kernel: Curve) -> Gray:
+    """A map that goes on in its mirror image as far as the kernel reaches."""
+    rows, columns = _reach(kernel)
+    framed = cv2.copyMakeBorder(gray, rows, rows, columns, columns, cv2.BORDER_REFLECT_101)
+    return np.asarray(framed, np.uint8)
+
+
+def _filtered(values: Curve, kernel: Curve) -> Curve:
     """The inner part of the correlation, which needs nothing outside."""
-    rows, columns = kernel.shape[0] // 2, kernel.shape[1] // 2
-    filtered = cv2.filter2D(around.astype(np.float64), cv2.CV_64F, kernel)
-    height, width = around.shape
+    rows, columns = _reach(kernel)
+    height, width = values.shape
+    filtered = cv2.filter2D(values, cv2.CV_64F, kernel)
     return np.asarray(filtered[rows : height - rows, columns : width - columns])
 
 
