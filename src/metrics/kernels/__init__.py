@@ -12,9 +12,11 @@ as numba's cache on disk notices no change in other files. `bits.ones` alone is 
 elsewhere.
 """
 
+from typing import Any
+
 import numba
 
-_OPTIONS = {
+_OPTIONS: dict[str, Any] = {
     "cache": True,
     "nogil": True,
     "error_model": "numpy",
