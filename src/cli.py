@@ -169,6 +169,7 @@ def _run(name: str, words: list[str]) -> int:
     if command.config is None:
         code: int = pkgutil.resolve_name(command.target)(words)
         return code
+    config = _config_of(name, words)
     if name == "predict":
         words = _with_bare_paths(words)
     from src.training import cli, resume
@@ -194,10 +195,20 @@ def _run(name: str, words: list[str]) -> int:
     if script is None and any(word in _COMPLETION for word in words):
         return _complete(words)
     # Completion of `python train.py` is Hydra's own, which needs the script's name.
-    return _with_hydra(script or f"finecut {name}", words, command.config, task)
+    return _with_hydra(script or f"finecut {name}", words, config, task)
 
 
-def _with_hydra(program: str, words: list[str], config: str, task: Callable[..., Any]) -> int:
+def _config_of(name: str, words: Sequence[str]) -> str | None:
+    """The yaml of a command. Maps are scored by one without a model or anything of training."""
+    settings = [word for word in words if "=" in word and not word.startswith("hydra")]
+    if name == "evaluate" and settings and not any(one.startswith("maps=") for one in settings):
+        return "evaluate_checkpoint"
+    return COMMANDS[name].config
+
+
+def _with_hydra(
+    program: str, words: list[str], config: str | None, task: Callable[..., Any]
+) -> int:
     """Let Hydra compose a yaml of conf/ and call the task; returns the exit code."""
     from src.training.config import register
 
@@ -229,7 +240,8 @@ def _complete(words: list[str]) -> int:
             print(" ".join(name for name in COMMANDS if name.startswith(typed)))
             return DONE
         name = _ALIASES.get(typed, typed)
-        config = COMMANDS[name].config or _OWN_YAML.get(name) if name in COMMANDS else None
+        config = _config_of(name, rest.split()) if name in COMMANDS else None
+        config = config or _OWN_YAML.get(name)
         os.environ["COMP_LINE"] = f"finecut {rest.lstrip()}"
     if config is None:
         return DONE

@@ -35,7 +35,7 @@ def extended(tmp_path_factory: pytest.TempPathFactory) -> Path:
     written = FILE.findall(PAGE.read_text())
     assert [name for name, _ in written] == [
         "src/networks/tiny.py", "conf/model/tiny.yaml", "conf/data/mine.yaml",
-        "src/metrics/darkness.py",
+        "src/metrics/darkness.py", "conf/metrics/mine.yaml",
     ]  # fmt: skip
     for name, text in written:
         assert not (copy / name).exists()
@@ -74,6 +74,15 @@ def test_a_new_network_on_new_data_trains_scores_and_predicts(extended: Path) ->
     assert "darkness ↓" in (extended / "scores/results.tex").read_text().replace(
         r"$\downarrow$", "↓"
     )
+    words = [f"maps={masks}", f"ground_truth={masks}", f"output={extended}/dice", "metrics=mine"]
+    call(extended, "evaluate.py", *words)
+    found = json.loads((extended / "dice/results.json").read_text())
+    assert next(iter(found.values()))["dice"] == 1
+    assert "dice ↑" in (extended / "dice/results.tex").read_text().replace(r"$\uparrow$", "↑")
+    assert (
+        "torchmetrics.classification.BinaryF1Score(threshold=0.5)"
+        in (extended / "dice/results.md").read_text()
+    )
 
 
 # One process: it trains with every preset, and then uses what it trained.
@@ -103,6 +112,44 @@ for kind in ("onnx", "torchscript"):
     assert done.parity.passed, done.report.read_text()
     print(done.file)
 """
+
+
+WITHOUT_TRAINING = """
+import src
+import torch
+from src import metrics
+from src.metrics.__main__ import page
+from torchmetrics import MetricCollection
+
+prediction = torch.tensor([[[[0, 0, 0, 255]]]], dtype=torch.uint8)
+assert src.score(prediction[0, 0].numpy(), prediction[0, 0].numpy(), ["darkness"]) == {
+    "darkness": 0.75
+}
+collection = MetricCollection({"dark": metrics.SegmentationMetric("darkness")})
+collection.update(prediction, prediction)
+assert float(collection.compute()["dark"]) == 0.75
+assert not metrics.higher_is_better("darkness")
+(line,) = [line for line in page().splitlines() if "darkness/1" in line]
+for said in ("↓", "8 bit", "none", "all pixels of the map", "share of black pixels", "mean over"):
+    assert said in line, line
+"""
+
+
+def test_a_new_metric_is_a_torchmetric_and_on_the_page_of_protocols(extended: Path) -> None:
+    (extended / "new_metric.py").write_text(WITHOUT_TRAINING)
+    call(extended, "new_metric.py")
+
+
+@pytest.mark.slow
+def test_a_metric_of_torchmetrics_is_scored_by_validation_and_test(extended: Path) -> None:
+    for part in ("train", "test"):
+        write_pairs(extended / "sets" / part, 8)
+    words = ["model=tiny", "data=mine", f"data.root={extended}/sets", "metrics=mine", "name=dice"]
+    call(extended, "train.py", *words, "metrics.val=[mae,dice]", *QUICK)
+    (run,) = (extended / "logs/dice").iterdir()
+    assert "| mae | s_measure | dice |" in (run / "results.md").read_text()
+    assert "val/dice" in (run / "metrics.csv").read_text()
+    assert "BinaryF1Score" in (run / "results.md").read_text()
 
 
 @pytest.mark.slow

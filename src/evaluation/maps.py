@@ -40,9 +40,8 @@ from src.evaluation.scoring import (
     ResumeLog,
     Scored,
     faults,
-    headers_are_sound,
+    header_faults,
     score_pairs,
-    with_scales,
 )
 from src.metrics import DEFAULT_METRICS, record
 from src.paths import cache_folder
@@ -219,7 +218,7 @@ def _score(request: _Request) -> Scored | list[Problem]:
     """All scores, or the faults that nothing can be written for."""
     if problems := request.fatal(_early_problems(request)):
         return problems
-    pairs, output = with_scales(request.pairing.pairs), request.output
+    pairs, output = request.pairing.pairs, request.output
     output.mkdir(parents=True, exist_ok=True)
     try:
         with FileLock(output / ".lock", timeout=0):
@@ -269,10 +268,12 @@ def _report(request: _Request, scored: Scored) -> EvaluationReport:
 
 
 def _early_problems(request: _Request) -> list[Problem]:
-    """What can be said before scoring; all files are read once there is anything to say."""
+    """What stops the evaluation before scoring; all files are read once there is anything to say.
+
+    What does not stop it, scoring itself comes across.
+    """
     pairing = request.pairing
-    sound = headers_are_sound(pairing.pairs, request.resize)
-    if sound and not request.fatal(pairing.problems):
+    if not request.fatal([*pairing.problems, *header_faults(pairing.pairs, request.resize)]):
         return []
     return [*pairing.problems, *faults(pairing.pairs, request.resize)]
 

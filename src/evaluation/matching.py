@@ -23,7 +23,7 @@ _OTHER_MAPS = frozenset({".fits", ".mat", ".nii", ".npz", ".nrrd", ".pfm", ".pic
 class MapPair(NamedTuple):
     """A map and its target. `set` is the data set, `name` the path in it, without extension.
 
-    The scales are those of the set's levels, see `read_map.set_scale`; None before they are known.
+    The scales are those of the set's levels, see `read_map.full_scale`; None before they are known.
     """
 
     set: str

@@ -15,7 +15,7 @@ from src.datamodules.batch import Batch, InputKey
 from src.lit_modules.parameter_groups import FineTuning, parameter_groups, scale_rates
 from src.lit_modules.random_state import random_state, require_random_state, restore_random_state
 from src.lit_modules.schedule import IterationLR
-from src.metrics import SegmentationMetrics, describe
+from src.metrics import SegmentationMetrics, describe, use_foreign
 from src.networks.fusion import fuse_conv_bn
 from src.networks.network import Network, Output
 from src.processing import NonFiniteError, Processor
@@ -38,6 +38,7 @@ class SegmentationModule(LightningModule):
         finetuning: How much slower than that trained weights go on learning; None: not at all.
         val_metrics: Names of the metrics of validation; cheap ones.
         test_metrics: Names of the metrics of testing.
+        foreign_metrics: Those among them that are torchmetrics', see `src.metrics.use_foreign`.
         metric_workers: Processes that score test images beside the network; 0 scores in place.
         skeleton_cache: Folder that keeps the skeletons of targets, which HCE needs.
         identity: What the checkpoint says of itself: the network's config and name.
@@ -55,6 +56,7 @@ class SegmentationModule(LightningModule):
         finetuning: FineTuning | None = None,
         val_metrics: Sequence[str] = ("mae", "max_f"),
         test_metrics: Sequence[str] = ("mae", "max_f", "s_measure"),
+        foreign_metrics: Mapping[str, Mapping[str, Any]] | None = None,
         metric_workers: int = 0,
         skeleton_cache: str | None = None,
         identity: Mapping[str, Any] | None = None,
@@ -67,6 +69,7 @@ class SegmentationModule(LightningModule):
         self.optimizer, self.lr_scheduler = optimizer, lr_scheduler
         self.param_groups = None if param_groups is None else dict(param_groups)
         self.finetuning = finetuning
+        use_foreign(foreign_metrics)
         self.val_scores = SegmentationMetrics(list(val_metrics))
         self.base_scores = SegmentationMetrics(list(val_metrics))
         self.test_metrics = list(test_metrics)

@@ -27,6 +27,7 @@ _HOME = {
     "pool": "_pool",
     "discard_pool": "_pool",
     "compile_kernels": "_pool",
+    "use_foreign": "_foreign",
     "jaccard": "iou",
     "ClickScores": "_click_scores",
     "PerImageMetric": "_per_image",

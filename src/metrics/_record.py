@@ -208,11 +208,28 @@ def records() -> Mapping[str, MetricRecord]:
     return found
 
 
+# Of other packages, as this process's config names them; see `_foreign.py`.
+_foreign: dict[str, MetricRecord] = {}
+
+
+def replace_foreign(records: Iterable[MetricRecord]) -> None:
+    """Make these the only metrics that `record` knows beside finecut's own."""
+    found = {one.name: one for one in records}
+    _foreign.clear()
+    _foreign.update(found)
+
+
 def record(name: str) -> MetricRecord:
     """A metric by name. Raises UserError for a name that there is not, listing all."""
-    if name not in records():
-        raise CommandError(f"no metric {name!r}; there are: {', '.join(records())}")
-    return records()[name]
+    known = _known(name)
+    if known is None:
+        names = ", ".join([*records(), *_foreign])
+        raise CommandError(f"no metric {name!r}; there are: {names}")
+    return known
+
+
+def _known(name: str) -> MetricRecord | None:
+    return records().get(name) or _foreign.get(name)
 
 
 def describe(name: str) -> str:
@@ -222,7 +239,7 @@ def describe(name: str) -> str:
 
 def higher_is_better(name: str) -> bool:
     """Whether a greater number is a better one; also for a metric that this version lacks."""
-    known = records().get(name)
+    known = _known(name)
     return known is None or known.higher_is_better
 
 

@@ -91,6 +91,9 @@ class MetricSettings(OpenSettings):
     """The part of `metrics` that a folder of maps is scored by."""
 
     test: Names = setting("metrics, metrics.test=[mae,s_measure]", min_length=1)
+    extra: dict[str, Any] | None = setting(
+        "metrics of torchmetrics by name: {dice: {_target_: torchmetrics.…, …}}", default=None
+    )
 
 
 class EvaluateSettings(Settings):

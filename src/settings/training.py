@@ -232,6 +232,9 @@ class MetricsSettings(OpenSettings):
 
     val: Names = setting("metrics of validation")
     test: Names = setting("metrics of the test")
+    extra: dict[str, Any] | None = setting(
+        "metrics of torchmetrics by name: {dice: {_target_: torchmetrics.…, …}}", default=None
+    )
     workers: Whole = setting("processes that score beside the network", ge=0, le=1024)
 
 

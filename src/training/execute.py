@@ -173,6 +173,7 @@ def build_module(cfg: DictConfig) -> Any:
         finetuning=build(cfg.get("finetune")),
         val_metrics=list(cfg.metrics.val),
         test_metrics=list(cfg.metrics.test),
+        foreign_metrics=OmegaConf.to_container(cfg.metrics.get("extra") or OmegaConf.create()),
         metric_workers=cfg.metrics.workers,
         skeleton_cache=_skeleton_cache(cfg.metrics.get("skeletons")),
         identity={

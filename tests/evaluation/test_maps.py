@@ -182,9 +182,9 @@ def test_finished_images_are_not_scored_again(
     scored: list[str] = []
     original = scoring.score_files
 
-    def watch(pair, **options):  # type: ignore[no-untyped-def]
+    def watch(pair, content, **options):  # type: ignore[no-untyped-def]
         scored.append(pair.name)
-        return original(pair, **options)
+        return original(pair, content, **options)
 
     monkeypatch.setattr(scoring, "score_files", watch)
     assert evaluate_maps(maps, target, output, NAMES) == OK

@@ -31,7 +31,7 @@ def command(*overrides: str) -> DictConfig:
     """What `evaluate.py` hands over when it is called with these words."""
     register()
     with initialize_config_dir(str(ROOT / "conf"), version_base=None):
-        cfg = compose("evaluate", list(overrides), return_hydra_config=True)
+        cfg = compose("evaluate_checkpoint", list(overrides), return_hydra_config=True)
     HydraConfig.instance().set_config(cfg)
     with open_dict(cfg):
         del cfg["hydra"]

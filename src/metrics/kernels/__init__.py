@@ -1,1 +1,29 @@
-"""Compiled inner loops of the metrics: no protocol, no aggregation."""
+"""Compiled inner loops of the metrics: no protocol, no aggregation.
+
+What numba compiles is compiled again on every machine, before the first score, so that it has to
+compile soon. A function of `compiled` is called from Python; it allocates nothing, its caller hands
+it memory. What it calls itself is of `compiled_part` and becomes part of it: numba would else
+compile each of them three times. None of them use `min`, `max`, `abs` or assign slices, each of
+which numba compiles as a function of its own. Loops that are to run on several values at once count
+in `np.uintp`: of a signed index numba asks at each access whether it counts from the end.
+
+Compiled functions call only compiled functions of their own file, here and in the whole package,
+as numba's cache on disk notices no change in other files. `bits.ones` alone is called from
+elsewhere.
+"""
+
+from typing import Any
+
+import numba
+
+_OPTIONS: dict[str, Any] = {
+    "cache": True,
+    "nogil": True,
+    "error_model": "numpy",
+    "no_cfunc_wrapper": True,
+    "_nrt": False,  # no reference counts: nothing is allocated
+}
+compiled = numba.njit(**_OPTIONS)
+compiled_part = numba.njit(inline="always", **_OPTIONS)
+# A function that is compiled by itself: sums in any order belong to it alone.
+compiled_sum = numba.njit(fastmath={"reassoc", "contract", "nsz"}, **_OPTIONS)
