@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from src.errors import UserError
-from src.file_hash import remember
+from src.hashing import remember
 from src.weights.file_checks import DamagedError, check_pickle, not_a_checkpoint, verified_hashes
 from src.weights.metadata import Metadata, MetadataError, metadata_of
 from src.weights.registry import RegistryError, locate, released_at

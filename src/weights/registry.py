@@ -14,7 +14,7 @@ import yaml
 
 from src.atomic import atomic_write
 from src.errors import CommandError, UserError, exit_on_user_error
-from src.file_hash import file_hash
+from src.hashing import file_hash
 from src.render import Markdown, markdown_table
 from src.weights.download import Checksum, DownloadError, download
 

@@ -14,7 +14,7 @@ import torch
 from PIL import Image
 
 from src.errors import UserError
-from src.file_hash import file_hash
+from src.hashing import file_hash
 from src.inference.model_spec import load
 from src.processing import Processor
 from src.processing.crop import Box
