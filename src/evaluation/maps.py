@@ -37,7 +37,6 @@ from src.evaluation.matching import (
 from src.evaluation.report import EvaluationReport
 from src.evaluation.scoring import (
     Resize,
-    ResumeLog,
     Scored,
     faults,
     headers_are_sound,
@@ -46,6 +45,7 @@ from src.evaluation.scoring import (
 )
 from src.metrics import DEFAULT_METRICS, record
 from src.paths import cache_folder
+from src.resume_log import ResumeLog
 
 log = logging.getLogger(__name__)
 

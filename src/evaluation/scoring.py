@@ -1,10 +1,9 @@
 """Scores the pairs of two folders on all cores; what is finished survives any interruption."""
 
 import base64
-import hashlib
 import json
 import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
@@ -28,47 +27,30 @@ from src.evaluation.read_map import (
     read_target,
     set_scale,
 )
-from src.jsonl import append_jsonl, read_jsonl
+from src.hashing import checksum
 from src.metrics import Gray, ImageResult, compile_kernels, describe, discard_pool, pool, score_pair
 from src.processes import available_cpus
 from src.progress import progress_bars
+from src.resume_log import ResumeLog
 
 _TYPE, _SHAPE = np.dtype("<u4"), (2, 256)
 _BYTES = 4 * 2 * 256
 
 
-class ResumeLog:
-    """One line per scored image, found again by the contents of its two files and the protocol.
-
-    Args:
-        path: Of the file; it is read if it is there. Lines that were cut short or damaged, or hold
-            anything but a score, are skipped: those images are scored again.
-    """
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        lines = read_jsonl(path)
-        self._known = {line["key"]: line for line in lines if isinstance(line.get("key"), str)}
-
-    def get(self, key: str) -> tuple[ImageResult, list[str]] | None:
-        """Score and notices stored under a key, None where there are none."""
-        entry = self._known.get(key)
-        return None if entry is None else _outcome(entry)
-
-    def add(self, key: str, score: ImageResult, notices: Sequence[str]) -> None:
-        """Append one image; it is in the file when this returns."""
-        packed = zlib.compress(score.histogram.astype(_TYPE).tobytes())
-        entry = {
-            "key": key,
-            "values": score.values,
-            "notices": list(notices),
-            "histogram": base64.b64encode(packed).decode(),
-        }
-        append_jsonl(self.path, entry)
+def to_entry(score: ImageResult, notices: Sequence[str]) -> dict[str, Any]:
+    """A score and its notices as a resume log keeps them."""
+    packed = zlib.compress(score.histogram.astype(_TYPE).tobytes())
+    return {
+        "values": score.values,
+        "notices": list(notices),
+        "histogram": base64.b64encode(packed).decode(),
+    }
 
 
-def _outcome(entry: dict[str, Any]) -> tuple[ImageResult, list[str]] | None:
-    """An entry's score and notices; None where it holds something else."""
+def from_entry(entry: Mapping[str, Any] | None) -> "Outcome | None":
+    """What `to_entry` was given; None where an entry is missing or holds something else."""
+    if entry is None:
+        return None
     values, notices, histogram = (entry.get(k) for k in ("values", "notices", "histogram"))
     if not (isinstance(values, dict) and all(isinstance(v, float) for v in values.values())):
         return None
@@ -95,12 +77,11 @@ def key_of(
     """What an image's score depends on: both files' contents and the scales of their sets' levels,
     each metric's protocol, resizing.
     """
-    digest = hashlib.blake2b(digest_size=16)
+    parts = []
     for path in (map_file, target_file):
-        digest.update(hashlib.blake2b(path.read_bytes(), digest_size=16).digest())
-        digest.update(path.suffix.lower().encode())
-    digest.update(json.dumps([[describe(name) for name in metrics], resize, *scales]).encode())
-    return digest.hexdigest()
+        parts += [bytes.fromhex(checksum(path.read_bytes(), 32)), path.suffix.lower().encode()]
+    parts.append(json.dumps([[describe(name) for name in metrics], resize, *scales]).encode())
+    return checksum(parts, 32)
 
 
 Resize = Literal["prediction"] | None
@@ -162,7 +143,7 @@ def score_pairs(
     with ThreadPoolExecutor(READERS) as threads:
         digests = threads.map(lambda p: key_of(p.map, p.target, metrics, resize, p[-2:]), pairs)
         for pair, key in zip(pairs, digests, strict=True):
-            earlier = journal.get(key)
+            earlier = from_entry(journal.get(key))
             if earlier is None:
                 keys[pair] = key
             else:
@@ -177,7 +158,7 @@ def score_pairs(
                 scored.problems += outcome
                 continue
             scored.scores[pair], scored.notices[pair] = outcome
-            journal.add(keys[pair], *outcome)
+            journal.add(keys[pair], to_entry(*outcome))
     scored.problems.sort()
     return scored
 

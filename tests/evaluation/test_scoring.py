@@ -14,13 +14,13 @@ from src.evaluation.matching import MapPair
 from src.evaluation.scoring import (
     RESIZED,
     SOFT,
-    ResumeLog,
     faults,
     headers_are_sound,
     score_files,
     score_pairs,
 )
 from src.metrics import ImageResult, score_pair
+from src.resume_log import ResumeLog
 from tests.metrics.numbered_pairs import make_pair
 
 
