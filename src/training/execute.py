@@ -82,8 +82,8 @@ def execute(folder: Path) -> None:
             read_rows(folder / METRICS)  # damage is found here, and not after hours
         obtain_teacher(cfg, folder, data)  # for a dry run an untrained one costs as much
     module = build_module(cfg)
-    if weights := cfg.weights:
-        load_official(module.network, weights)
+    if cfg.weights and newest is None:  # else the run's own newest are loaded in their place
+        load_official(module.network, cfg.weights)
     if cfg.activation_checkpointing:
         module.network.set_grad_checkpointing()
     if cfg.get("compile"):
