@@ -57,9 +57,9 @@ def annotate(
     return Summary(len(found), 0, failures)
 
 
-def _finished(log: ResumeLog, key: str) -> list[Annotation] | None:
+def _finished(finished: ResumeLog, key: str) -> list[Annotation] | None:
     """The annotations that an earlier call made; None where it made none."""
-    annotations = (log.get(key) or {}).get("annotations")
+    annotations = (finished.get(key) or {}).get("annotations")
     return annotations if isinstance(annotations, list) else None
 
 
