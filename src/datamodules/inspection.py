@@ -1,6 +1,5 @@
 """What one image and its mask hold, what a whole set holds, and which images occur twice."""
 
-import hashlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from src.datamodules.images import ImageError, judge_mask, read_header, read_ima
 from src.datamodules.mask_levels import Scale, mask_fault
 from src.datamodules.pairs import ImageMaskPair
 from src.errors import file_fault
+from src.hashing import bytes_hash
 
 # Gradient signs on a 16 × 16 grid: 256 bits that survive scaling and recompression.
 _GRID = 16
@@ -79,7 +79,7 @@ def inspect(pair: ImageMaskPair, allow_empty: bool = False) -> ImageStats:
         width,
         foreground=float((mask >= 128).mean()),
         gray=float(((mask > 0) & (mask < 255)).mean()),
-        digest=hashlib.sha256(pair.image.read_bytes()).hexdigest(),
+        digest=bytes_hash(pair.image.read_bytes()),
         look=_look(small),
         fault=fault or mask_fault(mask, allow_empty),
         scale=scale,

@@ -1,17 +1,17 @@
 """Objects of instance data sets: what a source yields, found once and kept; objects in folders."""
 
-import hashlib
 import logging
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from itertools import chain
 from pathlib import Path
 from typing import Literal, NamedTuple, Protocol
 
 import numpy as np
 from PIL import Image
 
-from src.datamodules.file_facts import cached_json
+from src.cache import CacheFolder, key_of_files
 from src.datamodules.images import ImageError, read_image, read_mask
 from src.datamodules.pairs import DataError, ImageMaskPair, index_pairs, split_by_hash
 from src.datamodules.sources import FolderPair
@@ -119,7 +119,7 @@ def cached_annotations(
     where: str,
     on_error: Literal["stop", "skip"] = "stop",
 ) -> list[InstanceAnnotation]:
-    """The objects of all annotation files, found once and kept in a JSON file.
+    """The objects of all annotation files, found once and kept.
 
     The list is keyed by the files' names, sizes and times of change; processes make it once.
 
@@ -134,8 +134,9 @@ def cached_annotations(
         DataError: Files that are missing or cannot be read, all of them.
     """
     _require(files, where)
-    name = f"objects-{_state_hash(files, f'{where} {on_error}')}"
-    found = cached_json(cache_dir, name, lambda: _find_all(files, find, where, on_error))
+    key = key_of_files(chain.from_iterable(files), where, on_error)
+    cache = CacheFolder(cache_dir, "objects", _FORMAT)
+    found = cache.get_json(key, lambda: _find_all(files, find, where, on_error))
     records = [InstanceAnnotation(*entry) for entry in found]
     if empty := len(files) - len({record.annotation for record in records}):
         log.warning("%s: %d of %d images have no object to point at", where, empty, len(files))
@@ -230,15 +231,6 @@ def _find_all(
 def _require(files: Sequence[tuple[Path, Path]], where: str) -> None:
     if missing := [path for pair in files for path in pair if not path.is_file()]:
         raise DataError(where, [f"no file {path}" for path in missing])
-
-
-def _state_hash(files: Sequence[tuple[Path, Path]], where: str) -> str:
-    digest = hashlib.sha256(repr((where, _FORMAT)).encode())
-    for image, annotation in files:
-        state = annotation.stat()
-        entry = (image.resolve(), annotation.resolve(), state.st_size, state.st_mtime_ns)
-        digest.update(repr(tuple(map(str, entry))).encode())
-    return digest.hexdigest()[:16]
 
 
 class InstanceFolder(InstanceList):

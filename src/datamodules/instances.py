@@ -3,7 +3,6 @@
 A source (`objects.py`) knows files; everything here is the same for all of them.
 """
 
-import hashlib
 import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -26,6 +25,7 @@ from src.datamodules.instance_sources import Instance, InstanceSource
 from src.datamodules.sources import require_root
 from src.datamodules.wrappers import RehearsalMix
 from src.errors import UserError
+from src.hashing import bytes_hash
 from src.processing import Processor
 from src.processing.crop import EmptyMaskError, box_of_mask, crop
 from src.processing.resize import resize
@@ -219,7 +219,7 @@ class InstanceDataModule(SegmentationDataModule):
             use: {
                 "sets": list(made.source.sets),
                 "count": len(made),
-                "sha256": hashlib.sha256("\n".join(made.names).encode()).hexdigest(),
+                "sha256": bytes_hash("\n".join(made.names).encode()),
             }
             for use, made in self._used().items()
         }

@@ -1,10 +1,9 @@
 """Which image belongs to which mask: folders paired by stem, or a table; all faults at once."""
 
 import csv
-import hashlib
 import logging
 import zlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -15,6 +14,7 @@ from src.datamodules.file_kinds import is_image_name
 from src.datamodules.images import EXTENSIONS, ImageError, read_header
 from src.datamodules.sources import CsvTable, FolderPair, Source
 from src.errors import UserError
+from src.hashing import bytes_hash
 from src.paths import files_below
 
 log = logging.getLogger(__name__)
@@ -155,24 +155,20 @@ def split_by_hash(
     return kept, held
 
 
-def state_hash(pairs: Sequence[ImageMaskPair], *settings: object) -> str:
-    """Changes with any name, file size, time of change or setting: the key of what is derived."""
-    digest = hashlib.sha256(repr(settings).encode())
-    for pair in pairs:
-        image, mask = pair.image.stat(), pair.mask.stat()
-        state = (image.st_size, image.st_mtime_ns, mask.st_size, mask.st_mtime_ns)
-        digest.update(f"{pair.image.resolve()}|{pair.mask.resolve()}|{state}\n".encode())
-    return digest.hexdigest()[:16]
+def files_of(pairs: Iterable[ImageMaskPair]) -> Iterator[Path]:
+    """Images and masks in turn."""
+    return (path for pair in pairs for path in (pair.image, pair.mask))
 
 
 def fingerprint(pairs: Sequence[ImageMaskPair]) -> dict[str, Any]:
     """Sets, count, and a hash of names and file sizes that is the same on every machine."""
-    digest = hashlib.sha256()
-    for pair in pairs:
+
+    def line(pair: ImageMaskPair) -> bytes:
         sizes = pair.image.stat().st_size, pair.mask.stat().st_size
-        digest.update(f"{pair.set}/{pair.name}|{sizes}\n".encode())
+        return f"{pair.set}/{pair.name}|{sizes}\n".encode()
+
     sets = sorted({pair.set for pair in pairs})
-    return {"sets": sets, "count": len(pairs), "sha256": digest.hexdigest()}
+    return {"sets": sets, "count": len(pairs), "sha256": bytes_hash(map(line, pairs))}
 
 
 def _say(fault: Fault, source: Source) -> str:

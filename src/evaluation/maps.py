@@ -37,7 +37,6 @@ from src.evaluation.matching import (
 from src.evaluation.report import EvaluationReport
 from src.evaluation.scoring import (
     Resize,
-    ResumeLog,
     Scored,
     faults,
     header_faults,
@@ -45,6 +44,7 @@ from src.evaluation.scoring import (
 )
 from src.metrics import DEFAULT_METRICS, record
 from src.paths import cache_folder
+from src.resume_log import ResumeLog
 
 log = logging.getLogger(__name__)
 

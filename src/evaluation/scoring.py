@@ -5,7 +5,6 @@ and decoded by the process that scores it.
 """
 
 import base64
-import hashlib
 import json
 import zlib
 from collections import deque
@@ -34,10 +33,11 @@ from src.evaluation.read_map import (
     is_soft,
     map_size,
 )
-from src.jsonl import append_jsonl, read_jsonl
+from src.hashing import checksum
 from src.metrics import Gray, ImageResult, compile_kernels, describe, discard_pool, pool, score_pair
 from src.processes import available_cpus
 from src.progress import progress_bars
+from src.resume_log import ResumeLog
 
 _TYPE, _SHAPE = np.dtype("<u4"), (2, 256)
 _BYTES = 4 * 2 * 256
@@ -47,30 +47,6 @@ IN_PLACE = 8  # so few images are scored before a second process has started
 READERS = 8
 READ_AHEAD = 16  # pairs whose files are in memory before anyone asks for them
 WAITING_PER_WORKER = 3
-
-
-class ResumeLog:
-    """One line per scored image, found again by `key_of`.
-
-    Args:
-        path: Of the file; it is read if it is there. Lines that were cut short or damaged are
-            skipped: those images are scored again.
-    """
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        lines = read_jsonl(path)
-        self._known = {line["key"]: line for line in lines if isinstance(line.get("key"), str)}
-
-    def get(self, key: str) -> dict[str, Any] | None:
-        """The entry stored under a key, None where there is none."""
-        return self._known.get(key)
-
-    def add(self, key: str, entry: Mapping[str, Any]) -> None:
-        """Append an image; it is in the file when this returns."""
-        line = {"key": key, **entry}
-        append_jsonl(self.path, line)
-        self._known[key] = line
 
 
 class Outcome(NamedTuple):
@@ -146,13 +122,12 @@ def key_of(pair: MapPair, content: PairContent, metrics: Sequence[str], resize: 
     """What a pair's score depends on: both files' contents and kinds, each metric's protocol,
     resizing, and the scales of the sets' levels where the pair has them.
     """
-    digest = hashlib.blake2b(digest_size=16)
+    parts = []
     for path, data in zip((pair.map, pair.target), content, strict=True):
-        digest.update(hashlib.blake2b(data, digest_size=16).digest())
-        digest.update(path.suffix.lower().encode())
+        parts += [bytes.fromhex(checksum(data, 32)), path.suffix.lower().encode()]
     scales = [pair.map_scale, pair.target_scale]
-    digest.update(json.dumps([[describe(name) for name in metrics], resize, *scales]).encode())
-    return digest.hexdigest()
+    parts.append(json.dumps([[describe(name) for name in metrics], resize, *scales]).encode())
+    return checksum(parts, 32)
 
 
 @dataclass

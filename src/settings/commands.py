@@ -220,6 +220,11 @@ class AppSettings(Settings):
         "larger images are refused; a cut-out needs about 110 MB for each", gt=0, le=10_000
     )
     max_upload_mb: float = setting("larger files are refused", gt=0, le=100_000)
+    max_memory_mb: float = setting(
+        "of masks and downloads in memory; what does not fit is made again when asked for",
+        gt=0,
+        le=10_000_000,
+    )
     keep: Whole = setting("images kept; the one not used for longest makes room", ge=1, le=100_000)
     license: Text | None = setting("shown on the page where the registry does not know it")
 

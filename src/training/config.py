@@ -1,7 +1,5 @@
 """A run's config: composed, resolved, saved in its folder, and read by all its processes."""
 
-import hashlib
-import json
 import os
 import time
 from collections.abc import Iterator, Mapping
@@ -19,6 +17,7 @@ from omegaconf.errors import OmegaConfBaseException
 from src.atomic import atomic_write
 from src.command_line import is_literal, literals
 from src.errors import CommandError, UserError
+from src.hashing import value_hash
 from src.paths import CONF
 
 CONFIG = "config.yaml"
@@ -142,7 +141,7 @@ def config_hash(cfg: Mapping[Any, Any] | DictConfig) -> str:
     kept: dict[Any, Any] = {key: v for key, v in plain.items() if key not in _IRRELEVANT}
     if isinstance(kept.get("data"), dict):
         kept["data"] = {k: v for k, v in kept["data"].items() if k not in _IRRELEVANT_DATA}
-    return hashlib.sha256(json.dumps(kept, sort_keys=True, default=str).encode()).hexdigest()[:12]
+    return value_hash(kept)[:12]
 
 
 def names() -> list[str]:

@@ -26,6 +26,7 @@ from src.errors import (
     exit_on_user_error,
     os_errors_as_user_errors,
 )
+from src.hashing import file_hash
 from src.instantiate import build
 from src.networks.blocks import allow_single_values
 from src.networks.network import require_network
@@ -81,8 +82,8 @@ def execute(folder: Path) -> None:
             read_rows(folder / METRICS)  # damage is found here, and not after hours
         obtain_teacher(cfg, folder, data)  # for a dry run an untrained one costs as much
     module = build_module(cfg)
-    if weights := cfg.weights:
-        load_official(module.network, weights)
+    if cfg.weights and newest is None:  # else the run's own newest are loaded in their place
+        load_official(module.network, cfg.weights)
     if cfg.activation_checkpointing:
         module.network.set_grad_checkpointing()
     if cfg.get("compile"):
@@ -134,7 +135,7 @@ def _fit_and_test(
         assert weights is not None  # one of the two was tested
         entry = {
             "path": str(weights),
-            "sha256": provenance.file_hash(weights),
+            "sha256": file_hash(weights),
             "weights": provenance.state_hash(module.network.state_dict()),
         }
         provenance.write(folder, checkpoint=entry, finished=True)
@@ -245,7 +246,7 @@ def _note_weights(cfg: DictConfig, folder: Path) -> None:
     teacher = cfg.model.get("teacher")
     if teacher is not None:
         files["teacher"] = teacher.get("checkpoint")
-    hashes = {name: provenance.file_hash(path) for name, path in files.items() if path}
+    hashes = {name: file_hash(path) for name, path in files.items() if path}
     provenance.write(folder, weights=hashes)
 
 

@@ -1,7 +1,6 @@
 """Where a run's numbers go while it trains: `metrics.csv`, and Weights & Biases beside it."""
 
 import csv
-import hashlib
 import io
 import os
 from collections.abc import Mapping, Sequence
@@ -15,6 +14,7 @@ from omegaconf import OmegaConf
 
 from src.atomic import atomic_write
 from src.errors import UserError
+from src.hashing import bytes_hash
 from src.training.config import load_config
 
 LogRow = dict[str, Any]
@@ -165,7 +165,7 @@ def wandb_logger(
         group=group,
         name=name,
         config=OmegaConf.to_container(load_config(Path(folder), located=False), resolve=True),
-        id=hashlib.sha256(str(Path(folder).absolute()).encode()).hexdigest()[:12],
+        id=bytes_hash(str(Path(folder).absolute()).encode())[:12],
         offline=offline,
         resume="allow",
     )

@@ -1,12 +1,11 @@
 """Where a run's numbers come from: config, code, versions, data, weights and hardware."""
 
-import hashlib
 import json
 import os
 import platform
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,7 +14,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from src.atomic import atomic_write
 from src.errors import UserError
-from src.file_hash import file_hash
+from src.hashing import bytes_hash
 from src.paths import IMPORT_ROOT, IS_INSTALLED
 from src.training.config import config_hash
 
@@ -24,7 +23,6 @@ if TYPE_CHECKING:  # it takes seconds to import, and commands only read what was
 
 PROVENANCE = "provenance.json"
 _PACKAGES = ("torch", "lightning", "timm", "torchmetrics", "albumentations", "numpy", "numba")
-__all__ = ["collect", "file_hash", "git_state", "hardware", "state_hash", "write"]
 
 
 def collect(cfg: DictConfig, data: dict[str, Any]) -> dict[str, Any]:
@@ -78,12 +76,13 @@ def state_hash(state: "Mapping[str, torch.Tensor]") -> str:
     """SHA-256 of weights themselves: equal ones agree, whatever file and folder they lie in."""
     import torch
 
-    digest = hashlib.sha256()
-    for name, tensor in sorted(state.items()):
-        values = tensor.detach().cpu().contiguous()
-        digest.update(f"{name} {values.dtype} {tuple(values.shape)}".encode())
-        digest.update(values.flatten().view(torch.uint8).numpy().tobytes())
-    return digest.hexdigest()
+    def parts() -> Iterator[bytes | memoryview]:
+        for name, tensor in sorted(state.items()):
+            values = tensor.detach().cpu().contiguous()
+            yield f"{name} {values.dtype} {tuple(values.shape)}".encode()
+            yield values.flatten().view(torch.uint8).numpy().data
+
+    return bytes_hash(parts())
 
 
 def git_state() -> dict[str, Any]:

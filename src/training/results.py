@@ -1,7 +1,6 @@
 """Writes what a test found: results.json, per_image.csv and a table in Markdown."""
 
 import csv
-import hashlib
 import io
 import json
 import logging
@@ -13,6 +12,7 @@ from typing import Any
 from src import render
 from src.atomic import atomic_write
 from src.errors import UserError
+from src.hashing import bytes_hash
 from src.plain_data import read_json
 
 log = logging.getLogger(__name__)
@@ -50,7 +50,7 @@ def digests(folder: Path) -> dict[str, str]:
 
 def digest(path: Path) -> str:
     """SHA-256 of a file of numbers; empty where there is none."""
-    return hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else ""
+    return bytes_hash(path.read_bytes()) if path.is_file() else ""
 
 
 def is_undefined(value: float | None) -> bool:

@@ -305,7 +305,7 @@ def test_a_sample_depends_on_its_draw_alone(tmp_path: Path) -> None:
 def test_cached_batches_equal_uncached_ones(
     tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("src.datamodules.cache._SHARED_MEMORY", tmp_path)
+    monkeypatch.setattr("src.datamodules.sample_cache._SHARED_MEMORY", tmp_path)
     write_set(tmp_path / "images", tmp_path / "masks", 8)
     plain, cached = own(tmp_path), own(tmp_path, cache=kind)
     plain.setup("fit")

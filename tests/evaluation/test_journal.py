@@ -10,8 +10,9 @@ import numpy as np
 
 from src.datamodules.mask_levels import Scale
 from src.evaluation.matching import MapPair
-from src.evaluation.scoring import Outcome, PairContent, ResumeLog, from_entry, key_of, to_entry
+from src.evaluation.scoring import Outcome, PairContent, from_entry, key_of, to_entry
 from src.metrics import ImageResult, score_pair
+from src.resume_log import ResumeLog
 from tests.metrics.numbered_pairs import make_pair
 
 SCALES = Scale(255, 255), None

@@ -203,7 +203,7 @@ def test_finished_images_are_not_scored_again(
 def test_skeletons_of_truths_are_kept(tmp_path: Path, cache: Path) -> None:
     maps, target = write_maps(tmp_path, 3)
     assert evaluate_maps(maps, target, tmp_path / "a", ["hce"]) == OK
-    kept = {path: path.stat().st_mtime_ns for path in (cache / "skeletons").glob("*.skeleton")}
+    kept = {path: path.stat().st_mtime_ns for path in (cache / "skeletons").glob("skeleton-*")}
     assert len(kept) == 3
     assert evaluate_maps(maps, target, tmp_path / "b", ["hce"]) == OK
     assert {path: path.stat().st_mtime_ns for path in (cache / "skeletons").glob("*")} == kept

@@ -18,13 +18,13 @@ from src.evaluation.scoring import (
     ZERO_ONE,
     Outcome,
     PairContent,
-    ResumeLog,
     faults,
     header_faults,
     score_files,
     score_pairs,
 )
 from src.metrics import ImageResult, score_pair
+from src.resume_log import ResumeLog
 from tests.metrics.numbered_pairs import make_pair
 
 

@@ -253,7 +253,8 @@ def test_where_no_note_can_be_written_a_warning_says_so(
 ) -> None:
     cache.mkdir()
     (cache / "IOG_PASCAL.pth").write_bytes(b"from the Drive")
-    (cache / f".IOG_PASCAL.pth.sha256.{os.getpid()}").mkdir()  # permissions do not stop root
+    writer = f"{os.getpid()}-{threading.get_native_id()}"
+    (cache / f".IOG_PASCAL.pth.sha256.{writer}").mkdir()  # permissions do not stop root
     assert resolve("iog_pascal").is_file()
     assert "IOG_PASCAL.pth.sha256 cannot be written" in caplog.text
 

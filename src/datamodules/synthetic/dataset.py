@@ -1,6 +1,5 @@
 """Drawn images as training, validation and test sets."""
 
-import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal
 
@@ -12,6 +11,7 @@ from src.datamodules.base import SegmentationDataModule
 from src.datamodules.batch import SampleKey, planes
 from src.datamodules.synthetic.compose import SyntheticImage, compose
 from src.errors import UserError
+from src.hashing import bytes_hash
 from src.processing import Processor
 
 Split = Literal["train", "val", "test"]
@@ -106,7 +106,7 @@ class SyntheticDataset(Dataset[dict[str, Any]]):
     def digest(self) -> str:
         """Changes when the first image's pixels do: by seed, size, code or OpenCV's version."""
         image, mask, _ = self.image(0)
-        return hashlib.sha256(image.tobytes() + mask.tobytes()).hexdigest()[:12]
+        return bytes_hash(image.tobytes() + mask.tobytes())[:12]
 
     def seed_of(self, item: int) -> np.random.SeedSequence:
         """The seed of one image's random stream; no two (seed, split, item) share one."""

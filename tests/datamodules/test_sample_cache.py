@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from src.datamodules.cache import Maps, SampleCache, open_cache
 from src.datamodules.images import ImageError
 from src.datamodules.pairs import DataError
+from src.datamodules.sample_cache import Maps, SampleCache, open_cache
 from src.errors import UserError
 
 SIZE = (6, 5)
@@ -96,7 +96,7 @@ def test_no_room_is_said_before_anything_is_written(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     usage = type("Usage", (), {"free": 100})
-    monkeypatch.setattr("src.datamodules.cache.shutil.disk_usage", lambda _: usage)
+    monkeypatch.setattr("src.datamodules.sample_cache.shutil.disk_usage", lambda _: usage)
     with pytest.raises(UserError, match=r"12 samples of 6×5 take 0.00 GiB .* are free"):
         open_cache(Samples(tmp_path / "tally"), SIZE, "key", "disk", tmp_path)
     assert not (tmp_path / "tally").exists()
@@ -104,7 +104,7 @@ def test_no_room_is_said_before_anything_is_written(
 
 @pytest.mark.skipif(not Path("/dev/shm").is_dir(), reason="no shared memory here")
 def test_ram_uses_shared_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("src.datamodules.cache._SHARED_MEMORY", tmp_path)
+    monkeypatch.setattr("src.datamodules.sample_cache._SHARED_MEMORY", tmp_path)
     samples = Samples(tmp_path / "tally")
     cache = open_cache(samples, SIZE, "key", "ram", tmp_path / "disk")
     assert not (tmp_path / "disk").exists()
@@ -158,7 +158,7 @@ def test_a_cache_with_a_short_or_missing_file_is_made_again(
 def test_shared_memory_of_someone_else_is_not_used(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("src.datamodules.cache._SHARED_MEMORY", tmp_path)
+    monkeypatch.setattr("src.datamodules.sample_cache._SHARED_MEMORY", tmp_path)
     (tmp_path / "elsewhere").mkdir()
     (tmp_path / f"finecut-{os.getuid()}").symlink_to(tmp_path / "elsewhere")
     with pytest.raises(UserError, match="belongs to someone else"):

@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import Literal, Protocol
 
 import numpy as np
-from filelock import FileLock
 
+from src.cache import CacheFolder
 from src.datamodules.images import ImageError
 from src.datamodules.pairs import DataError
 from src.errors import UserError
@@ -117,10 +117,9 @@ def open_cache(
         DataError: Images that cannot be read, all of them.
     """
     parent = _shared_memory_folder() if kind == "ram" else folder
-    parent.mkdir(parents=True, exist_ok=True)
-    count = len(samples)
-    finished = parent / f"samples-{key}-v{_FORMAT}"
-    with FileLock(f"{finished}.lock"):
+    cache, count = CacheFolder(parent, "samples", _FORMAT), len(samples)
+    finished = cache.path(key)
+    with cache.lock(key):
         if finished.is_dir() and not _is_whole(finished, count, size):
             log.warning("%s: files are missing or cut short; it is made again", finished)
             shutil.rmtree(finished)
