@@ -61,7 +61,7 @@ def folder_data(root: Path) -> list[str]:
 def start(
     script: str, overrides: Sequence[str], cwd: Path, **variables: str
 ) -> subprocess.Popen[str]:
-    """Start a command in `cwd`, where its `logs` go, with environment variables added."""
+    """Start a script, or with `-m` a module, in `cwd`, with environment variables added."""
     environment = {
         **os.environ,
         "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")]),
@@ -72,7 +72,7 @@ def start(
         environment.pop(name, None)
     environment |= variables
     return subprocess.Popen(
-        [sys.executable, str(ROOT / script), *overrides],
+        [sys.executable, script if script == "-m" else str(ROOT / script), *overrides],
         cwd=cwd,
         env=environment,
         stdout=subprocess.PIPE,

@@ -18,7 +18,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "weights": set(),
     "networks": {"weights"},
     "datamodules": {"settings", "processing"},
-    "losses": {"networks", "datamodules", "weights"},  # of datamodules only `Batch`
+    "losses": {"networks", "datamodules"},  # of datamodules only `Batch`
     "lit_modules": {"networks", "losses", "processing", "metrics", "datamodules"},
     "training": {"settings", "networks", "weights", "processing", "datamodules"},
     "callbacks": {"processing", "metrics", "datamodules", "training"},

@@ -13,6 +13,7 @@ from .documented import ROOT
 from .running import only_run, start, write_pairs
 
 PAGE = ROOT / "docs/extend.md"
+REGISTRY = "src/weights/registry.yaml"  # an entry is added to it
 FILE = re.compile(r"`([\w/]+\.(?:py|yaml))`[^`]*?\n\n```\w+\n(.*?)^```", re.DOTALL | re.MULTILINE)
 QUICK = [
     "model.size=32",
@@ -34,17 +35,20 @@ def extended(tmp_path_factory: pytest.TempPathFactory) -> Path:
         shutil.copy(script, copy)
     written = FILE.findall(PAGE.read_text())
     assert [name for name, _ in written] == [
-        "src/networks/tiny.py", "conf/model/tiny.yaml", "conf/data/mine.yaml",
+        "src/networks/tiny.py", "conf/model/tiny.yaml", REGISTRY, "conf/data/mine.yaml",
         "src/metrics/darkness.py", "conf/metrics/mine.yaml",
     ]  # fmt: skip
     for name, text in written:
-        assert not (copy / name).exists()
-        (copy / name).write_text(text)
+        assert (copy / name).exists() == (name == REGISTRY)
+        with (copy / name).open("a") as file:
+            file.write(text)
     return copy
 
 
 def call(folder: Path, script: str, *words: str) -> str:
-    process = start(str(folder / script), words, folder, PYTHONPATH=str(folder))
+    """What a script of the folder prints, or with `-m` a module."""
+    named = script if script == "-m" else str(folder / script)
+    process = start(named, words, folder, PYTHONPATH=str(folder))
     output, _ = process.communicate(timeout=280)
     assert process.returncode == 0, output
     return output
@@ -83,6 +87,46 @@ def test_a_new_network_on_new_data_trains_scores_and_predicts(extended: Path) ->
         "torchmetrics.classification.BinaryF1Score(threshold=0.5)"
         in (extended / "dice/results.md").read_text()
     )
+
+
+# Weights as authors would release them, under the name of the registry's entry.
+RELEASED = """
+import sys
+
+import torch
+
+from src.weights import build
+from src.weights.loading import to_official
+
+torch.manual_seed(0)
+torch.save(to_official(build("tiny")), sys.argv[1])
+"""
+
+
+@pytest.mark.slow
+def test_a_released_network_is_a_file_a_yaml_and_an_entry(
+    extended: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    weights = extended / "weights"
+    weights.mkdir()
+    monkeypatch.setenv("FINECUT_WEIGHTS", str(weights))
+    monkeypatch.setenv("FINECUT_OFFLINE", "1")
+    (extended / "released.py").write_text(RELEASED)
+    call(extended, "released.py", str(weights / "tiny-photos.pth"))
+    assert re.search(
+        r"^\| tiny-photos +\| tiny +\| \[tiny-photos", call(extended, "-m", "src", "models"), re.M
+    )
+    page = call(extended, "-m", "src.inference.model_cards")
+    card = page.split("## Tiny\n")[1]
+    assert "### tiny-photos\n\nNothing; an example.\n" in card
+    assert "| input | 128 × 128, the whole image, resized as `opencv` |" in card
+    assert "python predict.py weights=tiny-photos input=photos" in card
+    write_pairs(extended / "photos", 2)
+    images = extended / "photos" / "images"
+    words = ["weights=tiny-photos", f"input={images}", "type=overlay", "output=by-name"]
+    call(extended, "predict.py", *words, "device=cpu")
+    assert len(list((extended / "by-name").rglob("*.png"))) == 2
+    assert (weights / "tiny-photos.pth.sha256").is_file()  # noted, where none was published
 
 
 # One process: it trains with every preset, and then uses what it trained.

@@ -1,6 +1,6 @@
 """Objects as samples for click-guided networks: crop, prompt, and the way back to the image.
 
-A source (`objects.py`) knows files; everything here is the same for all of them.
+A source (`instance_sources.py`) knows files; everything here is the same for all of them.
 """
 
 import os
@@ -16,16 +16,13 @@ from torch.utils.data import Dataset
 from src.datamodules.augmentation import Augmentation
 from src.datamodules.base import SegmentationDataModule
 from src.datamodules.batch import SampleKey, planes
-
-# Configs that were saved before `prompts.py` was its own file name two of these here.
-from src.datamodules.clicks import ExtremePoints as ExtremePoints
-from src.datamodules.clicks import InsideOutsidePoints as InsideOutsidePoints
 from src.datamodules.clicks import Prompts
 from src.datamodules.instance_sources import Instance, InstanceSource
 from src.datamodules.sources import require_root
 from src.datamodules.wrappers import RehearsalMix
 from src.errors import UserError
 from src.hashing import bytes_hash
+from src.models import guided_by_clicks
 from src.processing import Processor
 from src.processing.crop import EmptyMaskError, box_of_mask, crop
 from src.processing.resize import resize
@@ -236,7 +233,7 @@ class InstanceDataModule(SegmentationDataModule):
 
     def _prompts(self) -> Prompts:
         if self.prompts is None:
-            raise UserError("these are objects to click on; choose model=dextr, iog or iog_refine")
+            raise UserError(f"these are objects to click on; choose model= of {guided_by_clicks()}")
         return self.prompts
 
     def _made(self, make: MakeSource) -> InstanceSource:

@@ -96,20 +96,6 @@ def read_evaluation(folder: Path) -> Evaluation:
     return Evaluation(folder, table, protocol)
 
 
-def compare_folders(ours: Path, theirs: Path, seed: int = 0) -> list[Comparison]:
-    """Compare two evaluations or runs, image by image.
-
-    Args:
-        ours: Folder with `per_image.csv` and the protocol beside it.
-        theirs: The same of the other method.
-        seed: Of the bootstrap.
-
-    Raises:
-        UserError: see `read_evaluation` and `compare_evaluations`.
-    """
-    return compare_evaluations(read_evaluation(ours), read_evaluation(theirs), seed)
-
-
 def compare_evaluations(ours: Evaluation, theirs: Evaluation, seed: int = 0) -> list[Comparison]:
     """Compare two evaluations, image by image.
 

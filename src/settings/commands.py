@@ -187,7 +187,7 @@ class AnnotateSettings(Settings):
     boxes: FilePath = setting("COCO's annotations, or a detector's list of results")
     images: FilePath = setting("the folder of the images")
     weights: FilePath = setting(
-        "a checkpoint of iog, iog_refine or dextr, a released file, or a registry's name"
+        "a checkpoint of a model with clicks, a released file, or a registry's name"
     )
     output: FilePath = setting("the COCO file to write")
     format: Literal["rle", "polygon"] = setting("both decode to the same pixels")

@@ -8,6 +8,7 @@ import logging
 import sys
 import warnings
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +30,7 @@ from src.errors import (
 from src.hashing import file_hash
 from src.instantiate import build
 from src.networks.blocks import allow_single_values
-from src.networks.network import require_network
+from src.networks.network import Network, require_network
 from src.paths import cache_folder
 from src.settings.nodes import check_nodes
 from src.settings.training import parse_training
@@ -44,7 +45,7 @@ from src.training.results import RESULTS
 from src.training.resumable import require_resumable, unusable_as_user_error
 from src.training.resume import ACCEPT
 from src.training.run_folder import run_lock
-from src.training.teacher import obtain_teacher
+from src.training.teacher import build_teacher, obtain_teacher
 from src.training.trainer import require_known
 from src.weights import registry
 from src.weights.loading import load_official
@@ -119,6 +120,7 @@ def _fit_and_test(
         if trainer.interrupted:
             raise KeyboardInterrupt
     if not cfg.test:
+        _finish(folder, trainer)
         return
     if not datamodule.test_names:  # type: ignore[attr-defined]
         if not cfg.fit:
@@ -127,6 +129,7 @@ def _fit_and_test(
                 "data.test.images=DIR data.test.masks=DIR, or data=folder data.root=DIR"
             )
         log.info("no test set: nothing is tested; weights are in %s", folder / checkpoints.FOLDER)
+        _finish(folder, trainer)
         return
     checkpoint = _tested_checkpoint(cfg, folder)
     trainer.test(module, datamodule, ckpt_path=checkpoint, weights_only=True, verbose=False)
@@ -138,8 +141,14 @@ def _fit_and_test(
             "sha256": file_hash(weights),
             "weights": provenance.state_hash(module.network.state_dict()),
         }
-        provenance.write(folder, checkpoint=entry, finished=True)
+        _finish(folder, trainer, checkpoint=entry)
         log.info("results in %s", folder / RESULTS)
+
+
+def _finish(folder: Path, trainer: Trainer, **entries: Any) -> None:
+    """Write down that all that was asked for is done; a test is not always."""
+    if trainer.is_global_zero:
+        provenance.write(folder, finished=True, **entries)
 
 
 def _tested_checkpoint(cfg: DictConfig, folder: Path) -> Path | None:
@@ -161,13 +170,14 @@ def build_module(cfg: DictConfig) -> Any:
     allow_single_values(network)
     # Convolutions read maps fastest with their channels together.
     network.train().to(memory_format=torch.channels_last)
+    teacher = build_teacher(model)
     prompts = build(model.get("prompts"))
     module = build(model.module, _partial_=True)  # objects are handed over as they are
     return module(
         network=network,
         processor=processor,
         inputs=list(model.inputs),
-        losses={name: build(term) for name, term in model.losses.items()},
+        losses={name: _built_term(term, teacher) for name, term in model.losses.items()},
         optimizer=build(cfg.optimizer),
         lr_scheduler=build(_scheduler(cfg)),
         param_groups=model.get("param_groups"),
@@ -183,6 +193,14 @@ def build_module(cfg: DictConfig) -> Any:
             "prompts": prompts and to_dict(prompts),
         },
     )
+
+
+def _built_term(node: DictConfig | None, teacher: Network | None) -> Any:
+    """A loss term; one that is `_partial_` compares with the teacher, and is none without one."""
+    term = build(node)
+    if not isinstance(term, partial):
+        return term
+    return None if teacher is None else term(teacher)
 
 
 def _scheduler(cfg: DictConfig) -> DictConfig | None:
@@ -235,6 +253,7 @@ def _note(cfg: DictConfig, folder: Path, data: dict[str, Any], changed: dict[str
     known = provenance.read(folder)
     entries = provenance.collect(cfg, data)
     entries["config_hash"] = config_hash(load_config(folder, located=False))
+    entries["finished"] = False  # a run that goes on is not, although it was
     if changed:
         *before, last = known.get("resumes") or [{}]
         entries["resumes"] = [*before, {**last, "data": changed}]

@@ -16,6 +16,7 @@ from src.training.provenance import PROVENANCE
 from src.training.results import RESULTS, TABLE
 
 LOGS = "logs"
+CHECKPOINTS = "checkpoints"
 
 
 class Listed(NamedTuple):
@@ -56,7 +57,9 @@ def listed(folder: Path) -> Listed:
     config, provenance, results = _yaml(folder / CONFIG), *map(_json, _files(folder))
     state = _state(folder, config, provenance)
     words = {
-        "finished": f"its table: {folder / TABLE}",
+        "finished": f"its table: {folder / TABLE}"
+        if results
+        else f"nothing was tested; its weights: {folder / CHECKPOINTS}",
         "running": "another process is at it",
         "damaged": f"{folder / CONFIG} cannot be read; start the run anew",
     }
@@ -85,7 +88,7 @@ def _state(folder: Path, config: dict[str, Any], provenance: dict[str, Any]) -> 
     job = _json(folder / "job.json")
     if job.get("state") == "failed":
         return f"failed ({str(job.get('error', ''))[:120]})"
-    checkpoints = sorted((folder / "checkpoints").glob("*.ckpt"))
+    checkpoints = sorted((folder / CHECKPOINTS).glob("*.ckpt"))
     return "stopped" if checkpoints else "not begun"
 
 

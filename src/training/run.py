@@ -16,6 +16,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from src.command_line import literals, quote_overrides
 from src.errors import CommandError, UserError, disk_full_as_user_error, os_errors_as_user_errors
+from src.models import own_hydra
 from src.paths import CONF
 from src.settings.training import parse_training
 from src.training import checkpoints, cli, config, execute, preemption, provenance, resume
@@ -120,7 +121,7 @@ def _continued(words: Sequence[str]) -> Path:
 
 def _composed(words: Sequence[str]) -> tuple[DictConfig, Path]:
     """The resolved config of a command's words, and the folder that it names."""
-    with config.own_hydra(), initialize_config_dir(str(CONF), version_base=None):
+    with own_hydra(), initialize_config_dir(str(CONF), version_base=None):
         try:
             cfg = compose("train", list(words), return_hydra_config=True)
             folder = Path(str(cfg.hydra.run.dir)).expanduser().absolute()

@@ -8,8 +8,18 @@ import numpy as np
 import pytest
 
 from src.errors import UserError
-from src.evaluation.compare import bootstrap_interval, compare_folders, markdown
+from src.evaluation.compare import (
+    Comparison,
+    bootstrap_interval,
+    compare_evaluations,
+    markdown,
+    read_evaluation,
+)
 from src.metrics import describe
+
+
+def compare_folders(ours: Path, theirs: Path) -> list[Comparison]:
+    return compare_evaluations(read_evaluation(ours), read_evaluation(theirs))
 
 
 def write(

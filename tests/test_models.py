@@ -5,7 +5,9 @@ from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from hydra.errors import MissingConfigException
 
-from src.training.config import composed, names
+from src.errors import UserError
+from src.models import build_untrained, composed, guided_by_clicks, names, own_hydra
+from src.paths import CONF
 from tests.running import ROOT
 
 
@@ -34,6 +36,27 @@ def test_a_program_that_hydra_runs_goes_on_afterwards() -> None:
 def test_a_failure_leaves_the_program_running_too() -> None:
     with initialize_config_dir(str(ROOT / "conf"), version_base=None):
         outer = GlobalHydra.instance().hydra
-        with pytest.raises(MissingConfigException, match="u3net"):
-            composed("u3net")
+        with (
+            pytest.raises(MissingConfigException, match="u3net"),
+            own_hydra(),
+            initialize_config_dir(str(CONF), version_base=None),
+        ):
+            compose(overrides=["+model=u3net"])
         assert GlobalHydra.instance().hydra is outer
+
+
+def test_an_unknown_model_is_named_beside_the_known() -> None:
+    with pytest.raises(UserError, match="no model is called 'u3net'; choose one of dextr, "):
+        composed("u3net")
+
+
+def test_a_network_is_built_without_imagenets_weights_and_with_other_arguments() -> None:
+    node = composed("iog").network
+    assert node.pretrained is True
+    network = build_untrained(node, backbone="resnet18")
+    assert sum(parameter.numel() for parameter in network.parameters()) < 30e6
+    assert node.backbone == "resnet101"
+
+
+def test_models_with_clicks_are_those_with_prompts() -> None:
+    assert guided_by_clicks() == "dextr, dextr_atrous, iog, iog_refine"

@@ -8,8 +8,10 @@ import pytest
 from PIL import Image
 
 from src.datamodules.images import ImageError
-from src.datamodules.inspection import ImageStats, inspect, inspect_or_complain, spread, summarize
+from src.datamodules.inspection import spread
+from src.datamodules.pair_inspection import ImageStats, PairInspection, inspect
 from src.datamodules.pairs import ImageMaskPair
+from src.datamodules.sources import FolderPair
 from tests.datamodules.miniatures import disc, image_file, write_set
 
 
@@ -77,13 +79,6 @@ def test_a_file_that_is_not_whole_is_complained_about(pair: ImageMaskPair, which
     path.write_bytes(path.read_bytes()[:2500])
     with pytest.raises(ImageError, match=rf"^{path}: damaged"):
         inspect(pair)
-    complaint = inspect_or_complain(pair)
-    assert isinstance(complaint, str)
-    assert complaint.startswith(f"{path}: damaged")
-
-
-def test_without_a_complaint_there_are_facts(pair: ImageMaskPair) -> None:
-    assert isinstance(inspect_or_complain(pair), ImageStats)
 
 
 def test_what_a_set_holds() -> None:
@@ -101,13 +96,15 @@ def test_what_a_set_holds() -> None:
         )
         for i, share in enumerate(shares)
     ]
-    said = summarize(facts)
+    pairs = PairInspection("test", "X", None, FolderPair("images", "masks", count=4))
+    said = pairs.summarize(facts)
     assert said["images"] == 4
     assert said["megapixels"] == {"smallest": 1, "median": 2.5, "largest": 4}
     assert said["foreground"] == {"smallest": 0, "median": 0.525, "largest": 1}
     assert said["foreground_histogram"] == [1, 1, 0, 0, 0, 0, 0, 0, 0, 2]
     assert said["grey_mask_pixels"] == 0.5
-    assert summarize([]) == {"images": 0}
+    assert pairs.summarize([]) == {"images": 0}
+    assert (pairs.label, pairs.expected) == ("test/X", 4)
 
 
 def test_a_spread_of_one_value() -> None:
