@@ -265,7 +265,7 @@ class InstanceFolder(InstanceList):
             kept, held = split_by_hash(pairs, share)
             pairs = kept if part == "train" else held
         self._stems = {str(pair.mask): pair.name for pair in pairs}
-        where = f"{name} ({kind}, void {void_value})"
+        where = f"{name} ({kind}{'' if void_value is None else f', void {void_value}'})"
         records = cached_annotations(
             _files(pairs), self._find, cache_folder(cache_dir), where, on_error
         )

@@ -27,6 +27,13 @@ SBD_SPLITS = ("train", "val")
 
 _VOC = ("VOCdevkit/VOC2012", "VOC2012", "VOCtrainval_11-May-2012/VOCdevkit/VOC2012", ".")
 _SBD = ("benchmark_RELEASE/dataset", "SBD/benchmark_RELEASE/dataset", "SBD/dataset", "SBD")
+_VOC_SOURCE = (
+    "VOCtrainval_11-May-2012.tar (2 GB) from http://host.robots.ox.ac.uk/pascal/VOC/voc2012"
+)
+_SBD_SOURCE = (
+    "SBD (benchmark.tgz, 1.4 GB) from https://www2.eecs.berkeley.edu/Research/Projects/CS/vision/"
+    "grouping/semantic_contours"
+)
 
 
 class _PascalList(InstanceList):
@@ -96,8 +103,7 @@ class PascalInstances(_PascalList):
         return _read_list(self._voc() / "ImageSets" / "Segmentation" / f"{split}.txt")
 
     def _voc(self) -> Path:
-        source = "the PASCAL VOC challenge (VOCtrainval_11-May-2012.tar, 2 GB)"
-        return _folder(self.root, _VOC, "SegmentationObject", source)
+        return _folder(self.root, _VOC, "SegmentationObject", _VOC_SOURCE)
 
 
 class SbdInstances(_PascalList):
@@ -147,7 +153,7 @@ class SbdInstances(_PascalList):
 
 
 def _sbd(root: Path) -> Path:
-    return _folder(root, _SBD, "inst", "SBD (benchmark.tgz, 1.4 GB)")
+    return _folder(root, _SBD, "inst", _SBD_SOURCE)
 
 
 def _files_of_sbd(folder: Path, names: Sequence[str]) -> list[tuple[Path, Path]]:
