@@ -117,8 +117,8 @@ class SbdInstances(_PascalList):
         split: SBD's list of images, 8498 and 2857 of them.
         min_fill: Objects that fill less than this share of their tight box are left out; RITM,
             SimpleClick and SegNext train on those of .08 and more, and test on all.
-        images: Released images of the split; another number is an error.
-        objects: The same of its objects, of those that `min_fill` leaves.
+        image_count: Released images of the split; another number is an error.
+        object_count: The same of its objects, of those that `min_fill` leaves.
         min_area: Objects of fewer pixels are left out, with a count.
         cache_dir: Folder of the list of objects; None: see `cache_folder`.
 
@@ -131,8 +131,8 @@ class SbdInstances(_PascalList):
         root: str | Path,
         split: Literal["train", "val"] = "val",
         min_fill: float = 0.0,
-        images: int | None = None,
-        objects: int | None = None,
+        image_count: int | None = None,
+        object_count: int | None = None,
         min_area: int = 1,
         cache_dir: str | Path | None = None,
     ) -> None:
@@ -143,11 +143,11 @@ class SbdInstances(_PascalList):
         where = f"SBD {split}{f', boxes filled from {min_fill}' if min_fill else ''}"
         folder = _sbd(Path(root).expanduser())
         names = sorted(_read_list(folder / f"{split}.txt"))
-        if problems := wrong_count(len(names), images, "images", "images"):
+        if problems := wrong_count(len(names), image_count, "images", "image_count"):
             raise DataError(where, problems)
         files, find = _files_of_sbd(folder, names), partial(_find, min_fill=min_fill)
         records = cached_annotations(files, find, cache_folder(cache_dir), where)
-        if problems := wrong_count(len(records), objects, "objects", "objects"):
+        if problems := wrong_count(len(records), object_count, "objects", "object_count"):
             raise DataError(where, problems)
         super().__init__(without_small(records, min_area, where), (f"SBD-{split}",))
 

@@ -189,7 +189,7 @@ DATA = {
     ],
 }
 # Of SBD's two images each split one has one object, and val's other has two.
-_WRITTEN = {"count": PAIRS, "images": 2, "objects": 3}
+_WRITTEN = {"count": PAIRS, "image_count": 2, "object_count": 3}
 
 
 def write_sets(cfg: DictConfig, root: Path) -> None:

@@ -1,13 +1,14 @@
 """The files of `conf/data` for sets of objects, on miniatures of the released layouts."""
 
+import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 from hydra.utils import instantiate
-from omegaconf import DictConfig, OmegaConf, open_dict
+from omegaconf import DictConfig, OmegaConf
 
-from src.datamodules.check import check_objects_of
+from src.datamodules import check
 from src.datamodules.instance_sources import Instance, InstanceSource
 from src.datamodules.instances import InstanceDataModule
 from src.datamodules.pairs import DataError
@@ -28,8 +29,9 @@ RELEASED = {
 HQSEG_TESTED, HQSEG_TRAINED = 1537, 44_323
 
 
-def config(name: str, root: Path) -> DictConfig:
-    cfg = composed("model=iog", f"data={name}", f"data.root={root}", "data.num_workers=0")
+def config(name: str, root: Path, command: str = "train") -> DictConfig:
+    own = {"train": ["model=iog", "data.num_workers=0"], "check": [f"output={root}/out"]}
+    cfg = composed(f"data={name}", f"data.root={root}", *own[command], config=command)
     write_sets(cfg, root)
     return cfg
 
@@ -57,10 +59,9 @@ def test_every_set_is_checked_without_a_problem(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    cfg = config(name, tmp_path)
-    with open_dict(cfg):
-        cfg.workers = 1
-    report = check_objects_of(cfg, tmp_path / "out")
+    cfg = config(name, tmp_path, command="check")
+    assert check.main(cfg) == 0
+    report = json.loads((Path(cfg.output) / "report.json").read_text())
     assert report["problems"] == []
     assert {f"test/{name}" for name in DATA[name]} == report["sets"].keys() - {"train"}
     assert all(facts["objects"] > 0 for facts in report["sets"].values())

@@ -201,9 +201,11 @@ def test_objects_that_hardly_fill_their_box_can_be_left_out(root: Path, tmp_path
 
 def test_wrong_counts_of_sbd_are_said(root: Path, tmp_path: Path) -> None:
     with pytest.raises(DataError, match="2 images found, 2857 expected"):
-        SbdInstances(root, images=2857, cache_dir=tmp_path / "cache")
-    with pytest.raises(DataError, match=r"3 objects found, 6671 expected .*set's objects to 3"):
-        SbdInstances(root, images=2, objects=6671, cache_dir=tmp_path / "cache")
+        SbdInstances(root, image_count=2857, cache_dir=tmp_path / "cache")
+    with pytest.raises(
+        DataError, match=r"3 objects found, 6671 expected .*set's object_count to 3"
+    ):
+        SbdInstances(root, image_count=2, object_count=6671, cache_dir=tmp_path / "cache")
 
 
 @needs_shared
