@@ -22,7 +22,7 @@ STARTS = ("sp", "stm")
 NAME = "DAVIS-585"
 _FIRST_MASK = "init_"
 _FOLDERS = ("DAVIS-585", "DAVIS585")
-_HINT = "https://github.com/XavierCHEN34/ClickSEG (DAVIS-585)"
+_HINT = "https://github.com/alibaba/ClickSEG (DAVIS-585)"
 
 
 class Davis585(InstanceList):
