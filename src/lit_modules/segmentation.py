@@ -170,6 +170,12 @@ class SegmentationModule(LightningModule):
         scores = self.test_scores[name]
         return {metric: float(v) for metric, v in scores.compute().items()}  # type: ignore[operator]
 
+    def per_image(self, name: str) -> list[dict[str, float]]:
+        """Each image's own values with its `index`, sorted by it; every process must call it."""
+        scores: Any = self.test_scores[name]
+        found: list[dict[str, float]] = scores.per_image()
+        return found
+
     def protocol(self, metric: str) -> str:
         """How a metric of `test_values` is defined."""
         return describe(metric)
