@@ -29,49 +29,44 @@ def squared_depths(region: Mask) -> Squares:
         for x in range(width):
             here[x] = above[x] + np.int32(1) if inside[x] else np.int32(0)
         above = here
-    below = np.zeros(width, np.int32)
+    below, rows = np.zeros(width, np.int32), np.empty(width + 2, np.int64)
+    columns, starts = np.empty(width + 2, np.int64), np.empty(width + 2, np.int64)
     for y in range(height - 1, -1, -1):
-        here = depths[y]
-        for x in range(width):
-            here[x] = min(here[x], below[x] + np.int32(1))
-        below = here
-    rows, columns = np.empty(width + 2, np.int64), np.empty(width + 2, np.int64)
-    starts = np.empty(width + 2, np.int64)
-    for y in range(height):
         here, x = depths[y], 0
+        for column in range(width):
+            below[column] = min(here[column], below[column] + np.int32(1))
         while x < width:
-            if here[x] == 0:
+            if below[x] == 0:
                 x += 1
                 continue
             first = x
-            while x < width and here[x] != 0:
+            while x < width and below[x] != 0:
+                rows[x - first + 1] = below[x]
                 x += 1
-            _write_squares(here[first:x], rows[: x - first + 2], columns, starts)
+            _write_squares(rows[: x - first + 2], columns, starts, here[first:x])
     return depths
 
 
 @numba.njit(cache=True, nogil=True)
 def _write_squares(
-    stretch: npt.NDArray[np.int32],
     rows: npt.NDArray[np.int64],
     columns: npt.NDArray[np.int64],
     starts: npt.NDArray[np.int64],
+    squares: npt.NDArray[np.int32],
 ) -> None:
-    """Turn an unbroken stretch of a row from distances within columns into squared distances.
+    """Write the squared distances of an unbroken stretch of a row, given those within columns.
 
     The nearest pixel outside lies in a column of the stretch or in one of the two beside it:
     those are outside in this very row.
 
     Args:
-        stretch: Distances, overwritten.
-        rows: Room for the stretch with a column on each side.
+        rows: Distances within columns, with room for the column on each side.
         columns: Room for the columns that hold a nearest pixel, as many.
         starts: Room for the first column that each of them serves, as many.
+        squares: Of the stretch, to be written.
     """
     length = len(rows)
     rows[0] = rows[length - 1] = 0
-    for x in range(len(stretch)):
-        rows[x + 1] = stretch[x]
     columns[0], starts[0], last = 0, 0, 0
     for x in range(1, length):
         start = length
@@ -94,4 +89,4 @@ def _write_squares(
         while served < last and starts[served + 1] <= x:
             served += 1
         aside, apart = x - columns[served], rows[columns[served]]
-        stretch[x - 1] = aside * aside + apart * apart
+        squares[x - 1] = aside * aside + apart * apart

@@ -84,13 +84,13 @@ class InteractiveModule(SegmentationModule):
         if self.clicks:
             self._click_objects(first, batch, begun, dataloader_idx)
         scores: Any = list(self.test_scores.values())[dataloader_idx]
-        return self.score(self.test_first_pass(first, batch, dataloader_idx), batch, scores)
+        return self.score(self.prompt_masks(first, batch, dataloader_idx), batch, scores)
 
     def first_pass(self, batch: Batch) -> FirstPass:
         """The network's answer to the prompts of a batch."""
         return FirstPass(self(batch), {})
 
-    def test_first_pass(self, first: FirstPass, batch: Batch, dataloader_idx: int) -> list[Tensor]:
+    def prompt_masks(self, first: FirstPass, batch: Batch, dataloader_idx: int) -> list[Tensor]:
         """8-bit masks `(h, w)` of the prompts of a test batch, at their original sizes."""
         return self.restored(first.output.masks[0], batch)
 

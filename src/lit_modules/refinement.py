@@ -88,7 +88,7 @@ class RefinementModule(InteractiveModule):
             made[name] = CorrectionScores(self.test_clicks, expected)
         self.correction_scores = nn.ModuleDict(made).to(self.device)
 
-    def test_first_pass(self, first: FirstPass, batch: Batch, dataloader_idx: int) -> list[Tensor]:
+    def prompt_masks(self, first: FirstPass, batch: Batch, dataloader_idx: int) -> list[Tensor]:
         outputs = self._passes(first, batch, self.test_clicks)
         restored = [self.restored(output.masks[0], batch) for output in outputs]
         images = range(len(batch["name"]))

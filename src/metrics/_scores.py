@@ -40,8 +40,7 @@ class SegmentationMetrics(PerImageMetric):
         **kwargs: Any,
     ) -> None:
         for name in names:
-            if record(name).of_image is None:
-                raise UserError(f"{name} counts clicks: leave it out and set metrics.clicks=20")
+            record(name)
         self.names = list(dict.fromkeys(names))
         super().__init__("rows_" + "_".join(self.names), len(self.names) + 513, expected, **kwargs)
         self.workers = workers
