@@ -19,7 +19,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "networks": {"weights"},
     "datamodules": {"settings", "processing"},
     "losses": {"networks", "datamodules"},  # of datamodules only `Batch`
-    "lit_modules": {"networks", "losses", "processing", "metrics", "datamodules"},
+    "lit_modules": {"networks", "losses", "processing", "metrics", "datamodules", "evaluation"},
     "training": {"settings", "networks", "weights", "processing", "datamodules"},
     "callbacks": {"processing", "metrics", "datamodules", "training"},
     "sweeps": {"settings", "training"},

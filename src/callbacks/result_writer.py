@@ -69,8 +69,8 @@ class ResultWriter(Callback):
         names = _gathered(self._names)
         return [
             {"set": test, "name": names[test][int(row.pop("index"))], **row}
-            for test, scores in module.test_scores.items()
-            for row in scores.per_image()
+            for test in module.test_scores
+            for row in module.per_image(test)
         ]
 
 

@@ -12,10 +12,11 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from src.datamodules.batch import Batch, InputKey
+from src.errors import CommandError
 from src.lit_modules.parameter_groups import FineTuning, parameter_groups, scale_rates
 from src.lit_modules.random_state import random_state, require_random_state, restore_random_state
 from src.lit_modules.schedule import IterationLR
-from src.metrics import SegmentationMetrics, describe, use_foreign
+from src.metrics import SegmentationMetrics, describe, record, use_foreign
 from src.networks.fusion import fuse_conv_bn
 from src.networks.network import Network, Output
 from src.processing import NonFiniteError, Processor
@@ -73,6 +74,7 @@ class SegmentationModule(LightningModule):
         self.val_scores = SegmentationMetrics(list(val_metrics))
         self.base_scores = SegmentationMetrics(list(val_metrics))
         self.test_metrics = list(test_metrics)
+        _require_of_maps(self.test_metrics)  # now, and not after training
         self.test_scores = nn.ModuleDict()
         self.metric_workers, self.skeleton_cache = metric_workers, skeleton_cache
         self.identity = dict(identity or {})
@@ -173,6 +175,12 @@ class SegmentationModule(LightningModule):
         scores = self.test_scores[name]
         return {metric: float(v) for metric, v in scores.compute().items()}  # type: ignore[operator]
 
+    def per_image(self, name: str) -> list[dict[str, float]]:
+        """Each image's own values with its `index`, sorted by it; every process must call it."""
+        scores: Any = self.test_scores[name]
+        found: list[dict[str, float]] = scores.per_image()
+        return found
+
     def protocol(self, metric: str) -> str:
         """How a metric of `test_values` is defined."""
         return describe(metric)
@@ -268,6 +276,12 @@ class SegmentationModule(LightningModule):
         voids = [void.cpu() for void in batch.get("void_full", [])] or None
         scores.update(on_host, targets, batch["index"], voids, batch.get("category"))
         return {"predictions": on_host}
+
+
+def _require_of_maps(names: Iterable[str]) -> None:
+    for name in names:
+        if record(name).of_image is None:
+            raise CommandError(f"{name} counts clicks: leave it out and set metrics.clicks=20")
 
 
 def _all_batches(limit: float) -> bool:

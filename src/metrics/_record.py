@@ -100,7 +100,8 @@ class MetricRecord:
         """
         if self.of_image is None:
             raise UserError(
-                f"{self.name} is not of one map but of clicks: use src.metrics.NumberOfClicks"
+                f"{self.name} is not of one map but of clicks: metrics.clicks=20 simulates them, "
+                "src.evaluation.clicks does for any network"
             )
         value = self.of_image(pair)
         try:

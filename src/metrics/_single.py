@@ -126,7 +126,7 @@ class MeanRecall(SegmentationMetric):
 
 
 class NumberOfClicks(PerImageMetric):
-    """Mean number of clicks to reach an IoU (NoC@85, NoC@90).
+    """Mean number of clicks to reach an IoU (NoC@85, NoC@90), compared in float32.
 
     Args:
         target: The IoU to reach, in (0, 1].
@@ -152,7 +152,7 @@ class NumberOfClicks(PerImageMetric):
         """Add objects: of each, the IoU after click 1, 2, 3 …"""
         numbers = number(index, len(ious), self._seen)
         self._seen += len(ious)
-        clicks = [clicks_to_reach(one, self.target, self.cap) for one in ious]
+        clicks = [int(clicks_to_reach(one, self.target, self.cap)) for one in ious]
         self.add_rows(numbers, np.array(clicks, np.int64).reshape(-1, 1))
 
     def compute(self) -> Tensor:

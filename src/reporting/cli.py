@@ -14,6 +14,7 @@ from src.errors import CommandError, UserError
 from src.paths import CONF
 from src.render import file_name
 from src.reporting import reported_results
+from src.reporting.click_curves import plot_clicks
 from src.reporting.curves import plot
 from src.reporting.formats import comma_separated, latex, markdown
 from src.reporting.groups import Group, group
@@ -104,6 +105,7 @@ def write(
     """
     drawn = {name: plot(groups, name, problems) for name in table.test_sets()}
     curves = {name: png for name, png in drawn.items() if png is not None}
+    clicks = {name: plot_clicks(groups, name, problems) for name in table.test_sets()}
     folder.mkdir(parents=True, exist_ok=True)
     texts = {
         "table.md": markdown(table, digits),
@@ -115,6 +117,9 @@ def write(
         atomic_write(folder / name, text)
     for name, png in curves.items():
         atomic_write(folder / f"curves_{file_name(name)}.png", png)
+    for name, figure in clicks.items():
+        for form, content in figure.items():
+            atomic_write(folder / f"clicks_{file_name(name)}.{form}", content)
 
 
 def _report_left_out(problems: Sequence[str]) -> int:

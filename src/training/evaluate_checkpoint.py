@@ -35,7 +35,7 @@ def as_test_run(cfg: DictConfig) -> DictConfig:
     else:
         _become(cfg, checkpoint, checkpoint.metadata)
     _test_all_of_it(cfg)
-    if "prompt" in cfg.model.inputs and not _chosen("metrics"):
+    if "prompt" in cfg.model.inputs and not _chosen("metrics", "test"):
         cfg.metrics.test = cfg.model.test_metrics
     cfg.fit = False
     return cfg
@@ -95,9 +95,9 @@ def _become(cfg: DictConfig, checkpoint: Checkpoint, said: Metadata) -> None:
     cfg.model.teacher = None
 
 
-def _chosen(group: str) -> bool:
-    """Whether the command line names a group or one of its keys."""
+def _chosen(group: str, key: str = "") -> bool:
+    """Whether the command line names a group or one of its keys, `key` if that is given."""
     if not HydraConfig.initialized():
         return False
     words = (word.lstrip("+~") for word in HydraConfig.get().overrides.task)
-    return any(word.startswith((f"{group}=", f"{group}.")) for word in words)
+    return any(word.startswith((f"{group}=", f"{group}.{key}")) for word in words)

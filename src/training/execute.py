@@ -72,6 +72,11 @@ def execute(folder: Path) -> None:
             f"model={cfg.model.name} is guided by clicks and needs objects to click on: "
             "data=pascal_sbd, coco_instances or objects"
         )
+    if cfg.metrics.get("clicks") and "prompt" not in cfg.model.inputs:
+        raise CommandError(
+            f"metrics.clicks={cfg.metrics.clicks}: model={cfg.model.name} is not guided by clicks; "
+            "leave the key out"
+        )
     training = cfg.fit and not cfg.dry_run
     cache = cache_folder(cfg.data.get("cache_dir"))
     data = DataState(datamodule, cache, base) if training else None
@@ -187,6 +192,7 @@ def build_module(cfg: DictConfig) -> Any:
         foreign_metrics=OmegaConf.to_container(cfg.metrics.get("extra") or OmegaConf.create()),
         metric_workers=cfg.metrics.workers,
         skeleton_cache=_skeleton_cache(cfg.metrics.get("skeletons")),
+        **_simulated_clicks(cfg),
         identity={
             "model": model.name,
             "network": OmegaConf.to_container(model.network, resolve=True),
@@ -207,6 +213,12 @@ def _scheduler(cfg: DictConfig) -> DictConfig | None:
     """The scheduler's config; None for a constant rate, `lr_scheduler=constant` or `=null`."""
     scheduler = cfg.get("lr_scheduler")
     return scheduler if scheduler is not None and scheduler.get("_target_") is not None else None
+
+
+def _simulated_clicks(cfg: DictConfig) -> dict[str, int]:
+    """What is asked of a click-guided module's test."""
+    asked = {key: cfg.metrics.get(key) for key in ("clicks", "jitter_runs")}
+    return {key: count for key, count in asked.items() if count}
 
 
 def _skeleton_cache(given: str | bool | None) -> str | None:

@@ -114,6 +114,8 @@ MAY_CHANGE: Mapping[str, Kind] = {
     "test": SWITCH,
     "metrics.test": Kind(lambda v: isinstance(v, list) and len(v) > 0, "a list of metrics"),
     "metrics.workers": NATURAL,
+    "metrics.clicks": NATURAL,
+    "metrics.jitter_runs": NATURAL,
     "metrics.skeletons": ANY,
     "objective": TEXT,
     "published": TEXT.or_null(),

@@ -40,6 +40,9 @@ class Module:
         values = self.test_scores[name].values
         return {"mae": sum(values) / len(values)}
 
+    def per_image(self, name: str) -> list[dict[str, float]]:
+        return self.test_scores[name].per_image()
+
     def protocol(self, metric: str) -> str:
         return f"how {metric} was computed"
 
