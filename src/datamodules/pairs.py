@@ -166,13 +166,30 @@ def state_hash(pairs: Sequence[ImageMaskPair], *settings: object) -> str:
 
 
 def fingerprint(pairs: Sequence[ImageMaskPair]) -> dict[str, Any]:
-    """Sets, count, and a hash of names and file sizes that is the same on every machine."""
+    """Sets, count, and hashes of names and file sizes that are the same on every machine.
+
+    `sha256` is of images and masks, `targets` of the masks alone, as a scorer of maps knows them.
+    """
     digest = hashlib.sha256()
     for pair in pairs:
         sizes = pair.image.stat().st_size, pair.mask.stat().st_size
         digest.update(f"{pair.set}/{pair.name}|{sizes}\n".encode())
+    targets = targets_hash((pair.name, pair.mask) for pair in pairs)
     sets = sorted({pair.set for pair in pairs})
-    return {"sets": sets, "count": len(pairs), "sha256": digest.hexdigest()}
+    return {
+        "sets": sets,
+        "count": len(pairs),
+        "sha256": digest.hexdigest(),
+        "targets": targets,
+    }
+
+
+def targets_hash(targets: Iterable[tuple[str, Path]]) -> str:
+    """SHA-256 of the names and file sizes of ground-truth files, in the order of the names."""
+    digest = hashlib.sha256()
+    for name, mask in sorted(targets):
+        digest.update(f"{name}|{mask.stat().st_size}\n".encode("utf-8", "surrogateescape"))
+    return digest.hexdigest()
 
 
 def _say(fault: Fault, source: Source) -> str:

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from src.inference.model_spec import ModelSpec, named
 from src.processing import Processor
+from src.render import Markdown, markdown_table
 from src.weights.registry import Released, released
 
 
@@ -101,9 +102,10 @@ def cards() -> str:
         if name != before:
             lines += _introduced(FAMILIES[name])
             before = name
-        lines += ["", f"### {entry.name}", "", entry.purpose, "", "| | |", "|---|---|"]
-        lines += [f"| {key} | {value} |" for key, value in _facts(entry, recipe)]
-        lines += ["", "```sh", _command(entry, recipe), "```"]
+        facts = [[key, Markdown(value)] for key, value in _facts(entry, recipe)]
+        lines += ["", f"### {entry.name}", "", entry.purpose, ""]
+        lines += [markdown_table(["", ""], facts, "l")]
+        lines += ["```sh", _command(entry, recipe), "```"]
     return "\n".join(lines) + "\n"
 
 

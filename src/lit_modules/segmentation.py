@@ -15,7 +15,7 @@ from src.datamodules.batch import Batch, InputKey
 from src.lit_modules.parameter_groups import FineTuning, parameter_groups, scale_rates
 from src.lit_modules.random_state import random_state, require_random_state, restore_random_state
 from src.lit_modules.schedule import IterationLR
-from src.metrics import SegmentationMetrics, describe
+from src.metrics import ImageResult, SegmentationMetrics, describe, summarize
 from src.networks.fusion import fuse_conv_bn
 from src.networks.network import Network, Output
 from src.processing import NonFiniteError, Processor
@@ -71,6 +71,9 @@ class SegmentationModule(LightningModule):
         self.base_scores = SegmentationMetrics(list(val_metrics))
         self.test_metrics = list(test_metrics)
         self.test_scores = nn.ModuleDict()
+        # What a test found, by data set: the score of each image by its index, and each metric.
+        self.tested_images: dict[str, dict[int, ImageResult]] = {}
+        self.tested_values: dict[str, dict[str, float]] = {}
         self.metric_workers, self.skeleton_cache = metric_workers, skeleton_cache
         self.identity = dict(identity or {})
         self._random_state: dict[int, Any] | None = None
@@ -158,7 +161,8 @@ class SegmentationModule(LightningModule):
 
     def on_test_epoch_end(self) -> None:
         for name in self.test_scores:
-            values = self.test_values(name)
+            self.tested_images[name] = self.test_scores[name].image_results()  # type: ignore[operator]
+            self.tested_values[name] = values = self.test_values(name)
             self.log_dict({f"test/{name}/{metric}": v for metric, v in values.items()})
 
     def on_test_end(self) -> None:
@@ -166,9 +170,8 @@ class SegmentationModule(LightningModule):
             self.network = self._trained.pop()
 
     def test_values(self, name: str) -> dict[str, float]:
-        """Every metric of a test set; collective, so every process must call it."""
-        scores = self.test_scores[name]
-        return {metric: float(v) for metric, v in scores.compute().items()}  # type: ignore[operator]
+        """Every metric of a test set, once its images are gathered; every process must call it."""
+        return summarize(list(self.tested_images[name].values()), self.test_metrics)
 
     def protocol(self, metric: str) -> str:
         """How a metric of `test_values` is defined."""

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 import torch
+from src.training.results import digest
 
 from src.callbacks import result_writer
 from src.callbacks.result_writer import ResultWriter
-from src.training.results import digest
 
 
 class SegmentationMetrics:

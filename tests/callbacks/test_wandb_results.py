@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 import torch
+from src.training.results import write_per_image, write_results
 
 from src.callbacks.result_writer import WandbResults
 from src.training.loggers import WandbLog
-from src.training.results import write_per_image, write_results
 
 
 class Page:

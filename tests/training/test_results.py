@@ -6,7 +6,6 @@ import math
 from pathlib import Path
 
 import pytest
-
 from src.training.results import markdown, write_per_image, write_results
 
 
