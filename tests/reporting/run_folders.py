@@ -87,11 +87,12 @@ def write_scores(
     Curves take their time to draw, and are not what most tables are tested for.
     """
     folder.mkdir(parents=True, exist_ok=True)
+    shared = set.intersection(*(set(values) for values in tables.values()))
     sets = {
         name: SetResults(
             values,
             [f"image_{i}" for i in range(images)],
-            [scored({m: v + i / 100 for m, v in values.items()}) for i in range(images)],
+            [scored({m: values[m] + i / 100 for m in sorted(shared)}) for i in range(images)],
         )
         for name, values in tables.items()
     }
