@@ -141,6 +141,7 @@ class SegmentationModule(LightningModule):
         self.network = fuse_conv_bn(copy.deepcopy(self.network))
         datamodule = self.trainer.datamodule  # type: ignore[attr-defined]
         whole = _all_batches(self.trainer.limit_test_batches)
+        self.tested_images, self.tested_values = {}, {}
         self.test_scores = nn.ModuleDict(
             {
                 name: SegmentationMetrics(

@@ -6,7 +6,7 @@ import logging
 import math
 import zipfile
 import zlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -44,9 +44,7 @@ THRESHOLDS = 256
 CURVE_NAMES = ("precision", "recall", "f")
 _OF_ONE = (2, 256)
 _SHOWN = 60  # characters of a value in a message
-_BYTES_OF_A_HISTOGRAM = 2 * 256 * 8
-_LONGEST_NAME = 4 * 4096  # bytes of an image's name in numpy's text, of PATH_MAX characters
-_IN_THE_ARCHIVE = {"set.npy", "name.npy", "category.npy", "histogram.npy"}
+_HEAD_OF_AN_ARRAY = 4096  # bytes, at most, before an array's values
 
 # What zipfile, zlib and NumPy raise at bytes that are no archive of arrays.
 _DAMAGED = (
@@ -185,7 +183,7 @@ class ResultsFolder:
         tables = self.per_image
         keys = [(name, image) for name, table in tables.items() for image in table.names]
         try:
-            found = _read_archive(path, len(keys))
+            found = _read_archive(path, keys)
         except _DAMAGED as error:
             raise UserError(f"{path} is damaged ({one_line(error)[:_SHOWN]}); {advice}") from None
         if list(zip(found["set"].tolist(), found["name"].tolist(), strict=True)) != keys:
@@ -335,21 +333,33 @@ def _image_table(images: Mapping[str, Mapping[str, float]]) -> ImageTable:
     return ImageTable(tuple(images), columns)
 
 
-def _read_archive(path: Path, count: int) -> dict[str, np.ndarray]:
-    """The arrays of a file of histograms. Raises ValueError where they are not those of `count`."""
-    data = path.read_bytes()
+def _read_archive(path: Path, keys: Sequence[tuple[str, str]]) -> dict[str, np.ndarray]:
+    """The arrays of a file of histograms of these images, by data set and name.
+
+    Raises:
+        ValueError: There are others, or larger ones than these images have: nothing is unpacked.
+    """
+    count, data = len(keys), path.read_bytes()
+    letters = [max((len(key[i]) for key in keys), default=1) for i in (0, 1)]
+    # Of each array the kind of number, the shape, and the bytes of a row at most.
+    expected: dict[str, tuple[str, tuple[int, ...], int]] = {
+        "set": ("U", (count,), 4 * letters[0]),
+        "name": ("U", (count,), 4 * letters[1]),
+        "category": ("i", (count,), 8),
+        "histogram": ("u", (count, *_OF_ONE), 8 * math.prod(_OF_ONE)),
+    }
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
         sizes = {entry.filename: entry.file_size for entry in archive.infolist()}
-    most = 4096 + count * (_BYTES_OF_A_HISTOGRAM + 2 * _LONGEST_NAME)
-    if sizes.keys() != _IN_THE_ARCHIVE or any(size > most for size in sizes.values()):
+    most = {f"{name}.npy": count * row for name, (*_, row) in expected.items()}
+    if sizes.keys() != most.keys() or any(
+        size > most[name] + _HEAD_OF_AN_ARRAY for name, size in sizes.items()
+    ):
         raise ValueError(f"other arrays than those of {count} images")
     with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
-        found = {name: arrays[name] for name in arrays.files}
-    shapes: dict[str, tuple[int, ...]] = {"set": (count,), "name": (count,), "category": (count,)}
-    shapes["histogram"] = (count, *_OF_ONE)
-    kinds = {"set": "U", "name": "U", "category": "i", "histogram": "u"}
-    for name, array in found.items():
-        if array.shape != shapes[name] or array.dtype.kind != kinds[name]:
+        found = {name: arrays[name] for name in expected}
+    for name, (kind, shape, _) in expected.items():
+        array = found[name]
+        if array.shape != shape or array.dtype.kind != kind:
             raise ValueError(f"{name} is {array.dtype} {array.shape}, not of {count} images")
     return found
 
