@@ -94,7 +94,7 @@ COMMANDS: dict[str, Command] = {
         "src.evaluation.cli:main",
         "evaluate",
     ),
-    "table": Command(_SCORE, "finished runs beside the printed numbers", "src.reporting.cli:main"),
+    "table": Command(_SCORE, "what was scored, beside printed numbers", "src.reporting.cli:main"),
     "models": Command(
         _LOOK, "the released weights that finecut knows", "src.weights.registry:main"
     ),

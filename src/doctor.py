@@ -27,6 +27,7 @@ _EXTRAS = {
     "coco": ("pycocotools", "COCO's masks, annotate.py"),
     "sweep": ("optuna", "sweep=optuna"),
     "page": ("fastapi", "app.py"),
+    "tables": ("xlsxwriter", "table formats=xlsx"),
 }
 # Names of the kernel for what makes a network quick on a CPU, and ours.
 _CPU_FLAGS = {

@@ -175,14 +175,29 @@ def files_of(pairs: Iterable[ImageMaskPair]) -> Iterator[Path]:
 
 
 def fingerprint(pairs: Sequence[ImageMaskPair]) -> dict[str, Any]:
-    """Sets, count, and a hash of names and file sizes that is the same on every machine."""
+    """Sets, count, and hashes of names and file sizes that are the same on every machine.
+
+    `sha256` is of images and masks, `targets` of the masks alone, as a scorer of maps knows them.
+    """
 
     def line(pair: ImageMaskPair) -> bytes:
         sizes = pair.image.stat().st_size, pair.mask.stat().st_size
         return f"{pair.set}/{pair.name}|{sizes}\n".encode()
 
-    sets = sorted({pair.set for pair in pairs})
-    return {"sets": sets, "count": len(pairs), "sha256": bytes_hash(map(line, pairs))}
+    return {
+        "sets": sorted({pair.set for pair in pairs}),
+        "count": len(pairs),
+        "sha256": bytes_hash(map(line, pairs)),
+        "targets": targets_hash((pair.name, pair.mask) for pair in pairs),
+    }
+
+
+def targets_hash(targets: Iterable[tuple[str, Path]]) -> str:
+    """SHA-256 of the names and file sizes of ground-truth files, in the order of the names."""
+    return bytes_hash(
+        f"{name}|{mask.stat().st_size}\n".encode("utf-8", "surrogateescape")
+        for name, mask in sorted(targets)
+    )
 
 
 def _say(fault: Fault, source: Source) -> str:

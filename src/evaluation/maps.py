@@ -44,6 +44,7 @@ from src.evaluation.scoring import (
 )
 from src.metrics import DEFAULT_METRICS, record
 from src.paths import cache_folder
+from src.results.folder import RUN_CONFIG, ResultsFolder
 from src.resume_log import ResumeLog
 
 log = logging.getLogger(__name__)
@@ -194,12 +195,14 @@ def _request(
             f"output={folder} holds maps or ground truth, which the numbers would lie among; "
             "choose another folder"
         )
+    if (folder / RUN_CONFIG).is_file():
+        raise CommandError(f"output={folder} is the folder of a run; choose another folder")
     kernel = cast(Resize, resize)
     return _Request(pairing, maps.name, folder, list(metrics), allow_missing, kernel, workers)
 
 
 def _score_and_report(request: _Request, compare: str | Path | None, worst: int) -> int:
-    other = None if compare is None else comparing.read_evaluation(Path(compare))
+    other = None if compare is None else comparing.read_comparable(compare)
     scored = _score(request)
     if isinstance(scored, list):
         return _refuse(scored)
@@ -296,9 +299,9 @@ def _ranking(metrics: Sequence[str]) -> str:
     return next((m for m in ("s_measure", "max_f", "mae") if m in metrics), metrics[0])
 
 
-def _write_comparison(output: Path, other: comparing.Evaluation) -> None:
-    ours = comparing.read_evaluation(output)
-    name = other.folder.resolve().name
-    table = comparing.markdown(comparing.compare_evaluations(ours, other), name)
+def _write_comparison(output: Path, other: ResultsFolder) -> None:
+    ours = comparing.read_comparable(output)
+    name = other.path.resolve().name
+    table = comparing.markdown(comparing.compare_results(ours, other), name)
     atomic_write(output / "compare.md", table)
     print(table)

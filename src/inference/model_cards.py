@@ -11,6 +11,7 @@ from src.datamodules.clicks import InsideOutsidePoints
 from src.inference.model_spec import ModelSpec, named
 from src.networks.network import Network
 from src.processing import Processor
+from src.render import Markdown, markdown_table
 from src.weights.registry import Released, released
 
 _SCALES = {
@@ -41,9 +42,10 @@ def cards() -> str:
         if network is not before:
             lines += _introduced(network, recipe)
             before = network
-        lines += ["", f"### {entry.name}", "", entry.purpose, "", "| | |", "|---|---|"]
-        lines += [f"| {key} | {value} |" for key, value in _facts(entry, recipe)]
-        lines += ["", "```sh", _command(entry, recipe), "```"]
+        facts = [[key, Markdown(value)] for key, value in _facts(entry, recipe)]
+        lines += ["", f"### {entry.name}", "", entry.purpose, ""]
+        lines += [markdown_table(["", ""], facts, "l")]
+        lines += ["```sh", _command(entry, recipe), "```"]
     return "\n".join(lines) + "\n"
 
 

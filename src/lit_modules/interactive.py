@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Annotated, Any, NamedTuple
 
 import numpy as np
@@ -14,7 +15,7 @@ from src.datamodules.simulated_user import Jitter, SimulatedUser
 from src.errors import CommandError
 from src.evaluation.clicks import FOREGROUND_ABOVE, THRESHOLD, click_through
 from src.lit_modules.segmentation import SegmentationModule
-from src.metrics import STARTS, ClickCurves, ClickScores, Start, describe_clicks
+from src.metrics import STARTS, ClickCurves, ClickScores, ImageResult, Start, describe_clicks
 from src.networks.network import Output
 from src.processing import NonFiniteError
 from src.processing.crop import Box
@@ -109,13 +110,13 @@ class InteractiveModule(SegmentationModule):
     def protocol(self, metric: str) -> str:
         return describe_clicks(metric, self.jitter_runs)
 
-    def per_image(self, name: str) -> list[dict[str, float]]:
-        rows = super().per_image(name)
+    def image_results(self, name: str) -> dict[int, ImageResult]:
+        found = super().image_results(name)
         if name not in self.click_scores:
-            return rows
+            return found
         scores: Any = self.click_scores[name]
         clicked = scores.of_objects()
-        return [row | clicked[int(row["index"])] for row in rows]
+        return {i: replace(one, values=one.values | clicked[i]) for i, one in found.items()}
 
     def click_curves(self, names: Mapping[str, Sequence[str]]) -> dict[str, ClickCurves]:
         """The IoUs of all objects by test set; none where no clicks were asked for.

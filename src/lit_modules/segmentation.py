@@ -16,7 +16,14 @@ from src.errors import CommandError
 from src.lit_modules.parameter_groups import FineTuning, parameter_groups, scale_rates
 from src.lit_modules.random_state import random_state, require_random_state, restore_random_state
 from src.lit_modules.schedule import IterationLR
-from src.metrics import SegmentationMetrics, describe, record, use_foreign
+from src.metrics import (
+    ImageResult,
+    SegmentationMetrics,
+    describe,
+    record,
+    summarize,
+    use_foreign,
+)
 from src.networks.fusion import fuse_conv_bn
 from src.networks.network import Network, Output
 from src.processing import NonFiniteError, Processor
@@ -76,6 +83,9 @@ class SegmentationModule(LightningModule):
         self.test_metrics = list(test_metrics)
         _require_of_maps(self.test_metrics)  # now, and not after training
         self.test_scores = nn.ModuleDict()
+        # What a test found, by data set: the score of each image by its index, and each metric.
+        self.tested_images: dict[str, dict[int, ImageResult]] = {}
+        self.tested_values: dict[str, dict[str, float]] = {}
         self.metric_workers, self.skeleton_cache = metric_workers, skeleton_cache
         self.identity = dict(identity or {})
         self._random_state: dict[int, Any] | None = None
@@ -143,6 +153,7 @@ class SegmentationModule(LightningModule):
         self.network = fuse_conv_bn(copy.deepcopy(self.network))
         datamodule = self.trainer.datamodule  # type: ignore[attr-defined]
         whole = _all_batches(self.trainer.limit_test_batches)
+        self.tested_images, self.tested_values = {}, {}
         self.test_scores = nn.ModuleDict(
             {
                 name: SegmentationMetrics(
@@ -163,7 +174,8 @@ class SegmentationModule(LightningModule):
 
     def on_test_epoch_end(self) -> None:
         for name in self.test_scores:
-            values = self.test_values(name)
+            self.tested_images[name] = self.image_results(name)
+            self.tested_values[name] = values = self.test_values(name)
             self.log_dict({f"test/{name}/{metric}": v for metric, v in values.items()})
 
     def on_test_end(self) -> None:
@@ -171,14 +183,13 @@ class SegmentationModule(LightningModule):
             self.network = self._trained.pop()
 
     def test_values(self, name: str) -> dict[str, float]:
-        """Every metric of a test set; collective, so every process must call it."""
-        scores = self.test_scores[name]
-        return {metric: float(v) for metric, v in scores.compute().items()}  # type: ignore[operator]
+        """Every metric of a test set, once its images are gathered; every process must call it."""
+        return summarize(list(self.tested_images[name].values()), self.test_metrics)
 
-    def per_image(self, name: str) -> list[dict[str, float]]:
-        """Each image's own values with its `index`, sorted by it; every process must call it."""
+    def image_results(self, name: str) -> dict[int, ImageResult]:
+        """The score of each image of a test set by its index; every process must call it."""
         scores: Any = self.test_scores[name]
-        found: list[dict[str, float]] = scores.per_image()
+        found: dict[int, ImageResult] = scores.image_results()
         return found
 
     def protocol(self, metric: str) -> str:

@@ -260,11 +260,16 @@ def require_same(ours: Mapping[str, str], theirs: Mapping[str, str], names: Iter
     """
     for name in names:
         left, right = ours.get(name, "not stored"), theirs.get(name, "not stored")
-        if name not in ours or _id_of(name, left) != _id_of(name, right):
+        if name not in ours or not is_same_protocol(name, left, right):
             raise UserError(
                 f"{name} was computed by two protocols and must not be compared:\n"
                 f"  {left}\n  {right}\nScore both again with one version of finecut."
             )
+
+
+def is_same_protocol(name: str, ours: str, theirs: str) -> bool:
+    """Whether two stored protocols of a metric are one: by their ids where they have any."""
+    return _id_of(name, ours) == _id_of(name, theirs)
 
 
 def _id_of(name: str, text: str) -> str:

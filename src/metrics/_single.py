@@ -14,7 +14,6 @@ from torch import Tensor
 from src.metrics._per_image import PerImageMetric, number
 from src.metrics._record import RAW, record
 from src.metrics._scores import SegmentationMetrics
-from src.metrics._summary import summarize
 from src.metrics.number_of_clicks import MAX_CLICKS, clicks_to_reach
 
 Form = Literal["max", "mean", "adp"]
@@ -38,7 +37,7 @@ class SegmentationMetric(SegmentationMetrics):
 
     def compute(self) -> Tensor:  # type: ignore[override]
         """The metric over all images of all processes, float64."""
-        return torch.tensor(summarize(self._all()[1], self.names)[self.name], dtype=torch.float64)
+        return torch.tensor(super().compute()[self.name], dtype=torch.float64)
 
 
 class MAE(SegmentationMetric):

@@ -16,6 +16,7 @@ from src.settings.schema import (
     Seed,
     Settings,
     Size,
+    TableFormats,
     Text,
     Whole,
     Words,
@@ -230,10 +231,11 @@ class AppSettings(Settings):
 
 
 class TablesSettings(Settings):
-    """Tables of finished runs, or their comparison with printed numbers."""
+    """Tables of what was scored, or its comparison with printed numbers."""
 
-    runs: Paths = setting("folders that hold runs")
-    output: FilePath = setting("where table.md, .tex, .csv, .html and curves_*.png go")
+    runs: Paths = setting("folders that hold runs, scored checkpoints or scored maps")
+    output: FilePath = setting("where the tables and curves_*.png go")
+    formats: TableFormats = setting("of the table; xlsx needs pip install 'finecut[tables]'")
     experiment: Name | None = setting(
         "a recipe, a paper (isnet), or the name= of runs; null: all runs in one table"
     )

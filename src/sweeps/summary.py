@@ -15,10 +15,9 @@ from omegaconf import DictConfig, open_dict, read_write
 from src.atomic import atomic_write
 from src.command_line import literal, quoted
 from src.errors import CommandError, print_user_error
+from src.results.table import ResultRow, markdown
 from src.settings.training import parse_launcher
-from src.sweeps.jobs import JOB, objective, read_job
-from src.training import provenance
-from src.training.results import ResultRow, markdown, read_results
+from src.sweeps.jobs import JOB, objective, read_job, results_of_job
 
 log = logging.getLogger(__name__)
 MANIFEST = "manifest.json"
@@ -96,9 +95,11 @@ def _rows(sweep: Path, jobs: Jobs) -> list[tuple[str, str, int, ResultRow]]:
         if job["state"] != "finished":
             rows.append((f"{title} ({job['state']})", "–", 0, {}))
             continue
-        results = read_results(sweep / name)
-        rows += [(title, test, _count(sweep / name, test), row) for test, row in results.items()]
-        if not results:
+        found = results_of_job(sweep / name)
+        counts = {} if found is None else found.provenance.images
+        values = {} if found is None else found.values
+        rows += [(title, test, counts.get(test, 0), row) for test, row in values.items()]
+        if not values:
             rows.append((f"{title} (not tested)", "–", 0, {}))
     return rows
 
@@ -116,7 +117,3 @@ def _common(jobs: Jobs) -> set[str]:
     """The overrides that all jobs share."""
     known = [set(job["overrides"]) for job in jobs.values() if job["state"] != "damaged"]
     return set.intersection(*known) if known else set()
-
-
-def _count(folder: Path, test: str) -> int:
-    return int(provenance.read(folder).get("images", {}).get(test, 0))

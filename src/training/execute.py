@@ -32,6 +32,7 @@ from src.instantiate import build
 from src.networks.blocks import allow_single_values
 from src.networks.network import Network, require_network
 from src.paths import cache_folder
+from src.results.schema import RESULTS
 from src.settings.nodes import check_nodes
 from src.settings.training import parse_training
 from src.training import checkpoints, finetune, preemption, provenance
@@ -41,7 +42,6 @@ from src.training.config import config_hash, load_config
 from src.training.data_state import DataState, require_same
 from src.training.dry_run import dry_run
 from src.training.loggers import METRICS, read_rows
-from src.training.results import RESULTS
 from src.training.resumable import require_resumable, unusable_as_user_error
 from src.training.resume import ACCEPT
 from src.training.run_folder import run_lock

@@ -8,6 +8,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from src.sweeps.summary import SweepSummary, summarize, sweep_folder
 from src.training.config import save_config
+from tests.reporting.run_folders import write_scores
 
 
 def write_job(sweep: Path, name: str, overrides: list[str], score: float | None) -> None:
@@ -16,8 +17,7 @@ def write_job(sweep: Path, name: str, overrides: list[str], score: float | None)
     record = {"state": state, "overrides": overrides}
     (sweep / name / "job.json").write_text(json.dumps(record))
     if score is not None:
-        (sweep / name / "results.json").write_text(json.dumps({"DIS-VD": {"max_f": score}}))
-        (sweep / name / "provenance.json").write_text(json.dumps({"images": {"DIS-VD": 470}}))
+        write_scores(sweep / name, {"DIS-VD": {"max_f": score}}, images=470, kind="run")
 
 
 def test_a_sweep_ends_with_its_table_and_its_best(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import pytest
 import torch
 from omegaconf import OmegaConf
 
-from src.training import provenance
+from src.results import provenance
 from src.training.config import config_hash
 from src.training.provenance import collect, git_state, hardware, state_hash, write
 

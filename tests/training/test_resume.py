@@ -18,10 +18,10 @@ from omegaconf import OmegaConf
 from src.command_line import quote_overrides
 from src.errors import UserError
 from src.paths import CONF
+from src.results.schema import PROVENANCE
 from src.training import cli, resume, resume_rules
 from src.training.config import config_hash, load_config, save_config
 from src.training.data_state import DATA
-from src.training.provenance import PROVENANCE
 from src.training.resumable import require_resumable
 from tests.conftest import RunCommand
 from tests.in_process import finish

@@ -9,7 +9,7 @@ from torch.utils.data import Dataset
 
 from src.datamodules.base import SegmentationDataModule
 from src.datamodules.batch import SampleKey, planes
-from src.datamodules.synthetic.compose import SyntheticImage, compose
+from src.datamodules.synthetic.compose import SyntheticImage, compose, kind_of
 from src.errors import UserError
 from src.hashing import bytes_hash
 from src.processing import Processor
@@ -74,6 +74,12 @@ class SyntheticDataset(Dataset[dict[str, Any]]):
     def __len__(self) -> int:
         return self.length
 
+    @property
+    def names(self) -> list[str]:
+        """Of the images, in order."""
+        streams = (np.random.default_rng(self.seed_of(item)) for item in range(self.length))
+        return [self._name(item, kind_of(stream)) for item, stream in enumerate(streams)]
+
     def __getitem__(self, key: int | SampleKey) -> dict[str, Any]:
         item, epoch = key if isinstance(key, SampleKey) else (key, 0)
         image = self.image(item)
@@ -85,13 +91,16 @@ class SyntheticDataset(Dataset[dict[str, Any]]):
             sample = self.augment(sample, (self.augment_seed, epoch, item))
         batch = {
             "index": item,
-            "name": f"{self.split}_{item:05d}_{image.kind}",
+            "name": self._name(item, image.kind),
             "image": planes(sample["image"]),
             "mask": torch.from_numpy(np.ascontiguousarray(sample["mask"])[None]),
         }
         if self.evaluation:
             batch["mask_full"] = torch.from_numpy(image.mask)
         return batch
+
+    def _name(self, item: int, kind: str) -> str:
+        return f"{self.split}_{item:05d}_{kind}"
 
     def image(self, item: int) -> SyntheticImage:
         """Picture number `item` as it was drawn, before the processor resizes it.
