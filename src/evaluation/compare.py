@@ -81,20 +81,6 @@ def read_comparable(folder: str | Path) -> ResultsFolder:
     return found
 
 
-def compare_folders(ours: Path, theirs: Path, seed: int = 0) -> list[Comparison]:
-    """Compare the results in two folders, image by image.
-
-    Args:
-        ours: Folder that `finecut evaluate` or a run wrote.
-        theirs: The same of the other method.
-        seed: Of the bootstrap.
-
-    Raises:
-        UserError: see `read_comparable` and `compare_results`.
-    """
-    return compare_results(read_comparable(ours), read_comparable(theirs), seed)
-
-
 def compare_results(ours: ResultsFolder, theirs: ResultsFolder, seed: int = 0) -> list[Comparison]:
     """Compare two methods by their results, image by image; deterministic for a seed.
 

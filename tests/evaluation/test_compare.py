@@ -9,9 +9,9 @@ from src.errors import UserError
 from src.evaluation.compare import (
     Comparison,
     bootstrap_interval,
-    compare_evaluations,
+    compare_results,
     markdown,
-    read_evaluation,
+    read_comparable,
 )
 from src.metrics import describe
 from src.results.write import SetResults, write_results_folder
@@ -19,7 +19,7 @@ from tests.reporting.run_folders import scored
 
 
 def compare_folders(ours: Path, theirs: Path) -> list[Comparison]:
-    return compare_evaluations(read_evaluation(ours), read_evaluation(theirs))
+    return compare_results(read_comparable(ours), read_comparable(theirs))
 
 
 def write(

@@ -68,6 +68,13 @@ def batch(channels: int) -> dict[str, Any]:
     }
 
 
+def values_of(lit: Any) -> dict[str, float]:
+    """As at the end of a test's epoch."""
+    lit.tested_images["SET"] = lit.image_results("SET")
+    values: dict[str, float] = lit.test_values("SET")
+    return values
+
+
 def scored(lit: Any, sample: dict[str, Any]) -> ClickScores:
     with torch.inference_mode():
         lit.test_step(sample, 0)
@@ -84,7 +91,7 @@ def test_a_network_without_corrections_keeps_its_first_mask() -> None:
     assert curves.ious.shape == (2, 17)
     assert (curves.ious == curves.ious[:, :1]).all()
     assert 0 < curves.ious[0, 0] < 0.8
-    values = lit.test_values("SET")
+    values = values_of(lit)
     assert values["noc90_prompt4"] == 20
     assert values["miou_5_prompt4"] == pytest.approx(values["iou"], abs=0.05)  # > 0.49 and > 0.5
     assert lit.protocol("noc90_prompt4").startswith("noc90_prompt4/1: ")
@@ -138,18 +145,18 @@ def test_a_click_outside_of_the_crop_changes_nothing() -> None:
 def test_the_rows_of_objects_hold_their_own_clicks() -> None:
     lit = built(RefinementModule, Painter(), "inside_outside", clicks=20)
     scored(lit, batch(2))
-    rows = lit.per_image("SET")
-    assert [row["index"] for row in rows] == [3, 5]
-    mean = sum(row["noc85_prompt3"] for row in rows) / 2
-    assert lit.test_values("SET")["noc85_prompt3"] == mean
-    assert "iou_after_3" in lit.test_values("SET")
+    rows = lit.image_results("SET")
+    assert [*rows] == [3, 5]
+    mean = sum(row.values["noc85_prompt3"] for row in rows.values()) / 2
+    assert values_of(lit)["noc85_prompt3"] == mean
+    assert "iou_after_3" in values_of(lit)
 
 
 def test_without_clicks_nothing_is_simulated() -> None:
     lit = built(InteractiveModule, Still(), "inside_outside")
     with torch.inference_mode():
         lit.test_step(batch(1), 0)
-    assert [*lit.test_values("SET")] == ["iou"]
+    assert [*values_of(lit)] == ["iou"]
     assert lit.click_curves({"SET": ["a"] * 6}) == {}
 
 
