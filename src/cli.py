@@ -178,7 +178,7 @@ def _run(name: str, words: list[str]) -> int:
         try:
             with os_errors_as_user_errors():
                 require_new_keys_in(name, cfg)
-                _drop_training(cfg)
+                drop_training(cfg, HydraConfig.get().overrides.task)
                 if command.job and HydraConfig.get().mode == RunMode.MULTIRUN:
                     return pkgutil.resolve_name(command.job)(cfg)
                 sys.exit(pkgutil.resolve_name(command.target)(cfg))
@@ -251,10 +251,18 @@ def _complete(words: list[str]) -> int:
         return NOT_DONE  # the words so far make no config: there is nothing to offer
 
 
-def _drop_training(cfg: DictConfig) -> None:
-    """Leave out how a model is trained, which its yaml says too, where nothing trains."""
+def drop_training(cfg: DictConfig, words: Sequence[str] = ()) -> None:
+    """Leave out how a model is trained, in place, where nothing trains.
+
+    A model's yaml chooses its optimizer and scheduler at the root of the config, where the command
+    line does too (`optimizer=adamw`); Hydra has no way to compose the model alone.
+
+    Args:
+        cfg: As Hydra composed it.
+        words: The settings that were typed.
+    """
     groups = ("optimizer", "lr_scheduler")
-    typed = [word.lstrip("+~") for word in HydraConfig.get().overrides.task]
+    typed = [word.lstrip("+~") for word in words]
     if "trainer" in cfg or any(word.startswith(groups) for word in typed):
         return  # the schema refuses what was typed and has no effect
     with open_dict(cfg):

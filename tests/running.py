@@ -9,7 +9,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 import torch
-from omegaconf import DictConfig, open_dict
+from omegaconf import DictConfig
+
+from src.cli import drop_training
 
 ROOT = Path(__file__).parents[1]
 
@@ -106,7 +108,5 @@ def last_weights(folder: Path) -> dict[str, torch.Tensor]:
 
 def without_training(cfg: DictConfig) -> DictConfig:
     """A composed config as `src.cli` hands it to a command that trains nothing."""
-    with open_dict(cfg):
-        for group in ("optimizer", "lr_scheduler"):
-            cfg.pop(group, None)
+    drop_training(cfg)
     return cfg
