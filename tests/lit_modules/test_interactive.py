@@ -36,7 +36,14 @@ def built(made: type[InteractiveModule], network: Network, kind: str, **options:
     processor = Processor(size=(SIZE, SIZE), scale="none", mean=(0, 0, 0), std=(1, 1, 1))
     identity = {"prompts": {"kind": kind}}
     lit: Any = made(
-        network, processor, ["image", "prompt"], {}, torch.optim.SGD, identity=identity, **options
+        network,
+        processor,
+        ["image", "prompt"],
+        {},
+        torch.optim.SGD,
+        test_metrics=["iou"],
+        identity=identity,
+        **options,
     )
     lit.test_scores = nn.ModuleDict({"SET": SegmentationMetrics(["iou"])})
     if lit.clicks:
