@@ -77,7 +77,10 @@ class InteractiveModule(SegmentationModule):
         made = {}
         for name, scores in self.test_scores.items() if self.clicks else ():
             expected: Any = scores.expected
-            made[name] = ClickScores(self.start, self.clicks, self.jitter_runs, expected=expected)
+            given = None if self.network.refines else STARTS[self.start].first
+            made[name] = ClickScores(
+                self.start, self.clicks, self.jitter_runs, given=given, expected=expected
+            )
         self.click_scores = nn.ModuleDict(made).to(self.device)
 
     def test_step(
