@@ -1,7 +1,7 @@
 """Click-guided networks: trained as any other, and tested with the interactive field's clicks."""
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Annotated, Any, NamedTuple
 
@@ -22,6 +22,10 @@ from src.processing.crop import Box
 
 # The prompt's points are clicks of the object, and the list of IoUs begins with the last of them.
 STARTS_OF: Mapping[str, Start] = {"extreme_points": "prompt4", "inside_outside": "prompt3"}
+
+
+# Clicks so far, in pixels of the image, to logits `(h, w)` of the crop.
+Corrector = Callable[[Sequence[Click]], Tensor]
 
 
 class FirstPass(NamedTuple):
@@ -74,7 +78,10 @@ class InteractiveModule(SegmentationModule):
         made = {}
         for name, scores in self.test_scores.items() if self.clicks else ():
             expected: Any = scores.expected
-            made[name] = ClickScores(self.start, self.clicks, self.jitter_runs, expected=expected)
+            given = None if self.network.refines else STARTS[self.start].first
+            made[name] = ClickScores(
+                self.start, self.clicks, self.jitter_runs, given=given, expected=expected
+            )
         self.click_scores = nn.ModuleDict(made).to(self.device)
 
     def test_step(
@@ -95,10 +102,8 @@ class InteractiveModule(SegmentationModule):
         """8-bit masks `(h, w)` of the prompts of a test batch, at their original sizes."""
         return self.restored(first.output.masks[0], batch)
 
-    def corrected_logits(
-        self, first: FirstPass, batch: Batch, i: int, clicks: Sequence[Click]
-    ) -> Tensor:
-        """The logits `(h, w)` of the batch's object `i` after `clicks`, pixels of its image."""
+    def corrector(self, first: FirstPass, batch: Batch, i: int) -> Corrector:
+        """Answers one user of the batch's object `i`: all clicks so far, one more each time."""
         raise NotImplementedError("this network takes no further clicks")
 
     def test_values(self, name: str) -> dict[str, float]:
@@ -162,8 +167,10 @@ class InteractiveModule(SegmentationModule):
             length = self.clicks + 1 - STARTS[self.start].first
             return np.full(length, user.iou(prediction), np.float32)
 
+        logits_after = self.corrector(first, batch, i)
+
         def answer(clicks: Sequence[Click]) -> np.ndarray:
-            return self._probability(self.corrected_logits(first, batch, i, clicks), batch, i)
+            return self._probability(logits_after(clicks), batch, i)
 
         return click_through(answer, user, self.start, self.clicks, prediction)
 

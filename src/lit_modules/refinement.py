@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from src.datamodules.batch import Batch
 from src.datamodules.clicks import Click, add_click, next_click
-from src.lit_modules.interactive import FirstPass, InteractiveModule
+from src.lit_modules.interactive import Corrector, FirstPass, InteractiveModule
 from src.losses.interactive import join_passes
 from src.metrics import CorrectionScores, jaccard
 from src.networks.network import Output
@@ -56,22 +56,26 @@ class RefinementModule(InteractiveModule):
         features = self.network.encode(torch.cat([batch[key] for key in self.inputs], dim=1))
         return FirstPass(self.network.decode(features, batch["prompt"]), features)
 
-    def corrected_logits(
-        self, first: FirstPass, batch: Batch, i: int, clicks: Sequence[Click]
-    ) -> Tensor:
-        """The logits `(h, w)` of the batch's object `i` after corrections `clicks` of the image.
+    def corrector(self, first: FirstPass, batch: Batch, i: int) -> Corrector:
+        """As `InteractiveModule`; each click is drawn once, and the backbone has run.
 
         A click outside of the crop is not seen: the user gives one where nothing is wrong.
         """
         box, size = Box(*batch["box"][i].tolist()), self.processor.size
-        prompt = batch["prompt"][i].cpu().numpy()
-        for x, y, inside in clicks:
-            if box.x_min <= x <= box.x_max and box.y_min <= y <= box.y_max:
-                ((column, row),) = points_in_crop([(x, y)], box, size).tolist()
-                prompt = add_click(prompt, Click(column, row, inside))
         features = {name: value[i : i + 1] for name, value in first.features.items()}
-        maps = torch.from_numpy(prompt)[None].to(batch["prompt"])
-        return self.network.decode(features, maps).masks[0][0, 0]
+        prompt, drawn = batch["prompt"][i].cpu().numpy(), 0
+
+        def logits_after(clicks: Sequence[Click]) -> Tensor:
+            nonlocal prompt, drawn
+            for x, y, inside in clicks[drawn:]:
+                if box.x_min <= x <= box.x_max and box.y_min <= y <= box.y_max:
+                    ((column, row),) = points_in_crop([(x, y)], box, size).tolist()
+                    prompt = add_click(prompt, Click(column, row, inside))
+            drawn = len(clicks)
+            maps = torch.from_numpy(prompt)[None].to(batch["prompt"])
+            return self.network.decode(features, maps).masks[0][0, 0]
+
+        return logits_after
 
     def _passes(self, first: FirstPass, batch: Batch, clicks: int) -> list[Output]:
         outputs, prompt = [first.output], batch["prompt"]

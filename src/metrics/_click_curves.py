@@ -45,6 +45,8 @@ class ClickCurves:
         jittered: float32 `(N, R, L)`, the same of R users whose clicks are jittered.
         seconds: `(N,)`, the time of each object's clicks, jittered ones aside.
         gamma: Of the jitter.
+        given: Clicks that each object got, a prompt's counted, where the network takes no more;
+            it then keeps its mask. None: all of them.
     """
 
     start: Start
@@ -53,16 +55,18 @@ class ClickCurves:
     seconds: npt.NDArray[np.float64]
     jittered: Ious = field(default_factory=lambda: np.empty((0, 0, 0), np.float32))
     gamma: float = JITTER_GAMMA
+    given: int | None = None
 
     @property
     def clicks(self) -> int:
-        """Given to each object, a prompt's counted."""
+        """After which the last IoU is, a prompt's counted."""
         return STARTS[self.start].first - 1 + self.ious.shape[1]
 
     @property
     def seconds_per_click(self) -> float:
         """Of clicker, network and IoU together, on the machine of the test; no metric of tables."""
-        return float(self.seconds.sum() / (self.clicks * len(self.names)))
+        given = self.clicks if self.given is None else self.given
+        return float(self.seconds.sum() / (given * len(self.names)))
 
     def number_of_clicks(self, target: float) -> npt.NDArray[np.int64]:
         """Of each object `(N,)`, the clicks to reach an IoU of `target`, in (0, 1].
@@ -147,7 +151,7 @@ class ClickCurves:
                 objects[name]["jittered"] = [_digits(run) for run in runs]
         first = STARTS[self.start].first
         said = {"start": self.start, "first_click": first, "clicks": self.clicks}
-        return said | {"gamma": self.gamma, "objects": objects}
+        return said | {"given": self.given, "gamma": self.gamma, "objects": objects}
 
 
 def describe_clicks(name: str, jitter_runs: int, gamma: float = JITTER_GAMMA) -> str:
@@ -193,7 +197,8 @@ def _from_dict(stored: Mapping[str, Any]) -> ClickCurves:
         jittered = np.empty((len(objects), 0, length), np.float32)
     if jittered.ndim != 3 or jittered.shape[::2] != ious.shape:
         raise ValueError(jittered.shape)
-    return ClickCurves(start, list(objects), ious, seconds, jittered, float(stored["gamma"]))
+    given = None if stored["given"] is None else int(stored["given"])
+    return ClickCurves(start, list(objects), ious, seconds, jittered, float(stored["gamma"]), given)
 
 
 def _digits(ious: Ious) -> list[float]:

@@ -19,6 +19,7 @@ class ClickScores(PerImageMetric):
         clicks: Of each object, a prompt's counted; NoC needs 20.
         jitter_runs: Users with jitter beside the one without.
         gamma: Of the jitter.
+        given: Clicks that a network takes, if fewer; see `ClickCurves`.
         expected: Objects there are; another count at `compute` is an error.
     """
 
@@ -30,10 +31,11 @@ class ClickScores(PerImageMetric):
         clicks: int,
         jitter_runs: int = 0,
         gamma: float = JITTER_GAMMA,
+        given: int | None = None,
         expected: int | None = None,
         **kwargs: Any,
     ) -> None:
-        self.start, self.jitter_runs, self.gamma = start, jitter_runs, gamma
+        self.start, self.jitter_runs, self.gamma, self.given = start, jitter_runs, gamma, given
         self.length = clicks + 1 - STARTS[start].first
         if self.length < 1:
             raise ValueError(f"{start} counts as more clicks than {clicks}")
@@ -71,7 +73,10 @@ class ClickScores(PerImageMetric):
         numbers = np.ascontiguousarray(rows).view(np.float64)
         ious = numbers[:, :-1].astype(np.float32).reshape(-1, 1 + self.jitter_runs, self.length)
         called = list(map(str, index)) if names is None else names
-        return ClickCurves(self.start, called, ious[:, 0], numbers[:, -1], ious[:, 1:], self.gamma)
+        return ClickCurves(
+            *(self.start, called, ious[:, 0], numbers[:, -1]),
+            *(ious[:, 1:], self.gamma, self.given),
+        )
 
 
 class CorrectionScores(PerImageMetric):

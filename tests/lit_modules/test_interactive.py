@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from src.datamodules.clicks import Click
 from src.errors import CommandError
 from src.evaluation.clicks import ObjectToClick, evaluate_clicks
 from src.lit_modules.interactive import InteractiveModule
@@ -117,7 +118,7 @@ def test_corrections_of_the_field_s_user_reach_the_network_and_are_those_of_the_
     def predict(i: int, clicks: Any) -> np.ndarray:
         with torch.inference_mode():
             first = lit.first_pass(sample)
-            logits = lit.corrected_logits(first, sample, i, clicks)
+            logits = lit.corrector(first, sample, i)(clicks)
         whole = lit.processor.probabilities_of_crop(logits, BOX, (50, 70))
         return np.clip(whole, 0, 1)
 
@@ -136,14 +137,12 @@ def test_corrections_of_the_field_s_user_reach_the_network_and_are_those_of_the_
 
 
 def test_a_click_outside_of_the_crop_changes_nothing() -> None:
-    from src.datamodules.clicks import Click
-
     lit, sample = built(RefinementModule, Painter(), "inside_outside"), batch(2)
     with torch.inference_mode():
         first = lit.first_pass(sample)
-        before = lit.corrected_logits(first, sample, 0, [])
-        outside = lit.corrected_logits(first, sample, 0, [Click(0, 0, False)])
-        inside = lit.corrected_logits(first, sample, 0, [Click(60, 40, True)])
+        before = lit.corrector(first, sample, 0)([])
+        outside = lit.corrector(first, sample, 0)([Click(0, 0, False)])
+        inside = lit.corrector(first, sample, 0)([Click(60, 40, True)])
     assert torch.equal(before, outside)
     ((column, row),) = points_in_crop([(60, 40)], BOX, (SIZE, SIZE)).tolist()
     assert inside[row, column] > 0 > before[row, column]

@@ -1,6 +1,7 @@
 """What is counted of IoUs after clicks: as the field counts, from any start, on any processes."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -110,20 +111,29 @@ def test_curves_are_stored_to_the_bit_and_every_other_target_follows(tmp_path: P
     np.testing.assert_array_equal(read.ious, made.ious)
     np.testing.assert_array_equal(read.jittered, made.jittered)
     assert read.seconds_per_click == made.seconds_per_click == 2.0 / 20
+    only_a_prompt = replace(made, given=3)
+    write_click_curves(tmp_path / "new", {"VOC-val": only_a_prompt})
+    assert read_click_curves(tmp_path / "new")["VOC-val"].seconds_per_click == 2.0 / 3
     assert read.number_of_clicks(0.7).tolist() == made.number_of_clicks(0.7).tolist()
 
 
 @pytest.mark.parametrize(
     "stored",
     [
-        {"start": "somewhere", "clicks": 1, "gamma": 1, "objects": {}},
+        {"start": "somewhere", "clicks": 1, "given": None, "gamma": 1, "objects": {}},
         {
             "start": "nothing",
             "clicks": 2,
             "gamma": 1,
             "objects": {"a": {"ious": [1], "seconds": 1}},
         },
-        {"start": "nothing", "clicks": 1, "gamma": 1, "objects": {"a": {"ious": ["x"]}}},
+        {
+            "start": "nothing",
+            "clicks": 1,
+            "given": None,
+            "gamma": 1,
+            "objects": {"a": {"ious": ["x"]}},
+        },
         [],
     ],
 )
