@@ -1,6 +1,7 @@
 """Files that are there whole or not at all, whatever stops the writer."""
 
 import os
+import threading
 import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -18,8 +19,8 @@ _LONGEST_NAME = 200  # bytes of the unfinished file's; file systems take 255 or 
 def atomic_path(path: Path) -> Iterator[Path]:
     """A place beside `path` to write to; what is there takes the place of `path` at the end.
 
-    The name holds this process's number, so that two writers of one file do not meet. A device or
-    a pipe (`/dev/stdout`) is written to directly: nothing may take its place.
+    The name holds the numbers of this process and thread, so that two writers of one file do not
+    meet. A device or a pipe (`/dev/stdout`) is written to directly: nothing may take its place.
 
     Raises:
         OSError: It cannot be written; the error names `path`.
@@ -27,7 +28,8 @@ def atomic_path(path: Path) -> Iterator[Path]:
     if path.exists() and not path.is_file() and not path.is_dir():
         yield path
         return
-    unfinished = path.with_name(f".{_shortened(path.name)}.{os.getpid()}")
+    writer = f"{os.getpid()}-{threading.get_native_id()}"
+    unfinished = path.with_name(f".{_shortened(path.name)}.{writer}")
     try:
         yield unfinished
         unfinished.replace(path)

@@ -94,7 +94,7 @@ COMMANDS: dict[str, Command] = {
         "src.evaluation.cli:main",
         "evaluate",
     ),
-    "table": Command(_SCORE, "finished runs beside the printed numbers", "src.reporting.cli:main"),
+    "table": Command(_SCORE, "what was scored, beside printed numbers", "src.reporting.cli:main"),
     "models": Command(
         _LOOK, "the released weights that finecut knows", "src.weights.registry:main"
     ),
@@ -169,6 +169,7 @@ def _run(name: str, words: list[str]) -> int:
     if command.config is None:
         code: int = pkgutil.resolve_name(command.target)(words)
         return code
+    config = _config_of(name, words)
     if name == "predict":
         words = _with_bare_paths(words)
     from src.training import cli, resume
@@ -177,7 +178,7 @@ def _run(name: str, words: list[str]) -> int:
         try:
             with os_errors_as_user_errors():
                 require_new_keys_in(name, cfg)
-                _drop_training(cfg)
+                drop_training(cfg, HydraConfig.get().overrides.task)
                 if command.job and HydraConfig.get().mode == RunMode.MULTIRUN:
                     return pkgutil.resolve_name(command.job)(cfg)
                 sys.exit(pkgutil.resolve_name(command.target)(cfg))
@@ -194,10 +195,20 @@ def _run(name: str, words: list[str]) -> int:
     if script is None and any(word in _COMPLETION for word in words):
         return _complete(words)
     # Completion of `python train.py` is Hydra's own, which needs the script's name.
-    return _with_hydra(script or f"finecut {name}", words, command.config, task)
+    return _with_hydra(script or f"finecut {name}", words, config, task)
 
 
-def _with_hydra(program: str, words: list[str], config: str, task: Callable[..., Any]) -> int:
+def _config_of(name: str, words: Sequence[str]) -> str | None:
+    """The yaml of a command. Maps are scored by one without a model or anything of training."""
+    settings = [word for word in words if "=" in word and not word.startswith("hydra")]
+    if name == "evaluate" and settings and not any(one.startswith("maps=") for one in settings):
+        return "evaluate_checkpoint"
+    return COMMANDS[name].config
+
+
+def _with_hydra(
+    program: str, words: list[str], config: str | None, task: Callable[..., Any]
+) -> int:
     """Let Hydra compose a yaml of conf/ and call the task; returns the exit code."""
     from src.training.config import register
 
@@ -229,7 +240,8 @@ def _complete(words: list[str]) -> int:
             print(" ".join(name for name in COMMANDS if name.startswith(typed)))
             return DONE
         name = _ALIASES.get(typed, typed)
-        config = COMMANDS[name].config or _OWN_YAML.get(name) if name in COMMANDS else None
+        config = _config_of(name, rest.split()) if name in COMMANDS else None
+        config = config or _OWN_YAML.get(name)
         os.environ["COMP_LINE"] = f"finecut {rest.lstrip()}"
     if config is None:
         return DONE
@@ -239,10 +251,18 @@ def _complete(words: list[str]) -> int:
         return NOT_DONE  # the words so far make no config: there is nothing to offer
 
 
-def _drop_training(cfg: DictConfig) -> None:
-    """Leave out how a model is trained, which its yaml says too, where nothing trains."""
+def drop_training(cfg: DictConfig, words: Sequence[str] = ()) -> None:
+    """Leave out how a model is trained, in place, where nothing trains.
+
+    A model's yaml chooses its optimizer and scheduler at the root of the config, where the command
+    line does too (`optimizer=adamw`); Hydra has no way to compose the model alone.
+
+    Args:
+        cfg: As Hydra composed it.
+        words: The settings that were typed.
+    """
     groups = ("optimizer", "lr_scheduler")
-    typed = [word.lstrip("+~") for word in HydraConfig.get().overrides.task]
+    typed = [word.lstrip("+~") for word in words]
     if "trainer" in cfg or any(word.startswith(groups) for word in typed):
         return  # the schema refuses what was typed and has no effect
     with open_dict(cfg):

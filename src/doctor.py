@@ -8,6 +8,7 @@ import platform
 import shutil
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from fnmatch import fnmatchcase
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
@@ -15,7 +16,7 @@ from typing import Any
 
 import yaml
 
-from src.paths import CONF
+from src.paths import CONF, files_below
 from src.processes import available_cpus
 
 _PACKAGES = ("torch", "torchvision", "lightning", "timm", "torchmetrics", "albumentations", "numpy")
@@ -26,6 +27,7 @@ _EXTRAS = {
     "coco": ("pycocotools", "COCO's masks, annotate.py"),
     "sweep": ("optuna", "sweep=optuna"),
     "page": ("fastapi", "app.py"),
+    "tables": ("xlsxwriter", "table formats=xlsx"),
 }
 # Names of the kernel for what makes a network quick on a CPU, and ours.
 _CPU_FLAGS = {
@@ -157,18 +159,36 @@ def _data_sets() -> Iterator[str]:
         yield "FINECUT_DATA is not set; data.root=FOLDER says where the sets lie"
         return
     folder = Path(root).expanduser()
-    found = [line for path in sorted(_SETS.glob("*.yaml")) if (line := _data_set(path, folder))]
+    files = sorted(_SETS.glob("*.yaml"))
+    found = dict.fromkeys(line for path in files for line in _data_set(path, folder))
     yield f"in {folder}: {len(found)} of the sets that finecut knows"
     yield from found
 
 
-def _data_set(path: Path, root: Path) -> str | None:
-    """A set that is there, with how many images it has and how many were released."""
+def _data_set(path: Path, root: Path) -> Iterator[str]:
+    """A set that is there, with how many images it has and how many were released.
+
+    A set of several folders has a line for each. Sets that a class finds itself are left out.
+    """
     entry: dict[str, Any] = yaml.safe_load(path.read_text(encoding="utf-8"))
-    for place in entry["images"]:
+    given = entry.get("folder", entry)
+    folders = {path.stem: given} if "images" in given else given
+    for name, folder in folders.items():
+        if isinstance(folder, dict) and (line := _folder_of_images(folder, root)):
+            yield f"{name}: {line}"
+
+
+def _folder_of_images(entry: dict[str, Any], root: Path) -> str | None:
+    places = entry["images"]
+    for place in [places] if isinstance(places, str) else places:
         if (root / place).is_dir():
-            count = sum(1 for file in (root / place).iterdir() if not file.name.startswith("."))
-            return f"{path.stem}: {root / place}, {count} files (released: {entry.get('count')})"
+            names = [
+                file.stem
+                for file in files_below(root / place)
+                if file.suffix.lower() != entry.get("mask_extension")
+            ]
+            count = sum(fnmatchcase(name, entry.get("names", "*")) for name in names)
+            return f"{root / place}, {count} files (released: {entry.get('count')})"
     return None
 
 

@@ -1,14 +1,21 @@
-"""Tables as Markdown, LaTeX and CSV: whatever names from files hold, a table keeps its shape.
+"""Tables as Markdown, LaTeX, CSV, HTML and Excel: whatever names hold, a table keeps its shape.
 
 A cell is text, which is escaped, or a `Cell`, whose emphasis and notes each format writes its way.
 """
 
 import csv
 import io
+import math
 import re
-from collections.abc import Sequence
+from base64 import b64encode
+from collections.abc import Mapping, Sequence
+from datetime import datetime
 from html import escape
-from typing import Literal, NamedTuple
+from pathlib import Path
+from string import Template
+from typing import Any, Literal, NamedTuple
+
+from src.errors import UserError
 
 _LATEX = {"&": r"\&", "%": r"\%", "_": r"\_", "#": r"\#", "$": r"\$", "{": r"\{", "}": r"\}"}
 _LATEX |= {"~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "\\": r"\textbackslash{}"}
@@ -64,13 +71,16 @@ class Cell(NamedTuple):
 
     Attributes:
         text: What it says, unescaped.
-        emphasis: `first` of a column is bold; `second` italic in Markdown, underlined in LaTeX.
+        emphasis: Its place in its column, see `ranked`: the best is bold, the second underlined,
+            the third italic.
         notes: Numbers of remarks below the table.
+        value: The number that the text stands for, by which HTML sorts and Excel computes.
     """
 
     text: str
-    emphasis: Literal["", "first", "second"] = ""
+    emphasis: "Emphasis" = ""
     notes: tuple[int, ...] = ()
+    value: float | None = None
 
 
 class Markdown(str):
@@ -78,8 +88,32 @@ class Markdown(str):
 
 
 Cells = Sequence[object]  # text and numbers are escaped, `Cell` and `Markdown` are what they say
-_MARKS = {"": "", "first": "**", "second": "_"}
-_COMMANDS = {"first": r"\textbf", "second": r"\underline"}
+Emphasis = Literal["", "best", "second", "third"]
+MISSING = "–"  # what a cell without a number says
+_PLACES: tuple[Emphasis, ...] = ("best", "second", "third")
+# Markdown has no underline of its own, and this tag is drawn wherever Markdown is.
+_MARKS = {"": ("", ""), "best": ("**", "**"), "second": ("<u>", "</u>"), "third": ("_", "_")}
+_COMMANDS = {"best": r"\textbf", "second": r"\underline", "third": r"\textit"}
+_TEMPLATE = Path(__file__).with_name("render.html")
+_EXCEL_FORMATS = {"": {}, "best": {"bold": 1}, "second": {"underline": 1}, "third": {"italic": 1}}
+
+
+def ranked(shown: Sequence[str | None], higher_is_better: bool) -> list[Emphasis]:
+    """The emphasis of a column's cells: best, second and third of the numbers that they show.
+
+    Numbers that the digits shown do not tell apart share a place. Nothing is marked in a column
+    that shows one number, or one cell of them.
+
+    Args:
+        shown: A number in each cell, as it is printed; None where the cell is not compared.
+        higher_is_better: The direction of the metric.
+    """
+    numbers = [text for text in shown if text is not None]
+    if len(numbers) < 2:
+        return [""] * len(shown)
+    order = sorted({*numbers}, key=float, reverse=higher_is_better)
+    places = dict(zip(order, _PLACES, strict=False))
+    return ["" if text is None else places.get(text, "") for text in shown]
 
 
 def markdown_table(head: Cells, rows: Sequence[Cells], align: str) -> str:
@@ -123,13 +157,150 @@ def csv_table(head: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
     return text.getvalue()
 
 
+def data_csv(columns: Sequence[str], rows: Sequence[Mapping[str, Any]], head: bool = True) -> str:
+    """Comma-separated data that a program reads again: every text stays what it is.
+
+    Args:
+        columns: Their names, in order.
+        rows: Values by column; a column that a row lacks stays empty.
+        head: Begin with the names of the columns.
+
+    Raises:
+        ValueError: A row has a column that is not listed.
+    """
+    text = io.StringIO(newline="")
+    writer = csv.DictWriter(text, columns)
+    if head:
+        writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue()
+
+
+def html_table(head: Cells, rows: Sequence[tuple[str, Cells]]) -> str:
+    """A table of HTML for `html_page`, where a click on a column's head sorts.
+
+    Args:
+        head: Names of the columns.
+        rows: Of each row its classes, which the page's style knows, and its cells.
+    """
+    names = "".join(f"<th>{html(name)}</th>" for name in head)
+    body = "\n".join(
+        f'<tr class="{html(classes)}">{"".join(map(_to_html, cells))}</tr>'
+        for classes, cells in rows
+    )
+    return (
+        f'<div class="wide"><table>\n<thead><tr>{names}</tr></thead>\n<tbody>\n{body}\n</tbody>\n'
+        "</table></div>"
+    )
+
+
+def html_list(title: str, items: Sequence[str], ordered: bool = False) -> str:
+    """A list of HTML under a heading; nothing where there is no item."""
+    if not items:
+        return ""
+    kind = "ol" if ordered else "ul"
+    lines = "".join(f"<li>{html(item)}</li>\n" for item in items)
+    return f"<h2>{html(title)}</h2>\n<{kind}>\n{lines}</{kind}>"
+
+
+def html_figure(content: bytes, kind: str, caption: str) -> str:
+    """An image, whose bytes are in the page, with its caption.
+
+    Args:
+        content: Of the image file.
+        kind: `png` or `jpeg`.
+        caption: Text below it.
+    """
+    data, text = b64encode(content).decode(), html(caption)
+    return (
+        f'<figure><img alt="{text}" src="data:image/{kind};base64,{data}">'
+        f"<figcaption>{text}</figcaption></figure>"
+    )
+
+
+def html_page(title: str, parts: Sequence[str]) -> str:
+    """A page of HTML that needs no other file, from the template `render.html`.
+
+    Args:
+        title: Text.
+        parts: HTML, such as the other functions here make; empty ones are left out.
+    """
+    body = "\n".join(part for part in parts if part)
+    template = Template(_TEMPLATE.read_text(encoding="utf-8"))
+    return template.substitute(title=html(title), body=body)
+
+
+def excel_workbook(sheets: Mapping[str, tuple[Cells, Sequence[Cells]]]) -> bytes:
+    """An Excel workbook (.xlsx); the same tables give the same bytes.
+
+    Numbers are numbers, shown with the digits of their cell's text; all else is text, of which
+    nothing is taken for a formula or a link.
+
+    Args:
+        sheets: Head and rows by the sheet's name.
+
+    Raises:
+        UserError: The package that writes workbooks is not installed.
+    """
+    try:
+        import xlsxwriter
+    except ImportError:
+        raise UserError(
+            "an Excel table needs the package XlsxWriter: pip install 'finecut[tables]', or leave "
+            "xlsx out of formats="
+        ) from None
+    file = io.BytesIO()
+    with xlsxwriter.Workbook(file, {"in_memory": True}) as book:
+        book.set_properties({"created": datetime(2000, 1, 1)})  # not the hour of this call
+        formats: dict[str, Any] = {}
+        for name, (head, rows) in sheets.items():
+            sheet = book.add_worksheet(name)
+            sheet.freeze_panes(1, 0)
+            for line, cells in enumerate((head, *rows)):
+                for column, cell in enumerate(cells):
+                    place, value = (line, column), _excel_value(cell)
+                    style = {"bold": 1} if line == 0 else _excel_format(cell)
+                    if (key := repr(style)) not in formats:
+                        formats[key] = book.add_format(style)
+                    write = sheet.write_string if isinstance(value, str) else sheet.write_number
+                    write(*place, value, formats[key])
+    return file.getvalue()
+
+
+def _excel_value(cell: object) -> str | float:
+    if not isinstance(cell, Cell):
+        return cell if isinstance(cell, int | float) else one_line(cell)
+    if cell.value is not None and math.isfinite(cell.value):
+        return cell.value
+    return one_line(cell.text) + "".join(f" [{note}]" for note in cell.notes)
+
+
+def _excel_format(cell: object) -> dict[str, Any]:
+    if not isinstance(cell, Cell):
+        return {}
+    style: dict[str, Any] = dict(_EXCEL_FORMATS[cell.emphasis])
+    if digits := re.match(r"[+-]?\d+\.(\d+)", cell.text):
+        number = f"0.{'0' * len(digits[1])}"
+        style["num_format"] = f"+{number};-{number}" if cell.text[0] == "+" else number
+    return style
+
+
+def _to_html(cell: object) -> str:
+    if not isinstance(cell, Cell):
+        empty = ' data-value=""' if cell == MISSING else ""
+        return f"<td{empty}>{html(cell)}</td>"
+    notes = f"<sup>{','.join(map(str, cell.notes))}</sup>" if cell.notes else ""
+    number = "" if cell.value is None else f' class="{cell.emphasis}" data-value="{cell.value!r}"'
+    return f"<td{number}>{html(cell.text)}{notes}</td>"
+
+
 def _to_markdown(cell: object) -> str:
     if isinstance(cell, Markdown):
         return str(cell)
     if not isinstance(cell, Cell):
         return markdown(cell)
-    mark = _MARKS[cell.emphasis]
-    return f"{mark}{markdown(cell.text)}{mark}" + "".join(f" [{note}]" for note in cell.notes)
+    before, after = _MARKS[cell.emphasis]
+    return f"{before}{markdown(cell.text)}{after}" + "".join(f" [{note}]" for note in cell.notes)
 
 
 def _latex_row(cells: Cells) -> str:

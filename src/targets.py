@@ -18,6 +18,7 @@ TARGET = "_target_"
 _LIBRARIES = (
     "torch.nn",
     "torch.optim",
+    "torchmetrics",
     "lightning.Trainer",
     "lightning.pytorch.Trainer",
     "lightning.pytorch.accelerators",
@@ -81,7 +82,8 @@ def _check(target: str, key: str) -> None:
 def _refusal(target: str, key: str) -> UserError:
     return UserError(
         f"{key}: {target} may not be built; a config names what is in src, torch.optim, torch.nn, "
-        "Lightning's Trainer, callbacks, loggers and strategies, or a module of your own "
+        "torchmetrics, Lightning's Trainer, callbacks, loggers and strategies, or a module of your "
+        "own "
         "(docs/security.md)"
     )
 

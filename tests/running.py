@@ -9,7 +9,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 import torch
-from omegaconf import DictConfig, open_dict
+from omegaconf import DictConfig
+
+from src.cli import drop_training
 
 ROOT = Path(__file__).parents[1]
 
@@ -61,7 +63,7 @@ def folder_data(root: Path) -> list[str]:
 def start(
     script: str, overrides: Sequence[str], cwd: Path, **variables: str
 ) -> subprocess.Popen[str]:
-    """Start a command in `cwd`, where its `logs` go, with environment variables added."""
+    """Start a script, or with `-m` a module, in `cwd`, with environment variables added."""
     environment = {
         **os.environ,
         "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")]),
@@ -72,7 +74,7 @@ def start(
         environment.pop(name, None)
     environment |= variables
     return subprocess.Popen(
-        [sys.executable, str(ROOT / script), *overrides],
+        [sys.executable, script if script == "-m" else str(ROOT / script), *overrides],
         cwd=cwd,
         env=environment,
         stdout=subprocess.PIPE,
@@ -106,7 +108,5 @@ def last_weights(folder: Path) -> dict[str, torch.Tensor]:
 
 def without_training(cfg: DictConfig) -> DictConfig:
     """A composed config as `src.cli` hands it to a command that trains nothing."""
-    with open_dict(cfg):
-        for group in ("optimizer", "lr_scheduler"):
-            cfg.pop(group, None)
+    drop_training(cfg)
     return cfg

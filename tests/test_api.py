@@ -20,6 +20,7 @@ import src
 from src import InteractiveSegmenter, Run, load, score, score_folder, train
 from src.errors import CommandError, UserError
 from src.metrics import DEFAULT_METRICS
+from src.training import provenance
 from src.weights.loading import create, to_official
 
 from .documented import blocks
@@ -127,6 +128,7 @@ def test_a_thread_may_train(root: Path) -> None:
     thread.start()
     thread.join()
     assert runs[0].checkpoint.is_file()
+    assert provenance.read(runs[0].folder)["finished"] is True  # nothing else was asked for
 
 
 @pytest.mark.parametrize(

@@ -82,6 +82,7 @@ def composed(*overrides: str) -> DictConfig:
         (["weights=x", "port=70000"], "port=70000: give a whole number from 0 to 65535", 2),
         (["weights=x", "host=192.0.2.1"], "cannot serve on 192.0.2.1 port 7860", 1),
         (["weights=x", "max_megapixels=0"], "max_megapixels=0: give a number above 0", 2),
+        (["weights=x", "max_memory_mb=0"], "max_memory_mb=0: give a number above 0", 2),
     ],
 )
 def test_what_is_wrong_is_said_in_a_line(
@@ -110,3 +111,14 @@ def test_a_port_that_is_taken_is_known_before_the_model_is_loaded() -> None:
         port = taken.getsockname()[1]
         with pytest.raises(UserError, match=rf"cannot serve on 127\.0\.0\.1 port {port}"):
             main(composed("weights=x", f"port={port}"))
+
+
+def test_a_missing_temporary_folder_is_known_before_the_model_is_loaded(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def fail() -> str:
+        raise FileNotFoundError(2, "No usable temporary directory found")
+
+    monkeypatch.setattr("tempfile.gettempdir", fail)
+    with pytest.raises(UserError, match="No usable temporary directory found; make room there"):
+        main(composed("weights=x", "port=0"))

@@ -36,6 +36,6 @@ def test_sets_of_objects_keep_their_lists_there(folder: Path, tmp_path: Path, na
     part.folder = {**part.folder, "images": "images", "masks": "masks", "count": None}
     write_pairs(tmp_path / "sets", 3)
     assert len(build(part)(str(tmp_path / "sets"))) == 3
-    assert list(folder.glob("objects-*.json"))
+    assert list(folder.glob("objects-*"))
     assert not (tmp_path / "cache").exists()
     assert not (tmp_path / "~").exists()

@@ -69,11 +69,18 @@ def test_u2net_on_duts_is_the_papers_recipe(model: str, small: bool) -> None:
     assert cfg.model.processor.scale == "per_image_max"
 
 
+def test_the_encoder_is_validated_on_what_it_learns_from() -> None:
+    """The same by itself as on the way to IS-Net."""
+    assert composed("model=isnet_gt_encoder").data.val_split == "train"
+    assert composed("model=isnet_gt_encoder", "data=dis5k").data.val_split == "train"
+    assert composed("model=isnet", "data=dis5k").data.val_split == "val"
+
+
 def test_one_size_reaches_every_stage() -> None:
     cfg = composed("model=isnet", "model.size=512", "model.network.width=16")
     assert cfg.model.processor.size == 512
     assert cfg.model.teacher.recipe.processor.size == 512
-    assert cfg.model.losses.features.teacher.width == 16
+    assert cfg.model.teacher.recipe.network.width == 16
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ from src.lit_modules.segmentation import SegmentationModule
 from src.losses.terms import BinaryCrossEntropy, DeepSupervision
 from src.weights.loading import create
 from tests.datamodules.miniatures import write_set
+from tests.datamodules.object_layouts import DATA, write_sets
 from tests.datamodules.test_coco_instances import write_coco
 from tests.datamodules.test_image_mask_folder import MIXES, config, with_miniatures
 from tests.datamodules.test_pascal_sbd import write_pascal
@@ -24,7 +25,6 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:.*Total length of `list`"),
 ]
 TRAINED = ["pascal_sbd", "coco_instances", "objects", "synthetic_objects"]
-TESTED = {"grabcut": "GrabCut", "berkeley": "Berkeley", "davis_interactive": "DAVIS"}
 
 
 def trainer(folder: Path) -> Trainer:
@@ -111,11 +111,11 @@ def test_objects_train_and_test(name: str, tmp_path: Path, monkeypatch: pytest.M
     fit_and_test(clicked_module(cfg), instantiate(cfg.data, _convert_="all"), tmp_path)
 
 
-@pytest.mark.parametrize("name", TESTED)
-def test_objects_of_test_sets(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("name", DATA)
+def test_released_sets_of_objects_train_and_test(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     cfg = objects_config(name, tmp_path)
-    folder = cfg.data.test[TESTED[name]].folder
-    folder.count = 3
-    write_set(tmp_path / folder.images[0], tmp_path / folder.masks[0], 3)
+    write_sets(cfg, tmp_path)
     fit_and_test(clicked_module(cfg), instantiate(cfg.data, _convert_="all"), tmp_path)

@@ -27,6 +27,26 @@ def test_the_report_names_versions_devices_folders_weights_and_data(
     assert "cannot be found out" not in text
 
 
+def test_sets_that_share_a_folder_are_counted_apart(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    for file in (
+        *("TrainValDataset/Imgs/camourflage_00001.jpg", "GrabCut/data_GT/cat.bmp"),
+        *(f"TrainValDataset/Imgs/COD10K-CAM-1-{i}.jpg" for i in range(2)),
+        *(f"cascade_psp/ecssd/0001.{extension}" for extension in ("jpg", "png")),
+    ):
+        (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / file).touch()
+    monkeypatch.setenv("FINECUT_DATA", str(tmp_path))
+    text = doctor.report()
+    packed = tmp_path / "TrainValDataset/Imgs"
+    assert f"in {tmp_path}: 4 of the sets that finecut knows" in text
+    assert f"CAMO-TR: {packed}, 1 files (released: 1000)" in text
+    assert f"COD10K-TR: {packed}, 2 files (released: 3040)" in text
+    assert f"ECSSD: {tmp_path / 'cascade_psp/ecssd'}, 1 files (released: 1000)" in text
+    assert f"GrabCut: {tmp_path / 'GrabCut/data_GT'}, 1 files (released: 50)" in text
+
+
 def test_a_part_that_fails_does_not_hide_the_rest(monkeypatch: pytest.MonkeyPatch) -> None:
     def broken() -> set[str]:
         raise RuntimeError("the driver is broken\nin two lines")

@@ -150,7 +150,7 @@ def test_the_python_of_a_page_works(page: str, home: Path, weights: Callable[[st
     for name in ("photo.jpg", "street.jpg"):
         Image.fromarray(np.repeat(mask[..., None], 3, axis=2)).save(home / name)
     known: dict[str, Any] = {"prediction": mask, "truth": mask}
-    (text,) = blocks(ROOT / "docs" / f"{page}.md", "python")
+    text = "\n".join(blocks(ROOT / "docs" / f"{page}.md", "python"))
     exec(compile(text, f"docs/{page}.md", "exec"), known)
     assert known.get("mask", mask).shape == (320, 120)
 

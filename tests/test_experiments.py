@@ -47,7 +47,7 @@ def test_a_recipe_composes_under_its_own_name(experiment: str) -> None:
 
 @pytest.mark.parametrize("experiment", RECIPES)
 def test_its_released_weights_can_be_scored(experiment: str) -> None:
-    cfg = composed(experiment, "evaluate")
+    cfg = composed(experiment, "evaluate_checkpoint")
     assert cfg.name == experiment
     assert OmegaConf.to_container(cfg.data) == OmegaConf.to_container(composed(experiment).data)
     assert not cfg.fit

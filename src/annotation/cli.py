@@ -1,7 +1,5 @@
 """What `annotate.py` does with its composed config."""
 
-import hashlib
-import json
 import logging
 from pathlib import Path
 
@@ -12,10 +10,10 @@ from src.annotation.boxes import read_boxes
 from src.annotation.segment_boxes import BoxSegmenter
 from src.datamodules.coco_format import coco_masks
 from src.errors import UserError
+from src.hashing import file_hash, value_hash
 from src.inference import Segmenter
 from src.settings.commands import AnnotateSettings
 from src.settings.parse import parse
-from src.training.provenance import file_hash
 
 log = logging.getLogger(__name__)
 
@@ -57,4 +55,4 @@ def _key(
     """What masks depend on: another value of it starts anew."""
     weights = file_hash(segmenter.weights) if segmenter.weights else ""
     parts = [weights, str(segmenter), settings.format, settings.threshold, annotations]
-    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
+    return value_hash(parts)

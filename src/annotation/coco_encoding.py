@@ -13,7 +13,6 @@ Edge = tuple[int, int, int]  # the corner where it starts, and the number of its
 # Right, down, left, up: a turn to the right is the next number.
 _STEPS = ((1, 0), (0, 1), (-1, 0), (0, -1))
 Format = Literal["rle", "polygon"]
-FORMATS: tuple[Format, ...] = ("rle", "polygon")
 
 
 def polygons(mask: np.ndarray) -> list[Polygon]:

@@ -11,6 +11,7 @@ from src.annotation.coco_encoding import Format, encoded
 from src.datamodules.raster import within
 from src.errors import UserError
 from src.inference import Segmenter
+from src.models import guided_by_clicks
 from src.processing.crop import Box
 
 
@@ -34,7 +35,7 @@ class BoxSegmenter:
         if segmenter.clicks is None:
             raise UserError(
                 f"{segmenter.name} finds what stands out by itself; boxes need a model that takes "
-                "clicks: iog, iog_refine or dextr"
+                f"clicks: {guided_by_clicks()}"
             )
         if not 0 < threshold < 1:
             raise UserError(f"threshold is {threshold}; it is a probability between 0 and 1")

@@ -1,14 +1,12 @@
 """What fine-tuning gains on the new data and loses on the old, from the untouched weights on."""
 
 import logging
-from pathlib import Path
 from typing import Any
 
 from lightning import Callback, LightningModule, Trainer
 
-from src.atomic import atomic_write
 from src.metrics import higher_is_better
-from src.training import results
+from src.results.table import markdown
 
 log = logging.getLogger(__name__)
 
@@ -20,18 +18,17 @@ Scored = dict[str, dict[str, float]]
 
 
 class FineTuningReport(Callback):
-    """Says after each validation how far both sets are from the untouched weights, and closes
-    `results.md` with a table of before and after.
+    """Says after each validation how far both sets are from the untouched weights.
 
-    Its rows are kept in the checkpoints, so that a resumed run has each of them once.
+    Its rows are kept in the checkpoints, so that a resumed run has each of them once. `section` is
+    the table of before and after, with which `ResultWriter` closes `results.md`.
 
     Args:
-        folder: Of the run.
         monitor: What chooses the best checkpoint, `val/max_f`.
     """
 
-    def __init__(self, folder: str, monitor: str) -> None:
-        self.folder, self.monitor = Path(folder), monitor
+    def __init__(self, monitor: str) -> None:
+        self.monitor = monitor
         self.rows: list[dict[str, Any]] = []
         self.counts: dict[str, int] = {}
 
@@ -53,15 +50,8 @@ class FineTuningReport(Callback):
             log.info("%s", self._line(self.rows[-1]))
 
     def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        if trainer.is_global_zero:  # the test's table, if there is one, comes before it
-            section = self.section()
-            atomic_write(self.folder / results.TABLE, section)
-            log.info("\n%s", section)
-
-    def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        if trainer.is_global_zero and self.rows:
-            path = self.folder / results.TABLE
-            atomic_write(path, f"{path.read_text()}\n{self.section()}")
+        if trainer.is_global_zero:
+            log.info("\n%s", self.section())
 
     def section(self) -> str:
         """The table of the untouched, best and last weights on each set, and what it means."""
@@ -70,7 +60,7 @@ class FineTuningReport(Callback):
             for label, scored in self._compared().items()
             for name, values in scored.items()
         ]
-        return f"## Fine-tuning: before and after\n\n{results.markdown(table, self._verdict())}"
+        return f"## Fine-tuning: before and after\n\n{markdown(table, self._verdict())}"
 
     def best(self) -> dict[str, Any]:
         """The row of the checkpoint that is tested: the best after step 0, the first of equals."""

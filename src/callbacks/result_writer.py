@@ -1,25 +1,29 @@
-"""Writes the tables of a test, and sends them to Weights & Biases."""
+"""Writes the results of a test, and sends them to Weights & Biases."""
 
-import csv
-import json
+import math
 import re
-from collections import defaultdict
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import torch.distributed as dist
 from lightning import Callback, LightningModule, Trainer
 
 from src.atomic import atomic_write
 from src.callbacks.baselines import score_baselines
-from src.datamodules.batch import Batch
-from src.training import checkpoints, provenance, results
+from src.callbacks.finetuning_report import FineTuningReport
+from src.results import table
+from src.results.folder import read_results_folder
+from src.results.schema import TABLE, Kind
+from src.results.write import SetResults, write_results_folder
+from src.training import checkpoints
 from src.training.loggers import WandbLog
-from src.training.results import PER_IMAGE, RESULTS
 
 
 class ResultWriter(Callback):
-    """Turns the test's scores into `results.json`, `per_image.csv`, `curves.json` and `results.md`.
+    """Turns the test's scores into the files of `src.results` and the table `results.md`.
+
+    Nobody else writes these files. Where the run is a fine-tuning one, its report closes the table,
+    and is the whole of it where nothing was tested.
 
     Args:
         folder: Of the run.
@@ -29,62 +33,52 @@ class ResultWriter(Callback):
 
     def __init__(self, folder: str, method: str, baselines: bool = False) -> None:
         self.folder, self.method, self.baselines = Path(folder), method, baselines
-        self._names: dict[str, dict[int, str]] = defaultdict(dict)
+        self._kind: Kind = "checkpoint"
+        self._names: dict[str, Sequence[str]] = {}
 
-    def on_test_batch_end(
-        self,
-        trainer: Trainer,
-        pl_module: LightningModule,
-        outputs: Any,
-        batch: Batch,
-        batch_idx: int,
-        dataloader_idx: int = 0,
-    ) -> None:
-        name = trainer.datamodule.test_names[dataloader_idx]  # type: ignore[attr-defined]
-        self._names[name] |= dict(zip(batch["index"].tolist(), batch["name"], strict=True))
+    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._kind = "run"
+
+    def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        if trainer.is_global_zero and (report := _finetuning_report(trainer)):
+            atomic_write(self.folder / TABLE, report)
+
+    def on_test_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        # By index, which every process knows of all images. Asked for before anything is scored.
+        datamodule: Any = trainer.datamodule  # type: ignore[attr-defined]
+        self._names = {name: datamodule.image_names(name) for name in datamodule.test_names}
 
     def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        module: Any = pl_module
-        tables = {name: module.test_values(name) for name in module.test_scores}
-        rows = self._per_image(module)
-        curves = {name: scores.mean_curves() for name, scores in module.test_scores.items()}
         if not trainer.is_global_zero:
             return
-        counts = {name: sum(row["set"] == name for row in rows) for name in tables}
-        results.write_results(self.folder, tables)
-        results.write_per_image(self.folder, rows)
-        atomic_write(self.folder / "curves.json", json.dumps(curves) + "\n")
-        table = [(self.method, name, counts[name], values) for name, values in tables.items()]
+        module: Any = pl_module
+        sets = {
+            name: SetResults(
+                module.tested_values[name],
+                [self._names[name][index] for index in images],
+                list(images.values()),
+            )
+            for name, images in module.tested_images.items()
+        }
+        protocol = {m: module.protocol(m) for m in next(iter(sets.values())).values}
+        write_results_folder(
+            self.folder, sets, kind=self._kind, method=self.method, protocol=protocol
+        )
+        rows = [(self.method, name, len(one.images), one.values) for name, one in sets.items()]
         if self.baselines:
             datamodule = trainer.datamodule  # type: ignore[attr-defined]
-            table += score_baselines(datamodule, module.processor.size, module.test_metrics)
-        protocol = {metric: module.protocol(metric) for metric in next(iter(tables.values()))}
+            rows += score_baselines(datamodule, module.processor.size, module.test_metrics)
         note = "\n".join(f"- {metric}: {text}" for metric, text in protocol.items())
-        atomic_write(self.folder / results.TABLE, results.markdown(table, note))
-        files = results.digests(self.folder)
-        provenance.write(self.folder, protocol=protocol, images=counts, files=files)
-        print(f"\n{results.markdown(table)}")
-
-    def _per_image(self, module: Any) -> list[dict[str, Any]]:
-        names = _gathered(self._names)
-        return [
-            {"set": test, "name": names[test][int(row.pop("index"))], **row}
-            for test, scores in module.test_scores.items()
-            for row in scores.per_image()
-        ]
+        parts = [table.markdown(rows, note), _finetuning_report(trainer)]
+        atomic_write(self.folder / TABLE, "\n".join(part for part in parts if part))
+        print(f"\n{table.markdown(rows)}")
 
 
-def _gathered(names: dict[str, dict[int, str]]) -> dict[str, dict[int, str]]:
-    """The names that all processes have seen."""
-    if not (dist.is_available() and dist.is_initialized()):
-        return names
-    parts: list[Any] = [None] * dist.get_world_size()
-    dist.all_gather_object(parts, dict(names))
-    joined: dict[str, dict[int, str]] = defaultdict(dict)
-    for part in parts:
-        for test, seen in part.items():
-            joined[test] |= seen
-    return joined
+def _finetuning_report(trainer: Trainer) -> str:
+    """The section of a fine-tuning run's report; empty for other runs."""
+    callbacks = trainer.callbacks  # type: ignore[attr-defined]
+    reports = [one for one in callbacks if isinstance(one, FineTuningReport) and one.rows]
+    return reports[0].section() if reports else ""
 
 
 class WandbResults(Callback):
@@ -119,24 +113,15 @@ class WandbResults(Callback):
         import wandb
 
         run: Any = logger.experiment
-        for name, rows in self._per_image().items():
-            table = wandb.Table(columns=[*rows[0]], data=[[*row.values()] for row in rows])
+        results = read_results_folder(self.folder)
+        for name, images in results.per_image.items():
+            rows = zip(images.names, *(v.tolist() for v in images.values.values()), strict=True)
+            table = wandb.Table(columns=["name", *images.values], data=[[*row] for row in rows])
             run.log({f"per_image/{name}": table})
-        results = json.loads((self.folder / RESULTS).read_text())
         # Lightning has logged the same names in single precision.
-        run.summary.update(
-            {f"test/{name}/{m}": v for name, values in results.items() for m, v in values.items()}
-        )
-
-    def _per_image(self) -> dict[str, list[dict[str, Any]]]:
-        """The lines of `per_image.csv` by test set, numbers as numbers."""
-        by_set: dict[str, list[dict[str, Any]]] = defaultdict(list)
-        with (self.folder / PER_IMAGE).open(newline="") as file:
-            for row in csv.DictReader(file):
-                name, image = row.pop("set"), row.pop("name")
-                values = {metric: float(value) for metric, value in row.items()}
-                by_set[name].append({"name": image, **values})
-        return by_set
+        for name, values in results.values.items():
+            defined = {metric: None if math.isnan(v) else v for metric, v in values.items()}
+            run.summary.update({f"test/{name}/{metric}": v for metric, v in defined.items()})
 
 
 def _logger(trainer: Trainer) -> WandbLog | None:

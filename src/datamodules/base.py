@@ -1,6 +1,6 @@
 """The data module of any data sets that yield samples of a `Batch`."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -23,7 +23,7 @@ class SegmentationDataModule(LightningDataModule):
     Args:
         train: Answers `train[SampleKey]`, a function of the draw and the set's seed alone.
         val: Answers `val[int]` with samples that have `mask_full`; None validates nothing.
-        test: Sets by name, like `val`.
+        test: Sets by name, like `val`; each with `names`, those of its images in order.
         batch_size: Training images per process and step.
         num_workers: Processes that read ahead; None for one per core, at most 8.
         seed: Seed of the order in training.
@@ -62,6 +62,21 @@ class SegmentationDataModule(LightningDataModule):
     def test_names(self) -> list[str]:
         """Names of the test sets, in the order of the loaders."""
         return list(self.test_sets)
+
+    def image_names(self, test_set: str) -> Sequence[str]:
+        """What the images of a test set are called, by their index.
+
+        Raises:
+            UserError: The data set does not say, or not of each image.
+        """
+        dataset = self.test_sets[test_set]
+        names = getattr(dataset, "names", None)
+        if names is None or len(names) != len(dataset):  # type: ignore[arg-type]
+            raise UserError(
+                f"the test set {test_set} has no `names`, one for each image in its order, which "
+                f"result files call them by: {type(dataset).__name__} has to have them"
+            )
+        return list(names)
 
     @property
     def validation_sets(self) -> dict[str, Dataset[Any]]:

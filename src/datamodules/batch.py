@@ -12,7 +12,7 @@ from typing_extensions import NotRequired
 InputKey = Literal["image", "mask", "prompt"]
 
 # Maps whose sizes differ from image to image stay lists; everything else is stacked.
-LISTED_KEYS = ("mask_full", "void_full")
+LISTED_KEYS = ("mask_full", "void_full", "start_mask_full")
 
 
 class SampleKey(NamedTuple):
@@ -44,6 +44,7 @@ class Batch(TypedDict):
     void: NotRequired[Tensor]  # (B, 1, H, W), 255 where a pixel does not count
     mask_full: NotRequired[list[Tensor]]  # (h, w) uint8 targets at full size, in evaluation
     void_full: NotRequired[list[Tensor]]  # (h, w) uint8, beside `mask_full`
+    start_mask_full: NotRequired[list[Tensor]]  # (h, w) uint8, where clicks correct a first mask
     category: NotRequired[Tensor]  # (B,) int64, of the object, in evaluation of instances
     box: NotRequired[Tensor]  # (B, 4) int64 crop as x_min, y_min, x_max, y_max (inclusive)
 

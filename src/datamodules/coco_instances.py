@@ -19,7 +19,8 @@ from src.datamodules.coco_format import (
     read_size,
 )
 from src.datamodules.images import ImageError, header_size, read_image
-from src.datamodules.instance_sources import Instance, as_mask
+from src.datamodules.instance_sources import Instance
+from src.datamodules.label_maps import as_mask
 from src.datamodules.pairs import DataError
 
 log = logging.getLogger(__name__)

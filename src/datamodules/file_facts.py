@@ -1,19 +1,16 @@
 """What is found out about a set's files once and kept: contents, faults of masks."""
 
-import hashlib
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import BinaryIO
 
-from filelock import FileLock
-
-from src.atomic import atomic_write
+from src.cache import CacheFolder, key_of_files
 from src.datamodules.images import ImageError, judge_mask
 from src.datamodules.mask_levels import ALL_BLACK, Scale, mask_fault, mixed_scales
-from src.datamodules.pairs import ImageMaskPair, state_hash
-from src.jsonl import from_line, to_line
+from src.datamodules.pairs import ImageMaskPair, files_of
+from src.hashing import checksum
 
 log = logging.getLogger(__name__)
 _READERS = 16
@@ -23,30 +20,6 @@ _COMPRESSED = frozenset({".jpg", ".jpeg", ".png", ".webp", ".avif", ".gif", ".jp
 __all__ = ["ALL_BLACK", "mask_fault", "mask_faults"]
 # Changes with the judgement, so that what an older one found is found anew.
 _JUDGEMENT = 2
-
-
-def cached_json(folder: Path, name: str, find: Callable[[], Any]) -> Any:
-    """Plain values from `<folder>/<name>.json`, found and written first where it is not there.
-
-    Processes that ask at once find them once. What `find` raises is remembered nowhere. A file
-    that is damaged, or of an older version, is found and written again.
-
-    Args:
-        folder: Where such files are kept.
-        name: Has to change with whatever changes the values.
-        find: Finds them.
-    """
-    note = folder / f"{name}.json"
-    folder.mkdir(parents=True, exist_ok=True)
-    with FileLock(note.with_suffix(".lock")):
-        if note.is_file():
-            try:
-                return from_line(note.read_bytes())
-            except ValueError:
-                log.warning("%s is damaged or of an older version: it is made again", note)
-        line = to_line(find())
-        atomic_write(note, line)
-        return from_line(line)
 
 
 def contents(files: Mapping[str, Path], cache: Path) -> dict[str, str]:
@@ -63,31 +36,29 @@ def contents(files: Mapping[str, Path], cache: Path) -> dict[str, str]:
     """
     if not files:
         return {}
-    key = hashlib.sha256()
-    for name, path in files.items():
-        state = path.stat()
-        times = (state.st_size, state.st_mtime_ns, state.st_ctime_ns, state.st_ino)
-        key.update(f"{name}|{path.resolve()}|{times}\n".encode())
-    found: dict[str, str] = cached_json(
-        cache, f"contents-{key.hexdigest()[:16]}", lambda: _read_all(files)
+    key = key_of_files(files.values(), list(files), strict=True)
+    found: dict[str, str] = CacheFolder(cache, "contents", 1).get_json(
+        key, lambda: _read_all(files)
     )
     return found
 
 
 def digest(path: Path) -> str:
-    """Twelve letters that change with what a file holds."""
-    state = hashlib.blake2b(digest_size=6)
+    """Twelve letters that change with what a file holds; runs keep them in `data.json`."""
     with path.open("rb") as file:
-        size = path.stat().st_size
-        state.update(str(size).encode())
-        if path.suffix.lower() not in _COMPRESSED or size <= 3 * _BLOCK:
-            while block := file.read(1 << 20):
-                state.update(block)
-            return state.hexdigest()
-        for start in (0, size // 2, size - _BLOCK):
-            file.seek(start)
-            state.update(file.read(_BLOCK))
-    return state.hexdigest()
+        return checksum(_telling_parts(path, file), digits=12)
+
+
+def _telling_parts(path: Path, file: BinaryIO) -> Iterator[bytes]:
+    size = path.stat().st_size
+    yield str(size).encode()
+    if path.suffix.lower() not in _COMPRESSED or size <= 3 * _BLOCK:
+        while block := file.read(1 << 20):
+            yield block
+        return
+    for start in (0, size // 2, size - _BLOCK):
+        file.seek(start)
+        yield file.read(_BLOCK)
 
 
 def _read_all(files: Mapping[str, Path]) -> dict[str, str]:
@@ -119,8 +90,8 @@ def mask_faults(
                 faults[str(pair.mask)] = text
         return faults
 
-    key = f"masks-{state_hash(pairs, allow_empty, _JUDGEMENT)}"
-    faults: dict[str, str] = cached_json(memory, key, find)
+    key = key_of_files(files_of(pairs), allow_empty)
+    faults: dict[str, str] = CacheFolder(memory, "masks", _JUDGEMENT).get_json(key, find)
     return faults
 
 

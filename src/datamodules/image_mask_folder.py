@@ -10,21 +10,22 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from src.cache import key_of_files
 from src.datamodules.augmentation import Augmentation
 from src.datamodules.base import SegmentationDataModule, check_choice
 from src.datamodules.batch import SampleKey, planes
-from src.datamodules.cache import SampleCache, open_cache
 from src.datamodules.file_facts import mask_faults
 from src.datamodules.images import read_image, read_mask
 from src.datamodules.pairs import (
     DataError,
     ImageMaskPair,
+    files_of,
     fingerprint,
     index_sets,
     join_sets,
     split_by_hash,
-    state_hash,
 )
+from src.datamodules.sample_cache import SampleCache, open_cache
 from src.datamodules.samplers import HardExamples, shares_to_weights
 from src.datamodules.sources import parse_sources, require_root
 from src.errors import UserError
@@ -110,7 +111,7 @@ class ImageMaskDataset(Dataset[dict[str, Any]]):
             processor.mask_kernel,
             self.reduced_decode,
         )
-        key = state_hash(self.pairs, *settings, on_error)
+        key = key_of_files(files_of(self.pairs), *settings, on_error)
         self.cache = open_cache(self, processor.size, key, kind, folder, workers, on_error)
 
     def _image(self, item: int) -> np.ndarray:

@@ -5,12 +5,13 @@ CMYK; `tiff.py` reads what of TIFF neither reads right. Each file is decoded onc
 meaning is not certain is refused by name rather than guessed.
 """
 
+import io
 import os
 import struct
 import warnings
 import zlib
 from pathlib import Path
-from typing import NamedTuple
+from typing import BinaryIO, NamedTuple
 
 import cv2
 import numpy as np
@@ -180,13 +181,17 @@ def judge_mask(path: Path, scale: int | None = None) -> Judged:
     return Judged(np.require(mask, requirements=["C", "W"]), scale_of(levels), fault)
 
 
-def read_levels(path: Path) -> tuple[np.ndarray, Header]:
+def read_levels(path: Path, content: bytes | None = None) -> tuple[np.ndarray, Header]:
     """Read the gray levels `(H, W)` of a mask or map in the depth of its file, upright.
+
+    Args:
+        path: The file.
+        content: Its bytes, where they were read before.
 
     Raises:
         ImageError: As `read_mask`, but whatever the levels mean.
     """
-    decoded, header = decode(path)
+    decoded, header = decode(path, content=content)
     if header.several:
         raise ImageError(f"{path}: holds several images; a mask is one, so save it alone")
     try:
@@ -195,18 +200,26 @@ def read_levels(path: Path) -> tuple[np.ndarray, Header]:
         raise ImageError(f"{path}: {error}") from None
 
 
-def decode(path: Path, at_least: tuple[int, int] | None = None) -> tuple[Raster, Header]:
-    """Decode a file, once, and say what its header says.
+def decode(
+    path: Path, at_least: tuple[int, int] | None = None, content: bytes | None = None
+) -> tuple[Raster, Header]:
+    """Decode a file, which is read once, and say what its header says.
+
+    Args:
+        path: The file.
+        at_least: As in `read_image`.
+        content: The file's bytes, where they were read before.
 
     Raises:
         ImageError: Empty, damaged, not an image, larger than the limit, or of an unknown kind.
     """
     try:
-        if (layout := _layout(path)) is not None:
-            return read_tiff(path.read_bytes(), layout), _tiff_header(layout)
-        with _open(path) as image:
+        content = path.read_bytes() if content is None else content
+        if (layout := _layout(path, io.BytesIO(content))) is not None:
+            return read_tiff(content, layout), _tiff_header(layout)
+        with _open(path, io.BytesIO(content)) as image:
             header = _header(image)
-            return turned(_decoded(image, path, at_least), header.orientation), header
+            return turned(_decoded(image, content, at_least), header.orientation), header
     except KindError as error:
         raise ImageError(f"{path}: {error}") from None
     except OSError as error:
@@ -220,12 +233,15 @@ def read_header(path: Path) -> Header:
         ImageError: Empty, not an image, or larger than the limit.
     """
     try:
-        if (layout := _layout(path)) is not None:
-            return _tiff_header(layout)
+        with path.open("rb") as file:
+            if (layout := _layout(path, file)) is not None:
+                return _tiff_header(layout)
+            with _open(path, file) as image:
+                return _header(image)
     except KindError as error:
         raise ImageError(f"{path}: {error}") from None
-    with _open(path) as image:
-        return _header(image)
+    except OSError as error:
+        raise ImageError(f"{path}: {error}") from None
 
 
 def header_size(path: Path) -> tuple[int, int]:
@@ -237,19 +253,15 @@ def header_size(path: Path) -> tuple[int, int]:
     return read_header(path).size
 
 
-def _layout(path: Path) -> TiffLayout | None:
-    """The layout of a TIFF file, None for others."""
-    try:
-        with path.open("rb") as file:
-            start = file.read(4)
-            if not start:
-                raise ImageError(f"{path}: empty file (0 bytes)")
-            if start not in MAGIC:
-                return None
-            file.seek(0)
-            layout = read_layout(file)
-    except OSError as error:
-        raise ImageError(f"{path}: {error}") from None
+def _layout(path: Path, file: BinaryIO) -> TiffLayout | None:
+    """The layout of an open TIFF file, None for others, which are open as they were."""
+    start = file.read(4)
+    file.seek(0)
+    if not start:
+        raise ImageError(f"{path}: empty file (0 bytes)")
+    if start not in MAGIC:
+        return None
+    layout = read_layout(file)
     if (fault := beyond_limit(*layout.size)) is not None:
         raise ImageError(f"{path}: {fault}")
     return layout
@@ -261,11 +273,11 @@ def _tiff_header(layout: TiffLayout) -> Header:
     return Header(size, "TIFF", layout.orientation, layout.pages, layout.profile)
 
 
-def _open(path: Path) -> Image.Image:
+def _open(path: Path, file: BinaryIO) -> Image.Image:
     set_limit()
     try:
-        image = Image.open(path)
-        if image.format == "PNG" and "exif" not in image.info and (late := _late_exif(path)):
+        image = Image.open(file)
+        if image.format == "PNG" and "exif" not in image.info and (late := _late_exif(file)):
             image.info["exif"] = late
         return image
     except UnidentifiedImageError:
@@ -301,20 +313,20 @@ def _orientation(image: Image.Image) -> int:
     return value if isinstance(value, int) and 1 <= value <= 8 else 1
 
 
-def _decoded(image: Image.Image, path: Path, at_least: tuple[int, int] | None) -> Raster:
+def _decoded(image: Image.Image, content: bytes, at_least: tuple[int, int] | None) -> Raster:
     """The samples of an open file that is no TIFF, as they are stored."""
     if image.format in _FAST_FORMATS and image.mode in ("RGB", "L", "LA", "RGBA", "I", "I;16"):
         plain = image.mode in ("RGB", "L") and "transparency" not in image.info
         flags = cv2.IMREAD_IGNORE_ORIENTATION
         if _is_16bit(image):
-            pixels = _imdecode(path, cv2.IMREAD_UNCHANGED)
+            pixels = _imdecode(content, cv2.IMREAD_UNCHANGED)
             if pixels is not None:
                 return _deep(pixels, image)
         elif plain:
             flags |= cv2.IMREAD_COLOR_RGB if image.mode == "RGB" else cv2.IMREAD_GRAYSCALE
             if at_least is not None and image.format in _JPEG:
                 flags |= _REDUCED_FLAGS[_reduction(image, at_least)]
-            pixels = _imdecode(path, flags)
+            pixels = _imdecode(content, flags)
             if pixels is not None:
                 return Raster(pixels)
     try:
@@ -332,11 +344,10 @@ def _deep(pixels: np.ndarray, image: Image.Image) -> Raster:
     return raster(colors, np.ascontiguousarray(pixels[..., 3]) if pixels.shape[2] == 4 else None)
 
 
-def _imdecode(path: Path, flags: int) -> np.ndarray | None:
+def _imdecode(content: bytes, flags: int) -> np.ndarray | None:
     """None where OpenCV finds fault, so that Pillow says which. Both object to a file cut short."""
-    # imdecode instead of imread: the latter cannot open non-ASCII paths on every system.
     try:
-        return cv2.imdecode(np.fromfile(path, dtype=np.uint8), flags)
+        return cv2.imdecode(np.frombuffer(content, np.uint8), flags)
     except cv2.error:
         return None
 
@@ -356,12 +367,16 @@ def _reduction(image: Image.Image, at_least: tuple[int, int]) -> int:
     return 1
 
 
-def _late_exif(path: Path) -> bytes | None:
-    """The EXIF block that a PNG may carry behind its pixels, which Pillow meets in decoding."""
-    with path.open("rb") as file:
-        length = file.seek(0, os.SEEK_END)
-        file.seek(max(0, length - _TAIL))
-        tail = file.read()
+def _late_exif(file: BinaryIO) -> bytes | None:
+    """The EXIF block that a PNG may carry behind its pixels, which Pillow meets in decoding.
+
+    The file is left at the place at which it was found.
+    """
+    before = file.tell()
+    length = file.seek(0, os.SEEK_END)
+    file.seek(max(0, length - _TAIL))
+    tail = file.read()
+    file.seek(before)
     at = tail.find(b"eXIf")
     while at >= 4:
         size = int.from_bytes(tail[at - 4 : at], "big")

@@ -1,119 +1,112 @@
-"""What one image and its mask hold, what a whole set holds, and which images occur twice."""
+"""What `finecut check` asks of a set, whatever it holds: its samples, read one by one, and remarks.
 
-import hashlib
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, NamedTuple
+There is one kind for each thing that sets hold; `check.py` reads all of them in one way.
+"""
 
-import cv2
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import Any, ClassVar, Generic, NamedTuple, Protocol, TypeVar
+
 import numpy as np
 
-from src.datamodules.images import ImageError, judge_mask, read_header, read_image
-from src.datamodules.mask_levels import Scale, mask_fault
-from src.datamodules.pairs import ImageMaskPair
-from src.errors import file_fault
 
-# Gradient signs on a 16 × 16 grid: 256 bits that survive scaling and recompression.
-_GRID = 16
+class Stats(Protocol):
+    """What is known of any sample after it was read completely.
 
+    Attributes:
+        height: Of its image.
+        width: Of its image.
+        foreground: Share of the image's pixels.
+    """
 
-UNWRITTEN = "unwritten"  # key of a report: why files of it are not there
-# Of 256 bits; recompression and scaling move up to about this many, other images some hundred.
-_NEAR_BITS = 8
+    @property
+    def height(self) -> int: ...
 
+    @property
+    def width(self) -> int: ...
 
-@contextmanager
-def noted(report: dict[str, Any], path: Path) -> Iterator[None]:
-    """Note in a report of a check that a file of it could not be written, and go on."""
-    try:
-        yield
-    except OSError as error:
-        report.setdefault(UNWRITTEN, []).append(file_fault(error, path) or f"{path}: {error}")
+    @property
+    def foreground(self) -> float: ...
 
 
-@dataclass(frozen=True)
-class ImageStats:
-    """What is known of one pair after both files were decoded.
+Found = TypeVar("Found", bound=Stats)
+
+
+class Remarks(NamedTuple):
+    """Sentences about a set: problems make the check fail, warnings do not."""
+
+    problems: list[str]
+    warnings: list[str]
+
+
+class Inspection(ABC, Generic[Found]):
+    """One set of a data config, to be read completely.
 
     Args:
-        pair: The files.
-        height: Of image and mask.
-        width: Of image and mask.
-        foreground: Share of the mask's pixels at 128 or above.
-        gray: Share of the mask's pixels that are neither 0 nor 255.
-        digest: Hash of the image file's bytes.
-        look: 32 bytes that nearly equal images have in common, see `duplicates.py`.
-        fault: What makes the mask unfit to learn from, if anything.
-        scale: What the mask's levels say of their full scale.
-        several: Whether the image file holds further images, which are not read.
+        split: `train`, `val` or `test`.
+        name: Of the set; that of the split for a set without one.
+
+    Attributes:
+        label: What reports call the set.
+        expected: Samples of the released set; None where that is not known.
+        counted: What the report counts the samples as.
+        noun: What the printed lines call them.
     """
 
-    pair: ImageMaskPair
-    height: int
-    width: int
-    foreground: float
-    gray: float
-    digest: str
-    look: np.ndarray
-    fault: str | None
-    scale: Scale | None = None
-    several: bool = False
+    counted: ClassVar[str]
+    noun: ClassVar[str]
+    expected: int | None = None
 
+    def __init__(self, split: str, name: str) -> None:
+        self.split = split
+        self.label = name if name == split else f"{split}/{name}"
 
-def inspect(pair: ImageMaskPair, allow_empty: bool = False) -> ImageStats:
-    """Decode both files of a pair completely.
+    @abstractmethod
+    def open(self) -> list[str]:
+        """List the samples that can be read, and return what is wrong with the others.
 
-    Raises:
-        ImageError: One of them cannot be decoded or is of an unusable kind.
-    """
-    mask, scale, fault = judge_mask(pair.mask)
-    header = read_header(pair.image)
-    height, width = header.size
-    # A JPEG is decoded at a fraction of its size, but to its last byte.
-    small = read_image(pair.image, at_least=(8 * _GRID, 8 * _GRID))
-    return ImageStats(
-        pair,
-        height,
-        width,
-        foreground=float((mask >= 128).mean()),
-        gray=float(((mask > 0) & (mask < 255)).mean()),
-        digest=hashlib.sha256(pair.image.read_bytes()).hexdigest(),
-        look=_look(small),
-        fault=fault or mask_fault(mask, allow_empty),
-        scale=scale,
-        several=header.several,
-    )
+        Raises:
+            DataError: Nothing can be listed.
+        """
 
+    @abstractmethod
+    def __len__(self) -> int:
+        """Samples that were listed."""
 
-def inspect_or_complain(pair: ImageMaskPair, allow_empty: bool = False) -> ImageStats | str:
-    """Like `inspect`, with the complaint in place of an exception."""
-    try:
-        return inspect(pair, allow_empty)
-    except ImageError as error:
-        return str(error)
+    @abstractmethod
+    def inspect(self, item: int) -> Found:
+        """Read a sample to its last byte; called by several threads.
 
+        Raises:
+            UserError: It cannot be read, or is nothing to learn from.
+        """
 
-def summarize(facts: Sequence[ImageStats]) -> dict[str, Any]:
-    """Sizes and foreground of a set, as plain values."""
-    if not facts:
-        return {"images": 0}
-    megapixels = np.array([fact.height * fact.width for fact in facts]) / 1e6
-    shares = np.array([fact.foreground for fact in facts])
-    return {
-        "images": len(facts),
-        "megapixels": spread(megapixels),
-        "foreground": spread(shares),
-        "foreground_histogram": np.histogram(shares, bins=10, range=(0, 1))[0].tolist(),
-        "grey_mask_pixels": float(np.mean([fact.gray for fact in facts])),
-    }
+    @abstractmethod
+    def image_and_mask(self, found: Found, side: int) -> tuple[np.ndarray, np.ndarray]:
+        """An inspected sample for a contact sheet: uint8 `(h, w, 3)` and `(H, W)`.
 
+        The longer side of the image may be anything from `side` pixels to its own.
+        """
 
-def _look(image: np.ndarray) -> np.ndarray:
-    gray = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
-    grid = cv2.resize(gray, (_GRID + 1, _GRID), interpolation=cv2.INTER_AREA).astype(np.int16)
-    return np.packbits(grid[:, 1:] > grid[:, :-1])
+    def judge(self, found: Sequence[Found]) -> Remarks:
+        """What the samples say beside each other."""
+        return Remarks([], [])
+
+    def compare(self, found: Sequence[Found], training: Sequence[Any]) -> Remarks:
+        """What the samples say beside those that the same config trains on."""
+        return Remarks([], [])
+
+    def summarize(self, found: Sequence[Found]) -> dict[str, Any]:
+        """Sizes and foreground of the set, as plain values."""
+        if not found:
+            return {self.counted: 0}
+        shares = np.array([one.foreground for one in found])
+        return {
+            self.counted: len(found),
+            "megapixels": spread(np.array([one.height * one.width for one in found]) / 1e6),
+            "foreground": spread(shares),
+            "foreground_histogram": np.histogram(shares, bins=10, range=(0, 1))[0].tolist(),
+        }
 
 
 def spread(values: np.ndarray) -> dict[str, float]:
@@ -123,43 +116,3 @@ def spread(values: np.ndarray) -> dict[str, float]:
         "median": float(np.median(values)),
         "largest": float(values.max()),
     }
-
-
-class DuplicatePair(NamedTuple):
-    """Two images that are one; `same_file` where every byte agrees."""
-
-    one: ImageStats
-    other: ImageStats
-    same_file: bool
-
-
-def duplicates_within(facts: Sequence[ImageStats]) -> list[DuplicatePair]:
-    """The same files under different names in one set."""
-    first: dict[str, ImageStats] = {}
-    twins = []
-    for fact in facts:
-        if fact.digest in first:
-            twins.append(DuplicatePair(first[fact.digest], fact, same_file=True))
-        else:
-            first[fact.digest] = fact
-    return twins
-
-
-def duplicates_between(
-    facts: Sequence[ImageStats], others: Sequence[ImageStats]
-) -> list[DuplicatePair]:
-    """For each image of `others` its twin in `facts`, if it has one."""
-    if not facts or not others:
-        return []
-    by_digest = {fact.digest: fact for fact in facts}
-    looks = np.stack([fact.look for fact in facts])
-    matcher = cv2.BFMatcher(cv2.NORM_HAMMING)
-    nearest = matcher.match(np.stack([other.look for other in others]), looks)
-    twins = []
-    for match in nearest:
-        other = others[match.queryIdx]
-        if other.digest in by_digest:
-            twins.append(DuplicatePair(by_digest[other.digest], other, same_file=True))
-        elif match.distance <= _NEAR_BITS:
-            twins.append(DuplicatePair(facts[match.trainIdx], other, same_file=False))
-    return twins

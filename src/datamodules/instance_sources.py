@@ -1,19 +1,35 @@
 """Objects of instance data sets: what a source yields, found once and kept; objects in folders."""
 
-import hashlib
 import logging
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from itertools import chain
 from pathlib import Path
 from typing import Literal, NamedTuple, Protocol
 
 import numpy as np
-from PIL import Image
 
-from src.datamodules.file_facts import cached_json
-from src.datamodules.images import ImageError, read_image, read_mask
-from src.datamodules.pairs import DataError, ImageMaskPair, index_pairs, split_by_hash
+from src.cache import CacheFolder, key_of_files
+from src.datamodules.images import ImageError, read_image
+from src.datamodules.label_maps import (
+    OBJECTS_OF_A_CLASS,
+    READERS,
+    SINGLE,
+    VOID,
+    Kind,
+    as_mask,
+    label_areas,
+    read_binary,
+)
+from src.datamodules.pairs import (
+    DataError,
+    ImageMaskPair,
+    index_pairs,
+    index_sets,
+    join_sets,
+    split_by_hash,
+)
 from src.datamodules.sources import FolderPair
 from src.paths import cache_folder
 
@@ -22,12 +38,9 @@ log = logging.getLogger(__name__)
 # Changes with what a record holds, so that lists of older versions are made anew.
 _FORMAT = 2
 _READERS = 8
-_LABEL_MODES = ("P", "L", "1", "I", "I;16", "I;16B")
-_LOSSY = ("JPEG", "MPO", "JPEG2000", "WEBP", "AVIF")  # formats that change the numbers they keep
-Kind = Literal["ids", "binary"]
-KINDS = ("ids", "binary")
 Part = Literal["all", "train", "held_out"]
 PARTS = ("all", "train", "held_out")
+_WITH_VOID = ("ids", "binary")
 
 
 class Instance(NamedTuple):
@@ -36,6 +49,8 @@ class Instance(NamedTuple):
     image: uint8 RGB (H, W, 3).
     mask: uint8 (H, W), 255 on the object.
     void: uint8 (H, W), 255 where a pixel does not count.
+    start_mask: uint8 (H, W), above 128 where a first mask has the object, which clicks are to
+        correct; None where a set has no such masks.
     """
 
     image: np.ndarray
@@ -43,6 +58,7 @@ class Instance(NamedTuple):
     void: np.ndarray
     name: str
     category: int
+    start_mask: np.ndarray | None = None
 
 
 class InstanceSource(Protocol):
@@ -109,23 +125,24 @@ class InstanceList(ABC):
         """Labels of the objects and where nothing counts, both `(H, W)`."""
 
 
-Finder = Callable[[Path, Path], list[InstanceAnnotation]]
+Files = Sequence[tuple[Path, ...]]
+Finder = Callable[..., list[InstanceAnnotation]]
 
 
 def cached_annotations(
-    files: Sequence[tuple[Path, Path]],
+    files: Files,
     find: Finder,
     cache_dir: Path,
     where: str,
     on_error: Literal["stop", "skip"] = "stop",
 ) -> list[InstanceAnnotation]:
-    """The objects of all annotation files, found once and kept in a JSON file.
+    """The objects of all annotation files, found once and kept.
 
     The list is keyed by the files' names, sizes and times of change; processes make it once.
 
     Args:
-        files: Images and their annotations.
-        find: Lists the objects of one image and annotation.
+        files: An image, its annotation and whatever else says where its objects are.
+        find: Lists the objects of one such group of files.
         cache_dir: Folder of the list.
         where: The data set, for messages.
         on_error: `stop` at annotations that cannot be read, or `skip` them with a warning each.
@@ -134,11 +151,14 @@ def cached_annotations(
         DataError: Files that are missing or cannot be read, all of them.
     """
     _require(files, where)
-    name = f"objects-{_state_hash(files, f'{where} {on_error}')}"
-    found = cached_json(cache_dir, name, lambda: _find_all(files, find, where, on_error))
+    key = key_of_files(chain.from_iterable(files), where, on_error)
+    cache = CacheFolder(cache_dir, "objects", _FORMAT)
+    found = cache.get_json(key, lambda: _find_all(files, find, where, on_error))
     records = [InstanceAnnotation(*entry) for entry in found]
-    if empty := len(files) - len({record.annotation for record in records}):
-        log.warning("%s: %d of %d images have no object to point at", where, empty, len(files))
+    images = {str(image) for image, *_ in files}
+    if empty := len(images - {record.image for record in records}):
+        log.warning("%s: %d of %d images have no object to point at", where, empty, len(images))
+    log.info("%s: %d objects in %d images", where, len(records), len(images) - empty)
     return records
 
 
@@ -160,60 +180,12 @@ def without_small(
     return kept
 
 
-def read_labels(path: Path) -> np.ndarray:
-    """Read a map of instances or classes `(H, W)`, the palette's indices where it has one.
+def _find_all(files: Files, find: Finder, where: str, on_error: str) -> list[InstanceAnnotation]:
+    log.info("%s: reading %d annotations to list their objects, once", where, len(files))
 
-    Raises:
-        ImageError: Missing, damaged, in color, or larger than Pillow opens.
-    """
-    try:
-        with Image.open(path) as image:
-            require_lossless(image, path)
-            if image.mode not in _LABEL_MODES:
-                raise ImageError(
-                    f"{path}: pixels of kind {image.mode!r} are no labels; save an 8- or 16-bit "
-                    "map with a number for each object (PNG)"
-                )
-            return np.asarray(image)
-    except (OSError, SyntaxError, Image.DecompressionBombError) as error:
-        raise ImageError(f"{path}: {error}") from None
-
-
-def require_lossless(image: Image.Image, path: Path) -> None:
-    """Refuse files whose format changes the numbers of pixels: around every object lie others.
-
-    Raises:
-        ImageError: JPEG and its like, by what the file is and not by its name.
-    """
-    compression = str(image.info.get("compression", "")) if image.format == "TIFF" else ""
-    if image.format in _LOSSY or "jpeg" in compression or "webp" in compression:
-        kind = f"TIFF with {compression}" if compression else image.format
-        raise ImageError(
-            f"{path}: a map of object numbers in {kind}, which does not keep numbers exactly; "
-            "export it again as PNG (a converted copy keeps the wrong numbers)"
-        )
-
-
-def label_areas(labels: np.ndarray, void: int | None = None) -> dict[int, int]:
-    """Pixels of each label, without the background 0 and without `void`."""
-    values, counts = np.unique(labels, return_counts=True)
-    areas = dict(zip(values.tolist(), counts.tolist(), strict=True))
-    return {int(label): area for label, area in areas.items() if label not in (0, void)}
-
-
-def as_mask(pixels: np.ndarray) -> np.ndarray:
-    """Booleans as uint8, 0 and 255."""
-    return pixels.astype(np.uint8) * np.uint8(255)
-
-
-def _find_all(
-    files: Sequence[tuple[Path, Path]], find: Finder, where: str, on_error: str
-) -> list[InstanceAnnotation]:
-    log.info("%s: listing the objects of %d images, once", where, len(files))
-
-    def attempt(pair: tuple[Path, Path]) -> list[InstanceAnnotation] | str:
+    def attempt(group: tuple[Path, ...]) -> list[InstanceAnnotation] | str:
         try:
-            return find(*pair)
+            return find(*group)
         except ImageError as error:
             return str(error)
 
@@ -227,30 +199,25 @@ def _find_all(
     return [record for entry in found if not isinstance(entry, str) for record in entry]
 
 
-def _require(files: Sequence[tuple[Path, Path]], where: str) -> None:
-    if missing := [path for pair in files for path in pair if not path.is_file()]:
+def _require(files: Files, where: str) -> None:
+    named = dict.fromkeys(path for group in files for path in group)
+    if missing := [path for path in named if not path.is_file()]:
         raise DataError(where, [f"no file {path}" for path in missing])
 
 
-def _state_hash(files: Sequence[tuple[Path, Path]], where: str) -> str:
-    digest = hashlib.sha256(repr((where, _FORMAT)).encode())
-    for image, annotation in files:
-        state = annotation.stat()
-        entry = (image.resolve(), annotation.resolve(), state.st_size, state.st_mtime_ns)
-        digest.update(repr(tuple(map(str, entry))).encode())
-    return digest.hexdigest()[:16]
-
-
 class InstanceFolder(InstanceList):
-    """An object per id of label maps `0..N`, or the one object of each binary mask.
+    """Objects of annotation files beside images: one a file, or those that a label map numbers.
 
-    Objects are named `image` after a binary mask, `image_id` after an id.
+    Objects are named `image` where a file is one object, else `image_number`.
 
     Args:
         root: Folder that the paths of `folder` start from.
-        folder: Images and label maps, paired by stem.
-        kind: `ids`, 0 being background; or `binary`, foreground from 128 on.
-        name: Of the set, for messages.
+        folder: Images and annotations, paired by stem; or several such folders by name, which are
+            one set then and whose objects are named `folder/image`.
+        kind: `ids`, a map of object numbers, 0 being background; `binary`, foreground from 128 on;
+            `nonzero`, foreground wherever any channel is not 0; `components`, each connected part
+            of a binary mask; `cityscapes`, the numbers of its eight classes of objects.
+        name: Of the set, for messages and results.
         void_value: Value of pixels that do not count: 255 in PASCAL's maps, 128 in GrabCut's.
         part: Of the images, for sets without lists of their own: `train` is all but the `held_out`
             ones, which are chosen by a hash of each name, the same on every machine.
@@ -266,7 +233,7 @@ class InstanceFolder(InstanceList):
     def __init__(
         self,
         root: str | Path | None,
-        folder: FolderPair,
+        folder: FolderPair | Mapping[str, FolderPair],
         kind: Kind = "ids",
         name: str = "instances",
         void_value: int | None = None,
@@ -276,20 +243,23 @@ class InstanceFolder(InstanceList):
         cache_dir: str | Path | None = None,
         on_error: Literal["stop", "skip"] = "stop",
     ) -> None:
-        for key, value, known in (("kind", kind, KINDS), ("part", part, PARTS)):
+        for key, value, known in (("kind", kind, READERS), ("part", part, PARTS)):
             if value not in known:
                 raise ValueError(f"data: {key} is {value!r}; choose of {', '.join(known)}")
+        if void_value is not None and kind not in _WITH_VOID:
+            raise ValueError(f"data: void_value is for the kinds {', '.join(_WITH_VOID)} alone")
         self.kind, self.void_value = kind, void_value
-        pairs = index_pairs(root, folder, name, on_error)
+        folders = {name: folder} if isinstance(folder, FolderPair) else folder
+        pairs = _index_folders(root, folders, name, on_error)
         if part != "all":
             kept, held = split_by_hash(pairs, share)
             pairs = kept if part == "train" else held
         self._stems = {str(pair.mask): pair.name for pair in pairs}
-        where = f"{name} ({kind}, void {void_value})"
+        where = f"{name} ({kind}{'' if void_value is None else f', void {void_value}'})"
         records = cached_annotations(
             _files(pairs), self._find, cache_folder(cache_dir), where, on_error
         )
-        super().__init__(without_small(records, min_area, name), (name,))
+        super().__init__(without_small(records, min_area, name), tuple(folders))
 
     def labels_and_void(self, annotation: Path) -> tuple[np.ndarray, np.ndarray]:
         labels = self._read(annotation)
@@ -300,34 +270,38 @@ class InstanceFolder(InstanceList):
         areas = label_areas(self._read(annotation), self._void_label())
         return [
             InstanceAnnotation(
-                stem if self.kind == "binary" else f"{stem}_{label}",
+                stem if self.kind in SINGLE else f"{stem}_{label}",
                 str(image),
                 str(annotation),
                 label,
-                0,
+                label // OBJECTS_OF_A_CLASS if self.kind == "cityscapes" else 0,
                 area,
             )
             for label, area in areas.items()
         ]
 
     def _read(self, path: Path) -> np.ndarray:
-        """Labels `(H, W)`; of a binary mask 1 on the object and 2 where it is void."""
-        if self.kind == "ids":
-            return read_labels(path)
-        mask = read_mask(path)
-        if self.void_value is not None:
-            with Image.open(path) as image:  # one value of 256 has a meaning of its own
-                require_lossless(image, path)
-        labels = (mask >= 128).astype(np.uint8)
-        if self.void_value is not None:
-            labels[mask == self.void_value] = 2
-        return labels
+        if self.kind == "binary":
+            return read_binary(path, self.void_value)
+        return READERS[self.kind](path)
 
     def _void_label(self) -> int:
         if self.kind == "binary":
-            return 2
+            return VOID
         return -1 if self.void_value is None else self.void_value
 
 
-def _files(pairs: list[ImageMaskPair]) -> list[tuple[Path, Path]]:
+def _index_folders(
+    root: str | Path | None, folders: Mapping[str, FolderPair], name: str, on_error: str
+) -> list[ImageMaskPair]:
+    if len(folders) == 1:
+        return [pair for key in folders for pair in index_pairs(root, folders[key], key, on_error)]
+    problems: list[str] = []
+    pairs = join_sets(index_sets(root, folders, on_error, problems))
+    if problems:
+        raise DataError(name, problems)
+    return pairs
+
+
+def _files(pairs: list[ImageMaskPair]) -> list[tuple[Path, ...]]:
     return [(pair.image, pair.mask) for pair in pairs]

@@ -1,9 +1,8 @@
 """Objects as samples for click-guided networks: crop, prompt, and the way back to the image.
 
-A source (`objects.py`) knows files; everything here is the same for all of them.
+A source (`instance_sources.py`) knows files; everything here is the same for all of them.
 """
 
-import hashlib
 import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -17,15 +16,14 @@ from torch.utils.data import Dataset
 from src.datamodules.augmentation import Augmentation
 from src.datamodules.base import SegmentationDataModule
 from src.datamodules.batch import SampleKey, planes
-
-# Configs that were saved before `prompts.py` was its own file name two of these here.
-from src.datamodules.clicks import ExtremePoints as ExtremePoints
-from src.datamodules.clicks import InsideOutsidePoints as InsideOutsidePoints
 from src.datamodules.clicks import Prompts
 from src.datamodules.instance_sources import Instance, InstanceSource
+from src.datamodules.pairs import DataError
 from src.datamodules.sources import require_root
 from src.datamodules.wrappers import RehearsalMix
 from src.errors import UserError
+from src.hashing import bytes_hash
+from src.models import guided_by_clicks
 from src.processing import Processor
 from src.processing.crop import EmptyMaskError, box_of_mask, crop
 from src.processing.resize import resize
@@ -60,7 +58,8 @@ class InstanceDataset(Dataset[dict[str, Any]]):
 
     A sample holds uint8 `image` (3, h, w), `mask` and `void` (1, h, w), float32 `prompt`
     (K, h, w) in 0..255, all of the processor's size; `box` (4,), the crop in the image; `index` and
-    `name`. In evaluation also `mask_full` and `void_full` (H, W) and `category`.
+    `name`. In evaluation also `mask_full` and `void_full` (H, W), `category`, and where the source
+    has first masks `start_mask_full` (H, W).
 
     A training sample is a function of (seed, epoch, item) alone, one for evaluation of the item.
 
@@ -102,6 +101,8 @@ class InstanceDataset(Dataset[dict[str, Any]]):
             sample = self._sample(instance, np.random.default_rng(draw.item))
             sample["mask_full"] = torch.from_numpy(instance.mask)
             sample["void_full"] = torch.from_numpy(instance.void)
+            if instance.start_mask is not None:
+                sample["start_mask_full"] = torch.from_numpy(instance.start_mask)
             sample["category"] = instance.category
         else:
             seed = (self.seed, draw.epoch, draw.item)
@@ -200,18 +201,40 @@ class InstanceDataModule(SegmentationDataModule):
 
     def setup(self, stage: str | None = None) -> None:
         """List the objects: for `fit` of all sets, so that the test cannot fail late."""
-        if stage != "test" and self.train_set is None and self.train is not None:
+        wanted = {"train": self.train, "val": self.val} if stage != "test" else {}
+        wanted |= {f"test/{name}": make for name, make in self.test.items()}
+        sources = self._list({k: v for k, v in wanted.items() if v and k not in self._used()})
+        if "train" in sources:
             self.train_set = InstanceDataset(
-                self._made(self.train), self.processor, self._prompts(), self.augment, self.seed
+                sources["train"], self.processor, self._prompts(), self.augment, self.seed
             )
-        if stage != "test" and self.val_set is None and self.val is not None:
-            self.val_set = self._evaluated(self.val)
-        for name, make in self.test.items():
-            if name not in self.test_sets:
-                self.test_sets[name] = self._evaluated(make)
+        if "val" in sources:
+            self.val_set = self._evaluated(sources["val"])
+        for name in self.test:
+            if (use := f"test/{name}") in sources:
+                self.test_sets[name] = self._evaluated(sources[use])
 
-    def _evaluated(self, make: MakeSource) -> InstanceDataset:
-        return InstanceDataset(self._made(make), self.processor, self._prompts(), evaluate=True)
+    def _list(self, makers: Mapping[str, MakeSource]) -> dict[str, InstanceSource]:
+        """Make the sources of several uses; what is wrong with any of them is one error."""
+        if makers:
+            require_root(self.root)
+            self._prompts()  # found missing before hours of reading
+        sources: dict[str, InstanceSource] = {}
+        problems: list[str] = []
+        for use, make in makers.items():
+            try:
+                sources[use] = make(str(self.root))
+            except DataError as error:
+                problems += [f"{use}: {problem}" for problem in error.problems]
+        if problems:
+            failed = makers.keys() - sources.keys()
+            lost = [name for name in self.test if f"test/{name}" in failed]
+            advice = f"A test set can be left out: '~data.test.{lost[0]}'" if lost else ""
+            raise DataError("data", problems, advice)
+        return sources
+
+    def _evaluated(self, source: InstanceSource) -> InstanceDataset:
+        return InstanceDataset(source, self.processor, self._prompts(), evaluate=True)
 
     def fingerprint(self) -> dict[str, Any]:
         """Sets, counts and a hash of the objects' names, for every set in use."""
@@ -219,7 +242,7 @@ class InstanceDataModule(SegmentationDataModule):
             use: {
                 "sets": list(made.source.sets),
                 "count": len(made),
-                "sha256": hashlib.sha256("\n".join(made.names).encode()).hexdigest(),
+                "sha256": bytes_hash("\n".join(made.names).encode()),
             }
             for use, made in self._used().items()
         }
@@ -236,12 +259,8 @@ class InstanceDataModule(SegmentationDataModule):
 
     def _prompts(self) -> Prompts:
         if self.prompts is None:
-            raise UserError("these are objects to click on; choose model=dextr, iog or iog_refine")
+            raise UserError(f"these are objects to click on; choose model= of {guided_by_clicks()}")
         return self.prompts
-
-    def _made(self, make: MakeSource) -> InstanceSource:
-        require_root(self.root)
-        return make(str(self.root))
 
 
 def _by_relative_name(files: Sequence[Path]) -> dict[str, Path]:

@@ -1,11 +1,11 @@
 """Which image belongs to which mask: folders paired by stem, or a table; all faults at once."""
 
 import csv
-import hashlib
 import logging
 import zlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from fnmatch import fnmatchcase
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -15,6 +15,7 @@ from src.datamodules.file_kinds import is_image_name
 from src.datamodules.images import EXTENSIONS, ImageError, read_header
 from src.datamodules.sources import CsvTable, FolderPair, Source
 from src.errors import UserError
+from src.hashing import bytes_hash
 from src.paths import files_below
 
 log = logging.getLogger(__name__)
@@ -82,14 +83,27 @@ def scan_pairs(
     sound = [pair for pair, fault in zip(kept, found, strict=True) if fault is None]
     faults += [fault for fault in found if fault is not None]
     problems = [_say(fault, source) for fault in faults if fault.name not in source.exclude]
-    if source.count not in (None, len(pairs)):
-        problems.append(
-            f"{len(pairs)} pairs found, {source.count} expected (an incomplete copy?); if yours"
-            f" differs on purpose, set this set's count to {len(pairs)} or null"
-        )
+    problems += wrong_count(len(pairs), source.count, "pairs")
     if not sound and not problems:
         problems.append(f"{source}: no pair of an image and a mask")
     return sound, problems
+
+
+def wrong_count(found: int, expected: int | None, noun: str, key: str = "count") -> list[str]:
+    """A problem where a set has another number of things than were released; else none.
+
+    Args:
+        found: How many there are.
+        expected: How many were released; None where that is not known.
+        noun: What is counted.
+        key: Of the set in its config, which says how many are expected.
+    """
+    if expected in (None, found):
+        return []
+    return [
+        f"{found} {noun} found, {expected} expected (an incomplete copy?); if yours differs on"
+        f" purpose, set this set's {key} to {found} or null"
+    ]
 
 
 def index_pairs(
@@ -155,24 +169,35 @@ def split_by_hash(
     return kept, held
 
 
-def state_hash(pairs: Sequence[ImageMaskPair], *settings: object) -> str:
-    """Changes with any name, file size, time of change or setting: the key of what is derived."""
-    digest = hashlib.sha256(repr(settings).encode())
-    for pair in pairs:
-        image, mask = pair.image.stat(), pair.mask.stat()
-        state = (image.st_size, image.st_mtime_ns, mask.st_size, mask.st_mtime_ns)
-        digest.update(f"{pair.image.resolve()}|{pair.mask.resolve()}|{state}\n".encode())
-    return digest.hexdigest()[:16]
+def files_of(pairs: Iterable[ImageMaskPair]) -> Iterator[Path]:
+    """Images and masks in turn."""
+    return (path for pair in pairs for path in (pair.image, pair.mask))
 
 
 def fingerprint(pairs: Sequence[ImageMaskPair]) -> dict[str, Any]:
-    """Sets, count, and a hash of names and file sizes that is the same on every machine."""
-    digest = hashlib.sha256()
-    for pair in pairs:
+    """Sets, count, and hashes of names and file sizes that are the same on every machine.
+
+    `sha256` is of images and masks, `targets` of the masks alone, as a scorer of maps knows them.
+    """
+
+    def line(pair: ImageMaskPair) -> bytes:
         sizes = pair.image.stat().st_size, pair.mask.stat().st_size
-        digest.update(f"{pair.set}/{pair.name}|{sizes}\n".encode())
-    sets = sorted({pair.set for pair in pairs})
-    return {"sets": sets, "count": len(pairs), "sha256": digest.hexdigest()}
+        return f"{pair.set}/{pair.name}|{sizes}\n".encode()
+
+    return {
+        "sets": sorted({pair.set for pair in pairs}),
+        "count": len(pairs),
+        "sha256": bytes_hash(map(line, pairs)),
+        "targets": targets_hash((pair.name, pair.mask) for pair in pairs),
+    }
+
+
+def targets_hash(targets: Iterable[tuple[str, Path]]) -> str:
+    """SHA-256 of the names and file sizes of ground-truth files, in the order of the names."""
+    return bytes_hash(
+        f"{name}|{mask.stat().st_size}\n".encode("utf-8", "surrogateescape")
+        for name, mask in sorted(targets)
+    )
 
 
 def _say(fault: Fault, source: Source) -> str:
@@ -193,27 +218,47 @@ def _match(base: Path, source: Source, name: str) -> tuple[list[ImageMaskPair], 
 def _match_stems(
     base: Path, source: FolderPair, name: str
 ) -> tuple[list[ImageMaskPair], list[Fault]]:
-    image_folder = _find(base, source.images, source.hint, name)
-    mask_folder = _find(base, source.masks, source.hint, name)
-    if image_folder.resolve() == mask_folder.resolve() and not source.mask_suffix:
-        raise DataError(name, [f"{image_folder}: images and masks in one folder need mask_suffix"])
-    masks, faults = _by_stem(mask_folder, source.mask_suffix)
-    images, doubled = _by_stem(image_folder, "")
-    faults += _unread(image_folder, images, "") + _unread(mask_folder, masks, source.mask_suffix)
-    if image_folder.resolve() == mask_folder.resolve():
-        images = {k: v for k, v in images.items() if not k.endswith(source.mask_suffix)}
-    faults += doubled
+    image_folder = find_folder(base, source.images, source.hint, name)
+    mask_folder = find_folder(base, source.masks, source.hint, name)
+    shared = image_folder.resolve() == mask_folder.resolve()
+    if shared and not (source.mask_suffix or source.mask_extension):
+        advice = "images and masks in one folder need mask_suffix or mask_extension"
+        raise DataError(name, [f"{image_folder}: {advice}"])
+
+    def is_mask(path: Path) -> bool:
+        if source.mask_extension and path.suffix.lower() != source.mask_extension.lower():
+            return False
+        return _stem(path, mask_folder, source.mask_suffix) is not None
+
+    def is_image(path: Path) -> bool:
+        return not (shared and is_mask(path))
+
+    masks, faults = _by_stem(mask_folder, source.mask_suffix, source.names, is_mask)
+    images, doubled = _by_stem(image_folder, source.image_suffix, source.names, is_image)
+    faults += _unread(image_folder, images, source.image_suffix, source.names)
+    faults += _unread(mask_folder, masks, source.mask_suffix, source.names) + doubled
     for stem in sorted(images.keys() - masks.keys()):
-        lost = f"{mask_folder / stem}{source.mask_suffix}.*"
+        lost = f"{mask_folder / stem}{source.mask_suffix}{source.mask_extension or '.*'}"
         faults.append(Fault(stem, f"{images[stem]}: no mask {lost}"))
     for stem in sorted(masks.keys() - images.keys()):
-        faults.append(Fault(stem, f"{masks[stem]}: no image {image_folder / stem}.*"))
+        lost = f"{image_folder / stem}{source.image_suffix}.*"
+        faults.append(Fault(stem, f"{masks[stem]}: no image {lost}"))
     both = sorted(images.keys() & masks.keys())
     return [ImageMaskPair(stem, images[stem], masks[stem]) for stem in both], faults
 
 
-def _find(base: Path, candidates: str | Sequence[str], hint: str, name: str) -> Path:
-    """The first candidate that is a folder."""
+def find_folder(base: Path, candidates: str | Sequence[str], hint: str, name: str) -> Path:
+    """The first of a set's usual folders that is there.
+
+    Args:
+        base: Folder that the candidates are below.
+        candidates: In the order in which they are looked for.
+        hint: Where to get the set, for the message.
+        name: The set's name.
+
+    Raises:
+        DataError: None is there; the message says where to get the set and where to put it.
+    """
     folders = [base / Path(candidate).expanduser() for candidate in _several(candidates)]
     for folder in folders:
         if folder.is_dir():
@@ -229,16 +274,16 @@ def _advice(hint: str) -> str:
     return f" Get the set from {hint} and put it there." if hint else ""
 
 
-def _by_stem(folder: Path, suffix: str) -> tuple[dict[str, Path], list[Fault]]:
+def _by_stem(
+    folder: Path, suffix: str, names: str, belongs: Callable[[Path], bool]
+) -> tuple[dict[str, Path], list[Fault]]:
     """Image files below a folder by relative path without extension and suffix."""
     found: dict[str, Path] = {}
     faults = []
     for path in _image_files(folder):
-        # An accent is one sign or two, which look the same.
-        stem = normalize("NFC", path.relative_to(folder).with_suffix("").as_posix())
-        if not stem.endswith(suffix):
+        stem = _stem(path, folder, suffix)
+        if stem is None or not fnmatchcase(stem, names) or not belongs(path):
             continue
-        stem = stem.removesuffix(suffix)
         if stem in found:
             text = f"{path}: same stem as {found[stem].name}; keep one of them"
             faults.append(Fault(stem, text))
@@ -247,18 +292,25 @@ def _by_stem(folder: Path, suffix: str) -> tuple[dict[str, Path], list[Fault]]:
     return found, faults
 
 
-def _unread(folder: Path, found: Mapping[str, Path], suffix: str) -> list[Fault]:
+def _unread(folder: Path, found: Mapping[str, Path], suffix: str, names: str) -> list[Fault]:
     """Images of kinds that are not read, unless one that is read has the same name."""
     faults = []
     for path in files_below(folder):
         kind = path.suffix.lower()
         if kind in EXTENSIONS or not is_image_name(path):
             continue
-        stem = normalize("NFC", path.relative_to(folder).with_suffix("").as_posix())
-        if stem.endswith(suffix) and (stem := stem.removesuffix(suffix)) not in found:
+        stem = _stem(path, folder, suffix)
+        if stem is not None and fnmatchcase(stem, names) and stem not in found:
             text = f"{path}: {kind} is not read; convert it to PNG, JPEG or TIFF"
             faults.append(Fault(stem, text))
     return faults
+
+
+def _stem(path: Path, folder: Path, suffix: str) -> str | None:
+    """What image and mask have in common; None for a file without the suffix."""
+    # An accent is one sign or two, which look the same.
+    stem = normalize("NFC", path.relative_to(folder).with_suffix("").as_posix())
+    return stem.removesuffix(suffix) if stem.endswith(suffix) else None
 
 
 def _image_files(folder: Path) -> Iterable[Path]:

@@ -1,6 +1,8 @@
 """Objects of PASCAL VOC 2012 and of SBD, the Semantic Boundaries Dataset (Hariharan, ICCV 2011)."""
 
 from collections.abc import Sequence
+from functools import partial
+from math import prod
 from pathlib import Path
 from typing import Any, Literal
 
@@ -12,21 +14,38 @@ from src.datamodules.instance_sources import (
     InstanceAnnotation,
     InstanceList,
     cached_annotations,
-    label_areas,
-    read_labels,
     without_small,
 )
-from src.datamodules.pairs import DataError
+from src.datamodules.label_maps import label_areas, read_labels
+from src.datamodules.pairs import DataError, wrong_count
 from src.paths import cache_folder
+from src.processing.crop import box_of_mask
 
 VOID = 255
 SPLITS = ("train", "val", "trainval")
+SBD_SPLITS = ("train", "val")
 
 _VOC = ("VOCdevkit/VOC2012", "VOC2012", "VOCtrainval_11-May-2012/VOCdevkit/VOC2012", ".")
 _SBD = ("benchmark_RELEASE/dataset", "SBD/benchmark_RELEASE/dataset", "SBD/dataset", "SBD")
+_VOC_SOURCE = (
+    "VOCtrainval_11-May-2012.tar (2 GB) from http://host.robots.ox.ac.uk/pascal/VOC/voc2012"
+)
+_SBD_SOURCE = (
+    "SBD (benchmark.tgz, 1.4 GB) from https://www2.eecs.berkeley.edu/Research/Projects/CS/vision/"
+    "grouping/semantic_contours"
+)
 
 
-class PascalInstances(InstanceList):
+class _PascalList(InstanceList):
+    """Objects of VOC's palette maps, in which 255 is void, and of SBD's .mat files without void."""
+
+    def labels_and_void(self, annotation: Path) -> tuple[np.ndarray, np.ndarray]:
+        labels = _instances(annotation)
+        of_voc = annotation.suffix == ".png"
+        return labels, (labels == VOID) if of_voc else np.zeros(labels.shape, bool)
+
+
+class PascalInstances(_PascalList):
     """Objects of PASCAL VOC 2012's segmentation splits, with SBD's for training.
 
     Of SBD's images those of VOC's validation split are left out, and those that the VOC split
@@ -67,11 +86,6 @@ class PascalInstances(InstanceList):
         sets = (f"VOC2012-{split}", *(["SBD"] if use_sbd else []))
         super().__init__(without_small(records, min_area, where), sets)
 
-    def labels_and_void(self, annotation: Path) -> tuple[np.ndarray, np.ndarray]:
-        labels = _instances(annotation)
-        of_voc = annotation.suffix == ".png"
-        return labels, (labels == VOID) if of_voc else np.zeros(labels.shape, bool)
-
     def _voc_files(self, split: str) -> list[tuple[Path, Path]]:
         voc = self._voc()
         return [
@@ -80,19 +94,70 @@ class PascalInstances(InstanceList):
         ]
 
     def _sbd_files(self) -> list[tuple[Path, Path]]:
-        sbd = _folder(self.root, _SBD, "inst", "SBD (benchmark.tgz, 1.4 GB)")
+        sbd = _sbd(self.root)
         names = {name for part in ("train", "val") for name in _read_list(sbd / f"{part}.txt")}
         names -= {*self._voc_names("train"), *self._voc_names("val")}
-        return [
-            (sbd / "img" / f"{name}.jpg", sbd / "inst" / f"{name}.mat") for name in sorted(names)
-        ]
+        return _files_of_sbd(sbd, sorted(names))
 
     def _voc_names(self, split: str) -> list[str]:
         return _read_list(self._voc() / "ImageSets" / "Segmentation" / f"{split}.txt")
 
     def _voc(self) -> Path:
-        source = "the PASCAL VOC challenge (VOCtrainval_11-May-2012.tar, 2 GB)"
-        return _folder(self.root, _VOC, "SegmentationObject", source)
+        return _folder(self.root, _VOC, "SegmentationObject", _VOC_SOURCE)
+
+
+class SbdInstances(_PascalList):
+    """SBD by its own lists, as the interactive field trains and tests: 20 172 and 6671 objects.
+
+    Its train list has images of VOC's val split. Objects are named `2008_000777_1`; a category is
+    VOC's class, 1 to 20; nothing is void.
+
+    Args:
+        root: Folder with `benchmark_RELEASE/dataset`, or `SBD` as the field's loaders have it.
+        split: SBD's list of images, 8498 and 2857 of them.
+        min_fill: Objects that fill less than this share of their tight box are left out; RITM,
+            SimpleClick and SegNext train on those of .08 and more, and test on all.
+        image_count: Released images of the split; another number is an error.
+        object_count: The same of its objects, of those that `min_fill` leaves.
+        min_area: Objects of fewer pixels are left out, with a count.
+        cache_dir: Folder of the list of objects; None: see `cache_folder`.
+
+    Raises:
+        DataError: The folder is missing, with where to get it; or files are missing, all of them.
+    """
+
+    def __init__(
+        self,
+        root: str | Path,
+        split: Literal["train", "val"] = "val",
+        min_fill: float = 0.0,
+        image_count: int | None = None,
+        object_count: int | None = None,
+        min_area: int = 1,
+        cache_dir: str | Path | None = None,
+    ) -> None:
+        if split not in SBD_SPLITS:
+            raise ValueError(f"SBD has no split {split!r}; choose of {', '.join(SBD_SPLITS)}")
+        if not 0 <= min_fill <= 1:
+            raise ValueError(f"min_fill is {min_fill}; it is a share, from 0 to 1")
+        where = f"SBD {split}{f', boxes filled from {min_fill}' if min_fill else ''}"
+        folder = _sbd(Path(root).expanduser())
+        names = sorted(_read_list(folder / f"{split}.txt"))
+        if problems := wrong_count(len(names), image_count, "images", "image_count"):
+            raise DataError(where, problems)
+        files, find = _files_of_sbd(folder, names), partial(_find, min_fill=min_fill)
+        records = cached_annotations(files, find, cache_folder(cache_dir), where)
+        if problems := wrong_count(len(records), object_count, "objects", "object_count"):
+            raise DataError(where, problems)
+        super().__init__(without_small(records, min_area, where), (f"SBD-{split}",))
+
+
+def _sbd(root: Path) -> Path:
+    return _folder(root, _SBD, "inst", _SBD_SOURCE)
+
+
+def _files_of_sbd(folder: Path, names: Sequence[str]) -> list[tuple[Path, Path]]:
+    return [(folder / "img" / f"{name}.jpg", folder / "inst" / f"{name}.mat") for name in names]
 
 
 def _folder(root: Path, candidates: Sequence[str], inside: str, source: str) -> Path:
@@ -109,7 +174,7 @@ def _read_list(path: Path) -> list[str]:
     return path.read_text().split()
 
 
-def _find(image: Path, annotation: Path) -> list[InstanceAnnotation]:
+def _find(image: Path, annotation: Path, min_fill: float = 0.0) -> list[InstanceAnnotation]:
     labels = _instances(annotation)
     if header_size(image) != labels.shape:
         raise ImageError(f"{annotation}: {labels.shape}, but {image} is {header_size(image)}")
@@ -122,7 +187,12 @@ def _find(image: Path, annotation: Path) -> list[InstanceAnnotation]:
             f"{image.stem}_{label}", str(image), str(annotation), label, categories[label], area
         )
         for label, area in areas.items()
+        if not min_fill or area >= min_fill * _box_area(labels == label)
     ]
+
+
+def _box_area(mask: np.ndarray) -> int:
+    return prod(box_of_mask(mask).size)
 
 
 def _instances(annotation: Path) -> np.ndarray:

@@ -18,7 +18,12 @@ class FolderPair:
         masks: The same for the masks.
         count: How many pairs the released set has; another number is an error.
         hint: Where to get the set, shown when it is missing.
-        mask_suffix: What masks carry after the image's stem (`cat.jpg` and `cat_mask.png`).
+        mask_suffix: What masks carry after the stem (`cat.jpg` and `cat_mask.png`).
+        image_suffix: What images carry after the stem (`street_leftImg8bit.png`).
+        mask_extension: The masks' extension, where it is what tells them from images in the same
+            folder (`cat.jpg` and `cat.png`).
+        names: Pattern of the stems that belong to the set, where a folder holds others as well:
+            `*` is any text, `[!C]` any sign but C.
         exclude: Names to leave out, with whatever is wrong with them.
         known_faulty: Names that old copies of the set have wrong; a fault of theirs is said to be
             known, with what to do about it.
@@ -30,6 +35,9 @@ class FolderPair:
     count: int | None = None
     hint: str = ""
     mask_suffix: str = ""
+    image_suffix: str = ""
+    mask_extension: str = ""
+    names: str = "*"
     exclude: Sequence[str] = ()
     known_faulty: Sequence[str] = ()
     masks_upright: bool = False

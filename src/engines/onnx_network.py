@@ -1,18 +1,16 @@
 """A network run by ONNX Runtime instead of PyTorch: the same masks, on a CPU sooner."""
 
-import logging
 from pathlib import Path
 
 import torch
-from filelock import FileLock
 from torch import Tensor, nn
 
-from src.atomic import atomic_write
+from src.cache import CacheFolder
+from src.hashing import file_hash
 from src.networks.network import Network, Output
-from src.training.provenance import file_hash
 from src.weights.registry import cache_folder
 
-log = logging.getLogger(__name__)
+_VERSION = 1  # of what is written for the same weights
 
 
 class OnnxNetwork(Network):
@@ -43,35 +41,11 @@ def in_onnx_runtime(network: nn.Module, size: tuple[int, int], weights: Path) ->
         network: As it was loaded from `weights`, on the CPU.
     """
     height, width = size
-    path = cache_folder() / "onnx" / f"{file_hash(weights)[:16]}-{height}x{width}.onnx"
-    if not _is_sound(path):
-        _write_once(network, size, path)
-    return OnnxNetwork(path)
-
-
-def _write_once(network: nn.Module, size: tuple[int, int], path: Path) -> None:
-    """Write it whole; of processes that start together one does, the others wait for it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(f"{path.parent}.lock"):
-        if _is_sound(path):
-            return
-        log.info("writing %s, once", path)
-        write_network(network, size, path)
-        atomic_write(_checksum_file(path), file_hash(path))
-
-
-def _is_sound(path: Path) -> bool:
-    """Whether the file is there, as it was written."""
-    checksum = _checksum_file(path)
-    return (
-        path.is_file()
-        and checksum.is_file()
-        and checksum.read_text(errors="replace") == file_hash(path)
+    cache = CacheFolder(cache_folder() / "onnx", "network", _VERSION)
+    key = f"{file_hash(weights)[:16]}-{height}x{width}"
+    return OnnxNetwork(
+        cache.get_file(key, ".onnx", lambda path: write_network(network, size, path))
     )
-
-
-def _checksum_file(path: Path) -> Path:
-    return path.with_name(f"{path.name}.sha256")
 
 
 def write_network(network: nn.Module, size: tuple[int, int], path: Path) -> None:

@@ -8,16 +8,18 @@ from src.settings.parse import parse_part
 
 def main(cfg: DictConfig) -> int:
     """Score as the config says; returns the exit code, which for a checkpoint is a run's."""
-    if cfg.maps is None:
+    if cfg.get("maps") is None:
         from src.training import cli
         from src.training.evaluate_checkpoint import as_test_run
 
         parse_part(EvaluateCheckpointSettings, cfg)
         cli.main(as_test_run(cfg))
     settings = parse_part(EvaluateSettings, cfg)
-    # Neither torch nor Lightning is imported on this path.
+    # Neither torch nor Lightning is imported on this path, unless a foreign metric is asked for.
     from src.evaluation.maps import evaluate_maps
+    from src.metrics import use_foreign
 
+    use_foreign(settings.metrics.extra)
     return evaluate_maps(
         maps=settings.maps,
         target=settings.ground_truth,

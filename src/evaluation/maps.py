@@ -37,15 +37,15 @@ from src.evaluation.matching import (
 from src.evaluation.report import EvaluationReport
 from src.evaluation.scoring import (
     Resize,
-    ResumeLog,
     Scored,
     faults,
-    headers_are_sound,
+    header_faults,
     score_pairs,
-    with_scales,
 )
 from src.metrics import DEFAULT_METRICS, require_no_trimap
 from src.paths import cache_folder
+from src.results.folder import RUN_CONFIG, ResultsFolder
+from src.resume_log import ResumeLog
 
 log = logging.getLogger(__name__)
 
@@ -194,12 +194,14 @@ def _request(
             f"output={folder} holds maps or ground truth, which the numbers would lie among; "
             "choose another folder"
         )
+    if (folder / RUN_CONFIG).is_file():
+        raise CommandError(f"output={folder} is the folder of a run; choose another folder")
     kernel = cast(Resize, resize)
     return _Request(pairing, maps.name, folder, list(metrics), allow_missing, kernel, workers)
 
 
 def _score_and_report(request: _Request, compare: str | Path | None, worst: int) -> int:
-    other = None if compare is None else comparing.read_evaluation(Path(compare))
+    other = None if compare is None else comparing.read_comparable(compare)
     scored = _score(request)
     if isinstance(scored, list):
         return _refuse(scored)
@@ -218,7 +220,7 @@ def _score(request: _Request) -> Scored | list[Problem]:
     """All scores, or the faults that nothing can be written for."""
     if problems := request.fatal(_early_problems(request)):
         return problems
-    pairs, output = with_scales(request.pairing.pairs), request.output
+    pairs, output = request.pairing.pairs, request.output
     output.mkdir(parents=True, exist_ok=True)
     try:
         with FileLock(output / ".lock", timeout=0):
@@ -268,10 +270,12 @@ def _report(request: _Request, scored: Scored) -> EvaluationReport:
 
 
 def _early_problems(request: _Request) -> list[Problem]:
-    """What can be said before scoring; all files are read once there is anything to say."""
+    """What stops the evaluation before scoring; all files are read once there is anything to say.
+
+    What does not stop it, scoring itself comes across.
+    """
     pairing = request.pairing
-    sound = headers_are_sound(pairing.pairs, request.resize)
-    if sound and not request.fatal(pairing.problems):
+    if not request.fatal([*pairing.problems, *header_faults(pairing.pairs, request.resize)]):
         return []
     return [*pairing.problems, *faults(pairing.pairs, request.resize)]
 
@@ -294,9 +298,9 @@ def _ranking(metrics: Sequence[str]) -> str:
     return next((m for m in ("s_measure", "max_f", "mae") if m in metrics), metrics[0])
 
 
-def _write_comparison(output: Path, other: comparing.Evaluation) -> None:
-    ours = comparing.read_evaluation(output)
-    name = other.folder.resolve().name
-    table = comparing.markdown(comparing.compare_evaluations(ours, other), name)
+def _write_comparison(output: Path, other: ResultsFolder) -> None:
+    ours = comparing.read_comparable(output)
+    name = other.path.resolve().name
+    table = comparing.markdown(comparing.compare_results(ours, other), name)
     atomic_write(output / "compare.md", table)
     print(table)

@@ -11,6 +11,7 @@ from src.datamodules.file_kinds import is_image_name
 from src.errors import UserError
 from src.evaluation.read_map import MAP_EXTENSIONS
 from src.paths import files_below
+from src.results.schema import HISTOGRAMS
 
 # Folders that data sets put targets in; they are no part of a name.
 TRUTH_FOLDERS = frozenset({"gt", "gts", "mask", "masks", "truth", "truths", "groundtruth"})
@@ -23,7 +24,7 @@ _OTHER_MAPS = frozenset({".fits", ".mat", ".nii", ".npz", ".nrrd", ".pfm", ".pic
 class MapPair(NamedTuple):
     """A map and its target. `set` is the data set, `name` the path in it, without extension.
 
-    The scales are those of the set's levels, see `read_map.set_scale`; None before they are known.
+    The scales are those of the set's levels, see `read_map.full_scale`; None before they are known.
     """
 
     set: str
@@ -122,7 +123,7 @@ class _Listing:
         for path in files_below(folder):
             kind = path.suffix.lower()
             is_map = kind in MAP_EXTENSIONS | _OTHER_MAPS or is_image_name(path)
-            if not is_map or _is_our_picture(path):
+            if not is_map or _is_of_results(path):
                 continue
             if not path.stem.endswith(suffix):
                 bare += 1
@@ -160,8 +161,9 @@ class _Listing:
             self.found.setdefault(key, path)
 
 
-def _is_our_picture(path: Path) -> bool:
-    return path.name == WORST and path.with_name(JOURNAL).is_file()
+def _is_of_results(path: Path) -> bool:
+    """Whether an evaluation has written a file that could be taken for a map."""
+    return path.name in (WORST, HISTOGRAMS) and path.with_name(JOURNAL).is_file()
 
 
 def _unread(paths: Iterable[Path], folder: Path) -> list[Problem]:

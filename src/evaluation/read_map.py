@@ -10,6 +10,7 @@ are multiplied by 255 and rounded.
 A target must also be a mask: label maps and photographs are refused. A map may be of any gray.
 """
 
+import io
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -17,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from src.datamodules.images import EXTENSIONS, ImageError, header_size, read_levels
-from src.datamodules.mask_levels import mask_fault, not_a_mask, scale_of, scaled
+from src.datamodules.mask_levels import Scale, mask_fault, not_a_mask, scale_of, scaled
 from src.datamodules.raster import KindError
 
 SOFT = "ground truth has gray values; foreground is where it is > 128"
@@ -28,49 +29,74 @@ ZERO_ONE = "all maps of the set hold 0 and 1 only; read as background and foregr
 MAP_EXTENSIONS = EXTENSIONS | {".npy"}
 
 
-def read_map(path: Path, scale: int | None = None) -> npt.NDArray[np.uint8]:
-    """Read a predicted map, uint8 `(H, W)`.
+class MapFile:
+    """A decoded file whose levels are not yet scaled: the other files of its set have a say.
 
     Args:
         path: The file.
-        scale: Full scale of the levels of its set, see `set_scale`; None for the file's own.
+        content: Its bytes, where they were read before.
 
     Raises:
-        ImageError: the file is damaged or of a kind without a certain 8-bit gray form; the message
-            starts with its path.
+        ImageError: the file is damaged or of an unknown kind; the message starts with its path.
     """
-    return _read(path, scale)[0]
+
+    def __init__(self, path: Path, content: bytes | None = None) -> None:
+        self.path = path
+        self._levels, self._jpeg = _levels(path, content)
+        self.scale = scale_of(self._levels)
+
+    @property
+    def waits_for_its_set(self) -> bool:
+        """Whether it holds so low levels that they may mean this or that: 0 and 1 in 8 bits, or
+        less than 256 in 16.
+        """
+        return self.scale is not None and self.scale.least < self.scale.most
+
+    def as_map(self, scale: int | None = None) -> npt.NDArray[np.uint8]:
+        """A predicted map, uint8 `(H, W)`.
+
+        Args:
+            scale: Full scale of the levels of its set, see `full_scale`; None for the file's own.
+
+        Raises:
+            ImageError: the file has no certain 8-bit gray form.
+        """
+        try:
+            return np.ascontiguousarray(scaled(self._levels, scale))
+        except KindError as error:
+            raise ImageError(f"{self.path}: {error}") from None
+
+    def as_target(self, scale: int | None = None) -> npt.NDArray[np.uint8]:
+        """As `as_map`, of a true mask; one without any foreground is one too.
+
+        Raises:
+            ImageError: also where it is no mask: a label map, a photograph.
+        """
+        target = self.as_map(scale)
+        if fault := not_a_mask(target, jpeg=self._jpeg) or mask_fault(target, allow_empty=True):
+            raise ImageError(f"{self.path}: {fault}")
+        return target
+
+
+def read_map(path: Path, scale: int | None = None) -> npt.NDArray[np.uint8]:
+    """Read a predicted map, uint8 `(H, W)`; for the argument and errors see `MapFile`."""
+    return MapFile(path).as_map(scale)
 
 
 def read_target(path: Path, scale: int | None = None) -> npt.NDArray[np.uint8]:
-    """As `read_map`, of a true mask; one without any foreground is one too.
-
-    Raises:
-        ImageError: also where it is no mask: a label map, a photograph.
-    """
-    target, jpeg = _read(path, scale)
-    if fault := not_a_mask(target, jpeg=jpeg) or mask_fault(target, allow_empty=True):
-        raise ImageError(f"{path}: {fault}")
-    return target
+    """As `read_map`, of a true mask."""
+    return MapFile(path).as_target(scale)
 
 
-def set_scale(paths: Iterable[Path]) -> int | None:
+def full_scale(scales: Iterable[Scale | None]) -> int | None:
     """The full scale of the levels in a set's files: 1, 255 or 65535; None if all are black.
 
-    It is the smallest that holds them all. One bright 8-bit file decides, so that few are read;
-    of a set of zeros and ones all are. Files that cannot be read say nothing here.
+    It is the smallest that holds them all.
+
+    Args:
+        scales: `MapFile.scale` of each.
     """
-    found = 0
-    for path in paths:
-        try:
-            scale = scale_of(_levels(path)[0])
-        except ImageError:
-            continue
-        if scale is not None:
-            found = max(found, scale.least)
-            if scale.least == scale.most:
-                break
-    return found or None
+    return max((scale.least for scale in scales if scale is not None), default=None)
 
 
 def map_size(path: Path) -> tuple[int, int]:
@@ -88,24 +114,16 @@ def is_soft(gray: npt.NDArray[np.uint8]) -> bool:
     return bool(((gray + np.uint8(1)) & np.uint8(0xFE)).any())
 
 
-def _read(path: Path, scale: int | None) -> tuple[npt.NDArray[np.uint8], bool]:
-    """The map, and whether it comes from a JPEG."""
-    levels, jpeg = _levels(path)
-    try:
-        return np.ascontiguousarray(scaled(levels, scale)), jpeg
-    except KindError as error:
-        raise ImageError(f"{path}: {error}") from None
-
-
-def _levels(path: Path) -> tuple[np.ndarray, bool]:
+def _levels(path: Path, content: bytes | None) -> tuple[np.ndarray, bool]:
+    """The levels, and whether they come from a JPEG."""
     if path.suffix.lower() == ".npy":
-        array = _flat(_load_array(path), path)
+        array = _flat(_load_array(path, content=content), path)
         if array.dtype.kind not in "bf" and array.dtype != np.uint8:
             text = f"{array.dtype} values; save uint8 0..255, bool, or float 0..1"
             raise ImageError(f"{path}: {text}")
         return array, False
     try:
-        levels, header = read_levels(path)
+        levels, header = read_levels(path, content)
     except ImageError:
         raise
     except Exception as error:  # a decoder's own, for a file that only pretends
@@ -113,9 +131,12 @@ def _levels(path: Path) -> tuple[np.ndarray, bool]:
     return levels, header.format == "JPEG"
 
 
-def _load_array(path: Path, memory_map: bool = False) -> np.ndarray:
+def _load_array(path: Path, memory_map: bool = False, content: bytes | None = None) -> np.ndarray:
+    source = path if content is None else io.BytesIO(content)
     try:
-        return np.asarray(np.load(path, mmap_mode="r" if memory_map else None, allow_pickle=False))
+        return np.asarray(
+            np.load(source, mmap_mode="r" if memory_map else None, allow_pickle=False)
+        )
     except (OSError, ValueError, EOFError) as error:
         raise ImageError(f"{path}: not a readable array ({error})") from None
 

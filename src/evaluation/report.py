@@ -1,14 +1,14 @@
 """Writes the numbers of an evaluation, each beside its protocol and the number of images."""
 
-import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import Any
 
 from src import render
 from src.atomic import atomic_write
+from src.datamodules.pairs import targets_hash
 from src.evaluation.matching import MapPair, Problem
 from src.metrics import (
     ImageResult,
@@ -19,9 +19,9 @@ from src.metrics import (
     summarize,
     undefined,
 )
-from src.training.results import PER_IMAGE, digest, write_per_image, write_results
+from src.results.schema import TABLE
+from src.results.write import SetResults, write_results_folder
 
-PROTOCOL = "protocol.json"
 DIGITS = 4
 _HEAD = ("method", "data", "N")
 
@@ -47,40 +47,45 @@ class EvaluationReport:
     partial: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self.by_set: dict[str, list[ImageResult]] = {}
+        self.pairs: dict[str, list[MapPair]] = {}
         for pair in sorted(self.scores):
-            self.by_set.setdefault(pair.set, []).append(self.scores[pair])
+            self.pairs.setdefault(pair.set, []).append(pair)
+        self.by_set: dict[str, list[ImageResult]] = {
+            name: [self.scores[pair] for pair in pairs] for name, pairs in self.pairs.items()
+        }
         self.values = {name: summarize(of, self.metrics) for name, of in self.by_set.items()}
 
     def write(self, folder: Path) -> None:
-        """Write `results.json`, `.md`, `.csv`, `.tex`, `protocol.json` and `per_image.csv`."""
-        write_per_image(folder, self.per_image())
-        protocol = self.protocol() | {"files": {PER_IMAGE: digest(folder / PER_IMAGE)}}
-        atomic_write(folder / PROTOCOL, json.dumps(protocol, indent=2) + "\n")
-        atomic_write(folder / "results.md", self.markdown())
+        """Write the tables `results.md`, `.csv` and `.tex`, and the files of `src.results`."""
+        atomic_write(folder / TABLE, self.markdown())
         atomic_write(folder / "results.csv", self.csv())
         atomic_write(folder / "results.tex", self.latex())
-        write_results(folder, self.values)
+        write_results_folder(
+            folder,
+            self.results(),
+            kind="maps",
+            method=self.method,
+            protocol={metric: describe(metric) for metric in self.metrics},
+            partial=dict(self.partial),
+            left_out=[str(problem) for problem in self.problems],
+            notices=self.notice_counts(),
+            data={f"test/{name}": self._fingerprint(name) for name in self.pairs},
+        )
 
-    def per_image(self) -> list[dict[str, str | float]]:
-        """One row per image: its data set, its name and its own value of each metric."""
-        return [
-            {"set": pair.set, "name": pair.name, **self.scores[pair].values}
-            for pair in sorted(self.scores)
-        ]
-
-    def protocol(self) -> dict[str, object]:
-        """What the numbers mean and which images they are of."""
+    def results(self) -> dict[str, SetResults]:
+        """What was scored, by data set."""
         return {
-            "protocol": {metric: describe(metric) for metric in self.metrics},
-            "finecut": _version(),
-            "images": {name: len(of) for name, of in self.by_set.items()},
-            "degenerate": {name: degenerate(of) for name, of in self.by_set.items()},
-            "undefined": {name: undefined(of, self.metrics) for name, of in self.by_set.items()},
-            "partial": dict(self.partial),
-            "left out": [str(problem) for problem in self.problems],
-            "notices": self.notice_counts(),
+            name: SetResults(values, [pair.name for pair in self.pairs[name]], self.by_set[name])
+            for name, values in self.values.items()
         }
+
+    def _fingerprint(self, name: str) -> dict[str, Any]:
+        """What identifies the ground truth that a set was scored with; less where it is partial."""
+        known: dict[str, Any] = {"sets": [name]}
+        if name in self.partial:
+            return known
+        targets = targets_hash((pair.name, pair.target) for pair in self.pairs[name])
+        return {**known, "count": len(self.pairs[name]), "targets": targets}
 
     def notice_counts(self) -> dict[str, int]:
         """How many images each notice is about."""
@@ -150,10 +155,3 @@ def _heading(metric: str) -> str:
 
 def _number(value: float) -> str:
     return "n/a" if math.isnan(value) else f"{value:.{DIGITS}f}"
-
-
-def _version() -> str:
-    try:
-        return version("finecut")
-    except PackageNotFoundError:  # run from a checkout that was never installed
-        return "not installed"

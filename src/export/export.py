@@ -23,8 +23,9 @@ from src.engines.formats import (
 from src.engines.graph import BakedNetwork, BareNetwork
 from src.errors import UserError
 from src.export.parity import TOLERANCES, Parity, compare, images, markdown
+from src.hashing import file_hash
 from src.inference import Segmenter
-from src.training.provenance import file_hash, git_state
+from src.training.provenance import git_state
 from src.weights.registry import find
 
 UNKNOWN = "not stated; that of the weights' owner and of their training data"

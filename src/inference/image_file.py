@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from src.atomic import atomic_path
+from src.atomic import atomic_write
 from src.datamodules.images import ImageError, decode
 from src.datamodules.raster import KindError, colors_of, seen
 
@@ -82,19 +82,24 @@ def read_image_file(path: Path) -> ImageFile:
 
 
 def write_image_file(path: Path, pixels: np.ndarray, image_file: ImageFile | None = None) -> None:
-    """Write uint8 or uint16 `(H, W)`, `(H, W, 3)` or `(H, W, 4)`, whole or not at all.
+    """Write what `image_file_bytes` gives, whole or not at all."""
+    data = image_file_bytes(path, pixels, image_file)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    atomic_write(path, data)
+
+
+def image_file_bytes(path: Path, pixels: np.ndarray, image_file: ImageFile | None = None) -> bytes:
+    """The bytes of an image file.
 
     Args:
-        photo: Whose profile and EXIF block the image keeps.
+        path: Its name: the suffix says the format, and messages name it. 16 bit is always a PNG.
+        pixels: uint8 or uint16 `(H, W)`, `(H, W, 3)` or `(H, W, 4)`.
+        image_file: The photo whose profile and EXIF block the image keeps.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
     profile = image_file.profile if image_file else None
     if pixels.dtype == np.uint16:
-        data = _deep_png(pixels, profile)
-    else:
-        data = _encoded(path, pixels, profile, image_file.exif if image_file else None)
-    with atomic_path(path) as unfinished:
-        unfinished.write_bytes(data)
+        return _deep_png(pixels, profile)
+    return _encoded(path, pixels, profile, image_file.exif if image_file else None)
 
 
 def _encoded(path: Path, pixels: np.ndarray, profile: bytes | None, exif: bytes | None) -> bytes:

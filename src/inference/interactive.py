@@ -25,6 +25,7 @@ from src.errors import UserError
 from src.inference import model_spec
 from src.inference.devices import autocast, choose_device
 from src.inference.image_input import AnyImage, as_seen, read_any
+from src.models import guided_by_clicks
 from src.networks.fusion import fuse_conv_bn
 from src.networks.network import Network
 from src.processing import Processor
@@ -244,7 +245,7 @@ class InteractiveSegmenter:
         if spec.prompts is None:
             raise UserError(
                 f"{spec.name} works without clicks: use src.load(weights).mask(image); "
-                "InteractiveSegmenter is for dextr, iog and iog_refine"
+                f"InteractiveSegmenter is for {guided_by_clicks()}"
             )
         return cls(
             network,

@@ -1,77 +1,18 @@
 """A card for each released checkpoint: `python -m src.inference.model_cards > docs/models.md`.
 
-Facts of the weights are `weights/registry.yaml`, facts of the input conf/model; what a family can
-not do is here.
+Facts of the weights are `weights/registry.yaml`, those of the input conf/model; what a network is
+called, and what it cannot do, its class says.
 """
 
+import pkgutil
 from collections.abc import Iterator
-from typing import NamedTuple
 
+from src.datamodules.clicks import InsideOutsidePoints
 from src.inference.model_spec import ModelSpec, named
+from src.networks.network import Network
 from src.processing import Processor
+from src.render import Markdown, markdown_table
 from src.weights.registry import Released, released
-
-
-class Family(NamedTuple):
-    """The weights of one network: the paper, and what holds for all of them."""
-
-    title: str
-    paper: str
-    limits: tuple[str, ...]
-
-
-_DECIDES = (
-    "Decides by itself what is foreground: where several things compete, nobody can tell it which."
-)
-_STRETCHED = (
-    "Each mask is stretched to the full range, as the authors do: an image without foreground "
-    "gets a mask as well."
-)
-_ONE = "One object at a time; it must be pointed at."
-_CROP = "Sees the object's surroundings only, resized to 512²: large objects lose fine detail."
-
-FAMILIES = {
-    "ISNet": Family(
-        "IS-Net",
-        "Qin et al., Highly Accurate Dichotomous Image Segmentation, ECCV 2022",
-        (_DECIDES, _STRETCHED, "Slow without a GPU: 1024² pixels whatever the image."),
-    ),
-    "U2Net": Family(
-        "U²-Net",
-        "Qin et al., U²-Net, Pattern Recognition 2020",
-        (
-            _DECIDES,
-            _STRETCHED,
-            "Sees the whole image at the input size: what is thinner than a pixel there is lost.",
-        ),
-    ),
-    "InSPyReNet": Family(
-        "InSPyReNet",
-        "Kim et al., Revisiting Image Pyramid Structure for High Resolution Salient Object "
-        "Detection, ACCV 2022",
-        (
-            _DECIDES,
-            _STRETCHED,
-            "`detail=blended` adds detail from up to 1280 pixels, for several times the time and "
-            "memory; made for the weights trained at 384².",
-        ),
-    ),
-    "DEXTR": Family(
-        "DEXTR",
-        "Maninis et al., Deep Extreme Cut, CVPR 2018",
-        (_ONE, _CROP, "Points that are not extreme cut the object off: nothing outside survives."),
-    ),
-    "IOG": Family(
-        "IOG",
-        "Zhang et al., Interactive Object Segmentation With Inside-Outside Guidance, CVPR 2020",
-        (_ONE, _CROP, "The box must be tight; a box alone takes its center for a point inside."),
-    ),
-    "IOGRefine": Family(
-        "IOG with refinement",
-        "Zhang et al., Interactive Object Segmentation With Inside-Outside Guidance, CVPR 2020",
-        (_ONE, _CROP, "The box must be tight; corrections count within it and 30 pixels around."),
-    ),
-}
 
 _SCALES = {
     "255": "divided by 255",
@@ -97,20 +38,42 @@ def cards() -> str:
     before = None
     for entry in released().values():
         recipe = recipes[entry.model]
-        name = str(recipe.network["_target_"]).rsplit(".", 1)[1]
-        if name != before:
-            lines += _introduced(FAMILIES[name])
-            before = name
-        lines += ["", f"### {entry.name}", "", entry.purpose, "", "| | |", "|---|---|"]
-        lines += [f"| {key} | {value} |" for key, value in _facts(entry, recipe)]
-        lines += ["", "```sh", _command(entry, recipe), "```"]
+        network: type[Network] = pkgutil.resolve_name(str(recipe.network["_target_"]))
+        if network is not before:
+            lines += _introduced(network, recipe)
+            before = network
+        facts = [[key, Markdown(value)] for key, value in _facts(entry, recipe)]
+        lines += ["", f"### {entry.name}", "", entry.purpose, ""]
+        lines += [markdown_table(["", ""], facts, "l")]
+        lines += ["```sh", _command(entry, recipe), "```"]
     return "\n".join(lines) + "\n"
 
 
-def _introduced(family: Family) -> list[str]:
-    return ["", f"## {family.title}", "", f"{family.paper}.", "", "Limits:", ""] + [
-        f"- {limit}" for limit in family.limits
-    ]
+def _introduced(network: type[Network], recipe: ModelSpec) -> list[str]:
+    lines = ["", f"## {network.title or network.__name__}", ""]
+    lines += [f"{network.paper}.", ""] if network.paper else []
+    limits = [*_limits(recipe), *network.limits]
+    return lines + ["Limits:", ""] + [f"- {limit}" for limit in limits]
+
+
+def _limits(recipe: ModelSpec) -> Iterator[str]:
+    """What follows from how an image becomes an input, and logits a mask."""
+    if "prompt" in recipe.inputs:
+        yield "One object at a time; it must be pointed at."
+        yield (
+            "Sees the object's surroundings only, resized to "
+            f"{recipe.processor.size[0]}²: large objects lose fine detail."
+        )
+        return
+    yield (
+        "Decides by itself what is foreground: where several things compete, nobody can tell it "
+        "which."
+    )
+    if "min_max" in recipe.processor.restore_steps:
+        yield (
+            "Each mask is stretched to the full range, as the authors do: an image without "
+            "foreground gets a mask as well."
+        )
 
 
 def _facts(entry: Released, recipe: ModelSpec) -> Iterator[tuple[str, str]]:
@@ -158,10 +121,10 @@ def _command(entry: Released, recipe: ModelSpec) -> str:
     """The command that uses the weights; by name where they can be downloaded."""
     weights = f"weights={entry.name if entry.urls else entry.file}"
     if "prompt" in recipe.inputs:
-        if entry.model == "dextr":
+        if not isinstance(recipe.prompts, InsideOutsidePoints):  # a box does not say enough
             return f"python app.py {weights}"
         return f"python annotate.py {weights} boxes=boxes.json images=photos output=masks.json"
-    if entry.model == "u2net_portrait":
+    if "invert" in recipe.processor.restore_steps:  # dark lines instead of a mask
         return f"python predict.py {weights} input=photos crop=face type=[mask,composite]"
     return f"python predict.py {weights} input=photos type=rgba output=cutouts"
 

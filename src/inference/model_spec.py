@@ -13,10 +13,10 @@ from omegaconf import DictConfig, OmegaConf
 from src.datamodules.clicks import Prompts
 from src.errors import UserError
 from src.instantiate import build
+from src.models import build_untrained, composed, names
 from src.networks.network import Network, require_network
 from src.processing import Processor
 from src.training.checkpoints import processor_of, prompts_in
-from src.training.config import composed, names
 from src.weights.checkpoint import Checkpoint, read_checkpoint, read_outline
 from src.weights.loading import load_official, network_of
 from src.weights.registry import find
@@ -33,14 +33,11 @@ class ModelSpec(NamedTuple):
 
     def build(self) -> Network:
         """The network with random weights, in evaluation mode."""
-        without = {"pretrained": False} if "pretrained" in self.network else {}
-        return require_network(build(self.network, **without)).eval()
+        return require_network(build_untrained(self.network)).eval()
 
 
 def named(model: str) -> ModelSpec:
     """The recipe of conf/model/<model>.yaml."""
-    if model not in names():
-        raise UserError(f"no model is called {model!r}; choose one of {', '.join(names())}")
     return of_config(composed(model))
 
 
@@ -72,7 +69,7 @@ def of_checkpoint(source: Path | Checkpoint, model: str | DictConfig | None = No
     if isinstance(model, DictConfig):
         return of_config(model)
     if model is None and (released := find(path.name)):
-        model = released.name if released.name in names() else released.model
+        model = released.model
     if model is None:
         raise UserError(
             f"{path} does not say which model it is; add model=NAME ({', '.join(names())})"

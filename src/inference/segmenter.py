@@ -20,6 +20,7 @@ from src.inference.detail import blended_logits, tiled_logits
 from src.inference.devices import autocast, choose_device
 from src.inference.image_input import AnyImage, as_list, as_seen, read_any
 from src.inference.interactive import Clicks, Corners, InteractiveSegmenter, Labels, Points
+from src.models import guided_by_clicks
 from src.networks.fusion import fuse_conv_bn
 from src.networks.network import Network
 from src.processing import Processor
@@ -217,14 +218,14 @@ class Segmenter:
             raise UserError(
                 f"{self.name} needs {' and '.join(self.inputs)}, not an image alone: it is guided "
                 "by clicks. Point at objects with Segmenter.set_image and predict "
-                "(docs/interactive.md), or choose a model that works without, such as isnet"
+                "(docs/interactive.md), or choose a model that works without"
             )
 
     def _guided(self) -> InteractiveSegmenter:
         if self._interactive is None:
             raise UserError(
                 f"{self.name} works without clicks: call mask(image); set_image and predict are "
-                "for dextr, iog and iog_refine"
+                f"for {guided_by_clicks()}"
             )
         return self._interactive
 

@@ -12,10 +12,19 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from src.datamodules.batch import Batch, InputKey
+from src.errors import CommandError
 from src.lit_modules.parameter_groups import FineTuning, parameter_groups, scale_rates
 from src.lit_modules.random_state import random_state, require_random_state, restore_random_state
 from src.lit_modules.schedule import IterationLR
-from src.metrics import SegmentationMetrics, describe, require_no_trimap
+from src.metrics import (
+    ImageResult,
+    SegmentationMetrics,
+    describe,
+    record,
+    require_no_trimap,
+    summarize,
+    use_foreign,
+)
 from src.networks.fusion import fuse_conv_bn
 from src.networks.network import Network, Output
 from src.processing import NonFiniteError, Processor
@@ -38,6 +47,7 @@ class SegmentationModule(LightningModule):
         finetuning: How much slower than that trained weights go on learning; None: not at all.
         val_metrics: Names of the metrics of validation; cheap ones.
         test_metrics: Names of the metrics of testing.
+        foreign_metrics: Those among them that are torchmetrics', see `src.metrics.use_foreign`.
         metric_workers: Processes that score test images beside the network; 0 scores in place.
         skeleton_cache: Folder that keeps the skeletons of targets, which HCE needs.
         identity: What the checkpoint says of itself: the network's config and name.
@@ -55,6 +65,7 @@ class SegmentationModule(LightningModule):
         finetuning: FineTuning | None = None,
         val_metrics: Sequence[str] = ("mae", "max_f"),
         test_metrics: Sequence[str] = ("mae", "max_f", "s_measure"),
+        foreign_metrics: Mapping[str, Mapping[str, Any]] | None = None,
         metric_workers: int = 0,
         skeleton_cache: str | None = None,
         identity: Mapping[str, Any] | None = None,
@@ -67,11 +78,16 @@ class SegmentationModule(LightningModule):
         self.optimizer, self.lr_scheduler = optimizer, lr_scheduler
         self.param_groups = None if param_groups is None else dict(param_groups)
         self.finetuning = finetuning
+        use_foreign(foreign_metrics)
         require_no_trimap([*val_metrics, *test_metrics])
         self.val_scores = SegmentationMetrics(list(val_metrics))
         self.base_scores = SegmentationMetrics(list(val_metrics))
         self.test_metrics = list(test_metrics)
+        _require_of_maps(self.test_metrics)  # now, and not after training
         self.test_scores = nn.ModuleDict()
+        # What a test found, by data set: the score of each image by its index, and each metric.
+        self.tested_images: dict[str, dict[int, ImageResult]] = {}
+        self.tested_values: dict[str, dict[str, float]] = {}
         self.metric_workers, self.skeleton_cache = metric_workers, skeleton_cache
         self.identity = dict(identity or {})
         self._random_state: dict[int, Any] | None = None
@@ -139,6 +155,7 @@ class SegmentationModule(LightningModule):
         self.network = fuse_conv_bn(copy.deepcopy(self.network))
         datamodule = self.trainer.datamodule  # type: ignore[attr-defined]
         whole = _all_batches(self.trainer.limit_test_batches)
+        self.tested_images, self.tested_values = {}, {}
         self.test_scores = nn.ModuleDict(
             {
                 name: SegmentationMetrics(
@@ -159,7 +176,8 @@ class SegmentationModule(LightningModule):
 
     def on_test_epoch_end(self) -> None:
         for name in self.test_scores:
-            values = self.test_values(name)
+            self.tested_images[name] = self.image_results(name)
+            self.tested_values[name] = values = self.test_values(name)
             self.log_dict({f"test/{name}/{metric}": v for metric, v in values.items()})
 
     def on_test_end(self) -> None:
@@ -167,9 +185,14 @@ class SegmentationModule(LightningModule):
             self.network = self._trained.pop()
 
     def test_values(self, name: str) -> dict[str, float]:
-        """Every metric of a test set; collective, so every process must call it."""
-        scores = self.test_scores[name]
-        return {metric: float(v) for metric, v in scores.compute().items()}  # type: ignore[operator]
+        """Every metric of a test set, once its images are gathered; every process must call it."""
+        return summarize(list(self.tested_images[name].values()), self.test_metrics)
+
+    def image_results(self, name: str) -> dict[int, ImageResult]:
+        """The score of each image of a test set by its index; every process must call it."""
+        scores: Any = self.test_scores[name]
+        found: dict[int, ImageResult] = scores.image_results()
+        return found
 
     def protocol(self, metric: str) -> str:
         """How a metric of `test_values` is defined."""
@@ -266,6 +289,12 @@ class SegmentationModule(LightningModule):
         voids = [void.cpu() for void in batch.get("void_full", [])] or None
         scores.update(on_host, targets, batch["index"], voids, batch.get("category"))
         return {"predictions": on_host}
+
+
+def _require_of_maps(names: Iterable[str]) -> None:
+    for name in names:
+        if record(name).of_image is None:
+            raise CommandError(f"{name} counts clicks: leave it out and set metrics.clicks=20")
 
 
 def _all_batches(limit: float) -> bool:

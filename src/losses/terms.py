@@ -1,7 +1,6 @@
 """Loss terms, `term(output, batch)`, and the criteria in them that compare two maps, in fp32."""
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Literal
 
 import torch
@@ -79,8 +78,8 @@ class FeatureSupervision(nn.Module):
     by `parameters()`; it follows the term from device to device.
 
     Args:
-        teacher: Takes `(B, 1, H, W)` masks and returns an `Output` with the same feature names.
-        checkpoint: The teacher's weights.
+        teacher: Takes `(B, 1, H, W)` masks and returns an `Output` with the same feature names; a
+            trained network, which is frozen here.
         distance: How two features are compared.
         batch_statistics: Let the teacher normalize by the batch at hand, as the authors' script
             does, which never calls `eval()` on it. Off by default: its target then depends on the
@@ -92,7 +91,6 @@ class FeatureSupervision(nn.Module):
     def __init__(
         self,
         teacher: Network,
-        checkpoint: str | Path | None = None,
         distance: Distance = "mse",
         batch_statistics: bool = False,
     ) -> None:
@@ -101,10 +99,6 @@ class FeatureSupervision(nn.Module):
             raise ValueError(
                 f"model.feature_supervision is {distance!r}; choose null, {', '.join(DISTANCES)}"
             )
-        if checkpoint is not None:
-            from src.weights.loading import load_official
-
-            load_official(teacher, checkpoint)
         teacher.requires_grad_(False).train(batch_statistics)
         object.__setattr__(self, "teacher", teacher)
         self.criterion = DISTANCES[distance]()
@@ -122,13 +116,6 @@ class FeatureSupervision(nn.Module):
                 for name, target in targets.items()
             ]
         return torch.stack(distances).sum()
-
-
-def feature_supervision(
-    distance: Distance | None, teacher: Network, checkpoint: str | Path | None
-) -> FeatureSupervision | None:
-    """The term as a config states it: no distance, no term."""
-    return None if distance is None else FeatureSupervision(teacher, checkpoint, distance)
 
 
 def _resize_mask(mask: Tensor, like: Tensor) -> Tensor:

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 
 from src.metrics._record import RAW, STAGES, MetricRecord, records
+from src.metrics.number_of_clicks import RECORDS, STARTS
 from src.render import Markdown, markdown_table
 
 _LETTER = "X"  # stands for the rates that are computed alike
@@ -22,9 +23,10 @@ def page() -> str:
         f"A row with an {_LETTER} is of several metrics, whose {_LETTER} the second table tells.",
         "",
     ]
-    groups = _groups(one for one in records().values() if not _is_twin(one))
+    of_maps = (one for one in records().values() if one.of_image is not None)
+    groups = _groups(one for one in of_maps if not _is_twin(one))
     rows = [_row(group) for group in groups]
-    lines += [markdown_table(["id", *STAGES], rows, "l"), *_letters(groups)]
+    lines += [markdown_table(["id", *STAGES], rows, "l"), *_letters(groups), *_of_clicks()]
     return "\n".join(lines).rstrip("\n")
 
 
@@ -34,7 +36,7 @@ def _groups(some: Iterable[MetricRecord]) -> list[list[MetricRecord]]:
     for one in some:
         at = _parts(one)[1]
         alike = (one.prediction, one.target, one.matching, at, one.reporting)
-        found.setdefault(alike if at and one.of_image else (one.name,), []).append(one)
+        found.setdefault(alike if at else (one.name,), []).append(one)
     return list(found.values())
 
 
@@ -70,6 +72,31 @@ def _is_twin(one: MetricRecord) -> bool:
 def _id(one: MetricRecord) -> str:
     twin = " ±" if one.name + RAW in records() else ""
     return f"`{one.id}` {'↑' if one.higher_is_better else '↓'}{twin}"
+
+
+def _of_clicks() -> list[str]:
+    """The section on clicks: a row for each metric, with the ids that it has by start."""
+    by_score: dict[tuple[str, str], list[MetricRecord]] = {}
+    for one in RECORDS:
+        score = one.score.rpartition("; ")[0]  # the start's words come last
+        by_score.setdefault((score, one.reporting), []).append(one)
+    rows = [
+        [Markdown(", ".join(map(_id, same))), score, reporting]
+        for (score, reporting), same in by_score.items()
+    ]
+    first = RECORDS[0]
+    starts = [f"- {words.suffix or 'no suffix'}: {words.words}" for words in STARTS.values()]
+    return [
+        "## Clicks",
+        "",
+        f"Of objects, by a simulated user ([metrics.md](metrics.md)). Prediction: "
+        f"{first.prediction}. Target: {first.target}. Matching: {first.matching}. The end of a "
+        "name says how an object begins:",
+        "",
+        *starts,
+        "",
+        markdown_table(["ids", "score", "reporting"], rows, "l"),
+    ]
 
 
 if __name__ == "__main__":

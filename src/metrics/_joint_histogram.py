@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 
-import numba
+import cv2
 import numpy as np
 import numpy.typing as npt
 
@@ -17,8 +17,10 @@ from src.metrics._maps import (
     min_max_levels,
     require_pair,
 )
+from src.metrics.kernels import compiled
 
-BANKS = 4  # equal neighbors count in different tables: a counter is not waited for
+_BANKS = 4  # equal neighbors count in different tables: a counter is not waited for
+_LAST_BANK, _EIGHT = np.uintp(_BANKS - 1), np.uintp(8)
 _ROUNDING = 1e-9  # of a mean over pixels, and far less than between two gray levels
 
 
@@ -113,48 +115,35 @@ def adaptive_levels(
     return np.asarray(levels >= min(threshold, 1.0))
 
 
-@numba.njit(cache=True, nogil=True)
 def _moments(target: Gray) -> tuple[int, int, int]:
     """Foreground pixels, and the sums of their rows and columns."""
-    area, rows, columns = 0, 0, 0
-    for y in range(target.shape[0]):
-        row_area, row_columns = 0, 0
-        for x in range(target.shape[1]):
-            on = target[y, x] > FOREGROUND_ABOVE
-            row_area += on
-            row_columns += on * x
-        area += row_area
-        rows += row_area * y
-        columns += row_columns
-    return area, rows, columns
+    on = (target > FOREGROUND_ABOVE).view(np.uint8)
+    # OpenCV adds up bytes ten times as fast as numpy.
+    of_rows, of_columns = (
+        cv2.reduce(on, axis, cv2.REDUCE_SUM, dtype=cv2.CV_32S).ravel().astype(np.int64)
+        for axis in (1, 0)
+    )
+    rows, columns = (int(of @ np.arange(len(of))) for of in (of_rows, of_columns))
+    return int(of_rows.sum()), rows, columns
 
 
-@numba.njit(cache=True, nogil=True)
 def _quadrants(prediction: Gray, target: Gray, top: int, left: int) -> Counts:
+    banks = np.zeros((2, 2, _BANKS, 512), np.uint32)
+    _count(prediction, target, top, left, banks)
+    return np.asarray(banks.sum(axis=2, dtype=np.int64).reshape(2, 2, 2, 256))
+
+
+@compiled
+def _count(
+    prediction: Gray, target: Gray, top: int, left: int, banks: npt.NDArray[np.uint32]
+) -> None:
+    """Count into `(2, 2, banks, 512)`: lower half, right half, gray level (+ 256 on the target)."""
     height, width = target.shape
-    counts = np.zeros((2, 2, 2, 256), np.int64)
-    banks = np.zeros((BANKS, 512), np.uint32)
-    for lower in range(2):
+    for y in range(height):
+        gray, true, lower = prediction[y], target[y], np.intp(y >= top)
         for right in range(2):
-            first, last = (top, height) if lower else (0, top)
             begin, end = (left, width) if right else (0, left)
-            banks[:] = 0
-            for y in range(first, last):
-                _count_row(prediction[y, begin:end], target[y, begin:end], banks)
-            for level in range(256):
-                for bank in range(BANKS):
-                    counts[lower, right, 0, level] += banks[bank, level]
-                    counts[lower, right, 1, level] += banks[bank, level + 256]
-    return counts
-
-
-@numba.njit(cache=True, nogil=True)
-def _count_row(prediction: Gray, target: Gray, banks: npt.NDArray[np.uint32]) -> None:
-    whole = len(target) // BANKS * BANKS
-    for x in range(0, whole, BANKS):
-        for bank in range(BANKS):
-            on = target[x + bank] > FOREGROUND_ABOVE
-            banks[bank, np.intp(prediction[x + bank]) + (np.intp(on) << 8)] += np.uint32(1)
-    for x in range(whole, len(target)):
-        on = target[x] > FOREGROUND_ABOVE
-        banks[0, np.intp(prediction[x]) + (np.intp(on) << 8)] += np.uint32(1)
+            counts = banks[lower, right]
+            for x in range(np.uintp(begin), np.uintp(end)):
+                on = np.uintp(true[x] > FOREGROUND_ABOVE)
+                counts[x & _LAST_BANK, gray[x] + (on << _EIGHT)] += np.uint32(1)

@@ -1,5 +1,9 @@
-"""Processes that score images beside the network, or beside each other. They import no torch."""
+"""Processes that score images beside the network, or beside each other.
 
+They import no torch, unless a foreign metric asks for it.
+"""
+
+import json
 import logging
 import multiprocessing
 import os
@@ -12,6 +16,7 @@ from functools import cache
 import cv2
 import numpy as np
 
+from src.metrics._foreign import foreign_metrics, use_foreign
 from src.metrics._image import score_pair
 from src.metrics._record import RAW, record
 
@@ -20,20 +25,28 @@ log = logging.getLogger(__name__)
 _PATIENCE = 1.0  # seconds; what was compiled before is loaded in less
 
 
-@cache
 def pool(workers: int) -> ProcessPoolExecutor:
-    """The pool of `workers` processes of this process; started once, they wait when idle."""
-    return ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), _prepare_worker)
+    """The pool of `workers` processes of this process; started once, they wait when idle.
+
+    They know the foreign metrics that this process knows; where those have changed, others start.
+    """
+    return _pool(workers, json.dumps(foreign_metrics()))
+
+
+@cache
+def _pool(workers: int, foreign: str) -> ProcessPoolExecutor:
+    spawn = multiprocessing.get_context("spawn")
+    return ProcessPoolExecutor(workers, spawn, _prepare_worker, (foreign,))
 
 
 def discard_pool(workers: int) -> None:
     """Forget a pool whose processes died, so that the next call starts a new one."""
     pool(workers).shutdown(wait=False, cancel_futures=True)
-    pool.cache_clear()
+    _pool.cache_clear()
 
 
 def compile_kernels(names: Sequence[str], workers: int) -> None:
-    """Have each metric compiled by one process, before every process would compile them all.
+    """Have each kernel compiled by one process, before every process would compile them all.
 
     The compiled code lies in numba's cache, so that a second command only loads it.
 
@@ -54,13 +67,15 @@ def compile_kernels(names: Sequence[str], workers: int) -> None:
         if workers == 1:
             score_pair(*_example(), heavy)
         else:
+            # What all metrics share first, or each process would compile it.
+            pool(workers).submit(_compile).result()
             list(pool(workers).map(_compile, heavy))
     finally:
         notice.cancel()
 
 
-def _compile(name: str) -> None:
-    score_pair(*_example(), [name])
+def _compile(*names: str) -> None:
+    score_pair(*_example(), names)
 
 
 def _example() -> tuple[np.ndarray, np.ndarray]:
@@ -72,12 +87,14 @@ def _example() -> tuple[np.ndarray, np.ndarray]:
     return prediction.astype(np.uint8), target
 
 
-def _prepare_worker() -> None:
+def _prepare_worker(foreign: str) -> None:
     # Ctrl-C and a scheduler's notices are the parent's to handle.
     for number in (signal.SIGINT, signal.SIGUSR1, signal.SIGUSR2):
         signal.signal(number, signal.SIG_IGN)
     cv2.setNumThreads(1)  # as many processes as cores already
     threading.Thread(target=_die_with_parent, daemon=True).start()
+    if metrics := json.loads(foreign):
+        use_foreign(metrics)
 
 
 def _die_with_parent() -> None:

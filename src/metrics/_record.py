@@ -128,7 +128,8 @@ class MetricRecord:
         """
         if self.of_image is None:
             raise UserError(
-                f"{self.name} is not of one map but of clicks: use src.metrics.NumberOfClicks"
+                f"{self.name} is not of one map but of clicks: metrics.clicks=20 simulates them, "
+                "src.evaluation.clicks does for any network"
             )
         return self._checked(self.of_image(pair))
 
@@ -254,11 +255,28 @@ def records() -> Mapping[str, MetricRecord]:
     return found
 
 
+# Of other packages, as this process's config names them; see `_foreign.py`.
+_foreign: dict[str, MetricRecord] = {}
+
+
+def replace_foreign(records: Iterable[MetricRecord]) -> None:
+    """Make these the only metrics that `record` knows beside finecut's own."""
+    found = {one.name: one for one in records}
+    _foreign.clear()
+    _foreign.update(found)
+
+
 def record(name: str) -> MetricRecord:
     """A metric by name. Raises UserError for a name that there is not, listing all."""
-    if name not in records():
-        raise CommandError(f"no metric {name!r}; there are: {', '.join(records())}")
-    return records()[name]
+    known = _known(name)
+    if known is None:
+        names = ", ".join([*records(), *_foreign])
+        raise CommandError(f"no metric {name!r}; there are: {names}")
+    return known
+
+
+def _known(name: str) -> MetricRecord | None:
+    return records().get(name) or _foreign.get(name)
 
 
 def require_no_trimap(names: Iterable[str]) -> None:
@@ -282,7 +300,7 @@ def describe(name: str) -> str:
 
 def higher_is_better(name: str) -> bool:
     """Whether a greater number is a better one; also for a metric that this version lacks."""
-    known = records().get(name)
+    known = _known(name)
     return known is None or known.higher_is_better
 
 
@@ -302,11 +320,16 @@ def require_same(ours: Mapping[str, str], theirs: Mapping[str, str], names: Iter
     """
     for name in names:
         left, right = ours.get(name, "not stored"), theirs.get(name, "not stored")
-        if name not in ours or _id_of(name, left) != _id_of(name, right):
+        if name not in ours or not is_same_protocol(name, left, right):
             raise UserError(
                 f"{name} was computed by two protocols and must not be compared:\n"
                 f"  {left}\n  {right}\nScore both again with one version of finecut."
             )
+
+
+def is_same_protocol(name: str, ours: str, theirs: str) -> bool:
+    """Whether two stored protocols of a metric are one: by their ids where they have any."""
+    return _id_of(name, ours) == _id_of(name, theirs)
 
 
 def _id_of(name: str, text: str) -> str:

@@ -15,7 +15,7 @@ from src.metrics._maps import Curve, Gray
 from src.metrics._per_image import PerImageMetric, Rows, number
 from src.metrics._pool import discard_pool, pool
 from src.metrics._record import record
-from src.metrics._summary import mean_curves, summarize, undefined
+from src.metrics._summary import summarize, undefined
 
 Map = Tensor | np.ndarray
 WAITING_PER_WORKER = 3  # full-size maps are held until scored
@@ -81,30 +81,31 @@ class SegmentationMetrics(PerImageMetric):
 
     def compute(self) -> dict[str, float]:
         """Each metric over all images of all processes."""
-        return summarize(self._all()[1], self.names)
+        return summarize(list(self._all().values()), self.names)
+
+    def image_results(self) -> dict[int, ImageResult]:
+        """The score of each image of all processes, sorted by its index.
+
+        Every process has to call it. All else follows from it, so that a test gathers the images
+        and unpacks them once.
+        """
+        self._collect()
+        with self.gathered():
+            return self._all()
 
     def per_image(self) -> list[dict[str, float]]:
         """Each image's own values with its `index`, sorted by it, of all processes.
 
         Every process has to call it.
         """
-        self._collect()
-        with self.gathered():
-            index, scores = self._all()
-        return [{"index": i, **one.values} for i, one in zip(index, scores, strict=True)]
-
-    def mean_curves(self) -> dict[str, list[float]]:
-        """Precision, recall and F by threshold, averaged over the images of all processes."""
-        self._collect()
-        with self.gathered():
-            curves = mean_curves(self._all()[1])
-        return {name: curve.tolist() for name, curve in curves.items()}
+        return [{"index": i, **one.values} for i, one in self.image_results().items()]
 
     def undefined(self) -> dict[str, int]:
-        """Images that a metric leaves out because it is undefined there, `{metric: count}`."""
-        self._collect()
-        with self.gathered():
-            return undefined(self._all()[1], self.names)
+        """Images that a metric leaves out because it is undefined there, `{metric: count}`.
+
+        Every process has to call it.
+        """
+        return undefined(list(self.image_results().values()), self.names)
 
     def sync(self, *args: Any, **kwargs: Any) -> None:
         self._collect()
@@ -167,11 +168,11 @@ class SegmentationMetrics(PerImageMetric):
         numbers = np.concatenate([values, *(score.kept[name] for name in self._kept)])
         return np.concatenate([numbers.view(np.int64), [score.category], score.histogram.ravel()])
 
-    def _all(self) -> tuple[list[int], list[ImageResult]]:
+    def _all(self) -> dict[int, ImageResult]:
         self._collect()
         index, rows = self.rows()
         numbers = np.ascontiguousarray(rows[:, :-513]).view(np.float64)
-        return index, list(map(self._result, numbers, rows))
+        return dict(zip(index, map(self._result, numbers, rows), strict=True))
 
     def _result(self, numbers: Curve, row: Rows) -> ImageResult:
         values = dict(zip(self.names, map(float, numbers), strict=False))

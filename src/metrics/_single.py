@@ -14,7 +14,6 @@ from torch import Tensor
 from src.metrics._per_image import PerImageMetric, number
 from src.metrics._record import RAW, record
 from src.metrics._scores import SegmentationMetrics
-from src.metrics._summary import summarize
 from src.metrics.number_of_clicks import MAX_CLICKS, clicks_to_reach
 
 Form = Literal["max", "mean", "adp"]
@@ -38,7 +37,7 @@ class SegmentationMetric(SegmentationMetrics):
 
     def compute(self) -> Tensor:  # type: ignore[override]
         """The metric over all images of all processes, float64."""
-        return torch.tensor(summarize(self._all()[1], self.names)[self.name], dtype=torch.float64)
+        return torch.tensor(super().compute()[self.name], dtype=torch.float64)
 
 
 class MAE(SegmentationMetric):
@@ -126,7 +125,7 @@ class MeanRecall(SegmentationMetric):
 
 
 class NumberOfClicks(PerImageMetric):
-    """Mean number of clicks to reach an IoU (NoC@85, NoC@90).
+    """Mean number of clicks to reach an IoU (NoC@85, NoC@90), compared in float32.
 
     Args:
         target: The IoU to reach, in (0, 1].
@@ -152,7 +151,7 @@ class NumberOfClicks(PerImageMetric):
         """Add objects: of each, the IoU after click 1, 2, 3 …"""
         numbers = number(index, len(ious), self._seen)
         self._seen += len(ious)
-        clicks = [clicks_to_reach(one, self.target, self.cap) for one in ious]
+        clicks = [int(clicks_to_reach(one, self.target, self.cap)) for one in ious]
         self.add_rows(numbers, np.array(clicks, np.int64).reshape(-1, 1))
 
     def compute(self) -> Tensor:

@@ -66,6 +66,9 @@ class DEXTR(Network):
     """
 
     feature_names = ("layer1", "layer2", "layer3", "layer4", "logits")
+    title = "DEXTR"
+    paper = "Maninis et al., Deep Extreme Cut, CVPR 2018"
+    limits = ("Points that are not extreme cut the object off: nothing outside survives.",)
 
     def __init__(
         self,

@@ -45,6 +45,15 @@ class InSPyReNet(Network):
 
     min_side = _SMALLEST
     feature_names = ("p0", "p1", "p2")
+    title = "InSPyReNet"
+    paper = (
+        "Kim et al., Revisiting Image Pyramid Structure for High Resolution Salient Object "
+        "Detection, ACCV 2022"
+    )
+    limits = (
+        "`detail=blended` adds detail from up to 1280 pixels, for several times the time and "
+        "memory; made for the weights trained at 384².",
+    )
 
     def __init__(
         self,

@@ -155,6 +155,9 @@ class IOG(Network):
 
     feature_names = ("layer1", "layer2", "layer3", "layer4", *MAPS)
     point_channels = 0  # joined with the backbone's last map
+    title = "IOG"
+    paper = "Zhang et al., Interactive Object Segmentation With Inside-Outside Guidance, CVPR 2020"
+    limits = ("The box must be tight; a box alone takes its center for a point inside.",)
 
     def __init__(
         self,
@@ -236,6 +239,8 @@ class IOGRefine(IOG):
     """
 
     point_channels = 64
+    title = "IOG with refinement"
+    limits = ("The box must be tight; corrections count within it and 30 pixels around.",)
 
     def __init__(
         self,

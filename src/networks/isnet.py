@@ -18,6 +18,10 @@ class ISNet(RSUNetwork):
         width: Channels of the finest stage, a multiple of 4. The paper uses 64.
     """
 
+    title = "IS-Net"
+    paper = "Qin et al., Highly Accurate Dichotomous Image Segmentation, ECCV 2022"
+    limits = ("Slow without a GPU: 1024² pixels whatever the image.",)
+
     def __init__(self, in_channels: int = 3, width: int = 64) -> None:
         super().__init__()
         w = checked_width(width)

@@ -31,11 +31,17 @@ class Network(Checkpointable, ABC):
         side_multiple: What height and width of an input must be multiples of. 1 for networks that
             pad or resize by themselves.
         feature_names: Names of `Output.features`, in their order.
+        title: What the network is called on the page of model cards; the class's name if empty.
+        paper: Its authors, title and place, for that page.
+        limits: What the network cannot do, a sentence each, for that page.
     """
 
     min_side: int = 1
     side_multiple: int = 1
     feature_names: tuple[str, ...] = ()
+    title: str = ""
+    paper: str = ""
+    limits: tuple[str, ...] = ()
 
     @abstractmethod
     def forward(self, x: Tensor) -> Output:

@@ -42,14 +42,6 @@ class ImagePyramid(nn.Module):
         spread = F.pad(x.reshape(batch, channels, height, 1, width, 1), (0, 1, 0, 0, 0, 1))
         return 4 * self._blur(spread.reshape(batch, channels, 2 * height, 2 * width))
 
-    def deconstruct(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Split a map into the reduced one and the details it lost."""
-        reduced = self.reduce(x)
-        expanded = self.expand(reduced)
-        if expanded.shape != x.shape:  # odd sides
-            expanded = F.interpolate(expanded, x.shape[2:], mode="nearest")
-        return reduced, at_least_fp32(x) - expanded
-
     def reconstruct(self, x: Tensor, laplacian: Tensor) -> Tensor:
         """Expand a map and add details to it, which are resized where they do not fit."""
         expanded, details = self.expand(x), at_least_fp32(laplacian)

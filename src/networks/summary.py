@@ -15,22 +15,9 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from src.errors import CommandError, exit_on_user_error
+from src.models import composed, names
 from src.render import markdown_table
-from src.weights.loading import NETWORKS, create
-
-# The input of each paper: channels and side.
-INPUTS: dict[str, tuple[int, int]] = {
-    "isnet": (3, 1024),
-    "isnet_gt_encoder": (1, 1024),
-    "u2net": (3, 320),
-    "u2netp": (3, 320),
-    "inspyrenet_res2net50": (3, 384),
-    "inspyrenet_swinb": (3, 384),
-    "dextr": (4, 512),
-    "dextr_atrous": (4, 512),
-    "iog": (5, 512),
-    "iog_refine": (5, 512),
-}
+from src.weights.loading import create
 
 
 class NetworkCost(NamedTuple):
@@ -45,11 +32,10 @@ class NetworkCost(NamedTuple):
 
 
 def summarize(name: str, size: int | None = None, passes: int = 3) -> NetworkCost:
-    """Measure a network of the catalogue at its paper's input, or at another side."""
-    channels, paper_size = INPUTS[name]
-    side = size or paper_size
+    """Measure the network of a model at its paper's input, or at another side."""
+    side = size or int(composed(name).size)
     network = create(name).eval()
-    image = torch.rand(1, channels, side, side)
+    image = torch.rand(1, network.input_channels(), side, side)
     with FlopCounterMode(display=False) as counter, torch.inference_mode():
         network(image)
     return NetworkCost(
@@ -105,11 +91,11 @@ def _latency(network: nn.Module, image: Tensor, passes: int) -> float:
 
 def main(words: Sequence[str]) -> int:
     """Print the table of the networks that are named, or of all; returns the exit code."""
-    names = list(words) or list(NETWORKS)
-    if unknown := [name for name in names if name not in NETWORKS]:
-        raise CommandError(f"no network is called {unknown[0]!r}; choose of {', '.join(NETWORKS)}")
+    chosen = list(words) or names()
+    if unknown := [name for name in chosen if name not in names()]:
+        raise CommandError(f"no model is called {unknown[0]!r}; choose of {', '.join(names())}")
     print(f"{torch.get_num_threads()} CPU threads, torch {torch.__version__}, fp32, one image\n")
-    print(markdown([summarize(name) for name in names]))
+    print(markdown([summarize(name) for name in chosen]))
     return 0
 
 

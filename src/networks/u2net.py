@@ -62,6 +62,12 @@ class U2Net(RSUNetwork):
         in_channels: Channels of the input; more than 3 for an image joined with prompts.
     """
 
+    title = "U²-Net"
+    paper = "Qin et al., U²-Net, Pattern Recognition 2020"
+    limits = (
+        "Sees the whole image at the input size: what is thinner than a pixel there is lost.",
+    )
+
     def __init__(self, small: bool = False, in_channels: int = 3) -> None:
         super().__init__()
         encoder = SMALL_ENCODER if small else FULL_ENCODER

@@ -148,9 +148,12 @@ class Processor:
         Raises:
             NonFiniteError: The network answered NaN or infinity.
         """
+        return _quantized(torch.from_numpy(self.probabilities_of_crop(logits, box, size)))
+
+    def probabilities_of_crop(self, logits: Tensor, box: Box, size: Sequence[int]) -> np.ndarray:
+        """As `postprocess_crop`, float32 before it is rounded to 8 bit, around [0, 1]."""
         crop = _finite(logits.float()).sigmoid().cpu().numpy()
-        whole = paste_back(crop, box, (int(size[0]), int(size[1])), self.paste_relax)
-        return _quantized(torch.from_numpy(whole))
+        return paste_back(crop, box, (int(size[0]), int(size[1])), self.paste_relax)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, for checkpoints and exports; `Processor(**values)` reads them."""

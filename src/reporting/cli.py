@@ -1,7 +1,7 @@
 """`finecut table`: collects runs into tables, or verifies them against the papers."""
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from omegaconf import DictConfig, OmegaConf
@@ -14,22 +14,25 @@ from src.errors import CommandError, UserError
 from src.paths import CONF
 from src.render import file_name
 from src.reporting import reported_results
+from src.reporting.click_curves import plot_clicks
 from src.reporting.curves import plot
-from src.reporting.formats import comma_separated, latex, markdown
+from src.reporting.formats import comma_separated, excel, html, latex, markdown
 from src.reporting.groups import Group, group
-from src.reporting.html import html
 from src.reporting.runs import belongs, collect
 from src.reporting.table import Table, build
 from src.reporting.verify import report, verify
 from src.settings.commands import TablesSettings
 from src.settings.describe import help_text
 from src.settings.parse import parse
+from src.settings.schema import TableFormat
 
 _TEXT = ("experiment", "train")  # not for Hydra, where they choose or hold other settings
 CONFIG = CONF / "tables.yaml"
-HELP = """finecut puts finished runs into tables, beside the numbers that papers print.
+HELP = """finecut puts what was scored into tables, beside the numbers that papers print: finished
+runs, checkpoints (finecut evaluate weights=…) and folders of maps (finecut evaluate maps=…).
 
   python tables.py                                 a table of every finished run
+  python tables.py runs=[logs,maps_scores]         and of maps that were scored
   python tables.py experiment=isnet/dis5k          of one recipe, beside the printed numbers
   python tables.py verify experiment=isnet/dis5k   exit code 0 only if every number agrees
 
@@ -83,9 +86,10 @@ def _write(cfg: TablesSettings) -> int:
     groups = _groups(cfg, problems)
     table = build(groups, reported_results.load(), _metrics(cfg, groups), cfg.digits)
     folder = Path(cfg.output) / (cfg.experiment or "")
-    write(table, groups, folder, cfg.experiment or "finecut", cfg.digits, problems)
+    title = cfg.experiment or "finecut"
+    write(table, groups, folder, title, cfg.digits, problems, cfg.formats)
     print(markdown(table, cfg.digits))
-    print(f"in {folder}: table.md table.tex table.csv table.html")
+    print(f"in {folder}: {' '.join(f'table.{name}' for name in cfg.formats)}")
     return _report_left_out(problems)
 
 
@@ -96,25 +100,32 @@ def write(
     title: str,
     digits: int,
     problems: list[str] | None = None,
+    formats: Sequence[TableFormat] = ("md", "tex", "csv", "html"),
 ) -> None:
-    """All formats of a table into a folder; the same runs give the same bytes.
+    """The formats of a table into a folder; the same runs give the same bytes.
 
     `problems` gains a line for each run whose curves or images are damaged and left out; without
     it, that is a UserError.
     """
     drawn = {name: plot(groups, name, problems) for name in table.test_sets()}
     curves = {name: png for name, png in drawn.items() if png is not None}
-    folder.mkdir(parents=True, exist_ok=True)
-    texts = {
-        "table.md": markdown(table, digits),
-        "table.tex": latex(table, digits),
-        "table.csv": comma_separated(table),
-        "table.html": html(table, groups, curves, title, digits, problems),
+    clicks = {name: plot_clicks(groups, name, problems) for name in table.test_sets()}
+    makers: dict[TableFormat, Callable[[], str | bytes]] = {
+        "md": lambda: markdown(table, digits),
+        "tex": lambda: latex(table, digits),
+        "csv": lambda: comma_separated(table),
+        "html": lambda: html(table, groups, curves, title, digits, problems),
+        "xlsx": lambda: excel(table, digits),
     }
-    for name, text in texts.items():
-        atomic_write(folder / name, text)
+    made = {name: makers[name]() for name in formats}
+    folder.mkdir(parents=True, exist_ok=True)
+    for kind, content in made.items():
+        atomic_write(folder / f"table.{kind}", content)
     for name, png in curves.items():
         atomic_write(folder / f"curves_{file_name(name)}.png", png)
+    for name, figure in clicks.items():
+        for form, content in figure.items():
+            atomic_write(folder / f"clicks_{file_name(name)}.{form}", content)
 
 
 def _report_left_out(problems: Sequence[str]) -> int:

@@ -1,8 +1,4 @@
-"""Plots precision-recall and F-measure curves of runs that wrote `curves.json`.
-
-The file holds `{test set: {"precision": […], "recall": […], "f": […]}}`, each a mean over the
-set's images for the thresholds 0 to 255 of an 8-bit map.
-"""
+"""Plots precision-recall and F-measure curves of what was scored, over the thresholds 0 to 255."""
 
 import io
 from collections.abc import Sequence
@@ -12,14 +8,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from src.errors import UserError
-from src.plain_data import read_json
 from src.render import one_line
 from src.reporting.groups import Group
-from src.reporting.runs import ADVICE, Run
-
-CURVES = "curves.json"
-THRESHOLDS = 256
-_NEEDED = ("precision", "recall", "f")
+from src.results.folder import CURVE_NAMES
 
 Curve = dict[str, np.ndarray]
 
@@ -51,7 +42,7 @@ def _average(group: Group, test_set: str, problems: list[str] | None = None) -> 
     curves = []
     for run in group.runs:
         try:
-            curve = _read(run, test_set)
+            curve = run.scored.curves.get(test_set)
         except UserError as error:
             if problems is None:
                 raise
@@ -61,25 +52,7 @@ def _average(group: Group, test_set: str, problems: list[str] | None = None) -> 
             curves.append(curve)
     if not curves:
         return None
-    return {name: np.mean([curve[name] for curve in curves], axis=0) for name in _NEEDED}
-
-
-def _read(run: Run, test_set: str) -> Curve | None:
-    path = run.folder / CURVES
-    stored = read_json(path, ADVICE).get(test_set) if path.is_file() else None
-    if stored is None:
-        return None
-    try:
-        curve = {name: np.asarray(stored[name], dtype=np.float64) for name in _NEEDED}
-    except (TypeError, ValueError, KeyError, IndexError):
-        curve = {}
-    if not curve or any(
-        c.shape != (THRESHOLDS,) or not np.isfinite(c).all() for c in curve.values()
-    ):
-        raise UserError(
-            f"{path}: {test_set} needs {', '.join(_NEEDED)} of {THRESHOLDS} numbers each; {ADVICE}"
-        )
-    return curve
+    return {name: np.mean([curve[name] for curve in curves], axis=0) for name in CURVE_NAMES}
 
 
 def _label(text: str) -> str:

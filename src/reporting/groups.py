@@ -1,11 +1,13 @@
-"""Runs of one recipe, over its seeds."""
+"""Runs of one recipe, over its seeds; scored maps stand alone."""
 
 import statistics
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 from src.errors import UserError
+from src.metrics import is_same_protocol
 from src.reporting.runs import Run
+from src.results.schema import Kind
 
 _MOST_DIFFERENCES = 3
 
@@ -38,6 +40,11 @@ class Group:
     @property
     def seeds(self) -> list[int]:
         return [run.seed for run in self.runs]
+
+    @property
+    def kind(self) -> Kind:
+        """Whether these runs trained, were tests of a checkpoint, or are scored maps."""
+        return self.runs[0].scored.kind
 
     @property
     def trained(self) -> bool:
@@ -80,11 +87,12 @@ def refuse_mixed_protocols(runs: Sequence[Run]) -> None:
     for run in runs:
         for metric, text in run.protocol.items():
             known, other = seen.setdefault(metric, (text, run))
-            if known != text:
+            if not is_same_protocol(metric, known, text):
                 raise UserError(
                     f"{metric} was computed by two protocols and cannot share a table:\n"
                     f"  {other.folder}: {known}\n  {run.folder}: {text}\n"
-                    "  Score them by one (evaluate.py weights=…), or collect them apart with runs="
+                    "  Score them by one version (finecut evaluate weights=… or maps=…), or "
+                    "collect them apart with runs="
                 )
 
 

@@ -1,178 +1,143 @@
-"""Reads finished runs from their folders: config, results and provenance, never a checkpoint."""
+"""Reads what tables are made of: finished runs, scored checkpoints and scored folders of maps.
+
+Only their files are read, `config.yaml` of a run and those of `src.results`, never a checkpoint.
+"""
 
 import logging
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+from pydantic import StrictBool, StrictInt, StrictStr, TypeAdapter
+from pydantic.types import StringConstraints
 
 from src.errors import UserError
 from src.paths import files_below
-from src.plain_data import read_csv, read_json, read_yaml
+from src.plain_data import read_yaml
+from src.results.folder import (
+    RUN_CONFIG,
+    ResultsFolder,
+    advice_for,
+    has_results,
+    parse_as,
+    read_results_folder,
+)
+from src.results.schema import RESULTS, Count, DataPart
 from src.training.config import config_hash
-from src.training.results import PER_IMAGE, RESULTS, digest
 from src.weights import registry
 
-ADVICE = "test the run again"
-CONFIG, PROVENANCE = "config.yaml", "provenance.json"
-
-Check = Callable[[Any], bool]
 log = logging.getLogger(__name__)
 # What may differ between the seeds of one recipe: machines, and what is measured afterwards.
 _NOT_RECIPE = ("seed", "name", "objective", "metrics")
 _NOT_RECIPE_DATA = ("seed", "root", "test")
 
+FilledText = Annotated[str, StringConstraints(strict=True, pattern=r"\S")]
 
-def read_config(folder: Path) -> dict[str, Any]:
-    """A run's saved config, with what tables need of it. Raises UserError naming the key."""
-    path = folder / CONFIG
-    config = read_yaml(path, ADVICE)
-    data = config.get("data") or {}
-    _require(path, {"name": config.get("name")}, _is_name, "a name")
-    _require(path, {"published": config.get("published")}, _or_none(_is_text), "a recipe")
-    _require(path, {"seed": config.get("seed")}, _is_whole, "a whole number")
-    _require(path, {"fit": config.get("fit")}, _is_flag, "true or false")
-    _require(path, {"model": config.get("model"), "data": data}, _is_mapping, "a mapping")
-    _require(path, {"model.name": config["model"].get("name")}, _is_name, "a name")
-    _require(path, {"weights": config.get("weights")}, _or_none(_is_text), "a path")
-    tests = data.get("test")
-    _require(path, {"data.test": tests}, _or_none(_is_mapping), "a mapping")
-    counts = {
-        f"data.test.{name}.count": node.get("count")
-        for name, node in (tests or {}).items()
-        if isinstance(node, Mapping)
-    }
-    _require(path, counts, _or_none(_is_count), "a number of images")
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """Of a run's config, what tables need of the model."""
+
+    name: FilledText
+
+
+@dataclass(frozen=True)
+class DataConfig:
+    """Of a run's config, what tables need of the data: the test sets, each as it is configured."""
+
+    test: dict[str, Any] | None = None
+
+    def count(self, test_set: str) -> int | None:
+        """How many images a test set has to have, where the config says so."""
+        node = (self.test or {}).get(test_set)
+        return node.get("count") if isinstance(node, dict) else None
+
+
+@dataclass(frozen=True)
+class RunConfig:
+    """A run's saved config, as far as tables need it. Folders of maps have one that says nothing.
+
+    Attributes:
+        name: Of the run; a recipe's runs carry its place, `isnet/dis5k`.
+        seed: Of training.
+        fit: Whether the run trained; otherwise it tested `weights` as they were.
+        model: The model.
+        data: The data.
+        published: The recipe whose printed numbers stand beside the run; None: its own.
+        weights: The checkpoint it started from or tested.
+        recipe: The config without what the seeds of one recipe differ in.
+    """
+
+    name: FilledText
+    seed: StrictInt
+    fit: StrictBool
+    model: ModelConfig
+    data: DataConfig = field(default_factory=DataConfig)
+    published: StrictStr | None = None
+    weights: StrictStr | None = None
+    recipe: dict[str, Any] = field(default_factory=dict)
+
+
+_CONFIG: TypeAdapter[RunConfig] = TypeAdapter(RunConfig)
+_COUNT: TypeAdapter[int | None] = TypeAdapter(Count | None)
+
+
+def read_config(folder: Path) -> RunConfig:
+    """A run's saved config. Raises UserError naming the key of what no run would save."""
+    path, advice = folder / RUN_CONFIG, advice_for(folder)
+    found = read_yaml(path, advice)
+    given = {key: found[key] for key in RunConfig.__dataclass_fields__ if key in found}
+    given["data"] = {} if given.get("data") is None else given["data"]
+    config: RunConfig = parse_as(_CONFIG, {**given, "recipe": _recipe(found)}, path, advice)
+    for name in config.data.test or {}:
+        try:
+            parse_as(_COUNT, config.data.count(name), path, advice)
+        except UserError as error:
+            raise UserError(f"{error} (data.test.{name}.count)") from None
     return config
 
 
-def read_provenance(folder: Path) -> dict[str, Any]:
-    """What a run says of its code, data and weights. Raises UserError naming the key."""
-    path = folder / PROVENANCE
-    found = read_json(path, ADVICE)
-    groups = ("protocol", "images", "git", "data", "weights", "checkpoint", "files")
-    for key in groups:
-        found[key] = {} if found.get(key) is None else found[key]
-        _require(path, {key: found[key]}, _is_mapping, "a mapping")
-    _require(path, _within(found, "protocol"), _is_text, "a text")
-    _require(path, _within(found, "images"), _is_count, "a number of images")
-    for key in ("weights", "checkpoint", "files"):
-        _require(path, _within(found, key), _or_none(_is_text), "a text")
-    git = {"git.commit": found["git"].get("commit")}
-    _require(path, git, _or_none(_is_text), "a commit")
-    _require(path, {"git.dirty": found["git"].get("dirty")}, _or_none(_is_flag), "true or false")
-    _require(path, _within(found, "data"), _or_none(_is_mapping), "a mapping")
-    for part, facts in found["data"].items():
-        place, facts = f"data.{part}", facts or {}
-        _require(path, {f"{place}.sets": facts.get("sets")}, _or_none(_are_names), "names")
-        _require(path, {f"{place}.count": facts.get("count")}, _or_none(_is_count), "a number")
-        _require(path, {f"{place}.sha256": facts.get("sha256")}, _or_none(_is_text), "a text")
-    return found
+def _recipe(config: Mapping[str, Any]) -> dict[str, Any]:
+    kept = {key: value for key, value in config.items() if key not in _NOT_RECIPE}
+    for use in ("data", "base"):
+        if isinstance(kept.get(use), dict):
+            kept[use] = {k: v for k, v in kept[use].items() if k not in _NOT_RECIPE_DATA}
+    return kept
 
 
-def read_results(folder: Path) -> dict[str, dict[str, float]]:
-    """`{test set: {metric: value}}`; what is undefined on a set (`null`) is left out.
-
-    Raises UserError naming what is no finite number.
-    """
-    path = folder / RESULTS
-    found = read_json(path, ADVICE, finite=True)
-    _require(path, found, _is_mapping, "a mapping of metrics")
-    for name in found:
-        _require(path, _within(found, name), _or_none(_is_number), "a finite number")
-    return {
-        str(name): {metric: float(v) for metric, v in row.items() if v is not None}
-        for name, row in found.items()
-    }
-
-
-def require_unchanged(folder: Path, provenance: Mapping[str, Any]) -> None:
-    """Refuse results that are not the ones a run's provenance is of; older runs do not say."""
-    for name in (RESULTS, PER_IMAGE):
-        stated = provenance["files"].get(name)
-        if stated is not None and stated != digest(folder / name):
-            raise UserError(
-                f"{folder / name} is not what its test wrote, by the checksum in {PROVENANCE}; "
-                f"{ADVICE}"
-            )
-
-
-def _require(path: Path, values: Mapping[str, Any], check: Check, wanted: str) -> None:
-    for key, value in values.items():
-        if not check(value):
-            shown = repr(value)
-            shown = shown if len(shown) <= 60 else f"{shown[:57]}..."
-            raise UserError(f"{path}: {key} is {shown}, not {wanted}; {ADVICE}")
-
-
-def _within(found: Mapping[str, Any], key: str) -> dict[str, Any]:
-    return {f"{key}.{inner}": value for inner, value in found[key].items()}
-
-
-def _or_none(check: Check) -> Check:
-    return lambda value: value is None or check(value)
-
-
-def _is_text(value: Any) -> bool:
-    return isinstance(value, str)
-
-
-def _is_name(value: Any) -> bool:
-    return isinstance(value, str) and bool(value.strip())
-
-
-def _are_names(value: Any) -> bool:
-    return isinstance(value, list) and all(map(_is_text, value))
-
-
-def _is_mapping(value: Any) -> bool:
-    return isinstance(value, dict)
-
-
-def _is_flag(value: Any) -> bool:
-    return isinstance(value, bool)
-
-
-def _is_whole(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)
-
-
-def _is_count(value: Any) -> bool:
-    return _is_whole(value) and value >= 0
-
-
-def _is_number(value: Any) -> bool:
-    try:
-        return (
-            isinstance(value, int | float)
-            and not isinstance(value, bool)
-            and math.isfinite(float(value))
-        )
-    except OverflowError:  # a whole number with hundreds of digits
-        return False
+def _config_of_maps(found: ResultsFolder) -> RunConfig:
+    # Two folders of one method are two rows: nothing says that they are seeds of one training.
+    recipe = {"maps": str(found.path)}
+    return RunConfig(found.method, 0, False, ModelConfig(found.method), recipe=recipe)
 
 
 class Run:
-    """A finished run.
+    """One scored method: a finished run, a checkpoint that was scored, or a folder of maps.
 
     Attributes:
         folder: Where it lies.
-        config: As it was saved.
-        provenance: Code, data, weights and protocol.
-        results: `{test set: {metric: value}}`, means over several sets included.
+        scored: What the folder holds of results.
+        config: As it was saved; of maps, one that says nothing.
+        results: `{test set: {metric: value}}`, means over several sets included; what is undefined
+            on a set is left out.
+        members: The sets that each mean is over.
 
     Raises:
-        UserError: A file is damaged, holds other values than a run writes, or is not what the
-            run's test wrote.
+        UserError: A file is damaged, holds other values than finecut writes, or was changed since.
     """
 
     def __init__(self, folder: Path, means: Mapping[str, Sequence[str]]) -> None:
         self.folder = folder
-        self.config = read_config(folder)
-        self.provenance = read_provenance(folder)
-        self.results = read_results(folder)
-        require_unchanged(folder, self.provenance)
+        self.scored = read_results_folder(folder)
+        is_run = self.scored.kind != "maps"
+        self.config = read_config(folder) if is_run else _config_of_maps(self.scored)
+        self.results = {
+            name: {metric: value for metric, value in row.items() if not math.isnan(value)}
+            for name, row in self.scored.values.items()
+        }
         self.members = {
             name: tuple(sets)
             for name, sets in means.items()
@@ -183,32 +148,32 @@ class Run:
 
     @property
     def name(self) -> str:
-        """The run's name; a recipe's runs carry its place, `isnet/dis5k`."""
-        return str(self.config["name"])
+        """The run's name, or what the maps are called; a recipe's runs carry its place."""
+        return self.config.name
 
     @property
     def printed_as(self) -> str:
         """The recipe whose printed numbers stand beside this run: its own, or one it names."""
-        return str(self.config.get("published") or self.name)
+        return self.config.published or self.name
 
     @property
-    def model(self) -> str:
-        return str(self.config["model"]["name"])
+    def is_maps(self) -> bool:
+        """Whether maps were scored, whoever made them."""
+        return self.scored.kind == "maps"
 
     @property
     def seed(self) -> int:
-        return int(self.config["seed"])
+        return self.config.seed
 
     @property
     def trained(self) -> bool:
         """Whether the run trained; otherwise it tested `weights` as they were."""
-        return bool(self.config["fit"])
+        return self.config.fit
 
     @property
     def weights(self) -> str | None:
         """The checkpoint it started from or tested."""
-        path = self.config.get("weights")
-        return str(path) if path else None
+        return self.config.weights or None
 
     @property
     def weights_name(self) -> str | None:
@@ -220,36 +185,35 @@ class Run:
         parent = f"{path.parent.parent.name}/" if path.suffix == ".ckpt" else ""
         return entry.name if entry else f"{parent}{path.name}"
 
-    @cached_property
+    @property
     def recipe(self) -> dict[str, Any]:
         """The config without what the seeds of one recipe differ in."""
-        kept = {key: value for key, value in self.config.items() if key not in _NOT_RECIPE}
-        for use in ("data", "base"):
-            if isinstance(kept.get(use), dict):
-                kept[use] = {k: v for k, v in kept[use].items() if k not in _NOT_RECIPE_DATA}
-        return kept
+        return self.config.recipe
 
-    @property
+    @cached_property
     def key(self) -> tuple[str, str, str]:
         """Equal for runs that differ in the seed alone."""
-        return self.name, self.model, config_hash(self.recipe)
+        return self.name, self.config.model.name, config_hash(self.recipe)
 
     @property
-    def protocol(self) -> dict[str, str]:
+    def protocol(self) -> Mapping[str, str]:
         """How each metric was computed, in words."""
-        return dict(self.provenance.get("protocol", {}))
+        return self.scored.protocol
+
+    @property
+    def commit(self) -> str | None:
+        """Of the code; None where it is not known."""
+        return self.scored.provenance.git.commit
 
     @property
     def dirty(self) -> bool | None:
         """Whether the code had uncommitted changes; None where it is not known."""
-        dirty = self.provenance.get("git", {}).get("dirty")
-        return None if dirty is None else bool(dirty)
+        return self.scored.provenance.git.dirty
 
     def images(self, test_set: str) -> int:
         """How many images of a set were scored."""
         sets = self.members.get(test_set, (test_set,))
-        counted: dict[str, int] = self.provenance.get("images", {})
-        return sum(counted.get(name, 0) for name in sets)
+        return sum(self.scored.provenance.images.get(name, 0) for name in sets)
 
     def expected_images(self, test_set: str) -> int | None:
         """How many the set has, where the config or the data's fingerprint says so."""
@@ -257,28 +221,18 @@ class Run:
         known = [count for count in counts if count is not None]
         return sum(known) if len(known) == len(counts) else None
 
-    def fingerprint(self, part: str) -> dict[str, Any]:
+    def fingerprint(self, part: str) -> DataPart:
         """What identifies the files of `train`, `val` or `test/<set>`."""
-        return dict(self.provenance.get("data", {}).get(part) or {})
+        return self.scored.provenance.data.get(part) or DataPart()
 
     def sets(self, part: str) -> tuple[str, ...]:
         """Names of the data sets in `train`, with those that fine-tuning mixed in, or in `val`."""
         uses = (part, "base/train") if part == "train" else (part,)
-        named = [self.fingerprint(use).get("sets", ()) for use in uses]
+        named = [self.fingerprint(use).sets or () for use in uses]
         return tuple(dict.fromkeys(name for names in named for name in names))
 
-    def per_image(self, test_set: str) -> list[dict[str, str]]:
-        """The set's lines of `per_image.csv`, in its order; none where the file is not there."""
-        path = self.folder / PER_IMAGE
-        if not path.is_file():
-            return []
-        return [row for row in read_csv(path, ADVICE) if row.get("set") == test_set]
-
     def _expected(self, test_set: str) -> int | None:
-        node = ((self.config.get("data") or {}).get("test") or {}).get(test_set)
-        count = node.get("count") if isinstance(node, dict) else None
-        count = count or self.fingerprint(f"test/{test_set}").get("count")
-        return int(count) if count is not None else None
+        return self.config.data.count(test_set) or self.scored.expected_images(test_set)
 
 
 def collect(
@@ -287,10 +241,10 @@ def collect(
     means: Mapping[str, Sequence[str]] | None = None,
     problems: list[str] | None = None,
 ) -> list[Run]:
-    """The finished runs under the folders, of a recipe or paper if `experiment` is given, sorted.
+    """All that was scored under the folders, of a recipe or paper if `experiment` is given, sorted.
 
     Args:
-        roots: Folders that hold runs, followed through links.
+        roots: Folders that hold runs, scored checkpoints or scored maps, followed through links.
         experiment: A recipe, a paper or the name of runs; None for all.
         means: Names of means, each with the sets that it is over.
         problems: Gains a line for each run that cannot be read, which is then left out; without
@@ -303,8 +257,8 @@ def collect(
     folders = sorted({path.parent for root in roots for path in _result_files(Path(root))})
     runs = []
     for folder in folders:
-        if not (folder / CONFIG).is_file() or not (folder / PROVENANCE).is_file():
-            log.info("passed over %s: no run of train.py or evaluate.py weights=", folder)
+        if not has_results(folder):
+            log.info("passed over %s: nothing says how its numbers were made", folder)
             continue
         try:
             run = Run(folder, means or {})
@@ -313,7 +267,7 @@ def collect(
                 raise
             complaints.append(str(error))
             continue
-        if not run.provenance.get("finished"):
+        if not (run.is_maps or run.scored.provenance.finished):
             log.warning("passed over %s: it is not finished", folder)
         elif experiment is None or belongs(run.name, experiment):
             runs.append(run)
@@ -324,7 +278,8 @@ def collect(
         named = ", ".join(map(str, roots))
         damaged = "".join(f"\n  {complaint}" for complaint in complaints)
         raise UserError(
-            f"no finished run{wanted} in {named}; train one first, or set runs=FOLDER{damaged}"
+            f"no finished run{wanted} and no scored maps in {named}; train one first, or set "
+            f"runs=FOLDER{damaged}"
         )
     return runs
 

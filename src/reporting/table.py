@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from src.metrics import higher_is_better, records
+from src.render import Emphasis, ranked
 from src.reporting.groups import Group
 from src.reporting.reported_results import ReportedResult, of
 from src.reporting.runs import Run
@@ -11,17 +12,17 @@ from src.reporting.warnings import RowWarnings, disqualifying
 from src.training.config import config_hash
 
 _SHOWN = 12  # characters of a hash
-BEST, SECOND = "best", "second"
-RUN, PUBLISHED, DIFFERENCE = "run", "published", "difference"
+MAPS = "maps"  # what stands for the hash of weights that nobody knows
+PUBLISHED, DIFFERENCE = "published", "difference"  # what else a row's kind can be
 
 
 class Origin(NamedTuple):
-    """Of one group of runs.
+    """Where the numbers of a group come from.
 
     trained_on: Names of the training sets, none where they have no files.
     commit: Of the code, of each seed where they differ; empty where it is not known.
-    config: Hash of what the seeds share.
-    weights: Hash of the tested weights, by seed.
+    config: Hash of what the seeds share; none of maps.
+    weights: Hash of the tested weights, by seed; none of maps, whose weights nobody knows.
     """
 
     trained_on: tuple[str, ...]
@@ -30,6 +31,8 @@ class Origin(NamedTuple):
     weights: dict[int, str]
 
     def __str__(self) -> str:
+        if not self.weights:
+            return f"{MAPS}; scored by commit {self.commit or 'unknown'}"
         tested = ", ".join(f"seed {seed} {weights}" for seed, weights in self.weights.items())
         parts = [
             f"trained on {' + '.join(self.trained_on)}" if self.trained_on else "",
@@ -39,14 +42,23 @@ class Origin(NamedTuple):
         ]
         return "; ".join(part for part in parts if part)
 
+    @property
+    def weights_shown(self) -> str:
+        """The hash of the weights, their number where there are several, `maps` for none."""
+        hashes = [*dict.fromkeys(self.weights.values())]
+        return (hashes[0] if len(hashes) == 1 else f"{len(hashes)} files") if hashes else MAPS
+
 
 def origin(group: Group) -> Origin:
     """What the group's runs wrote of themselves."""
     run = group.runs[0]
-    commits = (str(r.provenance.get("git", {}).get("commit") or "")[:_SHOWN] for r in group.runs)
+    commits = ((r.commit or "")[:_SHOWN] for r in group.runs)
+    commit = " ".join(dict.fromkeys(commit for commit in commits if commit))
+    if run.is_maps:
+        return Origin((), commit, "", {})
     return Origin(
         trained_on=run.sets("train") if run.trained else (),
-        commit=" ".join(dict.fromkeys(commit for commit in commits if commit)),
+        commit=commit,
         config=config_hash(run.recipe),
         weights={run.seed: _weights(run) for run in group.runs},
     )
@@ -54,23 +66,25 @@ def origin(group: Group) -> Origin:
 
 def _weights(run: Run) -> str:
     """Of the values where the run wrote it, else of the file, which holds times and paths too."""
-    tested = run.provenance.get("checkpoint") or {}
-    return str(tested.get("weights") or tested.get("sha256") or "unknown")[:_SHOWN]
+    tested = run.scored.provenance.checkpoint
+    return ((tested and (tested.weights or tested.sha256)) or "unknown")[:_SHOWN]
 
 
 class Cell(NamedTuple):
-    """A number of the table; `mark` is `best`, `second` or nothing."""
+    """A number of the table, and its place in its column."""
 
     value: float
     std: float | None = None
-    mark: str = ""
+    mark: Emphasis = ""
 
 
 class Row(NamedTuple):
-    """A line: a group of runs, a published row, or the difference of the two.
+    """A line: what was scored, a published row, or the difference of the two.
 
-    `seeds` are those of training, none for weights that were only tested; `notes` are numbers of
-    the table's notes, counted from 1; `origin` is of rows of runs.
+    `images` is how many were scored, `expected` how many the set has. `kind` is that of what was
+    scored (`run`, `checkpoint`, `maps`), `published` or `difference`. `seeds` are of training, none
+    for weights that were only tested; `notes` are numbers of the table's notes, counted from 1;
+    `origin` is of rows that were scored.
     """
 
     test_set: str
@@ -81,6 +95,13 @@ class Row(NamedTuple):
     cells: dict[str, Cell]
     notes: tuple[int, ...] = ()
     origin: Origin | None = None
+    expected: int | None = None
+
+    @property
+    def images_shown(self) -> str:
+        """`470`, or `3 of 5` where images are missing; empty where it is not known."""
+        of = f" of {self.expected}" if self.expected not in (None, self.images) else ""
+        return f"{self.images}{of}" if self.images else ""
 
 
 class Table(NamedTuple):
@@ -158,9 +179,13 @@ class _Builder:
         cells = {m: Cell(spread.mean, spread.std) for m, spread in spreads.items() if spread}
         printed = [r for r in of(group.printed_as, self.published) if r.test_set == test_set]
         notes = tuple(self._note(text) for text in self.flags.of(group, test_set, printed))
-        images = max(run.images(test_set) for run in group.runs) or None
+        # The run that lacks the most images, if any does, speaks for its row.
+        tested = [run for run in group.runs if run.images(test_set)] or group.runs
+        fewest = min(tested, key=lambda run: run.images(test_set))
+        images, expected = fewest.images(test_set), fewest.expected_images(test_set)
         seeds = tuple(group.seeds) if group.trained else ()
-        return Row(test_set, images, group.label, RUN, seeds, cells, notes, origin(group))
+        place = (test_set, images or None, group.label, group.kind, seeds)
+        return Row(*place, cells, notes, origin(group), expected)
 
     def _beside(self, members: Sequence[Group], experiment: str, test_set: str) -> list[Row]:
         printed = {
@@ -191,21 +216,17 @@ def _difference(group: Group, test_set: str, printed: dict[str, Cell]) -> Row:
 
 
 def _marked(rows: Sequence[Row], metrics: Sequence[str], fair: set[str], digits: int) -> list[Row]:
-    """Mark each column's best and second among rows that may be compared."""
-    ranked = [r for r in rows if r.kind == PUBLISHED or (r.kind == RUN and r.method in fair)]
-    marks: dict[tuple[str, str], str] = {}
+    """Mark each column's best, second and third among rows that may be compared."""
+    compared = [
+        row.kind == PUBLISHED or (row.kind != DIFFERENCE and row.method in fair) for row in rows
+    ]
+    cells = [dict(row.cells) for row in rows]
     for metric in metrics:
-        values = [row.cells[metric].value for row in ranked if metric in row.cells]
-        shown = [show(metric, value, digits) for value in values if value == value]  # no NaN
-        if len(shown) > 1:
-            order = sorted({*shown}, key=float, reverse=higher_is_better(metric))
-            marks.update({(metric, v): m for v, m in zip(order, (BEST, SECOND), strict=False)})
-
-    def with_marks(row: Row) -> Row:
-        cells = {
-            metric: cell._replace(mark=marks.get((metric, show(metric, cell.value, digits)), ""))
-            for metric, cell in row.cells.items()
-        }
-        return row._replace(cells=cells)
-
-    return [with_marks(row) if row in ranked else row for row in rows]
+        shown = [
+            show(metric, of_row[metric].value, digits) if may and metric in of_row else None
+            for of_row, may in zip(cells, compared, strict=True)
+        ]
+        for of_row, mark in zip(cells, ranked(shown, higher_is_better(metric)), strict=True):
+            if mark:
+                of_row[metric] = of_row[metric]._replace(mark=mark)
+    return [row._replace(cells=of_row) for row, of_row in zip(rows, cells, strict=True)]

@@ -6,7 +6,8 @@ from pathlib import Path
 from src.errors import UserError
 from src.reporting.groups import Group
 from src.reporting.reported_results import ReportedResult
-from src.reporting.runs import PROVENANCE, Run, read_provenance
+from src.reporting.runs import Run
+from src.results.folder import read_results_folder
 from src.weights import registry
 
 
@@ -40,13 +41,10 @@ class RowWarnings:
             yield f"{group.superseded} older run(s) of the same seed left out"
 
     def _files(self, group: Group, test_set: str) -> Iterator[str]:
-        digests = {
-            digest
-            for other in self.groups
-            for run in other.runs
-            if (digest := run.fingerprint(f"test/{test_set}").get("sha256"))
-        }
-        if len(digests) > 1:
+        parts = [r.fingerprint(f"test/{test_set}") for other in self.groups for r in other.runs]
+        of_files = {part.sha256 for part in parts} - {None}
+        of_targets = {part.targets for part in parts} - {None}
+        if len(of_files) > 1 or len(of_targets) > 1:
             yield f"not every row was tested on the same files of {test_set}"
 
 
@@ -95,21 +93,21 @@ def _seen(run: Run) -> Iterator[tuple[str, tuple[str, ...] | None]]:
 
 def _sets_of_weights(run: Run) -> tuple[str, ...] | None:
     assert run.weights is not None
-    digests = run.provenance.get("weights", {})
-    sets = registry.trained_on(run.weights, digests.get("weights"))
+    digest = run.scored.provenance.weights.get("weights")
+    sets = registry.trained_on(run.weights, digest)
     return sets if sets is not None else _sets_of_our_run(Path(run.weights))
 
 
 def _sets_of_our_run(checkpoint: Path) -> tuple[str, ...] | None:
     """The training sets of the run that wrote a checkpoint of ours, if it is still there."""
-    path = checkpoint.parent.parent / PROVENANCE
-    if checkpoint.suffix != ".ckpt" or not path.is_file():
+    if checkpoint.suffix != ".ckpt":
         return None
     try:
-        found = read_provenance(path.parent)
+        found = read_results_folder(checkpoint.parent.parent)
     except UserError:
         return None
-    return tuple((found["data"].get("train") or {}).get("sets") or ()) or None
+    part = found.provenance.data.get("train")
+    return tuple(part.sets) if part is not None and part.sets else None
 
 
 def _selection(group: Group, test_set: str) -> Iterator[str]:
@@ -120,8 +118,8 @@ def _selection(group: Group, test_set: str) -> Iterator[str]:
 
 def _same_files(run: Run, part: str, test_set: str) -> bool:
     """Whether a test set is what another part of the data is, under another name."""
-    digest = run.fingerprint(part).get("sha256")
-    return digest is not None and digest == run.fingerprint(f"test/{test_set}").get("sha256")
+    digest = run.fingerprint(part).sha256
+    return digest is not None and digest == run.fingerprint(f"test/{test_set}").sha256
 
 
 def _missing_images(group: Group, test_set: str) -> Iterator[str]:
@@ -131,7 +129,8 @@ def _missing_images(group: Group, test_set: str) -> Iterator[str]:
             continue
         scored, expected = run.images(test_set), run.expected_images(test_set)
         if expected is not None and scored != expected:
-            yield f"missing images: {scored} of {expected} (seed {run.seed})"
+            which = "" if run.is_maps else f" (seed {run.seed})"
+            yield f"missing images: {scored} of {expected}{which}"
 
 
 def _code(group: Group) -> Iterator[str]:
@@ -139,6 +138,6 @@ def _code(group: Group) -> Iterator[str]:
         yield "dirty git: the code had uncommitted changes"
     elif any(run.dirty is None for run in group.runs):
         yield "the state of the code is not known"
-    commits = {run.provenance.get("git", {}).get("commit") for run in group.runs}
+    commits = {run.commit for run in group.runs}
     if len(commits) > 1:
         yield "the seeds ran on different commits"

@@ -9,9 +9,9 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from omegaconf import OmegaConf
+from omegaconf import DictConfig, OmegaConf
 
-from src.command_line import literals, quote_overrides
+from src.command_line import quote_overrides
 from src.errors import CommandError, UserError
 from src.paths import CONF, IMPORT_ROOT
 from src.plain_data import read_json
@@ -25,7 +25,6 @@ from src.sweeps.jobs import JOB
 
 CONFIG = CONF / "reproduce.yaml"
 SWEEPS = Path("logs/sweeps")
-FILES = "src.datamodules.image_mask_folder.FolderDataModule"  # others hold objects
 HELP = """finecut reproduces rows of a paper's table: cost, data check, training, test, table.
 
   finecut reproduce experiment=isnet/dis5k seeds=0,1,2 data.root=SETS   one row
@@ -177,27 +176,25 @@ def _check_data(plan: Reproduction) -> None:
     _stage("data", "every file is read before anything trains")
     checked: list[object] = []
     for recipe in plan.recipes:
-        data = OmegaConf.to_container(composed(recipe, plan.overrides).data, resolve=True)
-        assert isinstance(data, dict)
-        sets = [data.get(part) for part in ("root", "train", "val", "test")]
-        if "train" not in data:
+        data = composed(recipe, plan.overrides).data
+        plain = OmegaConf.to_container(data, resolve=True)
+        assert isinstance(plain, dict)
+        sets = [plain.get(part) for part in ("root", "train", "val", "test")]
+        if "train" not in plain:
             print(f"{recipe}: its images are drawn, there is no file to check")
         elif sets not in checked:
             checked.append(sets)
-            _check_files(recipe, {str(key): value for key, value in data.items()})
+            _check_files(recipe, data)
 
 
-def _check_files(recipe: str, data: dict[str, Any]) -> None:
+def _check_files(recipe: str, data: DictConfig) -> None:
     from src.datamodules import check
 
     print(f"{recipe}:", flush=True)
     output = Path("logs/check") / recipe
-    if data["_target_"] == FILES:
-        report = check.check(data, output, _READERS)
-    else:
-        cfg = OmegaConf.create({"data": literals(data), "workers": _READERS})
-        report = check.check_objects_of(cfg, output)
-    check.show(report, output)
+    inspections = check.inspections_of(data)
+    report = check.check(inspections, output, _READERS)
+    check.show(inspections, report, output)
     if report["problems"]:
         raise UserError(f"the data of {recipe} has {len(report['problems'])} problems, above")
 

@@ -16,6 +16,7 @@ from src.settings.schema import (
     Seed,
     Settings,
     Size,
+    TableFormats,
     Text,
     Whole,
     Words,
@@ -91,6 +92,9 @@ class MetricSettings(OpenSettings):
     """The part of `metrics` that a folder of maps is scored by."""
 
     test: Names = setting("metrics, metrics.test=[mae,s_measure]", min_length=1)
+    extra: dict[str, Any] | None = setting(
+        "metrics of torchmetrics by name: {dice: {_target_: torchmetrics.…, …}}", default=None
+    )
 
 
 class EvaluateSettings(Settings):
@@ -186,7 +190,7 @@ class AnnotateSettings(Settings):
     boxes: FilePath = setting("COCO's annotations, or a detector's list of results")
     images: FilePath = setting("the folder of the images")
     weights: FilePath = setting(
-        "a checkpoint of iog, iog_refine or dextr, a released file, or a registry's name"
+        "a checkpoint of a model with clicks, a released file, or a registry's name"
     )
     output: FilePath = setting("the COCO file to write")
     format: Literal["rle", "polygon"] = setting("both decode to the same pixels")
@@ -219,15 +223,21 @@ class AppSettings(Settings):
         "larger images are refused; a cut-out needs about 110 MB for each", gt=0, le=10_000
     )
     max_upload_mb: float = setting("larger files are refused", gt=0, le=100_000)
+    max_memory_mb: float = setting(
+        "of masks and downloads in memory; what does not fit is made again when asked for",
+        gt=0,
+        le=10_000_000,
+    )
     keep: Whole = setting("images kept; the one not used for longest makes room", ge=1, le=100_000)
     license: Text | None = setting("shown on the page where the registry does not know it")
 
 
 class TablesSettings(Settings):
-    """Tables of finished runs, or their comparison with printed numbers."""
+    """Tables of what was scored, or its comparison with printed numbers."""
 
-    runs: Paths = setting("folders that hold runs")
-    output: FilePath = setting("where table.md, .tex, .csv, .html and curves_*.png go")
+    runs: Paths = setting("folders that hold runs, scored checkpoints or scored maps")
+    output: FilePath = setting("where the tables and curves_*.png go")
+    formats: TableFormats = setting("of the table; xlsx needs pip install 'finecut[tables]'")
     experiment: Name | None = setting(
         "a recipe, a paper (isnet), or the name= of runs; null: all runs in one table"
     )

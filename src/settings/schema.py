@@ -138,6 +138,13 @@ Paths = Annotated[
 Names = Annotated[
     list[Name], BeforeValidator(_parse_list), Allowed("a name, or a list of them: [one,two]")
 ]
+TableFormat = Literal["md", "tex", "csv", "html", "xlsx"]
+TableFormats = Annotated[
+    list[TableFormat],
+    BeforeValidator(_parse_list),
+    Field(min_length=1),
+    Allowed("md, tex, csv, html or xlsx, or a list of them"),
+]
 Size = Annotated[
     int | list[int],
     BeforeValidator(_parse_size),

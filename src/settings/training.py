@@ -232,7 +232,22 @@ class MetricsSettings(OpenSettings):
 
     val: Names = setting("metrics of validation")
     test: Names = setting("metrics of the test")
+    extra: dict[str, Any] | None = setting(
+        "metrics of torchmetrics by name: {dice: {_target_: torchmetrics.…, …}}", default=None
+    )
     workers: Whole = setting("processes that score beside the network", ge=0, le=1024)
+    clicks: Whole = setting(
+        "click-guided models: clicks of a simulated user on each test object; 20 for NoC, 0: none",
+        ge=0,
+        le=20,
+        default=ABSENT,
+    )
+    jitter_runs: Whole = setting(
+        "how many users with jitter click beside that one; 5 for tables",
+        ge=0,
+        le=1000,
+        default=ABSENT,
+    )
 
 
 class SweepSettings(Settings):

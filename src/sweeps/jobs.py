@@ -7,6 +7,7 @@ and the others go on.
 
 import json
 import logging
+import math
 import os
 import sys
 from collections.abc import Sequence
@@ -20,10 +21,11 @@ from omegaconf import DictConfig
 from src.atomic import atomic_write
 from src.errors import UserError
 from src.plain_data import read_json
+from src.results.folder import ResultsFolder, read_if_sound
+from src.results.schema import RESULTS
 from src.training import preemption
 from src.training.child import let_idle_threads_sleep, run_child
 from src.training.config import CONFIG, config_hash, load_config, resolve, save_config
-from src.training.results import RESULTS, read_results
 from src.training.trainer import require_known
 
 log = logging.getLogger(__name__)
@@ -153,17 +155,23 @@ def _last_line(path: Path) -> str:
     return lines[-1] if lines else "it printed nothing"
 
 
+def results_of_job(folder: Path) -> ResultsFolder | None:
+    """The results of a job; None where it left none, or, said in a warning, damaged ones."""
+    return read_if_sound(folder, f"remove {RESULTS} and {JOB}: the job is then done again")
+
+
 def objective(folder: Path) -> float | None:
     """What a sweep maximizes: the mean over test sets of the metric that `objective` names."""
-    results = read_results(folder)
-    if not results:
+    results = results_of_job(folder)
+    if results is None:
         return None
     try:
         name = load_config(folder).get("objective")
     except UserError as error:
         log.warning("%s", error)
         return None
-    values = [row[name] for row in results.values() if name in row]
+    values = [row[name] for row in results.values.values() if name in row]
+    values = [value for value in values if not math.isnan(value)]
     if not values:
         log.warning("objective=%s is no metric of %s; see metrics.test", name, folder / RESULTS)
     return sum(values) / len(values) if values else None

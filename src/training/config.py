@@ -1,17 +1,12 @@
 """A run's config: composed, resolved, saved in its folder, and read by all its processes."""
 
-import hashlib
-import json
 import os
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import yaml
-from hydra import compose, initialize_config_dir
-from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -19,7 +14,7 @@ from omegaconf.errors import OmegaConfBaseException
 from src.atomic import atomic_write
 from src.command_line import is_literal, literals
 from src.errors import CommandError, UserError
-from src.paths import CONF
+from src.hashing import value_hash
 
 CONFIG = "config.yaml"
 # Ours have a few hundred lines; what is a thousand times as long would take minutes to read.
@@ -135,6 +130,13 @@ def wait_for_config(folder: Path, cfg: DictConfig | None = None, seconds: float 
         time.sleep(0.2)
 
 
+def has_key(cfg: DictConfig, key: str) -> bool:
+    """Whether a config has a dotted key, be it null."""
+    *parents, last = key.split(".")
+    node = OmegaConf.select(cfg, ".".join(parents)) if parents else cfg
+    return isinstance(node, DictConfig) and last in node
+
+
 def config_hash(cfg: Mapping[Any, Any] | DictConfig) -> str:
     """Twelve characters that agree for configs which compute the same."""
     plain = OmegaConf.to_container(cfg, resolve=True) if isinstance(cfg, DictConfig) else dict(cfg)
@@ -142,32 +144,7 @@ def config_hash(cfg: Mapping[Any, Any] | DictConfig) -> str:
     kept: dict[Any, Any] = {key: v for key, v in plain.items() if key not in _IRRELEVANT}
     if isinstance(kept.get("data"), dict):
         kept["data"] = {k: v for k, v in kept["data"].items() if k not in _IRRELEVANT_DATA}
-    return hashlib.sha256(json.dumps(kept, sort_keys=True, default=str).encode()).hexdigest()[:12]
-
-
-def names() -> list[str]:
-    """Of the models."""
-    files = (CONF / "model").glob("*.yaml")
-    return sorted(path.stem for path in files if not path.stem.startswith("base"))
-
-
-def composed(model: str) -> DictConfig:
-    """The `model` group of conf/model/<model>.yaml."""
-    with own_hydra(), initialize_config_dir(str(CONF), version_base=None):
-        group: DictConfig = compose(overrides=[f"+model={model}"]).model
-        return group
-
-
-@contextmanager
-def own_hydra() -> Iterator[None]:
-    """Hydra allows one composing program at a time: step outside of it."""
-    instance = GlobalHydra.instance()
-    outer, instance.hydra = instance.hydra, None
-    try:
-        yield
-    finally:
-        # Not of `instance`: Hydra puts a copy in its place when composing is done.
-        GlobalHydra.instance().hydra = outer
+    return value_hash(kept)[:12]
 
 
 def register() -> None:

@@ -1,6 +1,5 @@
 """Notices that a run's data changed between its start and its resume."""
 
-import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,6 +9,7 @@ from src.atomic import atomic_write
 from src.datamodules.base import SegmentationDataModule
 from src.datamodules.file_facts import contents
 from src.errors import UserError
+from src.hashing import bytes_hash
 from src.training import provenance
 
 DATA = "data.json"  # a digest of every file, by set and name
@@ -131,7 +131,7 @@ def read_contents(folder: Path) -> Contents:
 
 def _digest(digests: Mapping[str, str]) -> str:
     lines = "".join(f"{name}|{digest}\n" for name, digest in sorted(digests.items()))
-    return hashlib.sha256(lines.encode()).hexdigest()
+    return bytes_hash(lines.encode())
 
 
 def _named(

@@ -6,10 +6,11 @@ from typing import Any
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
+from src import models
 from src.command_line import literal, literals
 from src.datamodules.clicks import to_dict
 from src.errors import CommandError
-from src.training import checkpoints, config
+from src.training import checkpoints
 from src.weights import registry
 from src.weights.checkpoint import Checkpoint, read_outline
 from src.weights.loading import check_outline
@@ -34,7 +35,7 @@ def as_test_run(cfg: DictConfig) -> DictConfig:
     else:
         _become(cfg, checkpoint, checkpoint.metadata)
     _test_all_of_it(cfg)
-    if "prompt" in cfg.model.inputs and not _chosen("metrics"):
+    if "prompt" in cfg.model.inputs and not _chosen("metrics", "test"):
         cfg.metrics.test = cfg.model.test_metrics
     cfg.fit = False
     return cfg
@@ -78,8 +79,8 @@ def _become(cfg: DictConfig, checkpoint: Checkpoint, said: Metadata) -> None:
     """
     check_outline(checkpoint)
     processor, prompts = checkpoints.processor_of(checkpoint), checkpoints.prompts_in(checkpoint)
-    if said.model != cfg.model.name and said.model in config.names():
-        cfg.model = config.composed(said.model)
+    if said.model != cfg.model.name and said.model in models.names():
+        cfg.model = models.composed(said.model)
     cfg.weights, cfg.model.name = literal(str(checkpoint.path)), literal(said.model)
     values: dict[str, Any] = {
         "network": said.network,
@@ -94,9 +95,9 @@ def _become(cfg: DictConfig, checkpoint: Checkpoint, said: Metadata) -> None:
     cfg.model.teacher = None
 
 
-def _chosen(group: str) -> bool:
-    """Whether the command line names a group or one of its keys."""
+def _chosen(group: str, key: str = "") -> bool:
+    """Whether the command line names a group or one of its keys, `key` if that is given."""
     if not HydraConfig.initialized():
         return False
     words = (word.lstrip("+~") for word in HydraConfig.get().overrides.task)
-    return any(word.startswith((f"{group}=", f"{group}.")) for word in words)
+    return any(word.startswith((f"{group}=", f"{group}.{key}")) for word in words)

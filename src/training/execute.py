@@ -8,6 +8,7 @@ import logging
 import sys
 import warnings
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -26,10 +27,12 @@ from src.errors import (
     exit_on_user_error,
     os_errors_as_user_errors,
 )
+from src.hashing import file_hash
 from src.instantiate import build
 from src.networks.blocks import allow_single_values
-from src.networks.network import require_network
+from src.networks.network import Network, require_network
 from src.paths import cache_folder
+from src.results.schema import RESULTS
 from src.settings.nodes import check_nodes
 from src.settings.training import parse_training
 from src.training import checkpoints, finetune, preemption, provenance
@@ -39,11 +42,10 @@ from src.training.config import config_hash, load_config
 from src.training.data_state import DataState, require_same
 from src.training.dry_run import dry_run
 from src.training.loggers import METRICS, read_rows
-from src.training.results import RESULTS
 from src.training.resumable import require_resumable, unusable_as_user_error
 from src.training.resume import ACCEPT
 from src.training.run_folder import run_lock
-from src.training.teacher import obtain_teacher
+from src.training.teacher import build_teacher, obtain_teacher
 from src.training.trainer import require_known
 from src.weights import registry
 from src.weights.loading import load_official
@@ -70,6 +72,11 @@ def execute(folder: Path) -> None:
             f"model={cfg.model.name} is guided by clicks and needs objects to click on: "
             "data=pascal_sbd, coco_instances or objects"
         )
+    if cfg.metrics.get("clicks") and "prompt" not in cfg.model.inputs:
+        raise CommandError(
+            f"metrics.clicks={cfg.metrics.clicks}: model={cfg.model.name} is not guided by clicks; "
+            "leave the key out"
+        )
     training = cfg.fit and not cfg.dry_run
     cache = cache_folder(cfg.data.get("cache_dir"))
     data = DataState(datamodule, cache, base) if training else None
@@ -81,8 +88,8 @@ def execute(folder: Path) -> None:
             read_rows(folder / METRICS)  # damage is found here, and not after hours
         obtain_teacher(cfg, folder, data)  # for a dry run an untrained one costs as much
     module = build_module(cfg)
-    if weights := cfg.weights:
-        load_official(module.network, weights)
+    if cfg.weights and newest is None:  # else the run's own newest are loaded in their place
+        load_official(module.network, cfg.weights)
     if cfg.activation_checkpointing:
         module.network.set_grad_checkpointing()
     if cfg.get("compile"):
@@ -118,6 +125,7 @@ def _fit_and_test(
         if trainer.interrupted:
             raise KeyboardInterrupt
     if not cfg.test:
+        _finish(folder, trainer)
         return
     if not datamodule.test_names:  # type: ignore[attr-defined]
         if not cfg.fit:
@@ -126,6 +134,7 @@ def _fit_and_test(
                 "data.test.images=DIR data.test.masks=DIR, or data=folder data.root=DIR"
             )
         log.info("no test set: nothing is tested; weights are in %s", folder / checkpoints.FOLDER)
+        _finish(folder, trainer)
         return
     checkpoint = _tested_checkpoint(cfg, folder)
     trainer.test(module, datamodule, ckpt_path=checkpoint, weights_only=True, verbose=False)
@@ -134,11 +143,17 @@ def _fit_and_test(
         assert weights is not None  # one of the two was tested
         entry = {
             "path": str(weights),
-            "sha256": provenance.file_hash(weights),
+            "sha256": file_hash(weights),
             "weights": provenance.state_hash(module.network.state_dict()),
         }
-        provenance.write(folder, checkpoint=entry, finished=True)
+        _finish(folder, trainer, checkpoint=entry)
         log.info("results in %s", folder / RESULTS)
+
+
+def _finish(folder: Path, trainer: Trainer, **entries: Any) -> None:
+    """Write down that all that was asked for is done; a test is not always."""
+    if trainer.is_global_zero:
+        provenance.write(folder, finished=True, **entries)
 
 
 def _tested_checkpoint(cfg: DictConfig, folder: Path) -> Path | None:
@@ -160,21 +175,24 @@ def build_module(cfg: DictConfig) -> Any:
     allow_single_values(network)
     # Convolutions read maps fastest with their channels together.
     network.train().to(memory_format=torch.channels_last)
+    teacher = build_teacher(model)
     prompts = build(model.get("prompts"))
     module = build(model.module, _partial_=True)  # objects are handed over as they are
     return module(
         network=network,
         processor=processor,
         inputs=list(model.inputs),
-        losses={name: build(term) for name, term in model.losses.items()},
+        losses={name: _built_term(term, teacher) for name, term in model.losses.items()},
         optimizer=build(cfg.optimizer),
         lr_scheduler=build(_scheduler(cfg)),
         param_groups=model.get("param_groups"),
         finetuning=build(cfg.get("finetune")),
         val_metrics=list(cfg.metrics.val),
         test_metrics=list(cfg.metrics.test),
+        foreign_metrics=OmegaConf.to_container(cfg.metrics.get("extra") or OmegaConf.create()),
         metric_workers=cfg.metrics.workers,
         skeleton_cache=_skeleton_cache(cfg.metrics.get("skeletons")),
+        **_simulated_clicks(cfg),
         identity={
             "model": model.name,
             "network": OmegaConf.to_container(model.network, resolve=True),
@@ -183,10 +201,24 @@ def build_module(cfg: DictConfig) -> Any:
     )
 
 
+def _built_term(node: DictConfig | None, teacher: Network | None) -> Any:
+    """A loss term; one that is `_partial_` compares with the teacher, and is none without one."""
+    term = build(node)
+    if not isinstance(term, partial):
+        return term
+    return None if teacher is None else term(teacher)
+
+
 def _scheduler(cfg: DictConfig) -> DictConfig | None:
     """The scheduler's config; None for a constant rate, `lr_scheduler=constant` or `=null`."""
     scheduler = cfg.get("lr_scheduler")
     return scheduler if scheduler is not None and scheduler.get("_target_") is not None else None
+
+
+def _simulated_clicks(cfg: DictConfig) -> dict[str, int]:
+    """What is asked of a click-guided module's test."""
+    asked = {key: cfg.metrics.get(key) for key in ("clicks", "jitter_runs")}
+    return {key: count for key, count in asked.items() if count}
 
 
 def _skeleton_cache(given: str | bool | None) -> str | None:
@@ -233,6 +265,7 @@ def _note(cfg: DictConfig, folder: Path, data: dict[str, Any], changed: dict[str
     known = provenance.read(folder)
     entries = provenance.collect(cfg, data)
     entries["config_hash"] = config_hash(load_config(folder, located=False))
+    entries["finished"] = False  # a run that goes on is not, although it was
     if changed:
         *before, last = known.get("resumes") or [{}]
         entries["resumes"] = [*before, {**last, "data": changed}]
@@ -244,7 +277,7 @@ def _note_weights(cfg: DictConfig, folder: Path) -> None:
     teacher = cfg.model.get("teacher")
     if teacher is not None:
         files["teacher"] = teacher.get("checkpoint")
-    hashes = {name: provenance.file_hash(path) for name, path in files.items() if path}
+    hashes = {name: file_hash(path) for name, path in files.items() if path}
     provenance.write(folder, weights=hashes)
 
 

@@ -3,6 +3,7 @@
 What a folder says is read as plain text and numbers; nothing in it is resolved or built.
 """
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -11,11 +12,12 @@ from filelock import FileLock, Timeout
 
 from src.errors import CommandError, UserError
 from src.plain_data import read_json, read_yaml
+from src.results.folder import ResultsFolder, read_results_folder
+from src.results.schema import PROVENANCE, TABLE
 from src.training.config import CONFIG
-from src.training.provenance import PROVENANCE
-from src.training.results import RESULTS, TABLE
 
 LOGS = "logs"
+CHECKPOINTS = "checkpoints"
 
 
 class Listed(NamedTuple):
@@ -53,10 +55,12 @@ def run_folders(root: Path) -> Iterator[Path]:
 
 def listed(folder: Path) -> Listed:
     """What there is to say of a run folder."""
-    config, provenance, results = _yaml(folder / CONFIG), *map(_json, _files(folder))
-    state = _state(folder, config, provenance)
+    config, provenance = _yaml(folder / CONFIG), _json(folder / PROVENANCE)
+    state, results = _state(folder, config, provenance), _results(folder)
     words = {
-        "finished": f"its table: {folder / TABLE}",
+        "finished": f"its table: {folder / TABLE}"
+        if results
+        else f"nothing was tested; its weights: {folder / CHECKPOINTS}",
         "running": "another process is at it",
         "damaged": f"{folder / CONFIG} cannot be read; start the run anew",
     }
@@ -71,10 +75,6 @@ def listed(folder: Path) -> Listed:
     )
 
 
-def _files(folder: Path) -> tuple[Path, Path]:
-    return folder / PROVENANCE, folder / RESULTS
-
-
 def _state(folder: Path, config: dict[str, Any], provenance: dict[str, Any]) -> str:
     if not config:
         return "damaged"
@@ -85,7 +85,7 @@ def _state(folder: Path, config: dict[str, Any], provenance: dict[str, Any]) -> 
     job = _json(folder / "job.json")
     if job.get("state") == "failed":
         return f"failed ({str(job.get('error', ''))[:120]})"
-    checkpoints = sorted((folder / "checkpoints").glob("*.ckpt"))
+    checkpoints = sorted((folder / CHECKPOINTS).glob("*.ckpt"))
     return "stopped" if checkpoints else "not begun"
 
 
@@ -108,15 +108,21 @@ def _data(config: dict[str, Any], provenance: dict[str, Any]) -> str:
     return ", ".join(sets[:8]) or _text(config, "data", "name")
 
 
-def _best(results: dict[str, Any], objective: str) -> str:
-    rows = {name: row for name, row in results.items() if isinstance(row, dict) and row}
+def _best(results: ResultsFolder | None, objective: str) -> str:
     said = []
+    rows = {} if results is None else {name: row for name, row in results.values.items() if row}
     for name, row in list(rows.items())[:4]:
         metric = objective if objective in row else next(iter(row))
-        value = row[metric]
-        if isinstance(value, int | float):
-            said.append(f"{name} {metric} {value:.4f}")
+        if not math.isnan(row[metric]):
+            said.append(f"{name} {metric} {row[metric]:.4f}")
     return f"; {', '.join(said)}" if said else ""
+
+
+def _results(folder: Path) -> ResultsFolder | None:
+    try:
+        return read_results_folder(folder)
+    except (UserError, OSError):
+        return None
 
 
 def _text(config: dict[str, Any], *keys: str) -> str:

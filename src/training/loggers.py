@@ -1,10 +1,8 @@
 """Where a run's numbers go while it trains: `metrics.csv`, and Weights & Biases beside it."""
 
 import csv
-import hashlib
-import io
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +13,8 @@ from omegaconf import OmegaConf
 
 from src.atomic import atomic_write
 from src.errors import UserError
+from src.hashing import bytes_hash
+from src.render import data_csv
 from src.training.config import load_config
 
 LogRow = dict[str, Any]
@@ -75,18 +75,10 @@ class CSVLog(Logger):
         if step == self._start or not set(row) <= set(self._columns):
             rows = [old for old in read_rows(self.path) if not _is_redone(old, row)]
             self._columns = sorted(set(self._columns).union(row, *rows))
-            atomic_write(self.path, self._text([*rows, row], header=True))
+            atomic_write(self.path, data_csv(self._columns, [*rows, row]))
         else:
             with self.path.open("a", newline="") as file:
-                file.write(self._text([row]))
-
-    def _text(self, rows: Sequence[LogRow], header: bool = False) -> str:
-        text = io.StringIO(newline="")
-        writer = csv.DictWriter(text, self._columns)
-        if header:
-            writer.writeheader()
-        writer.writerows(rows)
-        return text.getvalue()
+                file.write(data_csv(self._columns, [row], head=False))
 
 
 def read_rows(path: Path) -> list[LogRow]:
@@ -165,7 +157,7 @@ def wandb_logger(
         group=group,
         name=name,
         config=OmegaConf.to_container(load_config(Path(folder), located=False), resolve=True),
-        id=hashlib.sha256(str(Path(folder).absolute()).encode()).hexdigest()[:12],
+        id=bytes_hash(str(Path(folder).absolute()).encode())[:12],
         offline=offline,
         resume="allow",
     )

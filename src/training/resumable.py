@@ -9,6 +9,7 @@ import torch
 from lightning import Callback, LightningModule, Trainer
 
 from src.errors import UserError
+from src.weights.checkpoint import verify
 
 _SHOWN = 3
 
@@ -26,8 +27,8 @@ def require_resumable(path: Path, trainer: Trainer, module: LightningModule, bat
         UserError: It is of another network, lacks or has damaged what training needs, is further
             than the training shall go, or was made with another number of images a step.
     """
-    held: Any = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
-    if not isinstance(held, dict) or not isinstance(held.get("state_dict"), dict):
+    held = verify(path).content
+    if not isinstance(held.get("state_dict"), dict):
         raise UserError(f"{path} holds no weights of a run; {_other(path)}")
     _require_weights(path, held["state_dict"], module.state_dict())
     _require_states(path, held)

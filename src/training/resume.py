@@ -162,7 +162,7 @@ def _by_all_names(values: Mapping[str, Any], cfg: DictConfig) -> dict[str, Any]:
         given = [name for name in names if name in values]
         if any(values[name] != values[given[0]] for name in given):
             raise UserError(f"resume: {' and '.join(given)} mean the same here; give one of them")
-        found |= {name: values[given[0]] for name in names if given and _has(cfg, name)}
+        found |= {name: values[given[0]] for name in names if given and config.has_key(cfg, name)}
     return found
 
 
@@ -184,7 +184,7 @@ def _choose_logger(cfg: DictConfig, name: str) -> None:
 def _require_known(key: str, cfg: DictConfig) -> None:
     if "/" in key or "@" in key:
         raise UserError(f"resume continues a run as it was: {key} would change a whole group")
-    if _has(cfg, key) or key.startswith(("logger.", "hydra.")) or key in MAY_CHANGE:
+    if config.has_key(cfg, key) or key.startswith(("logger.", "hydra.")) or key in MAY_CHANGE:
         if OmegaConf.is_config(OmegaConf.select(cfg, key)) and kind_of(SAME.get(key, key)) is None:
             inside = [name for name, _ in _flat(_plain(cfg)) if name.startswith(f"{key}.")]
             example = f", such as {inside[0]}" if inside else ""
@@ -287,12 +287,6 @@ def start_anew(folder: Path) -> str:
     recent = sorted(checkpoints.glob("recent-*.ckpt"), key=lambda p: (len(p.name), p.name))
     best = checkpoints / "best.ckpt"
     return f"weights={recent[-1] if recent and not best.is_file() else best}"
-
-
-def _has(cfg: DictConfig, key: str) -> bool:
-    *parents, last = key.split(".")
-    node = OmegaConf.select(cfg, ".".join(parents)) if parents else cfg
-    return isinstance(node, DictConfig) and last in node
 
 
 def _plain(cfg: DictConfig) -> dict[str, Any]:

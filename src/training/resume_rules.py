@@ -46,7 +46,8 @@ TEXT = Kind(lambda value: isinstance(value, str) and value != "", "a text")
 NULL = Kind(lambda value: value is None, "null")
 ANY = Kind(lambda value: True, "anything")
 
-# Keys that a saved run reads elsewhere: all names of a value mean all of them.
+# One value under several names, as conf/ takes much of a run from its model. A run reads the one on
+# the right; a change of one is a change of all.
 SAME: Mapping[str, str] = {
     "model.epochs": "trainer.max_epochs",
     "model.steps": "trainer.max_steps",
@@ -61,6 +62,9 @@ SAME: Mapping[str, str] = {
     "model.val_metrics": "metrics.val",
     "model.augment": "data.augment",
     "model.prompts": "data.prompts",
+    "model.validate_on": "data.val_split",
+    "model.monitor": "callbacks.best.monitor",
+    "callbacks.early_stopping.monitor": "callbacks.best.monitor",
 }
 
 MAY_CHANGE: Mapping[str, Kind] = {
@@ -110,6 +114,8 @@ MAY_CHANGE: Mapping[str, Kind] = {
     "test": SWITCH,
     "metrics.test": Kind(lambda v: isinstance(v, list) and len(v) > 0, "a list of metrics"),
     "metrics.workers": NATURAL,
+    "metrics.clicks": NATURAL,
+    "metrics.jitter_runs": NATURAL,
     "metrics.skeletons": ANY,
     "objective": TEXT,
     "published": TEXT.or_null(),
@@ -146,7 +152,6 @@ WHY_NOT: Mapping[str, str] = {
     "trainer.limit_*": "the place in the epoch and the best score so far belong to it",
     "trainer.overfit_batches": "the place in the epoch belongs to it",
     "callbacks.best*": "the best checkpoint so far was chosen by it",
-    "callbacks.early_stopping.monitor": "the best score so far is of that measure",
     "callbacks.ema*": "the averaged weights in the checkpoint are made with it",
     "metrics.val": "the best checkpoint so far was chosen by these metrics",
     "weights": "the run's weights are its checkpoint's by now",

@@ -16,10 +16,11 @@ from omegaconf.errors import OmegaConfBaseException
 
 from src.command_line import literals, quote_overrides
 from src.errors import CommandError, UserError, disk_full_as_user_error, os_errors_as_user_errors
+from src.models import own_hydra
 from src.paths import CONF
+from src.results.folder import read_if_sound
 from src.settings.training import parse_training
 from src.training import checkpoints, cli, config, execute, preemption, provenance, resume
-from src.training.results import read_results
 from src.training.run_folder import run_lock
 from src.training.trainer import processes_of, require_as_many, require_known
 
@@ -33,7 +34,8 @@ class Run:
     Attributes:
         folder: Run folder, `logs/<name>/<time>` unless `hydra.run.dir=` says otherwise.
         config: The resolved config that it was carried out with.
-        results: `{data set: {metric: value}}` of its test; empty where nothing was tested.
+        results: `{data set: {metric: value}}` of its test, NaN where a metric is undefined on every
+            image; empty where nothing was tested.
         checkpoint: The checkpoint to use: the best of its validations, or the one that was tested;
             None where there is none, as after `dry_run=true`.
     """
@@ -52,7 +54,9 @@ class Run:
         """
         folder = Path(folder).absolute()
         cfg = config.load_config(folder)
-        return cls(folder, cfg, read_results(folder), _checkpoint(folder))
+        found = read_if_sound(folder)
+        values = {} if found is None else {name: dict(row) for name, row in found.values.items()}
+        return cls(folder, cfg, values, _checkpoint(folder))
 
 
 def train(overrides: Sequence[str] = ()) -> Run:
@@ -120,7 +124,7 @@ def _continued(words: Sequence[str]) -> Path:
 
 def _composed(words: Sequence[str]) -> tuple[DictConfig, Path]:
     """The resolved config of a command's words, and the folder that it names."""
-    with config.own_hydra(), initialize_config_dir(str(CONF), version_base=None):
+    with own_hydra(), initialize_config_dir(str(CONF), version_base=None):
         try:
             cfg = compose("train", list(words), return_hydra_config=True)
             folder = Path(str(cfg.hydra.run.dir)).expanduser().absolute()

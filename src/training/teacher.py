@@ -7,16 +7,20 @@ import sys
 from pathlib import Path
 
 from filelock import FileLock
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from src.command_line import literal
 from src.errors import UserError
+from src.instantiate import build
+from src.networks.network import Network, require_network
 from src.processes import die_with_parent
 from src.training import checkpoints, preemption
-from src.training.config import config_hash, load_config, save_config
+from src.training.config import config_hash, has_key, load_config, save_config
 from src.training.data_state import DataState, require_taught_by
 from src.training.resume import ACCEPT
+from src.training.resume_rules import SAME
 from src.weights import registry
+from src.weights.loading import load_official
 
 log = logging.getLogger(__name__)
 
@@ -29,8 +33,8 @@ def obtain_teacher(cfg: DictConfig, folder: Path, data: DataState | None = None)
     The teacher is a run like any other, in `cfg.model.teacher.folder/<hash of its config>`: jobs
     of a sweep share it, and a killed one continues. `data` is the pupil's.
     """
-    teacher = cfg.model.get("teacher")
-    if teacher is None or cfg.model.get("feature_supervision") is None:
+    teacher = _teacher_of(cfg.model)
+    if teacher is None:
         return
     if teacher.checkpoint is None:
         stage = stage_one(load_config(folder, located=False))
@@ -40,7 +44,27 @@ def obtain_teacher(cfg: DictConfig, folder: Path, data: DataState | None = None)
         teacher.checkpoint = literal(str(checkpoint))
     else:
         teacher.checkpoint = literal(str(registry.locate(teacher.checkpoint)))
-    _point_losses_at(cfg, literal(teacher.checkpoint))
+
+
+def build_teacher(model: DictConfig) -> Network | None:
+    """The network that a model learns from, with the weights of its checkpoint if it has one.
+
+    None for a model that learns from masks alone.
+
+    Raises:
+        WeightsError: The checkpoint is damaged, or of another network.
+    """
+    teacher = _teacher_of(model)
+    if teacher is None:
+        return None
+    network = require_network(build(teacher.recipe.network))
+    if teacher.checkpoint is not None:
+        load_official(network, teacher.checkpoint)
+    return network
+
+
+def _teacher_of(model: DictConfig) -> DictConfig | None:
+    return None if model.get("feature_supervision") is None else model.get("teacher")
 
 
 def _train(stage: DictConfig, teachers: Path) -> Path:
@@ -63,26 +87,20 @@ def _train(stage: DictConfig, teachers: Path) -> Path:
 
 
 def stage_one(cfg: DictConfig) -> DictConfig:
-    """The config of the teacher's run: the same data, the teacher's recipe as the model.
+    """The config of the teacher's run: the same data and machine, the teacher as the model.
 
-    The config is resolved already, so what follows from the model is pointed at the recipe here.
+    What a run has of its model is set anew, since the config is resolved already. How many images
+    are in memory at once stays as it is: that fits the machine.
     """
     stage = cfg.copy()
-    recipe = stage.model.teacher.recipe
-    stage.optimizer, stage.lr_scheduler = stage.model.teacher.optimizer, None
-    stage.model = recipe
-    stage.val_check_interval = stage.trainer.val_check_interval = recipe.val_check_interval
-    stage.trainer.max_epochs, stage.trainer.max_steps = recipe.epochs, recipe.steps
-    stage.trainer.gradient_clip_val = recipe.gradient_clip_val
-    stage.trainer.sync_batchnorm = recipe.sync_batchnorm
-    stage.data.val_split, stage.data.augment = recipe.validate_on, recipe.augment
-    stage.metrics.val, stage.metrics.test = recipe.val_metrics, []
-    stage.callbacks.best.monitor = recipe.monitor
-    stopping = stage.callbacks.early_stopping
-    stopping.monitor, stopping.patience = recipe.monitor, recipe.patience
-    stopping.threshold = recipe.stopping_threshold
-    stage.callbacks.results = None
-    stage.weights, stage.test = None, False
+    teacher = stage.model.teacher
+    stage.model, stage.optimizer, stage.lr_scheduler = teacher.recipe, teacher.optimizer, None
+    for name, run in SAME.items():
+        key, origin = (run, name) if name.startswith("model.") else (name, run)
+        if key != "data.batch_size" and has_key(stage, key):
+            OmegaConf.update(stage, key, OmegaConf.select(stage, origin), merge=False)
+    stage.metrics.test, stage.callbacks.results, stage.test = [], None, False
+    stage.weights = None
     if "finetune" in stage:  # the encoder is trained from nothing, on the new masks alone
         stage.finetune, stage.base, stage.callbacks.finetuning = None, None, None
     return stage
@@ -99,9 +117,3 @@ def _run(folder: Path) -> Path:
         raise UserError(f"training the ground-truth encoder failed; see {folder}")
     (folder / FINISHED).touch()
     return checkpoints.best(folder)
-
-
-def _point_losses_at(cfg: DictConfig, checkpoint: str) -> None:
-    for term in cfg.model.losses.values():
-        if "teacher" in term:
-            term.checkpoint = checkpoint

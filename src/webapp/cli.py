@@ -2,13 +2,14 @@
 
 import logging
 import socket
+import tempfile
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import numpy as np
 from omegaconf import DictConfig
 
-from src.errors import UserError, disk_full_as_user_error, missing_extra
+from src.errors import UserError, missing_extra
 from src.settings.commands import AppSettings
 from src.settings.parse import parse
 
@@ -31,6 +32,7 @@ def main(cfg: DictConfig) -> int:
     from src.inference import Segmenter
     from src.webapp.uploads import Limits
 
+    _require_temporary_folder()
     limits = Limits(settings.max_megapixels, settings.max_upload_mb)
     # Before the model is loaded: a port that is taken is known at once.
     with _listening(settings.host, settings.port) as listener:
@@ -52,15 +54,23 @@ def main(cfg: DictConfig) -> int:
 
 
 def _store(settings: AppSettings, segmenter: "Segmenter", limits: "Limits") -> "SessionStore":
+    from src.webapp.result_memory import ResultMemory
     from src.webapp.session_store import SessionStore
 
-    with disk_full_as_user_error("the temporary folder", "start the page again"):
-        try:
-            return SessionStore(segmenter, limits, detail=settings.detail, keep=settings.keep)
-        except FileNotFoundError as error:  # of tempfile, which tries several folders
-            raise UserError(
-                f"{error.strerror or error}; make room there, or set TMPDIR to a folder with room"
-            ) from None
+    memory = ResultMemory(int(settings.max_memory_mb * 1e6))
+    return SessionStore(
+        segmenter, limits, detail=settings.detail, keep=settings.keep, memory=memory
+    )
+
+
+def _require_temporary_folder() -> None:
+    """Uploads pass through it on their way to the decoder: it is asked for before the first."""
+    try:
+        tempfile.gettempdir()  # which tries several
+    except FileNotFoundError as error:
+        raise UserError(
+            f"{error.strerror or error}; make room there, or set TMPDIR to a folder with room"
+        ) from None
 
 
 def _listening(host: str, port: int) -> socket.socket:

@@ -1,6 +1,6 @@
 """The objects of an image as files that other tools read: a palette PNG and COCO's JSON."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable
 from io import BytesIO
 from typing import Any
 
@@ -11,6 +11,10 @@ from src.annotation.coco_encoding import encoded
 
 MOST = 254  # numbers of a palette PNG; 0 is the background and 255 is void in PASCAL VOC
 FOREGROUND = 128  # of an 8-bit mask
+
+# Numbers of objects, 1 to `MOST` and ascending, each with its uint8 mask `(H, W)`. They come one by
+# one: all masks of a large image at once would fill the memory.
+NumberedMasks = Iterable[tuple[int, np.ndarray]]
 
 
 def voc_colors(count: int = 256) -> np.ndarray:
@@ -27,22 +31,22 @@ def voc_colors(count: int = 256) -> np.ndarray:
     return colors
 
 
-def label_map(masks: Mapping[int, np.ndarray], size: tuple[int, int]) -> np.ndarray:
+def label_map(masks: NumberedMasks, size: tuple[int, int]) -> np.ndarray:
     """Numbers of objects, uint8 `(H, W)`, 0 where there is none.
 
     Where objects overlap, the one with the higher number lies on top.
 
     Args:
-        masks: uint8 `(H, W)` by number, 1 to `MOST`.
+        masks: Of the objects.
         size: Height and width.
     """
     labels = np.zeros(size, np.uint8)
-    for number in sorted(masks):
-        labels[masks[number] >= FOREGROUND] = number
+    for number, mask in masks:
+        labels[mask >= FOREGROUND] = number
     return labels
 
 
-def palette_png(masks: Mapping[int, np.ndarray], size: tuple[int, int]) -> bytes:
+def palette_png(masks: NumberedMasks, size: tuple[int, int]) -> bytes:
     """`label_map` as a PNG whose palette is VOC's."""
     image = Image.fromarray(label_map(masks, size), mode="P")
     image.putpalette(voc_colors().tobytes())
@@ -51,7 +55,7 @@ def palette_png(masks: Mapping[int, np.ndarray], size: tuple[int, int]) -> bytes
     return buffer.getvalue()
 
 
-def coco(masks: Mapping[int, np.ndarray], size: tuple[int, int], name: str) -> dict[str, Any]:
+def coco(masks: NumberedMasks, size: tuple[int, int], name: str) -> dict[str, Any]:
     """COCO's instances of one image: an annotation with a run-length code for each object.
 
     An annotation's id is its object's number. Objects may overlap, and all are of one category.
@@ -65,7 +69,7 @@ def coco(masks: Mapping[int, np.ndarray], size: tuple[int, int], name: str) -> d
         "categories": [{"id": 1, "name": "object"}],
         "annotations": [
             {"id": number, "image_id": 1, "category_id": 1, "iscrowd": 0, **encoded(inside)}
-            for number in sorted(masks)
-            if (inside := masks[number] >= FOREGROUND).any()
+            for number, mask in masks
+            if (inside := mask >= FOREGROUND).any()
         ],
     }

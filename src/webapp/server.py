@@ -29,7 +29,7 @@ log = logging.getLogger(__name__)
 _STATIC = FilePath(__file__).with_name("static")
 _PRIVATE = {"Cache-Control": "no-store"}  # pictures of people, and masks that clicks change
 _MOST_POINTS = 200
-_FULL = "The disk of the server has no room left for pictures and results."
+_FULL = "The disk of the server has no room left for this image."
 
 T = TypeVar("T")
 ImageType = Literal["mask", "rgba", "overlay"]  # store.OUTPUTS, as FastAPI needs it

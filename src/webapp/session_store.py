@@ -5,32 +5,33 @@ Nothing here is safe to call from two threads: the server runs all of it in one.
 
 import logging
 import secrets
-import shutil
 import struct
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import cv2
 import numpy as np
-from PIL import Image
 
 from src.datamodules.raster import within
-from src.errors import UserError, is_full
+from src.errors import UserError
 from src.inference import Segmenter
-from src.inference.image_file import ImageFile, write_image_file
+from src.inference.image_file import ImageFile, image_file_bytes
 from src.inference.outputs import Cutout, parse_outputs
 from src.inference.segmenter import Detail
-from src.webapp.object_files import coco, palette_png
+from src.webapp.object_files import NumberedMasks, coco, palette_png
+from src.webapp.result_memory import ResultKey, ResultMemory
 from src.webapp.uploads import Limits, display_name, read_upload
 
 log = logging.getLogger(__name__)
 
 OUTPUTS = ("mask", "rgba", "overlay")
 VIEW = 1600  # pixels a side of what is only looked at; a full-size PNG takes seconds to write
-_SHOWN = {"picture.jpg": "image/jpeg", "picture.png": "image/png"}
+MEMORY = 1_000_000_000  # bytes of results, where nothing else is said
+_PNG, _JPEG = Path("image.png"), b"\xff\xd8"
+_ALL, _MASK = 0, "pixels"  # a result of the whole image; the mask as it is, not as a PNG
 _WIDEST_JPEG = 65_500  # libjpeg's limit
 _RENDERERS = {output.name: output for output in parse_outputs(OUTPUTS)}
 
@@ -52,50 +53,58 @@ class Clicks:
 class OpenImage:
     """An uploaded image.
 
-    folder: Holds what was made of it; a folder `<number>` for each of its objects.
-    objects: The numbers of its objects.
+    objects: What was pointed at, by the number of the object: its mask follows from it.
     """
 
     key: str
     name: str
     image_file: ImageFile
-    folder: Path
-    objects: set[int] = field(default_factory=set)
+    objects: dict[int, Clicks] = field(default_factory=dict)
 
     @property
     def size(self) -> tuple[int, int]:
         """Height and width."""
         return self.image_file.pixels.shape[0], self.image_file.pixels.shape[1]
 
-    def object_folder(self, number: int) -> Path:
-        """Where an object's mask and cut-out are.
+    def clicks(self, number: int) -> Clicks:
+        """What an object was pointed at with.
 
         Raises:
             GoneError: There is no such object.
         """
         if number not in self.objects:
             raise GoneError(f"{self.name} has no object {number}.")
-        return self.folder / str(number)
+        return self.objects[number]
 
 
 class SessionStore:
-    """Opens images, and makes masks and what follows from them; each is made once.
+    """Opens images, and makes masks and what follows from them; nothing of it touches the disk.
+
+    What was made is kept in memory within bounds, and made again from the image and the clicks,
+    which are always kept, where it had to leave.
 
     Args:
         segmenter: The model.
         limits: Of uploads.
         detail: How a model without clicks looks at an image, see `Segmenter.mask`.
         keep: Images that are open at a time; the one not used for longest makes room.
+        memory: Where results are kept; None for one of `MEMORY` bytes.
     """
 
     def __init__(
-        self, segmenter: Segmenter, limits: Limits, *, detail: Detail = "whole", keep: int = 8
+        self,
+        segmenter: Segmenter,
+        limits: Limits,
+        *,
+        detail: Detail = "whole",
+        keep: int = 8,
+        memory: ResultMemory | None = None,
     ) -> None:
         if keep < 1:
             raise UserError(f"keep is {keep}; at least 1 image must be kept")
         self.segmenter, self.limits, self.detail, self.keep = segmenter, limits, detail, keep
+        self.memory = ResultMemory(MEMORY) if memory is None else memory
         self._images: OrderedDict[str, OpenImage] = OrderedDict()
-        self._home = TemporaryDirectory(prefix="finecut-")
         self._pointed_at: OpenImage | None = None  # what the segmenter has seen and encoded
 
     def open(self, data: bytes, name: str) -> OpenImage:
@@ -105,27 +114,17 @@ class SessionStore:
             UserError: See `read_upload`.
         """
         shown = display_name(name)
-        image_file = read_upload(data, shown, self.limits)
-        key = secrets.token_urlsafe(16)
-        folder = Path(self._home.name) / secrets.token_hex(8)
-        image = OpenImage(key, shown, image_file, folder)
-        try:
-            _write_shown(folder, image_file)
-        except BaseException:
-            shutil.rmtree(folder, ignore_errors=True)
-            raise
-        self._images[key] = image
+        image = OpenImage(secrets.token_urlsafe(16), shown, read_upload(data, shown, self.limits))
+        self._images[image.key] = image
         while len(self._images) > self.keep:
             self._forget(next(iter(self._images)))
         return image
 
     def image(self, key: str) -> tuple[bytes, str]:
         """The upright image as a file that every browser shows, and its MIME type."""
-        folder = self._find(key).folder
-        for name, kind in _SHOWN.items():
-            if (folder / name).is_file():
-                return (folder / name).read_bytes(), kind
-        raise GoneError("The files of this image are gone; please send it again.")
+        image = self._find(key)
+        data = self.memory.get(ResultKey(key, _ALL, "image"), lambda: _shown(image.image_file))
+        return data, "image/jpeg" if data.startswith(_JPEG) else "image/png"
 
     def result(self, key: str, output: str, view: bool = False) -> bytes:
         """A PNG of one of `OUTPUTS` by a model without clicks.
@@ -134,11 +133,7 @@ class SessionStore:
             view: Not of the image's size but of at most `VIEW` pixels a side.
         """
         image = self._find(key)
-        mask = image.folder / "mask.png"
-        if not mask.is_file():
-            found = self.segmenter.mask(image.image_file.pixels, detail=self.detail)
-            write_image_file(mask, within(found, image.image_file.opacity))
-        return _rendered(image, image.folder, output, view)
+        return self._rendered(image, _ALL, output, view, lambda: self._found(image))
 
     def put_object(self, key: str, number: int, clicks: Clicks) -> bytes:
         """Make or change an object; returns the PNG of its mask to look at.
@@ -147,48 +142,37 @@ class SessionStore:
             UserError: Clicks that cannot be meant. The object stays as it was.
         """
         image = self._find(key)
-        if self._pointed_at is not image:
-            self.segmenter.set_image(image.image_file.pixels)
-            self._pointed_at = image
-        mask = self.segmenter.predict(
-            points=list(clicks.points),
-            labels=None if clicks.labels is None else list(clicks.labels),
-            box=clicks.box,
-        )
-        changed = image.folder / f"{number}.changed"
-        try:
-            write_image_file(changed / "mask.png", within(mask, image.image_file.opacity))
-        except BaseException:  # a full disk
-            shutil.rmtree(changed, ignore_errors=True)
-            raise
-        self._drop(image, number)
-        changed.rename(image.folder / str(number))
-        image.objects.add(number)
+        mask = self._pointed(image, clicks)
+        self.memory.forget(key, number)
+        image.objects[number] = clicks
+        self.memory.put(ResultKey(key, number, _MASK), mask)
         return self.object_result(key, number, "mask", view=True)
 
     def drop_object(self, key: str, number: int) -> None:
         """Forget an object; one that is not there is no error."""
-        self._drop(self._find(key), number)
+        self._find(key).objects.pop(number, None)
+        self.memory.forget(key, number)
 
     def object_result(self, key: str, number: int, output: str, view: bool = False) -> bytes:
         """As `result`, for one object of a model with clicks."""
         image = self._find(key)
-        return _rendered(image, image.object_folder(number), output, view)
+        clicks = image.clicks(number)
+        return self._rendered(image, number, output, view, lambda: self._pointed(image, clicks))
 
     def palette(self, key: str) -> bytes:
         """The numbers of all objects as a palette PNG."""
         image = self._find(key)
-        return palette_png(_masks(image), image.size)
+        return palette_png(self._masks(image), image.size)
 
     def coco(self, key: str) -> dict[str, object]:
         """All objects as COCO's JSON."""
         image = self._find(key)
-        return coco(_masks(image), image.size, image.name)
+        return coco(self._masks(image), image.size, image.name)
 
     def close(self) -> None:
-        """Remove every file."""
+        """Forget everything."""
         self._images.clear()
-        self._home.cleanup()
+        self.memory.clear()
 
     def _find(self, key: str) -> OpenImage:
         if key not in self._images:
@@ -199,42 +183,74 @@ class SessionStore:
         return self._images[key]
 
     def _forget(self, key: str) -> None:
-        shutil.rmtree(self._images.pop(key).folder)
+        self.memory.forget(key)
+        if self._images.pop(key) is self._pointed_at:
+            self._pointed_at = None
 
-    def _drop(self, image: OpenImage, number: int) -> None:
-        if number in image.objects:
-            image.objects.remove(number)
-            shutil.rmtree(image.folder / str(number))
+    def _found(self, image: OpenImage) -> np.ndarray:
+        """The mask by a model without clicks."""
+        mask = self.segmenter.mask(image.image_file.pixels, detail=self.detail)
+        return within(mask, image.image_file.opacity)
+
+    def _pointed(self, image: OpenImage, clicks: Clicks) -> np.ndarray:
+        """The mask of what is pointed at."""
+        if self._pointed_at is not image:
+            self.segmenter.set_image(image.image_file.pixels)
+            self._pointed_at = image
+        mask = self.segmenter.predict(
+            points=list(clicks.points),
+            labels=None if clicks.labels is None else list(clicks.labels),
+            box=clicks.box,
+        )
+        return within(mask, image.image_file.opacity)
+
+    def _masks(self, image: OpenImage) -> NumberedMasks:
+        for number in sorted(image.objects):
+            clicks = image.objects[number]
+            key = ResultKey(image.key, number, _MASK)
+            yield number, self.memory.get(key, partial(self._pointed, image, clicks))
+
+    def _rendered(
+        self,
+        image: OpenImage,
+        number: int,
+        output: str,
+        view: bool,
+        make_mask: Callable[[], np.ndarray],
+    ) -> bytes:
+        """The PNG of an output, from memory or made of the mask."""
+        view = view and max(image.size) > VIEW  # else both are one file
+
+        def render() -> bytes:
+            mask = self.memory.get(ResultKey(image.key, number, _MASK), make_mask)
+            return _png(image.image_file, mask, output, view)
+
+        return self.memory.get(
+            ResultKey(image.key, number, f"{output}{'-view' if view else ''}"), render
+        )
 
 
-def _write_shown(folder: Path, image_file: ImageFile) -> None:
+def _shown(image_file: ImageFile) -> bytes:
     """A JPEG without the file's EXIF block; a PNG of what a JPEG cannot hold."""
     plain = replace(image_file, exif=None, opacity=None)
     if max(image_file.pixels.shape[:2]) <= _WIDEST_JPEG:
         try:
-            write_image_file(folder / "picture.jpg", image_file.pixels, plain)
-            return
+            return image_file_bytes(Path("image.jpg"), image_file.pixels, plain)
         except (OSError, ValueError, struct.error) as error:
-            if is_full(error):
-                raise
             log.debug("%s: shown as PNG", image_file.path, exc_info=error)  # a huge color profile
-    write_image_file(folder / "picture.png", image_file.pixels, plain)
+    return image_file_bytes(_PNG, image_file.pixels, plain)
 
 
-def _rendered(image: OpenImage, folder: Path, output: str, view: bool) -> bytes:
-    """Read an output, or make it of the mask in the same folder."""
-    path = folder / (f"{output}-view.png" if view else f"{output}.png")
-    if not path.is_file():
-        colors, mask = image.image_file.colors, _read_mask(folder / "mask.png")
-        opacity = image.image_file.opacity
-        if view:
-            colors, mask = _shrunk(colors), _shrunk(mask)
-            opacity = None if opacity is None else _shrunk(opacity)
-        image_file = None if output == "mask" else image.image_file
-        write_image_file(
-            path, _RENDERERS[output].render(Cutout(colors, mask, opacity=opacity)), image_file
-        )
-    return path.read_bytes()
+def _png(image_file: ImageFile, mask: np.ndarray, output: str, view: bool) -> bytes:
+    """An output made of a mask, which is within the image's opacity already."""
+    if output == "mask":
+        return image_file_bytes(_PNG, _shrunk(mask) if view else mask)
+    colors, opacity = image_file.colors, image_file.opacity
+    if view:
+        colors, mask = _shrunk(colors), _shrunk(mask)
+        opacity = None if opacity is None else _shrunk(opacity)
+    pixels = _RENDERERS[output].render(Cutout(colors, mask, opacity=opacity))
+    return image_file_bytes(_PNG, pixels, image_file)
 
 
 def _shrunk(pixels: np.ndarray) -> np.ndarray:
@@ -245,13 +261,3 @@ def _shrunk(pixels: np.ndarray) -> np.ndarray:
         return pixels
     size = (max(1, round(width * scale)), max(1, round(height * scale)))
     return cv2.resize(pixels, size, interpolation=cv2.INTER_AREA)
-
-
-def _masks(image: OpenImage) -> dict[int, np.ndarray]:
-    return {n: _read_mask(image.object_folder(n) / "mask.png") for n in image.objects}
-
-
-def _read_mask(path: Path) -> np.ndarray:
-    """The very values that were written: a file of ours holds nothing to be guessed at."""
-    with Image.open(path) as image:
-        return np.array(image)

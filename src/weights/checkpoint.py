@@ -16,10 +16,10 @@ import torch
 from torch import Tensor
 
 from src.errors import UserError
-from src.file_hash import remember
+from src.hashing import remember
 from src.weights.file_checks import DamagedError, check_pickle, not_a_checkpoint, verified_hashes
 from src.weights.metadata import Metadata, MetadataError, metadata_of
-from src.weights.registry import RegistryError, locate, released_at
+from src.weights.registry import RegistryError, locate, published_at, released_at
 
 # Wrappers that training code leaves in front of the network's own names.
 _PREFIX = re.compile(r"^(?:module\.|model\.|network\.|_orig_mod\.)+")
@@ -32,8 +32,10 @@ _GLOBAL = re.compile(r"GLOBAL ([\w.]+)")
 _OTHER_WEIGHTS = ("current_model_state",)
 
 
-# What `verify` read, by the file and its state.
+# What `verify` read, by the file and its state. A run that is resumed has two at a time: its own
+# newest checkpoint and that of its ground-truth encoder.
 _Version = tuple[str, int, int, int]
+_MOST_KEPT = 2
 _kept: "dict[_Version, Checkpoint]" = {}
 
 
@@ -77,7 +79,6 @@ def read_checkpoint(source: str | Path, *, contents: bool = False) -> Checkpoint
     with path.open("rb") as file:
         status = os.fstat(file.fileno())
         found = _kept.pop(_version(path, status), None)
-        _kept.clear()
         if found is None:
             sha256 = _verified(path, file, status)
             content = _loaded(path, file)
@@ -86,10 +87,11 @@ def read_checkpoint(source: str | Path, *, contents: bool = False) -> Checkpoint
     return found if contents else replace(found, content={})
 
 
-def verify(path: Path) -> None:
-    """Read a checkpoint as `read_checkpoint` does and keep it for the next call of that.
+def verify(path: Path) -> Checkpoint:
+    """Read a checkpoint with all its contents and keep it for `read_checkpoint`, which takes it.
 
-    One is kept at most, until then or until another file is read.
+    Two are kept at most; the one that was verified first makes room. Until it is taken, asking
+    again reads nothing.
 
     Raises:
         WeightsError: As `read_checkpoint`.
@@ -99,8 +101,10 @@ def verify(path: Path) -> None:
     except OSError as error:
         raise WeightsError(f"{path}: {error.strerror or error}") from error
     if version not in _kept:
-        found = read_checkpoint(path, contents=True)
-        _kept[version] = found
+        while len(_kept) >= _MOST_KEPT:
+            del _kept[next(iter(_kept))]
+        _kept[version] = read_checkpoint(path, contents=True)
+    return _kept[version]
 
 
 def read_outline(source: str | Path) -> Checkpoint:
@@ -215,9 +219,8 @@ def _located(source: str | Path) -> Path:
 
 def _verified(path: Path, file: IO[bytes], status: os.stat_result) -> str:
     """The SHA-256 of a file that is what was written, and released where it was downloaded."""
-    entry = released_at(path)
-    checksum = entry.checksum if entry else None
-    algorithms = {"sha256", checksum.algorithm if checksum else "sha256"}
+    entry = published_at(path)
+    algorithms = {"sha256", entry.checksum.algorithm if entry and entry.checksum else "sha256"}
     try:
         digests = verified_hashes(file, algorithms)
     except DamagedError as error:
@@ -226,6 +229,8 @@ def _verified(path: Path, file: IO[bytes], status: os.stat_result) -> str:
         ) from error
     for algorithm, digest in digests.items():
         remember(status, digest, algorithm)
+    entry = released_at(path)  # what is noted at first use is known by now, and not read again
+    checksum = entry.checksum if entry else None
     if entry and checksum and digests[checksum.algorithm] != checksum.digest:
         raise WeightsError(entry.damaged(path))
     return digests["sha256"]

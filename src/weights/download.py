@@ -19,7 +19,7 @@ from rich.progress import (
 )
 
 from src.errors import UserError
-from src.file_hash import file_hash
+from src.hashing import file_hash
 
 log = logging.getLogger(__name__)
 

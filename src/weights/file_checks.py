@@ -1,6 +1,5 @@
 """Whether a file is a checkpoint, and whether it still holds what its own checksums say."""
 
-import hashlib
 import string
 import zipfile
 import zlib
@@ -8,6 +7,8 @@ from collections.abc import Callable, Iterable
 from itertools import pairwise
 from pathlib import Path
 from typing import IO, NamedTuple
+
+from src.hashing import new_hash
 
 _HEAD = 4096
 _AGAIN = "download it again"
@@ -145,7 +146,7 @@ def verified_hashes(file: IO[bytes], algorithms: Iterable[str] = ("sha256",)) ->
         DamagedError: A record differs from its checksum, or the archive is not as torch writes it.
     """
     records = _records(file) if _is_zip(file) else []
-    digests = {name: hashlib.new(name, usedforsecurity=False) for name in algorithms}
+    digests = {name: new_hash(name) for name in algorithms}
     position, index, crc = 0, 0, 0
     file.seek(0)
     while block := file.read(_BLOCK):

@@ -2,13 +2,12 @@
 
 import logging
 from collections.abc import Mapping
-from importlib import import_module
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
 from torch import Tensor
 
-from src.errors import UserError
+from src.models import build_untrained, composed
 from src.weights.checkpoint import (
     Checkpoint,
     WeightsError,
@@ -23,34 +22,13 @@ StateDict = Mapping[str, Tensor]
 _SHOWN, _LONGEST = 5, 160
 
 
-class Entry(NamedTuple):
-    """Where a network's class is, and what makes it this variant of it."""
-
-    target: str
-    arguments: dict[str, Any]
-
-
-NETWORKS: dict[str, Entry] = {
-    "isnet": Entry("src.networks.isnet.ISNet", {}),
-    "isnet_gt_encoder": Entry("src.networks.isnet.ISNetGTEncoder", {}),
-    "u2net": Entry("src.networks.u2net.U2Net", {}),
-    "u2netp": Entry("src.networks.u2net.U2Net", {"small": True}),
-    "inspyrenet_res2net50": Entry("src.networks.inspyrenet.InSPyReNet", {"backbone": "res2net50"}),
-    "inspyrenet_swinb": Entry("src.networks.inspyrenet.InSPyReNet", {"backbone": "swinb"}),
-    "dextr": Entry("src.networks.dextr.DEXTR", {"head": "psp"}),
-    "dextr_atrous": Entry("src.networks.dextr.DEXTR", {"head": "atrous"}),
-    "iog": Entry("src.networks.iog.IOG", {}),
-    "iog_refine": Entry("src.networks.iog.IOGRefine", {}),
-}
-
-
 def create(name: str, **arguments: Any) -> Any:
-    """A network with random weights. Raises UserError that lists the names it knows."""
-    if name not in NETWORKS:
-        raise UserError(f"no network is called {name!r}; choose one of {', '.join(NETWORKS)}")
-    target, fixed = NETWORKS[name]
-    module, class_name = target.rsplit(".", 1)
-    return getattr(import_module(module), class_name)(**{**fixed, **arguments})
+    """The network of a model of conf/model with random weights.
+
+    Raises:
+        UserError: No model is called so, or arguments that its network does not take.
+    """
+    return build_untrained(composed(name).network, **arguments)
 
 
 class Loadable(Protocol):
@@ -85,9 +63,12 @@ class LoadReport(NamedTuple):
 
 
 def build(name: str, checkpoint: str | Path | None = None, **arguments: Any) -> Any:
-    """A network of the catalogue in evaluation mode, with a checkpoint's weights if one is given.
+    """The network of a model in evaluation mode, with a checkpoint's weights if one is given.
 
-    `checkpoint` is the path of a released file or of one of ours, or a name of the registry.
+    Args:
+        name: A model of conf/model.
+        checkpoint: The path of a released file or of one of ours, or a name of the registry.
+        arguments: The network's, in place of those that the model has.
     """
     network = create(name, **arguments).eval()
     if checkpoint is not None:
@@ -167,11 +148,6 @@ def to_official(network: Loadable) -> dict[str, Tensor]:
     """The state of `network` under its authors' names, constants included."""
     state = {network.to_upstream_key(key): value for key, value in network.state_dict().items()}
     return {**state, **network.upstream_buffers()}
-
-
-def read_state(path: str | Path) -> StateDict:
-    """The bare state dict of a checkpoint, given its path or its name in the registry."""
-    return read_checkpoint(path).state
 
 
 def _translate(network: Loadable, ours: StateDict, state: StateDict) -> dict[str, str]:

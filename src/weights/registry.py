@@ -14,7 +14,7 @@ import yaml
 
 from src.atomic import atomic_write
 from src.errors import CommandError, UserError, exit_on_user_error
-from src.file_hash import file_hash
+from src.hashing import file_hash
 from src.render import Markdown, markdown_table
 from src.weights.download import Checksum, DownloadError, download
 
@@ -166,10 +166,14 @@ def released_at(path: Path) -> Released | None:
 
     Where its authors publish no checksum, it has to be what it was when it was first used.
     """
+    entry = published_at(path)
+    return None if entry is None else _as_first_used(entry, path)
+
+
+def published_at(path: Path) -> Released | None:
+    """The entry of a file in the folder of downloads, with what its authors publish of it alone."""
     entry = find(path.name)
-    if entry is None or path != cache_folder() / entry.file:
-        return None
-    return _as_first_used(entry, path)
+    return entry if entry and path == cache_folder() / entry.file else None
 
 
 def _as_first_used(entry: Released, path: Path) -> Released:

@@ -1,6 +1,6 @@
 """Run-length codes and polygons: whatever the mask, its pixels come back."""
 
-from typing import Any
+from typing import Any, get_args
 
 import cv2
 import numpy as np
@@ -11,7 +11,7 @@ from hypothesis.extra.numpy import arrays
 
 masks = pytest.importorskip("pycocotools.mask")
 
-from src.annotation.coco_encoding import FORMATS, encoded  # noqa: E402  needs pycocotools
+from src.annotation.coco_encoding import Format, encoded  # noqa: E402  needs pycocotools
 
 # pycocotools' own: numpy 2 wants a keyword that its arrays do not take.
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
@@ -39,7 +39,7 @@ def test_polygons_fill_to_the_same_pixels(mask: np.ndarray) -> None:
         assert np.array_equal(decoded(found, mask.shape), mask)
 
 
-@pytest.mark.parametrize("kind", FORMATS)
+@pytest.mark.parametrize("kind", get_args(Format))
 def test_a_ring_keeps_its_hole(kind: Any) -> None:
     mask = ring()
     found = encoded(mask, kind)

@@ -105,7 +105,7 @@ def test_the_box_that_was_asked_for_is_kept_beside_the_masks_own() -> None:
 def test_models_without_clicks_are_refused() -> None:
     segmenter = BoxFiller()
     segmenter.clicks = None
-    with pytest.raises(UserError, match="iog, iog_refine or dextr"):
+    with pytest.raises(UserError, match="clicks: dextr, dextr_atrous, iog, iog_refine"):
         BoxSegmenter(segmenter)  # type: ignore[arg-type]
 
 

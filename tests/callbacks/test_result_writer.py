@@ -7,24 +7,22 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-import torch
 
 from src.callbacks import result_writer
+from src.callbacks.finetuning_report import FineTuningReport
 from src.callbacks.result_writer import ResultWriter
-from src.training.results import digest
+from src.datamodules.base import SegmentationDataModule
+from src.errors import UserError
+from src.results.folder import read_results_folder
+from tests.reporting.run_folders import scored as score
 
 
-class SegmentationMetrics:
-    """Stands in for `src.metrics.SegmentationMetrics`: images by index, in a test's order."""
+class Named(list[str]):
+    """A data set of nothing but names."""
 
-    def __init__(self, *values: float) -> None:
-        self.values = values
-
-    def per_image(self) -> list[dict[str, float]]:
-        return [{"index": i, "mae": value} for i, value in enumerate(self.values)]
-
-    def mean_curves(self) -> dict[str, list[float]]:
-        return {"precision": [1.0], "recall": [0.5], "f": [0.7]}
+    @property
+    def names(self) -> list[str]:
+        return list(self)
 
 
 class Module:
@@ -33,26 +31,32 @@ class Module:
     test_metrics = ("mae",)
     processor = SimpleNamespace(size=(8, 8))
 
-    def __init__(self, **test_scores: SegmentationMetrics) -> None:
-        self.test_scores = test_scores
+    def __init__(self, **values: dict[int, float]) -> None:
+        self.tested_images = {
+            name: {index: score({"mae": value}) for index, value in of_set.items()}
+            for name, of_set in values.items()
+        }
+        self.tested_values = {
+            name: {"mae": sum(of_set.values()) / len(of_set)} for name, of_set in values.items()
+        }
 
-    def test_values(self, name: str) -> dict[str, float]:
-        values = self.test_scores[name].values
-        return {"mae": sum(values) / len(values)}
+    def per_image(self, name: str) -> list[dict[str, float]]:
+        return self.test_scores[name].per_image()
 
     def protocol(self, metric: str) -> str:
         return f"how {metric} was computed"
 
 
-def scored(writer: ResultWriter, rank: int = 0) -> None:
-    """A test on two sets, whose images come in batches of any order."""
-    module: Any = Module(SOD=SegmentationMetrics(0.1, 0.2, 0.6), ECSSD=SegmentationMetrics(0.5))
-    datamodule = SimpleNamespace(test_names=["SOD", "ECSSD"])
-    trainer: Any = SimpleNamespace(datamodule=datamodule, is_global_zero=rank == 0)
-    batches = [(0, [2, 0], ["c", "a"]), (0, [1, 0], ["b", "a"]), (1, [0], ["x"])]
-    for loader, index, names in batches:
-        batch: Any = {"index": torch.tensor(index), "name": names}
-        writer.on_test_batch_end(trainer, module, None, batch, 0, loader)
+def scored(writer: ResultWriter, rank: int = 0, callbacks: Any = ()) -> None:
+    """A test on two sets, of the first of which one image was left out (`limit_test_batches`)."""
+    module: Any = Module(SOD={0: 0.1, 1: 0.2, 3: 0.6}, ECSSD={0: 0.5})
+    sets: Any = {"SOD": Named(["a", "b", "left out", "c"]), "ECSSD": Named("x")}
+    trainer: Any = SimpleNamespace(
+        datamodule=SegmentationDataModule(test=sets),
+        is_global_zero=rank == 0,
+        callbacks=list(callbacks),
+    )
+    writer.on_test_start(trainer, module)
     writer.on_test_end(trainer, module)
 
 
@@ -74,17 +78,15 @@ def test_all_files_of_a_test(tmp_path: Path, capsys: pytest.CaptureFixture[str])
         ("SOD", "c", "0.6"),
         ("ECSSD", "x", "0.5"),
     ]
-    assert read(tmp_path / "curves.json")["ECSSD"]["recall"] == [0.5]
+    assert len(read(tmp_path / "curves.json")["ECSSD"]["recall"]) == 256
     table = (tmp_path / "results.md").read_text()
     assert "| mine | SOD | 3 | 0.3000 |" in table
     assert "- mae: how mae was computed" in table
-    said = read(tmp_path / "provenance.json")
-    files = {name: digest(tmp_path / name) for name in ("results.json", "per_image.csv")}
-    assert said == {
-        "protocol": {"mae": "how mae was computed"},
-        "images": {"SOD": 3, "ECSSD": 1},
-        "files": files,
-    }
+    found = read_results_folder(tmp_path)
+    assert (found.kind, found.method) == ("checkpoint", "mine")
+    assert found.protocol == {"mae": "how mae was computed"}
+    assert found.provenance.images == {"SOD": 3, "ECSSD": 1}
+    assert [len(counts) for counts in found.histograms.values()] == [3, 1]
     shown = capsys.readouterr().out
     assert "| mine | ECSSD | 1 | 0.5000 |" in shown
     assert "how mae" not in shown
@@ -111,14 +113,47 @@ def test_only_the_first_rank_writes(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_names_are_gathered_from_all_ranks(monkeypatch: pytest.MonkeyPatch) -> None:
-    own = {"SOD": {0: "a", 2: "c"}}
-    other = {"SOD": {1: "b"}, "ECSSD": {0: "x"}}
+def test_the_report_of_fine_tuning_closes_the_table(tmp_path: Path) -> None:
+    report = FineTuningReport("val/mae")
+    report.rows = [{"step": 0, "scored": {"val": {"mae": 0.3}}}]
+    writer = ResultWriter(str(tmp_path), "mine")
+    scored(writer, callbacks=[report, writer])
+    first, second = (tmp_path / "results.md").read_text().split("\n## Fine-tuning")
+    assert "| mine | SOD | 3 | 0.3000 |" in first
+    assert "untouched weights" in second
 
-    def gather(parts: list[Any], mine: Any) -> None:
-        parts[:] = [mine, other]
 
-    monkeypatch.setattr(result_writer.dist, "is_initialized", lambda: True)
-    monkeypatch.setattr(result_writer.dist, "get_world_size", lambda: 2)
-    monkeypatch.setattr(result_writer.dist, "all_gather_object", gather)
-    assert result_writer._gathered(own) == {"SOD": {0: "a", 1: "b", 2: "c"}, "ECSSD": {0: "x"}}
+def test_without_a_test_the_report_is_the_table(tmp_path: Path) -> None:
+    writer, trainer = ResultWriter(str(tmp_path), "mine"), SimpleNamespace(is_global_zero=True)
+    trainer.callbacks = [writer]
+    writer.on_fit_end(trainer, None)  # type: ignore[arg-type]
+    assert list(tmp_path.iterdir()) == []
+    report = FineTuningReport("val/mae")
+    report.rows = [{"step": 0, "scored": {"val": {"mae": 0.3}}}]
+    trainer.callbacks = [writer, report]
+    writer.on_fit_end(trainer, None)  # type: ignore[arg-type]
+    assert (tmp_path / "results.md").read_text() == report.section()
+
+
+@pytest.mark.parametrize(("fit", "kind"), [(True, "run"), (False, "checkpoint")])
+def test_what_was_trained_is_a_run(tmp_path: Path, fit: bool, kind: str) -> None:
+    writer = ResultWriter(str(tmp_path), "mine")
+    if fit:
+        writer.on_fit_start(None, None)  # type: ignore[arg-type]
+    scored(writer)
+    assert read_results_folder(tmp_path).kind == kind
+
+
+class Nameless(list[Any]):
+    """A data set that does not say what its images are called."""
+
+
+class Short(list[Any]):
+    names = ("a",)
+
+
+@pytest.mark.parametrize("dataset", [Nameless("ab"), Short("ab")])
+def test_names_are_asked_for_before_anything_is_scored(tmp_path: Path, dataset: Any) -> None:
+    trainer: Any = SimpleNamespace(datamodule=SegmentationDataModule(test={"SOD": dataset}))
+    with pytest.raises(UserError, match="the test set SOD has no `names`, one for each image"):
+        ResultWriter(str(tmp_path), "mine").on_test_start(trainer, None)  # type: ignore[arg-type]

@@ -10,8 +10,9 @@ import pytest
 import torch
 
 from src.callbacks.result_writer import WandbResults
+from src.results.write import SetResults, write_results_folder
 from src.training.loggers import WandbLog
-from src.training.results import write_per_image, write_results
+from tests.reporting.run_folders import scored as score
 
 
 class Page:
@@ -64,20 +65,24 @@ def trainer(*loggers: Any, first: bool = True) -> Any:
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """A run that was tested on two sets."""
-    write_results(tmp_path, {"A": {"mae": 1 / 3, "max_f": 0.9}, "B": {"mae": 0.2}})
-    rows = [("A", "a", 0.1), ("B", "x", float("nan")), ("A", "b", 2 / 3)]
-    write_per_image(tmp_path, [{"set": s, "name": name, "mae": mae} for s, name, mae in rows])
+    images = [score({"mba": value}) for value in (0.1, 2 / 3, math.nan)]
+    sets = {
+        "A": SetResults({"mba": 1 / 3, "max_f": 0.9}, ["a", "b"], images[:2]),
+        "B": SetResults({"mba": math.nan, "max_f": 0.2}, ["x"], images[2:]),
+    }
+    write_results_folder(tmp_path, sets, kind="run", method="mine", protocol={})
     return tmp_path
 
 
 def test_the_summary_has_every_digit_of_the_results(folder: Path) -> None:
     page = Page()
-    page.summary = {"test/A/mae": 0.33333334, "other": 1}
+    page.summary = {"test/A/mba": 0.33333334, "other": 1}
     WandbResults(str(folder)).on_test_end(trainer(Log(page)), None)  # type: ignore[arg-type]
     assert page.summary == {
-        "test/A/mae": 1 / 3,
+        "test/A/mba": 1 / 3,
         "test/A/max_f": 0.9,
-        "test/B/mae": 0.2,
+        "test/B/mba": None,
+        "test/B/max_f": 0.2,
         "other": 1,
     }
 
@@ -87,7 +92,7 @@ def test_each_set_has_a_table_of_its_images(folder: Path) -> None:
     WandbResults(str(folder)).on_test_end(trainer(Log(page)), None)  # type: ignore[arg-type]
     assert page.logged.keys() == {"per_image/A", "per_image/B"}
     table = page.logged["per_image/A"]
-    assert table == {"columns": ["name", "mae"], "data": [["a", 0.1], ["b", 2 / 3]]}
+    assert table == {"columns": ["name", "mba"], "data": [["a", 0.1], ["b", 2 / 3]]}
     ((name, undefined),) = page.logged["per_image/B"]["data"]
     assert name == "x"
     assert math.isnan(undefined)

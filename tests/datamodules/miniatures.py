@@ -29,7 +29,12 @@ def write_pair(images: Path, masks: Path, stem: str, seed: int, extension: str =
 
 
 def write_set(
-    images: Path, masks: Path, count: int, seed: int = 0, extension: str = ".jpg"
+    images: Path,
+    masks: Path,
+    count: int,
+    seed: int = 0,
+    extension: str = ".jpg",
+    prefix: str = "img_",
 ) -> None:
     for i in range(count):
-        write_pair(images, masks, f"img_{i:03d}", seed + i, extension)
+        write_pair(images, masks, f"{prefix}{i:03d}", seed + i, extension)

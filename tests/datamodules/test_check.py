@@ -10,9 +10,11 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
+from omegaconf import OmegaConf
 from PIL import Image
 
-from src.datamodules.check import check
+from src.datamodules.check import check as check_sets
+from src.datamodules.check import inspections_of
 from src.errors import UserError
 from tests.datamodules.miniatures import disc, image_file, write_set
 
@@ -21,6 +23,11 @@ REPOSITORY = Path(__file__).parents[2]
 
 def folders(root: Path, name: str) -> dict[str, str]:
     return {"images": str(root / name / "images"), "masks": str(root / name / "masks")}
+
+
+def check(data: dict[str, Any], output: Path, workers: int) -> dict[str, Any]:
+    sets = inspections_of(OmegaConf.create({"train": None, **data}))
+    return check_sets(sets, output, workers)
 
 
 def data(root: Path) -> dict[str, Any]:
@@ -143,6 +150,12 @@ def test_objects_are_checked_one_by_one(tmp_path: Path) -> None:
     assert sum(facts["objects"] for facts in report["sets"].values()) == 9
     assert len(report["problems"]) == 1
     assert cv2.imread(str(tmp_path / "out" / "test-objects.png")).shape[2] == 3
+
+
+def test_drawn_images_are_no_files_to_check(tmp_path: Path) -> None:
+    done = run("data=synthetic", f"output={tmp_path}")
+    assert done.returncode == 1
+    assert "SyntheticDataModule does not read image and mask files" in done.stderr
 
 
 def test_command_without_a_root() -> None:

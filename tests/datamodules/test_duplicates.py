@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from src.datamodules.inspection import ImageStats, duplicates_between, duplicates_within
+from src.datamodules.pair_inspection import ImageStats, duplicates_between, duplicates_within
 from src.datamodules.pairs import ImageMaskPair
 
 

@@ -24,7 +24,12 @@ from tests.datamodules.miniatures import write_set
 from tests.golden_data import SHARED, needs_shared
 
 CONF = Path(__file__).parents[2] / "conf"
-SETS = [path.stem for path in sorted((CONF / "data" / "sets").glob("*.yaml"))]
+# Of image and mask files; the others name the class that reads their objects.
+SETS = [
+    path.stem
+    for path in sorted((CONF / "data" / "sets").glob("*.yaml"))
+    if "_target_" not in OmegaConf.load(path)
+]
 MIXES = [
     "dis5k",
     "duts",
@@ -34,7 +39,9 @@ MIXES = [
     "hrsod+uhrsd",
     "duts+hrsod+uhrsd",
     "plus_ultra",
+    "cod",
 ]
+PREFIXES = {"COD10K-CAM-*": "COD10K-CAM-1-Aquatic-", "[!C]*": "camourflage_"}
 COUNT = 6
 
 
@@ -79,7 +86,8 @@ def with_miniatures(cfg: DictConfig, root: Path, spelling: int) -> FolderDataMod
         source.count = COUNT
         place = min(spelling, len(source.images) - 1), min(spelling, len(source.masks) - 1)
         images, masks = root / source.images[place[0]], root / source.masks[place[1]]
-        write_set(images, masks, COUNT, seed)
+        prefix = PREFIXES.get(source.get("names"), "img_")
+        write_set(images, masks, COUNT, seed, prefix=prefix)
     cfg.data.root, cfg.data.cache_dir = str(root), str(root / "cache")
     return build(cfg)
 
@@ -108,12 +116,64 @@ def test_released_layouts_load(name: str, tmp_path: Path) -> None:
         assert set(batch["mask_full"][0].unique().tolist()) == {0, 255}
 
 
-@pytest.mark.parametrize("name", ["dis5k", "duts", "duts+hrsod+uhrsd"])
+@pytest.mark.parametrize("name", ["dis5k", "duts", "duts+hrsod+uhrsd", "cod"])
 @pytest.mark.parametrize("spelling", [1, 2])
 def test_mirrors_load(name: str, spelling: int, tmp_path: Path) -> None:
     data = with_miniatures(config(f"data={name}"), tmp_path, spelling)
     data.setup("test")
     assert len(data.test_sets) == len(data.test)
+
+
+CAM, NON_CAM, CAMO = "COD10K-CAM-1-Aquatic-", "COD10K-NonCAM-6-Other-", "camourflage_"
+BENCHMARKS = ("CHAMELEON", "CAMO", "COD10K", "NC4K")
+# Folder of a set, and what the names in it begin with.
+PACKINGS = {
+    "SINet-V2's": [
+        ("TrainValDataset/{Imgs,GT}", (CAMO, CAM)),
+        *((f"TestDataset/{name}/{{Imgs,GT}}", (CAM,)) for name in BENCHMARKS),
+    ],
+    "BiRefNet's": [
+        ("COD/TR-CAMO/{im,gt}", (CAMO,)),
+        ("COD/TE-CAMO/{im,gt}", (CAMO,)),
+        *(
+            (f"COD/{name}/{{im,gt}}", (CAM,))
+            for name in ("TR-COD10K", "TE-COD10K", "CHAMELEON", "NC4K")
+        ),
+    ],
+    "COD10K's own": [
+        ("COD10K-v3/Train/{Image,GT_Object}", (CAM, NON_CAM)),
+        ("COD10K-v3/Test/{Image,GT_Object}", (CAM, NON_CAM)),
+        ("COD/TR-CAMO/{im,gt}", (CAMO,)),
+        *((f"{name}/{{Imgs,GT}}", (CAM,)) for name in ("CHAMELEON", "NC4K")),
+        ("CAMO-TE/{Image,Mask}", (CAMO,)),
+    ],
+}
+
+
+@pytest.mark.parametrize("packing", PACKINGS)
+def test_camouflaged_objects_are_found_in_every_packing(packing: str, tmp_path: Path) -> None:
+    for place, prefixes in PACKINGS[packing]:
+        parent, _, folders = place.partition("{")
+        images, masks = (tmp_path / parent / name for name in folders.rstrip("}").split(","))
+        for prefix in prefixes:
+            write_set(images, masks, 2, prefix=prefix)
+    cfg = config("data=cod", f"data.root={tmp_path}", f"data.cache_dir={tmp_path / 'cache'}")
+    for source in each_set(cfg).values():
+        source.count = 2
+    data = build(cfg)
+    data.setup("fit")
+    names = {"CAMO-TR": CAMO, "COD10K-TR": CAM}
+    assert [pair.name for pair in data.pairs["train"]] == [
+        f"{name}/{prefix}{i:03d}" for name, prefix in names.items() for i in range(2)
+    ]
+    assert data.test_names == ["CHAMELEON", "CAMO-TE", "COD10K-TE", "NC4K"]
+    assert [len(made) for made in data.test_sets.values()] == [2] * 4  # type: ignore[arg-type]
+
+
+def test_camouflaged_objects_have_their_released_counts() -> None:
+    data = config("data=cod").data
+    assert sum(source.count for source in data.train.values()) == 4040
+    assert [source.count for source in data.test.values()] == [76, 250, 2026, 4121]
 
 
 @pytest.mark.parametrize("name", SETS)
@@ -305,7 +365,7 @@ def test_a_sample_depends_on_its_draw_alone(tmp_path: Path) -> None:
 def test_cached_batches_equal_uncached_ones(
     tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("src.datamodules.cache._SHARED_MEMORY", tmp_path)
+    monkeypatch.setattr("src.datamodules.sample_cache._SHARED_MEMORY", tmp_path)
     write_set(tmp_path / "images", tmp_path / "masks", 8)
     plain, cached = own(tmp_path), own(tmp_path, cache=kind)
     plain.setup("fit")

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image, ImageFile, ImageOps, TiffImagePlugin
 
 from src.datamodules.images import ImageError, decode, header_size, read_image, read_mask
-from src.datamodules.inspection import inspect
+from src.datamodules.pair_inspection import inspect
 from src.datamodules.pairs import ImageMaskPair
 from src.errors import UserError
 from src.inference.image_file import read_image_file

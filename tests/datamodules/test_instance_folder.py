@@ -1,5 +1,6 @@
 """Objects of id maps and of binary masks."""
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -60,6 +61,27 @@ def test_a_binary_mask_is_one_object_with_grabcuts_void(write, tmp_path: Path) -
     instance = source.sample(0)
     assert np.array_equal(instance.mask, np.where(mask == 255, 255, 0))
     assert np.array_equal(instance.void, np.where(mask == 128, 255, 0))
+
+
+def test_several_folders_are_one_set(write, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    write("a", labels())
+    for folder in ("images", "instances"):
+        shutil.copytree(tmp_path / folder, tmp_path / "yours" / folder)
+    folders = {"mine": FOLDER, "yours": FolderPair("yours/images", "yours/instances", count=1)}
+    source = InstanceFolder(tmp_path, folders, "nonzero", "ours", cache_dir=tmp_path)
+    assert source.names == ["mine/a", "yours/a"]
+    assert source.sets == ("mine", "yours")
+    assert np.array_equal(source.sample(1).mask > 0, labels() > 0)
+    wrong = {"mine": FolderPair("nowhere", "instances"), "yours": FolderPair("images", "no", 2)}
+    with pytest.raises(DataError, match="ours: 2 problems") as caught:
+        InstanceFolder(tmp_path, wrong, "nonzero", "ours", cache_dir=tmp_path)
+    assert [problem.split(":")[0] for problem in caught.value.problems] == ["mine", "yours"]
+
+
+def test_void_needs_a_kind_that_has_a_value_for_it(write, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    write("a", labels())
+    with pytest.raises(ValueError, match="void_value is for the kinds ids, binary alone"):
+        InstanceFolder(tmp_path, FOLDER, "components", void_value=255, cache_dir=tmp_path)
 
 
 def test_images_not_objects_are_held_out(write, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]

@@ -11,12 +11,10 @@ from src.datamodules.images import ImageError
 from src.datamodules.instance_sources import (
     InstanceAnnotation,
     InstanceList,
-    as_mask,
     cached_annotations,
-    label_areas,
-    read_labels,
     without_small,
 )
+from src.datamodules.label_maps import read_labels
 from src.datamodules.pairs import DataError
 
 Files = list[tuple[Path, Path]]
@@ -130,73 +128,6 @@ def test_objects_without_a_pixel_are_left_out_whatever_is_asked_for() -> None:
 def test_a_set_without_any_object_is_refused() -> None:
     with pytest.raises(DataError, match="no object of at least 50 pixels among 2"):
         without_small([record(area=9), record(area=10)], 50, "mine")
-
-
-@pytest.mark.parametrize("mode", ["L", "P", "1", "I", "I;16"])
-def test_label_maps_of_every_depth_keep_their_numbers(tmp_path: Path, mode: str) -> None:
-    most = {"1": 1, "L": 200, "P": 200, "I": 60_000, "I;16": 60_000}[mode]
-    labels = np.zeros((3, 4), np.uint16)
-    labels[1, 2] = most
-    kind = {"I": np.int32, "I;16": np.uint16}.get(mode, np.uint8)
-    image = Image.fromarray(labels.astype(kind))
-    if mode == "1":
-        image = Image.fromarray(labels.astype(bool))
-    if mode == "P":
-        image.putpalette([7] * 768)  # colors say nothing of numbers
-    assert image.mode == mode
-    path = tmp_path / "labels.tif"
-    image.save(path)
-    found = read_labels(path)
-    assert found.shape == (3, 4)
-    assert label_areas(found) == {most: 1}
-
-
-@pytest.mark.parametrize(
-    ("content", "words"),
-    [(None, "No such file"), (b"", "cannot identify"), (b"no image", "cannot identify")],
-)
-def test_files_that_hold_no_labels_are_named(
-    tmp_path: Path, content: bytes | None, words: str
-) -> None:
-    path = tmp_path / "labels.png"
-    if content is not None:
-        path.write_bytes(content)
-    with pytest.raises(ImageError, match=rf"{path}: .*{words}"):
-        read_labels(path)
-
-
-def test_colours_and_damage_are_refused(tmp_path: Path) -> None:
-    path = tmp_path / "labels.png"
-    Image.new("RGB", (4, 3)).save(path)
-    with pytest.raises(ImageError, match="'RGB' are no labels; save an 8- or 16-bit map"):
-        read_labels(path)
-    rng = np.random.default_rng(0)
-    Image.fromarray(rng.integers(0, 255, (90, 90), dtype=np.uint8)).save(path)
-    path.write_bytes(path.read_bytes()[:2000])
-    with pytest.raises(ImageError, match=rf"^{path}: "):
-        read_labels(path)
-
-
-def test_a_map_larger_than_pillow_opens_is_named(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    path = tmp_path / "labels.png"
-    Image.new("L", (5, 5)).save(path)
-    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 10)
-    with pytest.raises(ImageError, match=rf"{path}: Image size \(25 pixels\) exceeds limit"):
-        read_labels(path)
-
-
-def test_areas_leave_out_background_and_void() -> None:
-    labels = np.array([[0, 1, 1], [255, 3, 3], [3, 0, 255]], np.uint8)
-    assert label_areas(labels) == {1: 2, 3: 3, 255: 2}
-    assert label_areas(labels, void=255) == {1: 2, 3: 3}
-    assert all(type(label) is int for label in label_areas(labels))
-
-
-def test_booleans_become_a_mask() -> None:
-    mask = as_mask(np.array([[True, False]]))
-    assert (mask.dtype, mask.tolist()) == (np.uint8, [[255, 0]])
 
 
 class Maps(InstanceList):

@@ -50,6 +50,53 @@ def test_dots_in_names(root: Path) -> None:
     assert index_pairs(root, OWN, "mine")[-1].name == "v1.2_img"
 
 
+def test_images_may_have_a_suffix_of_their_own(tmp_path: Path) -> None:
+    write_set(tmp_path / "left/ulm", tmp_path / "fine/ulm", 2, extension=".png")
+    for i in range(2):
+        image, mask = (tmp_path / kind / f"ulm/img_{i:03d}.png" for kind in ("left", "fine"))
+        image.rename(image.with_stem(f"{image.stem}_left"))
+        mask.rename(mask.with_stem(f"{mask.stem}_ids"))
+    (tmp_path / "left/ulm/img_000_right.png").touch()
+    (tmp_path / "fine/ulm/img_000_color.png").touch()
+    source = FolderPair("left", "fine", image_suffix="_left", mask_suffix="_ids")
+    pairs = index_pairs(tmp_path, source, "streets")
+    assert [pair.name for pair in pairs] == ["ulm/img_000", "ulm/img_001"]
+    assert pairs[0].image == tmp_path / "left/ulm/img_000_left.png"
+    pairs[1].image.unlink()
+    assert problems(tmp_path, source) == [
+        "fine/ulm/img_001_ids.png: no image left/ulm/img_001_left.*"
+    ]
+
+
+def test_an_extension_may_tell_masks_from_images(tmp_path: Path) -> None:
+    write_set(tmp_path / "all", tmp_path / "all", 3)
+    source = FolderPair("all", "all", mask_extension=".png")
+    pairs = index_pairs(tmp_path, source, "mine")
+    assert [(pair.image.name, pair.mask.name) for pair in pairs] == [
+        (f"img_{i:03d}.jpg", f"img_{i:03d}.png") for i in range(3)
+    ]
+    pairs[0].mask.unlink()
+    pairs[1].image.unlink()
+    assert problems(tmp_path, source) == [
+        "all/img_000.jpg: no mask all/img_000.png",
+        "all/img_001.png: no image all/img_001.*",
+    ]
+
+
+def test_a_pattern_says_which_names_are_of_the_set(tmp_path: Path) -> None:
+    images, masks = tmp_path / "images", tmp_path / "masks"
+    write_set(images, masks, 2, prefix="COD10K-CAM-")
+    write_set(images, masks, 3, prefix="camourflage_")
+    (images / "COD10K-NonCAM-1.jpg").touch()  # neither read nor missed
+
+    def names(pattern: str, count: int) -> list[str]:
+        source = FolderPair("images", "masks", names=pattern, count=count)
+        return [pair.name for pair in index_pairs(tmp_path, source, "mine")]
+
+    assert names("COD10K-CAM-*", 2) == ["COD10K-CAM-000", "COD10K-CAM-001"]
+    assert names("[!C]*", 3) == [f"camourflage_{i:03d}" for i in range(3)]
+
+
 def test_every_fault_is_in_one_list(root: Path) -> None:
     images, masks = root / "images", root / "masks"
     (masks / "img_000.png").unlink()

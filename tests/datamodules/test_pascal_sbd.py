@@ -10,7 +10,7 @@ from PIL import Image
 
 from src.datamodules import instance_sources
 from src.datamodules.pairs import DataError
-from src.datamodules.pascal_sbd import PascalInstances
+from src.datamodules.pascal_sbd import PascalInstances, SbdInstances
 from tests.golden_data import SHARED, needs_shared
 
 SIZE = (20, 30)
@@ -167,6 +167,45 @@ def test_an_object_without_a_category_is_named(root: Path, tmp_path: Path) -> No
     scipy.io.savemat(annotation, {"GTinst": content})
     with pytest.raises(DataError, match=r"2008_000777\.mat: objects \[2\] have no category"):
         PascalInstances(root, use_sbd=True, cache_dir=tmp_path)
+
+
+def test_sbds_own_lists_have_images_of_voc_val(root: Path, tmp_path: Path) -> None:
+    source = SbdInstances(root, cache_dir=tmp_path / "cache")
+    assert source.names == ["2008_000001_1", "2008_000778_1", "2008_000778_2"]
+    assert source.sets == ("SBD-val",)
+    instance = source.sample(2)
+    assert instance.category == 4
+    assert np.array_equal(instance.mask, labels((255, 5, 9, 5, 9)))
+    assert not instance.void.any()
+    trained = SbdInstances(root, "train", cache_dir=tmp_path / "cache")
+    assert trained.names == ["2007_000002_1", "2008_000777_1"]
+    with pytest.raises(ValueError, match="train, val"):
+        SbdInstances(root, "trainval")  # type: ignore[arg-type]
+
+
+def test_objects_that_hardly_fill_their_box_can_be_left_out(root: Path, tmp_path: Path) -> None:
+    cross = labels((1, 10, 11, 0, 30), (1, 0, 20, 15, 16), (2, 2, 6, 2, 6))
+    content = {"Segmentation": cross, "Categories": np.full((2, 1), 4, np.uint8)}
+    place = root / "benchmark_RELEASE/dataset/inst/2008_000777.mat"
+    scipy.io.savemat(place, {"GTinst": content})
+
+    def names(**limit: float) -> list[str]:
+        return SbdInstances(root, "train", **limit, cache_dir=tmp_path / "cache").names  # type: ignore[arg-type]
+
+    assert names() == ["2007_000002_1", "2008_000777_1", "2008_000777_2"]
+    assert names(min_fill=0.08) == names()  # 49 of 600 pixels, .082
+    assert names(min_fill=0.09) == ["2007_000002_1", "2008_000777_2"]
+    with pytest.raises(ValueError, match="min_fill is 8"):
+        names(min_fill=8)
+
+
+def test_wrong_counts_of_sbd_are_said(root: Path, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="2 images found, 2857 expected"):
+        SbdInstances(root, image_count=2857, cache_dir=tmp_path / "cache")
+    with pytest.raises(
+        DataError, match=r"3 objects found, 6671 expected .*set's object_count to 3"
+    ):
+        SbdInstances(root, image_count=2, object_count=6671, cache_dir=tmp_path / "cache")
 
 
 @needs_shared

@@ -1,28 +1,37 @@
 """Paired comparison: seeded, on the same images only, of one protocol only."""
 
-import csv
-import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from src.errors import UserError
-from src.evaluation.compare import bootstrap_interval, compare_folders, markdown
+from src.evaluation.compare import (
+    Comparison,
+    bootstrap_interval,
+    compare_results,
+    markdown,
+    read_comparable,
+)
 from src.metrics import describe
+from src.results.write import SetResults, write_results_folder
+from tests.reporting.run_folders import scored
+
+
+def compare_folders(ours: Path, theirs: Path) -> list[Comparison]:
+    return compare_results(read_comparable(ours), read_comparable(theirs))
 
 
 def write(
     folder: Path, values: dict[str, list[float]], protocol: dict[str, str] | None = None
 ) -> Path:
     folder.mkdir()
-    with (folder / "per_image.csv").open("w", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow(["set", "name", *values])
-        for i, row in enumerate(zip(*values.values(), strict=True)):
-            writer.writerow(["SET", f"i{i}", *row])
+    rows = [dict(zip(values, row, strict=True)) for row in zip(*values.values(), strict=True)]
+    names = [f"i{i}" for i in range(len(rows))]
+    means = {name: float(np.nanmean(column)) for name, column in values.items()}
+    sets = {"SET": SetResults(means, names, [scored(row) for row in rows])}
     stored = protocol or {name: describe(name) for name in values}
-    (folder / "protocol.json").write_text(json.dumps({"protocol": stored}))
+    write_results_folder(folder, sets, kind="maps", method="mine", protocol=stored)
     return folder
 
 
@@ -74,5 +83,16 @@ def test_other_images_or_protocols_are_refused(tmp_path: Path) -> None:
         compare_folders(ours, fewer)
     with pytest.raises(UserError, match="two protocols"):
         compare_folders(ours, dis)
-    with pytest.raises(UserError, match=r"no .*per_image\.csv"):
+    with pytest.raises(UserError, match=r"no .*results\.json"):
         compare_folders(ours, tmp_path)
+
+
+def test_images_are_compared_by_their_names_in_whatever_order(tmp_path: Path) -> None:
+    ours = write(tmp_path / "a", {"mae": [0.1, 0.2]})
+    images = [scored({"mae": value}) for value in (0.2, 0.1)]
+    sets = {"SET": SetResults({"mae": 0.15}, ["i1", "i0"], images)}
+    (tmp_path / "b").mkdir()
+    protocol = {"mae": describe("mae")}
+    write_results_folder(tmp_path / "b", sets, kind="run", method="b", protocol=protocol)
+    (only,) = compare_folders(ours, tmp_path / "b")
+    assert (only.low, only.high, only.won) == (0, 0, 0.5)

@@ -7,78 +7,83 @@ import zlib
 from pathlib import Path
 
 import numpy as np
-import pytest
 
-from src.evaluation.scoring import ResumeLog, key_of
-from src.jsonl import append_jsonl
+from src.datamodules.mask_levels import Scale
+from src.evaluation.matching import MapPair
+from src.evaluation.scoring import Outcome, PairContent, from_entry, key_of, to_entry
 from src.metrics import ImageResult, score_pair
+from src.resume_log import ResumeLog
 from tests.metrics.numbered_pairs import make_pair
+
+SCALES = Scale(255, 255), None
+
+
+def outcome(score: ImageResult, notices: list[str] | None = None) -> Outcome:
+    return Outcome(score, notices or [], SCALES)
 
 
 def test_a_score_comes_back_to_the_last_digit(tmp_path: Path) -> None:
     path = tmp_path / "journal.jsonl"
     score = score_pair(*make_pair(1), ["mae", "max_f"])
-    ResumeLog(path).add("k", score, ["a note"])
-    found = ResumeLog(path).get("k")
+    ResumeLog(path).add("k", to_entry(outcome(score, ["a note"])))
+    found = from_entry(ResumeLog(path).get("k"))
     assert found is not None
-    again, notices = found
+    again, notices, scales = found
+    assert again is not None
     assert again.values == score.values
     assert np.array_equal(again.histogram, score.histogram)
     assert again.histogram.dtype == score.histogram.dtype
-    assert notices == ["a note"]
-    assert ResumeLog(path).get("other") is None
+    assert (notices, scales) == (["a note"], SCALES)
+    assert from_entry(ResumeLog(path).get("other")) is None
 
 
 def test_what_a_set_needs_of_an_image_comes_back_to_the_last_bit(tmp_path: Path) -> None:
     path = tmp_path / "journal.jsonl"
     score = score_pair(*make_pair(1), ["max_msiou", "whole_si_f_raw"])
-    ResumeLog(path).add("k", score, [])
-    found = ResumeLog(path).get("k")
+    ResumeLog(path).add("k", to_entry(outcome(score)))
+    found = from_entry(ResumeLog(path).get("k"))
     assert found is not None
-    assert set(found[0].kept) == {"msiou", "si_f_raw"}
-    assert all(np.array_equal(found[0].kept[name], score.kept[name]) for name in score.kept)
+    assert found.score is not None
+    assert set(found.score.kept) == {"msiou", "si_f_raw"}
+    assert all(np.array_equal(found.score.kept[name], score.kept[name]) for name in score.kept)
 
 
 def test_an_undefined_value_stays_undefined(tmp_path: Path) -> None:
     path = tmp_path / "journal.jsonl"
-    ResumeLog(path).add("k", ImageResult({"mba": math.nan}, np.zeros((2, 256), np.int64)), [])
-    found = ResumeLog(path).get("k")
+    ResumeLog(path).add(
+        "k", to_entry(outcome(ImageResult({"mba": math.nan}, np.zeros((2, 256), np.int64))))
+    )
+    found = from_entry(ResumeLog(path).get("k"))
     assert found is not None
-    assert math.isnan(found[0].values["mba"])
+    assert found.score is not None
+    assert math.isnan(found.score.values["mba"])
 
 
 def test_large_images_fit(tmp_path: Path) -> None:
     path = tmp_path / "journal.jsonl"
     histogram = np.zeros((2, 256), np.int64)
     histogram[1, 255] = 3_000_000_000  # pixels
-    ResumeLog(path).add("k", ImageResult({}, histogram), [])
-    found = ResumeLog(path).get("k")
+    ResumeLog(path).add("k", to_entry(outcome(ImageResult({}, histogram))))
+    found = from_entry(ResumeLog(path).get("k"))
     assert found is not None
-    assert found[0].histogram[1, 255] == 3_000_000_000
+    assert found.score is not None
+    assert found.score.histogram[1, 255] == 3_000_000_000
 
 
-def test_lines_of_another_kind_are_passed_over(tmp_path: Path) -> None:
-    path = tmp_path / "journal.jsonl"
-    ResumeLog(path).add("k", score_pair(*make_pair(1), ["mae"]), [])
-    entry = json.loads(path.read_text())["entry"]
+def test_entries_of_another_kind_are_passed_over() -> None:
+    entry = json.loads(json.dumps(to_entry(outcome(score_pair(*make_pair(1), ["mae"])))))
+    assert from_entry(entry) is not None
     others = {
+        "scales": [None, 7, [], [None], [None, 1], [[1], None], [[1, "255"], None]],
         "notices": [None, 7, [7], {}],
         "values": [None, [], {"mae": "0.1"}, {"mae": None}, {"mae": 1}],
         "histogram": [None, "", "?", 7, [], _packed(b""), _packed(b"\0" * 2047), _bomb()],
         "kept": [None, [], {"msiou": 7}, {"msiou": "?"}, {"msiou": "AAAA"}],
     }
-    count = 0
     for name, values in others.items():
         for value in values:
-            append_jsonl(path, {**entry, "key": f"other {count}", name: value})
-            count += 1
-        append_jsonl(path, {k: v for k, v in entry.items() if k != name} | {"key": f"no {name}"})
-    append_jsonl(path, {**entry, "key": ["k"]})
-    journal = ResumeLog(path)
-    assert journal.get("k") is not None
-    assert [journal.get(f"other {i}") for i in range(count)] == [None] * count
-    assert [journal.get(f"no {name}") for name in ("notices", "values", "histogram")] == [None] * 3
-    assert journal.get("no kept") is not None  # as an older version wrote it
+            assert from_entry({**entry, name: value}) is None
+        assert from_entry({k: v for k, v in entry.items() if k != name}) is None
 
 
 def _packed(content: bytes) -> str:
@@ -90,41 +95,31 @@ def _bomb() -> str:
     return _packed(b"\0" * (1 << 20))
 
 
-def test_the_last_of_several_lines_counts(tmp_path: Path) -> None:
-    path = tmp_path / "journal.jsonl"
-    for number in (1, 2):
-        ResumeLog(path).add("k", score_pair(*make_pair(number), ["mae"]), [])
-    found = ResumeLog(path).get("k")
-    assert found is not None
-    assert found[0].values == score_pair(*make_pair(2), ["mae"]).values
+def test_that_a_pair_waits_for_its_set_comes_back_too() -> None:
+    waiting = Outcome(None, [], (Scale(1, 255), Scale(255, 255)))
+    assert from_entry(json.loads(json.dumps(to_entry(waiting)))) == waiting
 
 
-@pytest.fixture
-def files(tmp_path: Path) -> tuple[Path, Path]:
-    for name in ("map.png", "truth.png"):
-        (tmp_path / name).write_text(name)
-    return tmp_path / "map.png", tmp_path / "truth.png"
+PAIR = MapPair("SET", "a", Path("map.png"), Path("truth.png"))
+CONTENT = PairContent(b"map", b"truth")
 
 
-def test_the_key_is_of_contents_and_not_of_places(files: tuple[Path, Path], tmp_path: Path) -> None:
-    key = key_of(*files, ["mae"], None)
-    moved = tmp_path / "elsewhere.PNG"
-    moved.write_bytes(files[0].read_bytes())
-    assert key_of(moved, files[1], ["mae"], None) == key
+def test_the_key_is_of_contents_and_not_of_places() -> None:
+    moved = PAIR._replace(set="OTHER", name="b", map=Path("elsewhere.PNG"))
+    assert key_of(moved, CONTENT, ["mae"], None) == key_of(PAIR, CONTENT, ["mae"], None)
 
 
-def test_whatever_changes_a_score_changes_the_key(files: tuple[Path, Path], tmp_path: Path) -> None:
-    maps, target = files
-    as_jpeg = tmp_path / "map.jpg"  # is read by other rules
-    as_jpeg.write_bytes(maps.read_bytes())
+def test_whatever_changes_a_score_changes_the_key() -> None:
+    as_jpeg = PAIR._replace(map=Path("map.jpg"))  # is read by other rules
     keys = [
-        key_of(maps, target, ["mae"], None),
-        key_of(target, maps, ["mae"], None),
-        key_of(as_jpeg, target, ["mae"], None),
-        key_of(maps, target, ["max_f"], None),
-        key_of(maps, target, ["mae", "max_f"], None),
-        key_of(maps, target, ["mae"], "prediction"),
+        key_of(PAIR, CONTENT, ["mae"], None),
+        key_of(PAIR, PairContent(*CONTENT[::-1]), ["mae"], None),
+        key_of(as_jpeg, CONTENT, ["mae"], None),
+        key_of(PAIR, CONTENT, ["max_f"], None),
+        key_of(PAIR, CONTENT, ["mae", "max_f"], None),
+        key_of(PAIR, CONTENT, ["mae"], "prediction"),
+        key_of(PAIR, CONTENT._replace(target=b"changed"), ["mae"], None),
+        key_of(PAIR._replace(map_scale=1), CONTENT, ["mae"], None),
+        key_of(PAIR._replace(target_scale=1), CONTENT, ["mae"], None),
     ]
-    target.write_text("changed")
-    keys.append(key_of(maps, target, ["mae"], None))
     assert len({*keys}) == len(keys)

@@ -17,6 +17,7 @@ from src.errors import CommandError, UserError
 from src.evaluation import scoring as scoring
 from src.evaluation.maps import FAULTY_FILES, OK, evaluate_maps
 from src.metrics import score_pair, summarize
+from src.results.folder import read_results_folder
 from tests.conftest import RunCommand
 from tests.golden_data import SHARED, needs_shared
 from tests.metrics.numbered_pairs import make_pair
@@ -69,9 +70,10 @@ def test_numbers_and_files(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -
     assert "PRECISION AND RECALL averaged over images first" in table
     assert r"max\_f\_dis" in (output / "results.tex").read_text()
     assert (output / "results.csv").read_text().count("\n") == 1 + len(NAMES)
-    stored = json.loads((output / "protocol.json").read_text())
-    assert set(stored["protocol"]) == set(NAMES)
-    assert stored["images"] == {"SET": 5}
+    found = read_results_folder(output)
+    assert (found.kind, found.method, set(found.protocol)) == ("maps", "maps", set(NAMES))
+    assert found.provenance.images == {"SET": 5}
+    assert summarize(found.image_results("SET"), NAMES) == found.values["SET"]
     assert cv2.imread(str(output / "worst.png")) is not None
     assert table in capsys.readouterr().out
 
@@ -129,7 +131,7 @@ def test_allow_missing_scores_the_rest_and_marks_it(tmp_path: Path) -> None:
     table = (output / "results.md").read_text()
     assert "3 of 6 INCOMPLETE" in table
     assert "3 of 6 INCOMPLETE" in (output / "results.tex").read_text()
-    assert len(json.loads((output / "protocol.json").read_text())["left out"]) == 4
+    assert len(read_results_folder(output).provenance.left_out) == 4
 
 
 @pytest.mark.parametrize("allow_missing", [False, True])
@@ -182,9 +184,9 @@ def test_finished_images_are_not_scored_again(
     scored: list[str] = []
     original = scoring.score_files
 
-    def watch(pair, **options):  # type: ignore[no-untyped-def]
+    def watch(pair, content, **options):  # type: ignore[no-untyped-def]
         scored.append(pair.name)
-        return original(pair, **options)
+        return original(pair, content, **options)
 
     monkeypatch.setattr(scoring, "score_files", watch)
     assert evaluate_maps(maps, target, output, NAMES) == OK
@@ -203,7 +205,7 @@ def test_finished_images_are_not_scored_again(
 def test_skeletons_of_truths_are_kept(tmp_path: Path, cache: Path) -> None:
     maps, target = write_maps(tmp_path, 3)
     assert evaluate_maps(maps, target, tmp_path / "a", ["hce"]) == OK
-    kept = {path: path.stat().st_mtime_ns for path in (cache / "skeletons").glob("*.skeleton")}
+    kept = {path: path.stat().st_mtime_ns for path in (cache / "skeletons").glob("skeleton-*")}
     assert len(kept) == 3
     assert evaluate_maps(maps, target, tmp_path / "b", ["hce"]) == OK
     assert {path: path.stat().st_mtime_ns for path in (cache / "skeletons").glob("*")} == kept
@@ -319,6 +321,14 @@ def test_numbers_among_the_images_are_never_read_as_images(
     for output in (target, maps):
         with pytest.raises(CommandError, match="holds maps or ground truth"):
             evaluate_maps(maps, target, output, ["mae"])
+
+
+def test_the_folder_of_a_run_is_no_place_for_other_numbers(tmp_path: Path) -> None:
+    maps, target = write_maps(tmp_path, 1)
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "config.yaml").touch()
+    with pytest.raises(CommandError, match=r"output=.*run is the folder of a run"):
+        evaluate_maps(maps, target, tmp_path / "run", ["mae"])
 
 
 def test_resized_and_incomplete_results_are_not_compared(

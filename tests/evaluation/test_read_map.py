@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from src.datamodules.images import ImageError
-from src.evaluation.read_map import is_soft, map_size, read_map, read_target, set_scale
+from src.evaluation.read_map import MapFile, full_scale, is_soft, map_size, read_map, read_target
 
 GREY = np.tile(np.arange(0, 256, 5, dtype=np.uint8), (20, 1))
 MASK = np.where(GREY > 128, 255, 0).astype(np.uint8)
@@ -73,6 +73,10 @@ def test_jpeg_ringing_is_soft(tmp_path: Path) -> None:
     assert ((ringing > 128) == (disc > 128)).mean() > 0.98
 
 
+def of_set(*paths: Path) -> int | None:
+    return full_scale(MapFile(path).scale for path in paths)
+
+
 def refused(path: Path, message: str) -> None:
     with pytest.raises(ImageError, match=message) as caught:
         read_map(path)
@@ -130,9 +134,9 @@ def test_one_scale_for_the_maps_of_a_set(tmp_path: Path) -> None:
     ones = save(tmp_path / "a.png", Image.fromarray(MASK // 255))
     black = save(tmp_path / "b.png", Image.fromarray(MASK * 0))
     full = save(tmp_path / "c.png", Image.fromarray(MASK))
-    assert set_scale([black]) is None
-    assert set_scale([ones, black]) == 1
-    assert set_scale([black, ones, full]) == 255
+    assert of_set(black) is None
+    assert of_set(ones, black) == 1
+    assert of_set(black, ones, full) == 255
     np.testing.assert_array_equal(read_map(ones, 1), MASK)
     np.testing.assert_array_equal(read_map(ones, 255), MASK // 255)
     assert not read_map(black, 1).any()
@@ -144,7 +148,7 @@ def test_sixteen_bit_maps_of_a_set_share_their_scale(tmp_path: Path) -> None:
     dim, full = tmp_path / "dim.png", tmp_path / "full.png"
     cv2.imwrite(str(dim), GREY.astype(np.uint16))
     cv2.imwrite(str(full), GREY.astype(np.uint16) * 257)
-    assert set_scale([dim]) == 255
-    assert set_scale([dim, full]) == 65535
+    assert of_set(dim) == 255
+    assert of_set(dim, full) == 65535
     np.testing.assert_array_equal(read_map(dim, 255), GREY)
     assert read_map(dim, 65535).max() <= 1

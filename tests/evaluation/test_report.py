@@ -12,10 +12,19 @@ import pytest
 from src.evaluation.matching import MapPair, Problem
 from src.evaluation.report import EvaluationReport
 from src.metrics import ImageResult, describe, score_pair
+from src.results.folder import read_results_folder
 
 TRUTH = np.zeros((20, 30), np.uint8)
 TRUTH[5:15, 5:20] = 255
 EMPTY = TRUTH * 0
+
+
+@pytest.fixture(autouse=True)
+def ground_truth(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The files of the targets, of which only the size is looked at."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("1", "2", "x"):
+        Path(f"{name}-t.png").write_bytes(b"ground truth")
 
 
 def pair(set_name: str, name: str) -> MapPair:
@@ -42,11 +51,10 @@ def rows(text: str) -> list[list[str]]:
 def test_sets_and_images_are_in_order() -> None:
     made = report()
     assert list(made.by_set) == ["A", "B"]
-    assert [(row["set"], row["name"]) for row in made.per_image()] == [
-        ("A", "1"),
-        ("A", "2"),
-        ("B", "x"),
-    ]
+    assert {name: one.names for name, one in made.results().items()} == {
+        "A": ["1", "2"],
+        "B": ["x"],
+    }
     assert made.values["B"] == {"mae": 0, "max_f": pytest.approx(1)}
 
 
@@ -124,31 +132,54 @@ def test_notices_are_counted() -> None:
     assert "- 2 images: soft\n- 1 images: resized\n" in made.markdown()
 
 
-def test_the_protocol_says_which_images_the_numbers_are_of() -> None:
-    said = report(
-        problems=[Problem("missing", "no map of a.png")], partial={"A": "2 of 3"}
-    ).protocol()
-    assert said["protocol"] == {metric: describe(metric) for metric in ("mae", "max_f")}
-    assert said["images"] == {"A": 2, "B": 1}
-    assert said["left out"] == ["missing: no map of a.png"]
-    assert said["partial"] == {"A": "2 of 3"}
-    assert said["finecut"]
-    json.dumps(said)
+def test_the_provenance_says_which_images_the_numbers_are_of(tmp_path: Path) -> None:
+    notices = {pair("A", "1"): ["soft", "resized"], pair("B", "x"): ["soft"]}
+    problems = [Problem("missing", "no map of a.png")]
+    report(problems=problems, partial={"A": "2 of 3"}, notices=notices).write(tmp_path)
+    found = read_results_folder(tmp_path)
+    assert (found.kind, found.method) == ("maps", "mine")
+    assert found.protocol == {metric: describe(metric) for metric in ("mae", "max_f")}
+    said = found.provenance
+    assert said.images == {"A": 2, "B": 1}
+    assert said.left_out == ["missing: no map of a.png"]
+    assert said.partial == {"A": "2 of 3"}
+    assert said.notices == {"soft": 2, "resized": 1}
+    assert said.degenerate["A"]["empty target"] == 0
+    assert said.finecut
+    assert (found.expected_images("A"), found.expected_images("B")) == (3, 1)
+
+
+def test_the_same_ground_truth_has_the_same_hash(tmp_path: Path) -> None:
+    def targets(name: str) -> str | None:
+        report().write(tmp_path / name)
+        part = read_results_folder(tmp_path / name).provenance.data["test/A"]
+        assert part is not None
+        return part.targets
+
+    for name in ("a", "b", "c"):
+        (tmp_path / name).mkdir()
+    first = targets("a")
+    assert targets("b") == first
+    (tmp_path / "2-t.png").write_bytes(b"another ground truth")
+    assert targets("c") != first
 
 
 def test_all_files_are_written_and_nothing_else(tmp_path: Path) -> None:
     made = report()
-    made.write(tmp_path)
-    assert sorted(path.name for path in tmp_path.iterdir()) == [
+    (tmp_path / "out").mkdir()
+    made.write(tmp_path / "out")
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
+        "curves.json",
+        "histograms.npz",
         "per_image.csv",
-        "protocol.json",
+        "provenance.json",
         "results.csv",
         "results.json",
         "results.md",
         "results.tex",
     ]
-    assert json.loads((tmp_path / "results.json").read_text()) == made.values
-    with (tmp_path / "per_image.csv").open(newline="") as file:
+    assert json.loads((tmp_path / "out/results.json").read_text()) == made.values
+    with (tmp_path / "out/per_image.csv").open(newline="") as file:
         (second,) = (row for row in csv.DictReader(file) if row["name"] == "2")
     assert float(second["mae"]) == made.scores[pair("A", "2")].values["mae"]
 

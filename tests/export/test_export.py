@@ -17,9 +17,9 @@ from src.errors import UserError
 from src.export import parity
 from src.export.cli import main
 from src.export.export import Exported, Request, export
+from src.hashing import file_hash
 from src.inference import Segmenter
 from src.processing import Processor
-from src.training.provenance import file_hash
 from src.weights.loading import create, to_official
 from tests.conftest import RunCommand
 from tests.inference.tiny import RedFinder, finder, red_on_blue, save_picture

@@ -13,8 +13,9 @@ import pytest
 import torch
 from PIL import Image
 
+from src import hashing
 from src.errors import UserError
-from src.file_hash import file_hash
+from src.hashing import file_hash
 from src.inference.model_spec import load
 from src.processing import Processor
 from src.processing.crop import Box
@@ -135,6 +136,23 @@ def test_a_command_reads_each_checkpoint_once(
     run_command("predict.py", *words)
     assert len(loads) == 1
     assert file_hash(path) == read_checkpoint(path).sha256
+
+
+def test_a_released_file_is_hashed_once_when_it_is_first_used(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FINECUT_WEIGHTS", str(tmp_path))
+    path = tmp_path / "IOG_PASCAL.pth"
+    torch.save(create("u2netp").state_dict(), path)
+    sound = path.read_bytes()
+    path.write_bytes(sound[:-4000] + bytes([sound[-4000] ^ 1]) + sound[-3999:])
+    with pytest.raises(UserError):
+        read_checkpoint(path)
+    assert not (tmp_path / "IOG_PASCAL.pth.sha256").exists(), "a damaged file is nothing to note"
+    path.write_bytes(sound)
+    monkeypatch.setattr(hashing, "new_hash", None)  # hashing a file by itself needs it
+    sha256 = read_checkpoint(path).sha256
+    assert (tmp_path / "IOG_PASCAL.pth.sha256").read_text() == f"{sha256}  IOG_PASCAL.pth\n"
 
 
 def test_a_bit_flipped_in_the_weights_of_a_tested_checkpoint_is_one_line(

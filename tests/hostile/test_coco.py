@@ -13,7 +13,7 @@ from PIL import Image
 from src.annotation.boxes import read_boxes
 from src.datamodules.coco_format import read_outline
 from src.datamodules.coco_instances import CocoInstances
-from src.datamodules.instance_sources import read_labels
+from src.datamodules.label_maps import read_labels
 from src.datamodules.pairs import DataError
 from src.errors import UserError
 from tests.datamodules.test_coco_instances import HEIGHT, WIDTH, annotation

@@ -3,7 +3,7 @@
 import errno
 import json
 import resource
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -13,9 +13,11 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from omegaconf import OmegaConf
 
 from src.atomic import atomic_write_image, encode_image
-from src.datamodules.check import check, show
+from src.datamodules.check import check, inspections_of, show
+from src.datamodules.inspection import Inspection
 from src.engines.formats import SUFFIXES, write_torch_export, write_torchscript
 from src.errors import UserError
 from src.inference.outputs import parse_outputs
@@ -23,7 +25,6 @@ from src.inference.predict_config import PredictConfig
 from src.inference.predict_files import Summary, predict_files
 from src.inference.sources import _named as named
 from src.inference.sources import find_sources
-from src.sweeps.summary import parallel_plot
 from tests.inference.tiny import finder, save_picture
 from tests.running import write_pairs
 
@@ -43,13 +44,15 @@ def files(folder: Path) -> list[str]:
     return sorted(str(p.relative_to(folder)) for p in folder.rglob("*") if p.is_file())
 
 
+def pairs_in(folder: Path) -> Sequence[Inspection[Any]]:
+    """The set of a folder's `images` and `masks`, as the data check takes it."""
+    train = {"images": "images", "masks": "masks"}
+    return inspections_of(OmegaConf.create({"root": str(folder), "train": train}))
+
+
 def write_noise(folder: Path) -> None:
     noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
     atomic_write_image(folder / "a.png", noise)
-
-
-def plot(folder: Path) -> None:
-    parallel_plot(folder / "a.png", [({"lr": "1"}, 0.5), ({"lr": "2"}, None)])
 
 
 class Added(torch.nn.Module):
@@ -82,8 +85,8 @@ def _export(kind: str, path: Path) -> None:
 
 @pytest.mark.parametrize(
     "write",
-    [write_noise, plot, *map(export_as, SUFFIXES)],
-    ids=["image", "plot", *SUFFIXES],
+    [write_noise, *map(export_as, SUFFIXES)],
+    ids=["image", *SUFFIXES],
 )
 def test_a_full_disk_leaves_no_half_of_a_file(
     tmp_path: Path, write: Callable[[Path], None]
@@ -102,12 +105,12 @@ def test_a_check_on_a_full_disk_shows_what_it_found_and_says_what_it_could_not_w
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     write_pairs(tmp_path / "pairs", 3)
-    data = {"root": str(tmp_path / "pairs"), "train": {"images": "images", "masks": "masks"}}
+    sets = pairs_in(tmp_path / "pairs")
     folder = tmp_path / "out"
     with little_room(200):
-        report = check(data, folder, workers=1)
+        report = check(sets, folder, workers=1)
     with pytest.raises(UserError, match=r"train\.png: .*(\n.*)report\.json: File too large"):
-        show(report, folder)
+        show(sets, report, folder)
     assert "train: 3 sound pairs" in capsys.readouterr().out
     assert files(folder) == []
 
@@ -169,7 +172,6 @@ def test_the_report_of_a_check_holds_names_that_are_no_text(tmp_path: Path) -> N
         (tmp_path / "images" / "bad\udcff.png").write_bytes(b"no")
     except OSError:  # macOS has no such names
         pytest.skip("this file system has text names only")
-    data: dict[str, Any] = {"root": str(tmp_path), "train": {"images": "images", "masks": "masks"}}
-    check(data, tmp_path / "out", workers=1)
+    check(pairs_in(tmp_path), tmp_path / "out", workers=1)
     report = json.loads((tmp_path / "out/report.json").read_text("utf-8"))
     assert any("bad\udcff" in problem for problem in report["problems"])

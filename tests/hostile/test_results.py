@@ -194,7 +194,7 @@ def test_names_keep_every_table_in_shape(
     out = tmp_path / "out"
     (head, rule, row) = (out / "table.md").read_text().split("\n\n")[0].splitlines()
     for line in (head, rule, row):
-        assert len(line.replace(r"\\", "").replace(r"\|", "").split("|")) == 8
+        assert len(line.replace(r"\\", "").replace(r"\|", "").split("|")) == 9
     assert "<script>alert" not in (out / "table.html").read_text()
     assert "<script>" not in (out / "table.md").read_text()
     lines = (out / "table.tex").read_text().splitlines()
@@ -245,7 +245,8 @@ def score(root: Path, output: str, **options: object) -> int:
 @pytest.mark.parametrize(
     ("name", "content"),
     [
-        *(("protocol.json", content) for content in CONTENTS.values()),
+        *(("provenance.json", content) for content in CONTENTS.values()),
+        *(("results.json", content) for content in CONTENTS.values()),
         *(("per_image.csv", content) for content in CONTENTS.values()),
         ("per_image.csv", b"set,name,mae\nSET,0,0.1\n"),
         ("per_image.csv", b"set,name,mae\nSET,0,nan\nSET,1,0.1\nSET,2,0.1\n"),

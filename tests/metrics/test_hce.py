@@ -79,7 +79,7 @@ def test_polygons_have_as_many_vertices_as_opencv_gives_them() -> None:
         curve = np.array(list(points), np.int32)
         epsilon = float(rng.choice([0.5, 1.0, 2.0, 3.7]))
         expected = len(cv2.approxPolyDP(curve[:, None], epsilon, False))
-        assert _count_vertices(curve, epsilon, work[0], work[1]) == expected
+        assert _count_vertices(curve, 0, len(curve), epsilon, *work) == expected
 
 
 def test_a_perfect_prediction_needs_no_effort() -> None:

@@ -16,10 +16,12 @@ from src.networks.fusion import fuse_conv_bn
 from src.networks.network import Network, Output, require_network
 from src.networks.summary import activation_bytes
 from src.training.config import register
-from src.weights.loading import NETWORKS, create, load_official, to_official
+from src.weights.loading import create, load_official, to_official
 
 CONF = Path(__file__).parents[2] / "conf"
 MODELS = sorted(p.stem for p in (CONF / "model").glob("*.yaml") if not p.stem.startswith("base"))
+# Those of a network of their own; the others are other weights, or another size, of one of these.
+NETWORKS = sorted(set(MODELS) - {"u2net_human_seg", "u2net_portrait", "inspyrenet_swinb_1024"})
 
 
 @cache
@@ -55,17 +57,7 @@ def test_builds_and_loads_its_own_state(name: str) -> None:
     assert instantiate(cfg.processor, _convert_="all").size
 
 
-@pytest.mark.parametrize("name", [m for m in MODELS if m in NETWORKS])
-def test_is_the_catalogues_network(name: str) -> None:
-    """The config and `weights.build(name)` make the same network."""
-    with torch.device("meta"):
-        theirs = create(name).state_dict()
-    assert {k: v.shape for k, v in built(name).state_dict().items()} == {
-        k: v.shape for k, v in theirs.items()
-    }
-
-
-@pytest.mark.parametrize("name", [m for m in MODELS if m in NETWORKS])
+@pytest.mark.parametrize("name", NETWORKS)
 def test_upstream_keys_make_a_round_trip(name: str) -> None:
     network, other = built(name), create(name)
     load_official(other, to_official(network))
@@ -94,7 +86,7 @@ def test_it_is_a_network_that_answers_everything(name: str) -> None:
     assert all(isinstance(norm, nn.BatchNorm2d) for _, norm in network.commuting_norms())
 
 
-@pytest.mark.parametrize("name", sorted({m for m in MODELS if m in NETWORKS} - {"dextr", "iog"}))
+@pytest.mark.parametrize("name", sorted({*NETWORKS} - {"dextr", "iog"}))
 def test_it_keeps_less_where_memory_is_short(name: str) -> None:
     network = allow_single_values(copy.deepcopy(built(name))).train()
     image = torch.rand(1, channels(model(name)), 64, 64)
@@ -156,7 +148,7 @@ def test_residual_u_nets_name_six_stages(name: str) -> None:
     assert len(model(name).losses.side_outputs.weights) == len(output.masks)
 
 
-@pytest.mark.parametrize("name", list(NETWORKS))
+@pytest.mark.parametrize("name", NETWORKS)
 def test_docstrings_tell_the_number_of_parameters(name: str) -> None:
     with torch.device("meta"):
         network = create(name)

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from src.networks.pyramid import ImagePyramid, ellipse_half_widths, transition_map
@@ -30,9 +31,18 @@ def test_reduces_even_and_odd_maps_like_the_authors(pyramid: ImagePyramid, x: Te
         np.testing.assert_allclose(pyramid.reduce(ours), theirs, atol=2e-6, rtol=1e-5)
 
 
+def deconstruct(pyramid: ImagePyramid, x: Tensor) -> tuple[Tensor, Tensor]:
+    """The reduced map and what it lost, which a network's Laplacians stand for."""
+    reduced = pyramid.reduce(x)
+    expanded = pyramid.expand(reduced)
+    if expanded.shape != x.shape:  # odd sides
+        expanded = F.interpolate(expanded, x.shape[2:], mode="nearest")
+    return reduced, x - expanded
+
+
 @needs_shared
 def test_equals_the_authors_pyramid(pyramid: ImagePyramid, x: Tensor) -> None:
-    reduced, laplacian = pyramid.deconstruct(x)
+    reduced, laplacian = deconstruct(pyramid, x)
     assert_golden(ITEM, "reduce", pyramid.reduce(x))
     assert_golden(ITEM, "expand", pyramid.expand(x))
     assert_golden(ITEM, "deconstruct_reduced", reduced)
@@ -44,7 +54,7 @@ def test_equals_the_authors_pyramid(pyramid: ImagePyramid, x: Tensor) -> None:
 def test_resizes_details_that_do_not_fit(pyramid: ImagePyramid, x: Tensor) -> None:
     small = normal("pyr_lap_small", (2, 1, 24, 32), scale=2)
     assert_golden(ITEM, "reconstruct_resized", pyramid.reconstruct(pyramid.reduce(x), small))
-    reduced, laplacian = pyramid.deconstruct(normal("pyr_xodd", (1, 1, 49, 63), scale=2))
+    reduced, laplacian = deconstruct(pyramid, normal("pyr_xodd", (1, 1, 49, 63), scale=2))
     assert_golden(ITEM, "odd_reduced", reduced)
     assert_golden(ITEM, "odd_laplacian", laplacian)
 
@@ -81,7 +91,7 @@ def test_transition_map_refuses_ellipses_without_a_centre(size: int) -> None:
 
 
 def test_puts_together_what_it_took_apart(pyramid: ImagePyramid, x: Tensor) -> None:
-    torch.testing.assert_close(pyramid.reconstruct(*pyramid.deconstruct(x)), x)
+    torch.testing.assert_close(pyramid.reconstruct(*deconstruct(pyramid, x)), x)
 
 
 def test_keeps_a_constant_map(pyramid: ImagePyramid) -> None:

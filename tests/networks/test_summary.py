@@ -4,12 +4,19 @@ import pytest
 import torch
 from torch import nn
 
-from src.networks.summary import INPUTS, activation_bytes, markdown, summarize
-from src.weights.loading import NETWORKS
+from src.errors import CommandError
+from src.networks.summary import activation_bytes, main, markdown, summarize
 
 
-def test_every_network_has_an_input() -> None:
-    assert INPUTS.keys() == NETWORKS.keys()
+def test_the_input_is_the_models(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["u2netp"]) == 0
+    assert "| u2netp | 320² | 1.13 M |" in capsys.readouterr().out
+    assert summarize("dextr", 64, passes=1).parameters == pytest.approx(48.8e6, rel=2e-3)
+
+
+def test_an_unknown_model_is_named_beside_the_known() -> None:
+    with pytest.raises(CommandError, match="no model is called 'u3net'; choose of dextr, "):
+        main(["u3net"])
 
 
 def test_counts_parameters_and_work() -> None:

@@ -5,11 +5,16 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from omegaconf import OmegaConf
 
-from src.training import provenance, results
+from src.metrics import ImageResult
+from src.results.schema import CURVES
+from src.results.write import SetResults, write_results_folder
+from src.training import provenance
 from src.training.config import save_config
 
+GIT = {"commit": "abc", "dirty": False}
 PROTOCOL = {"mae": "mean absolute error", "max_f": "256 thresholds", "s_measure": "alpha 0.5"}
 
 
@@ -39,14 +44,15 @@ def write_run(
         "weights": None,
         "folder": "<run>",
     }
+    cfg |= {key: value for key, value in (config or {}).items() if key == "fit"}
     save_config(OmegaConf.merge(cfg, dict(config or {})), folder)  # type: ignore[arg-type]
-    results.write_results(folder, tables)
-    results.write_per_image(folder, _rows(tables))
+    kind = "run" if cfg["fit"] else "checkpoint"
+    said = dict(protocol if protocol is not None else PROTOCOL)
+    write_scores(folder, tables, kind=kind, method=model, protocol=said)
     found = {
-        "git": {"commit": "abc", "dirty": False},
+        "git": GIT,
         "seed": seed,
         "data": {"train": {"sets": list(train)}, "val": {"sets": list(val)}},
-        "protocol": dict(protocol if protocol is not None else PROTOCOL),
         "images": dict(images or dict.fromkeys(tables, 2)),
         "finished": True,
     }
@@ -73,9 +79,33 @@ def keep_curves(folder: Path, test_set: str = "SOD", height: float = 1.0) -> Non
     (folder / "curves.json").write_text(json.dumps({test_set: curve}))
 
 
-def _rows(tables: Mapping[str, Mapping[str, float]]) -> list[dict[str, Any]]:
-    return [
-        {"set": test_set, "name": f"image_{i}", **{m: v + i / 100 for m, v in values.items()}}
-        for test_set, values in tables.items()
-        for i in range(2)
-    ]
+def write_scores(
+    folder: Path, tables: Mapping[str, Mapping[str, float]], *, images: int = 2, **entries: Any
+) -> Path:
+    """The files of `src.results`, with as many images in each set; without curves.
+
+    Curves take their time to draw, and are not what most tables are tested for.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    shared = set.intersection(*(set(values) for values in tables.values()))
+    sets = {
+        name: SetResults(
+            values,
+            [f"image_{i}" for i in range(images)],
+            [scored({m: values[m] + i / 100 for m in sorted(shared)}) for i in range(images)],
+        )
+        for name, values in tables.items()
+    }
+    given = {"kind": "maps", "method": folder.name, "protocol": PROTOCOL, "git": GIT, **entries}
+    write_results_folder(folder, sets, **given)  # type: ignore[arg-type]
+    (folder / CURVES).unlink()
+    said = provenance.read(folder)
+    provenance.write(folder, files={k: v for k, v in said["files"].items() if k != CURVES})
+    return folder
+
+
+def scored(values: dict[str, float]) -> ImageResult:
+    """An image with these values, and a map that is right at most of its pixels."""
+    histogram = np.zeros((2, 256), np.int64)
+    histogram[0, [0, 30]], histogram[1, [90, 255]] = (200, 7), (11, 100)
+    return ImageResult(values, histogram)

@@ -11,13 +11,15 @@ import pytest
 from src.errors import UserError
 from src.reporting import curves
 from src.reporting.curves import plot
-from src.reporting.groups import Group
+from src.reporting.groups import Group, group
+from src.reporting.runs import collect
 from tests.reporting.run_folders import keep_curves
 
 
 def test_curves_are_drawn_where_runs_wrote_them(tmp_path: Path, groups: list[Group]) -> None:
     assert plot(groups, "SOD") is None
     keep_curves(tmp_path / "u0")
+    groups = group(collect([tmp_path]))
     first = plot(groups, "SOD")
     assert first is not None
     image = cv2.imdecode(np.frombuffer(first, np.uint8), cv2.IMREAD_COLOR)
@@ -30,17 +32,21 @@ def test_curves_are_drawn_where_runs_wrote_them(tmp_path: Path, groups: list[Gro
 def test_a_group_is_the_mean_of_the_seeds_that_have_curves(
     tmp_path: Path, groups: list[Group]
 ) -> None:
-    (group,) = (one for one in groups if one.name == "u2net/u2net")
     keep_curves(tmp_path / "u0", height=0.6)
-    alone = curves._average(group, "SOD")
+    alone = curves._average(of_u2net(tmp_path), "SOD")
     keep_curves(tmp_path / "u1", height=1.0)
-    both = curves._average(group, "SOD")
+    both = curves._average(of_u2net(tmp_path), "SOD")
     assert alone is not None
     assert both is not None
     assert alone["precision"][-1] == pytest.approx(0.6)
     assert both["precision"][-1] == pytest.approx(0.8)
     assert both["recall"][0] == pytest.approx(0.8)
     assert both["f"].shape == (256,)
+
+
+def of_u2net(root: Path) -> Group:
+    (found,) = (one for one in group(collect([root])) if one.name == "u2net/u2net")
+    return found
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,9 @@ import io
 import pytest
 
 from src.reporting.formats import comma_separated, latex, markdown, number, origin_lines, seeds
-from src.reporting.table import BEST, DIFFERENCE, PUBLISHED, RUN, SECOND, Cell, Origin, Row, Table
+from src.reporting.table import DIFFERENCE, PUBLISHED, Cell, Origin, Row, Table
+
+RUN, BEST, SECOND = "run", "best", "second"
 
 ORIGIN = Origin(("A", "B"), "abc", "c0ffee", {0: "aaa", 1: "bbb"})
 
@@ -28,8 +30,8 @@ def lines(text: str) -> list[list[str]]:
 
 def test_markdown(table: Table) -> None:
     found = markdown(table, 3).splitlines()
-    assert found[0] == "| data | images | method | seeds | max_f_dis | mae |"
-    assert "_0.860 ± 0.014_ | **0.100 ± 0.000** |" in found[3]
+    assert found[0] == "| data | images | method | seeds | weights | max_f_dis | mae |"
+    assert "<u>0.860 ± 0.014</u> | **0.100 ± 0.000** |" in found[3]
     assert "**0.861** | – |" in found[4]
     assert "-0.001 | – |" in found[5]
     assert len({line.count("|") for line in found if line.startswith("|")}) == 1
@@ -90,8 +92,8 @@ def test_markdown_marks_notes_and_empty_cells() -> None:
     )
     text = markdown(table, 2)
     _, _, first, second = lines(text)
-    assert first == ["SOD", "300", "mine [1] [2]", "2", "**0.90**", "_10.0_"]
-    assert second == ["SOD", "", r"a\|b", "", "–", "12.0"]
+    assert first == ["SOD", "300", "mine [1] [2]", "2", "", "**0.90**", "<u>10.0</u>"]
+    assert second == ["SOD", "", r"a\|b", "", "", "–", "12.0"]
     assert "[1] contaminated  \n[2] dirty  \n" in text
     assert "- max_f: 256 thresholds\n" in text
 

@@ -5,9 +5,10 @@ from pathlib import Path
 import pytest
 
 from src.errors import UserError
+from src.metrics import describe
 from src.reporting.groups import Group, group
 from src.reporting.runs import collect
-from tests.reporting.run_folders import write_run
+from tests.reporting.run_folders import write_run, write_scores
 
 
 def groups(root: Path, **arguments: object) -> list[Group]:
@@ -65,6 +66,24 @@ def test_weights_that_were_only_tested_are_a_row_of_their_own(tmp_path: Path) ->
     tested = {"fit": False, "weights": "weights/isnet.pth"}
     write_run(tmp_path / "b", {"DIS-TE1": {"max_f": 0.2}}, config=tested)
     assert [g.label for g in groups(tmp_path)] == ["isnet/dis5k", "isnet/dis5k (weights isnet)"]
+
+
+def test_two_folders_of_maps_of_one_name_are_two_rows(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        write_scores(tmp_path / name, {"SOD": {"mae": 0.1}}, method="Amulet")
+    labels = {group.label for group in groups(tmp_path)}
+    assert labels == {f"Amulet [maps={tmp_path / name}]" for name in ("a", "b")}
+
+
+def test_words_of_a_protocol_may_change_and_its_id_may_not(tmp_path: Path) -> None:
+    said = describe("max_f")
+    write_run(tmp_path / "a", {"DIS-TE1": {"max_f": 0.1}}, protocol={"max_f": said})
+    scores = {"DIS-TE1": {"max_f": 0.2}}
+    write_scores(tmp_path / "b", scores, protocol={"max_f": f"{said}, said more clearly"})
+    assert len(groups(tmp_path)) == 2
+    write_scores(tmp_path / "b", scores, protocol={"max_f": said.replace("max_f/1", "max_f/2")})
+    with pytest.raises(UserError, match="max_f was computed by two protocols"):
+        groups(tmp_path)
 
 
 def test_mixed_protocols_are_refused_naming_both(tmp_path: Path) -> None:

@@ -3,11 +3,13 @@
 from html.parser import HTMLParser
 from pathlib import Path
 
+from src.reporting.formats import html
 from src.reporting.groups import Group, group
-from src.reporting.html import html
 from src.reporting.runs import collect
-from src.reporting.table import BEST, DIFFERENCE, RUN, Cell, Row, Table, build
+from src.reporting.table import DIFFERENCE, Cell, Row, Table, build
 from tests.reporting.run_folders import keep_pictures, write_run
+
+RUN, BEST = "run", "best"
 
 
 class Page(HTMLParser):

@@ -1,6 +1,7 @@
 """Finished runs are found and read; what they say of themselves, and what they do not."""
 
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -9,8 +10,9 @@ import pytest
 from src.errors import UserError
 from src.plain_data import read_json
 from src.reporting.runs import Run, belongs, collect
+from src.results.schema import DataPart
 from src.weights.registry import released
-from tests.reporting.run_folders import write_run
+from tests.reporting.run_folders import write_run, write_scores
 
 SCORES = {"SOD": {"mae": 0.1, "max_f": 0.8}}
 
@@ -77,7 +79,8 @@ def test_json_that_is_no_object(tmp_path: Path, text: str) -> None:
 
 def test_what_a_run_says_of_itself(tmp_path: Path) -> None:
     found = run(tmp_path, seed=3, images={"SOD": 2})
-    assert (found.name, found.printed_as, found.model) == ("isnet/dis5k", "isnet/dis5k", "isnet")
+    assert (found.name, found.printed_as) == ("isnet/dis5k", "isnet/dis5k")
+    assert (found.scored.kind, found.scored.method, found.is_maps) == ("run", "isnet", False)
     assert (found.seed, found.trained, found.dirty) == (3, True, False)
     assert (found.weights, found.weights_name) == (None, None)
     assert found.results == SCORES
@@ -89,7 +92,8 @@ def test_what_a_run_says_of_itself(tmp_path: Path) -> None:
 def test_old_runs_that_say_less_can_be_read(tmp_path: Path) -> None:
     found = run(tmp_path, git={}, data={}, protocol={})
     assert found.dirty is None
-    assert (found.sets("train"), found.protocol, found.fingerprint("train")) == ((), {}, {})
+    assert (found.sets("train"), found.protocol) == ((), {})
+    assert found.fingerprint("train") == DataPart()
 
 
 @pytest.mark.parametrize(
@@ -157,13 +161,21 @@ def test_sets_count_what_fine_tuning_mixed_in(tmp_path: Path) -> None:
     assert found.sets("val") == ()
 
 
-def test_lines_of_one_set(tmp_path: Path) -> None:
-    found = run(tmp_path, {"A": {"mae": 0.1}, "B": {"mae": 0.5}})
-    assert [row["name"] for row in found.per_image("B")] == ["image_0", "image_1"]
-    assert [float(row["mae"]) for row in found.per_image("B")] == [0.5, 0.51]
-    assert found.per_image("C") == []
-    (found.folder / "per_image.csv").unlink()
-    assert found.per_image("A") == []
+def test_scored_maps_and_checkpoints_are_collected_beside_runs(tmp_path: Path) -> None:
+    write_run(tmp_path / "a", SCORES)
+    tested = {"fit": False, "weights": "weights/own.pth"}
+    write_run(tmp_path / "b", SCORES, config=tested)
+    write_scores(tmp_path / "c", SCORES, method="Amulet", partial={"SOD": "2 of 5"})
+    found = collect([tmp_path])
+    assert [one.scored.kind for one in found] == ["run", "checkpoint", "maps"]
+    assert (found[2].name, found[2].trained, found[2].weights_name) == ("Amulet", False, None)
+    assert (found[2].images("SOD"), found[2].expected_images("SOD")) == (2, 5)
+    assert [one.name for one in collect([tmp_path], "Amulet")] == ["Amulet"]
+
+
+def test_a_metric_that_is_undefined_on_a_set_is_left_out(tmp_path: Path) -> None:
+    found = run(tmp_path, {"SOD": {"mae": 0.1, "mba": math.nan}})
+    assert found.results == {"SOD": {"mae": 0.1}}
 
 
 def test_a_folder_that_was_moved_is_still_the_run(tmp_path: Path) -> None:

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from src.errors import UserError
-from src.reporting.html import best_and_worst
 from src.reporting.runs import Run, collect
+from src.reporting.thumbnails import best_and_worst
 from tests.reporting.run_folders import keep_pictures, write_run
 
 

@@ -13,6 +13,7 @@ from src.sweeps import jobs
 from src.sweeps.jobs import run_job
 from src.training import preemption
 from src.training.config import config_hash
+from tests.reporting.run_folders import write_scores
 
 
 def config(**values: Any) -> DictConfig:
@@ -31,7 +32,7 @@ class Child:
         output.write_text("starting\nerror: the loss is nan\n")
         if self.code == 0:
             results = {"A": {"max_f": 0.5}, "B": {"max_f": 0.7}}
-            (output.parent / "results.json").write_text(json.dumps(results))
+            write_scores(output.parent, results, kind="run")
         return self.code
 
 

@@ -1,4 +1,4 @@
-"""The end of a sweep: manifest, table, best command line, plot, exit code; and where it lives."""
+"""The end of a sweep: manifest, table, best command line, exit code; and where it lives."""
 
 import json
 from pathlib import Path
@@ -8,6 +8,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from src.sweeps.summary import SweepSummary, summarize, sweep_folder
 from src.training.config import save_config
+from tests.reporting.run_folders import write_scores
 
 
 def write_job(sweep: Path, name: str, overrides: list[str], score: float | None) -> None:
@@ -16,11 +17,10 @@ def write_job(sweep: Path, name: str, overrides: list[str], score: float | None)
     record = {"state": state, "overrides": overrides}
     (sweep / name / "job.json").write_text(json.dumps(record))
     if score is not None:
-        (sweep / name / "results.json").write_text(json.dumps({"DIS-VD": {"max_f": score}}))
-        (sweep / name / "provenance.json").write_text(json.dumps({"images": {"DIS-VD": 470}}))
+        write_scores(sweep / name, {"DIS-VD": {"max_f": score}}, images=470, kind="run")
 
 
-def test_a_sweep_ends_with_its_table_its_best_and_a_plot(tmp_path: Path) -> None:
+def test_a_sweep_ends_with_its_table_and_its_best(tmp_path: Path) -> None:
     write_job(tmp_path, "aa", ["data=dis5k", "lr=0.1"], 0.25)
     write_job(tmp_path, "bb", ["data=dis5k", "lr=0.01"], 0.75)
     write_job(tmp_path, "cc", ["data=dis5k", "lr=1e30"], None)
@@ -35,7 +35,6 @@ def test_a_sweep_ends_with_its_table_its_best_and_a_plot(tmp_path: Path) -> None
         "| lr=1e30 (failed) | – | 0 | – |\n"
         "\nBest, 0.7500: `python train.py data=dis5k lr=0.01`\n"
     )
-    assert (tmp_path / "parallel.png").read_bytes().startswith(b"\x89PNG")
 
 
 def test_a_job_that_tested_nothing_is_listed(tmp_path: Path) -> None:
@@ -43,7 +42,6 @@ def test_a_job_that_tested_nothing_is_listed(tmp_path: Path) -> None:
     (tmp_path / "aa" / "results.json").unlink()
     summarize(tmp_path)
     assert "| aa (not tested) |" in (tmp_path / "summary.md").read_text()
-    assert not (tmp_path / "parallel.png").exists(), "one job differs from none"
 
 
 @pytest.mark.parametrize(("score", "code"), [(None, 1), (0.5, None)])

@@ -7,6 +7,7 @@ import torch
 
 from src.errors import UserError
 from src.training.checkpoints import AtomicCheckpointIO, best, latest
+from src.weights.checkpoint import read_checkpoint, verify
 
 
 def save(path: Path, **entries: object) -> Path:
@@ -77,3 +78,26 @@ def test_what_was_verified_is_not_read_again(
     assert len(read) == 1
     save(path, epoch=4)
     assert AtomicCheckpointIO().load_checkpoint(path)["epoch"] == 4
+
+
+def test_a_run_and_its_teacher_are_each_read_once_whatever_is_read_between(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run, teacher, other = (save(tmp_path / name / "checkpoints" / "best.ckpt") for name in "rto")
+    read: list[object] = []
+    load = torch.load
+    monkeypatch.setattr(torch, "load", lambda *a, **k: read.append(a) or load(*a, **k))
+    assert best(tmp_path / "r") == run
+    assert best(tmp_path / "t") == teacher
+    read_checkpoint(other)
+    assert verify(run).content["state_dict"].keys() == {"weight"}
+    for path in (teacher, run):
+        AtomicCheckpointIO().load_checkpoint(path)
+    assert len(read) == 3
+    for path in (run, teacher, other):  # the third makes room
+        verify(path)
+    for path in (teacher, other):
+        AtomicCheckpointIO().load_checkpoint(path)
+    assert len(read) == 6
+    AtomicCheckpointIO().load_checkpoint(run)
+    assert len(read) == 7

@@ -1,7 +1,7 @@
 """A job's output is kept and shown, its environment is its own, and its result is one number."""
 
 import io
-import json
+import math
 import subprocess
 import sys
 from pathlib import Path
@@ -15,6 +15,7 @@ from src.sweeps.jobs import objective
 from src.training import child
 from src.training.child import run_child
 from src.training.config import save_config
+from tests.reporting.run_folders import write_scores
 
 
 class Process:
@@ -67,13 +68,26 @@ def test_a_job_does_not_take_itself_for_a_task_of_slurm(
 
 def finished(folder: Path, results: Any, name: str = "max_f") -> Path:
     save_config(OmegaConf.create({"objective": name}), folder)
-    (folder / "results.json").write_text(json.dumps(results))
-    return folder
+    return write_scores(folder, results, kind="run")
 
 
 def test_a_sweep_maximises_the_mean_over_the_sets_that_have_the_measure(tmp_path: Path) -> None:
     results = {"A": {"max_f": 0.5}, "B": {"max_f": 0.7, "mae": 0.1}, "C": {"mae": 0.9}}
     assert objective(finished(tmp_path, results)) == pytest.approx(0.6)
+
+
+def test_sets_on_which_the_measure_is_undefined_do_not_count(tmp_path: Path) -> None:
+    results = {"A": {"max_f": 0.5}, "B": {"max_f": math.nan}}
+    assert objective(finished(tmp_path, results)) == 0.5
+
+
+def test_damaged_results_are_no_objective_and_told(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (finished(tmp_path, {"A": {"max_f": 0.5}}) / "results.json").write_text('{"A": {"max_f": 0.9}}')
+    assert objective(tmp_path) is None
+    assert "was changed since it was written" in caplog.text
+    assert "remove results.json and job.json: the job is then done again" in caplog.text
 
 
 def test_a_job_without_results_has_no_objective(tmp_path: Path) -> None:

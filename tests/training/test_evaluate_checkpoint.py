@@ -31,7 +31,7 @@ def command(*overrides: str) -> DictConfig:
     """What `evaluate.py` hands over when it is called with these words."""
     register()
     with initialize_config_dir(str(ROOT / "conf"), version_base=None):
-        cfg = compose("evaluate", list(overrides), return_hydra_config=True)
+        cfg = compose("evaluate_checkpoint", list(overrides), return_hydra_config=True)
     HydraConfig.instance().set_config(cfg)
     with open_dict(cfg):
         del cfg["hydra"]
@@ -129,6 +129,8 @@ def test_measures_that_were_chosen_stay(tmp_path: Path) -> None:
     words = [f"weights={checkpoint(tmp_path, **GUIDED)}", "data=synthetic_objects"]
     cfg = as_test_run(command(*words, "metrics.test=[mae]"))
     assert plain(cfg.metrics.test) == ["mae"]
+    cfg = as_test_run(command(*words, "metrics.clicks=20"))
+    assert cfg.metrics.test == cfg.model.test_metrics  # asking for clicks chooses no metrics
 
 
 def test_a_folder_without_a_test_set_is_tested_whole(tmp_path: Path) -> None:

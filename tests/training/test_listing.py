@@ -31,6 +31,15 @@ def test_a_finished_run_shows_its_score(tmp_path: Path, capsys: pytest.CaptureFi
     assert "results.md" in text
 
 
+def test_a_run_that_was_not_to_be_tested_is_finished_too(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = write_run(tmp_path / "a", finished=True)
+    text = listing(tmp_path, capsys)
+    assert "finished: u2netp" in text
+    assert f"nothing was tested; its weights: {folder / 'checkpoints'}" in text
+
+
 def test_a_stopped_run_says_how_to_continue(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

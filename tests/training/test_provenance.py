@@ -1,6 +1,5 @@
 """What a run says of its origin: hashes that agree for equal things, nulls for unknown ones."""
 
-import hashlib
 import json
 import subprocess
 import sys
@@ -10,9 +9,9 @@ import pytest
 import torch
 from omegaconf import OmegaConf
 
-from src.training import provenance
+from src.results import provenance
 from src.training.config import config_hash
-from src.training.provenance import collect, file_hash, git_state, hardware, state_hash, write
+from src.training.provenance import collect, git_state, hardware, state_hash, write
 
 
 def answer(monkeypatch: pytest.MonkeyPatch, **answers: str) -> None:
@@ -30,15 +29,6 @@ def test_entries_are_added_and_replaced(tmp_path: Path) -> None:
         "path": str(tmp_path / "x"),
     }
     assert [one.name for one in tmp_path.iterdir()] == [path.name]
-
-
-def test_a_file_has_the_hash_that_other_tools_say(tmp_path: Path) -> None:
-    content = bytes(range(256)) * 5000  # more than one block
-    (tmp_path / "a").write_bytes(content)
-    assert file_hash(tmp_path / "a") == hashlib.sha256(content).hexdigest()
-    assert file_hash(str(tmp_path / "a")) == file_hash(tmp_path / "a")
-    (tmp_path / "b").touch()
-    assert file_hash(tmp_path / "b") == hashlib.sha256().hexdigest()
 
 
 def state(**changes: torch.Tensor) -> dict[str, torch.Tensor]:

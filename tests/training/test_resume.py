@@ -12,14 +12,16 @@ from typing import Any
 import cv2
 import pytest
 import torch
+from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
 from src.command_line import quote_overrides
 from src.errors import UserError
+from src.paths import CONF
+from src.results.schema import PROVENANCE
 from src.training import cli, resume, resume_rules
 from src.training.config import config_hash, load_config, save_config
 from src.training.data_state import DATA
-from src.training.provenance import PROVENANCE
 from src.training.resumable import require_resumable
 from tests.conftest import RunCommand
 from tests.in_process import finish
@@ -195,6 +197,28 @@ def test_the_documentation_has_every_rule() -> None:
     text = (ROOT / "docs" / "resume.md").read_text()
     for key in (*resume_rules.MAY_CHANGE, *resume_rules.OF_A_STEP):
         assert f"`{key}`" in text, key
+
+
+# No values but parts of the model, which stays: no run reads them under another name's value.
+PARTS = {"data.processor", "callbacks.results.method"}
+
+
+@pytest.mark.parametrize("data", ["folder", "synthetic", "objects"])
+def test_what_conf_takes_from_the_model_is_one_value_under_all_its_names(data: str) -> None:
+    """Both a resume and the run of a teacher rely on this table."""
+    with initialize_config_dir(str(CONF), version_base=None):
+        raw = OmegaConf.to_container(compose("train", [f"data={data}"]), resolve=False)
+    assert isinstance(raw, dict)
+    taken = {
+        key: found[1]
+        for key, value in resume._flat({k: v for k, v in raw.items() if k != "model"})
+        if isinstance(value, str)
+        and (found := re.fullmatch(r"\$\{(?:oc\.select:)?(model\.\w+|val_\w+)(?:,\w+)?\}", value))
+    }
+    assert len(taken) > 12
+    same = resume_rules.SAME
+    apart = {key for key, name in taken.items() if same.get(key, key) != same.get(name, name)}
+    assert apart == PARTS
 
 
 # A run that was trained for an epoch, to be damaged.

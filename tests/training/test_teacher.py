@@ -3,10 +3,15 @@
 from pathlib import Path
 
 import pytest
+import torch
+from omegaconf import DictConfig
 
 from src.errors import UserError
 from src.training.config import config_hash
-from src.training.teacher import obtain_teacher, stage_one
+from src.training.execute import build_module
+from src.training.teacher import build_teacher, obtain_teacher, stage_one
+from src.weights.checkpoint import WeightsError
+from src.weights.loading import create
 from tests.test_configs import composed
 
 
@@ -39,6 +44,44 @@ def test_no_feature_supervision_needs_no_teacher(tmp_path: Path) -> None:
     cfg = composed("model=isnet", "model.feature_supervision=null")
     obtain_teacher(cfg, tmp_path)
     assert cfg.model.teacher.checkpoint is None
+
+
+def small(*words: str) -> DictConfig:
+    return composed("model=isnet", "model.network.width=4", "model.size=64", *words)
+
+
+def test_the_loss_gets_the_trained_network(tmp_path: Path) -> None:
+    trained = create("isnet_gt_encoder", width=4)
+    path = tmp_path / "teacher.pth"
+    torch.save(trained.state_dict(), path)
+    module = build_module(small(f"model.teacher.checkpoint={path}"))
+    teacher = module.losses["features"].teacher
+    for key, value in trained.state_dict().items():
+        assert torch.equal(teacher.state_dict()[key], value), key
+    assert not any(parameter.requires_grad for parameter in teacher.parameters())
+
+
+def test_the_teacher_is_neither_saved_nor_trained_nor_sent_to_other_ranks() -> None:
+    module = build_module(small())
+    teacher = module.losses["features"].teacher
+    own = {id(parameter) for parameter in teacher.parameters()}
+    groups = module.make_optimizer().param_groups
+    assert not own & {id(parameter) for group in groups for parameter in group["params"]}
+    assert not own & {id(parameter) for parameter in module.parameters()}  # what DDP sees
+    assert {key.partition(".")[0] for key in module.state_dict()} == {"network"}
+
+
+def test_without_a_distance_there_is_no_teacher_to_learn_from() -> None:
+    cfg = small("model.feature_supervision=null")
+    assert build_teacher(cfg.model) is None
+    assert list(build_module(cfg).losses) == ["side_outputs"]
+
+
+def test_a_teacher_of_another_width_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "teacher.pth"
+    torch.save(create("isnet_gt_encoder", width=8).state_dict(), path)
+    with pytest.raises(WeightsError, match=r"teacher\.pth does not fit ISNetGTEncoder"):
+        build_teacher(small(f"model.teacher.checkpoint={path}").model)
 
 
 def test_a_missing_teacher_is_named(tmp_path: Path) -> None:

@@ -35,7 +35,7 @@ def test_colours_are_those_of_the_released_label_maps() -> None:
 
 
 def test_the_later_object_lies_on_top() -> None:
-    labels = label_map(squares(), (6, 8))
+    labels = label_map(squares().items(), (6, 8))
     assert labels[0, 0] == 1
     assert labels[3, 3] == 2
     assert labels[0, 7] == 0
@@ -43,15 +43,15 @@ def test_the_later_object_lies_on_top() -> None:
 
 
 def test_a_palette_png_holds_numbers_and_shows_colours() -> None:
-    with Image.open(BytesIO(palette_png(squares(), (6, 8)))) as image:
+    with Image.open(BytesIO(palette_png(squares().items(), (6, 8)))) as image:
         assert image.mode == "P"
-        assert np.array_equal(np.asarray(image), label_map(squares(), (6, 8)))
+        assert np.array_equal(np.asarray(image), label_map(squares().items(), (6, 8)))
         assert image.convert("RGB").getpixel((5, 5)) == (0, 128, 0)
 
 
 def test_coco_keeps_what_overlaps_and_leaves_out_what_has_no_pixel() -> None:
     masks = squares()
-    content = coco(masks, (6, 8), "photo.jpg")
+    content = coco(masks.items(), (6, 8), "photo.jpg")
     assert content["images"] == [{"id": 1, "file_name": "photo.jpg", "height": 6, "width": 8}]
     assert [one["id"] for one in content["annotations"]] == [1, 2]
     for one in content["annotations"]:

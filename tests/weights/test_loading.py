@@ -16,7 +16,7 @@ def official() -> dict[str, torch.Tensor]:
 
 
 def test_unknown_network_lists_the_known() -> None:
-    with pytest.raises(ValueError, match=r"u2netp.*iog_refine"):
+    with pytest.raises(ValueError, match=r"dextr.*iog_refine.*u2netp"):
         build("u3net")
 
 

@@ -61,9 +61,9 @@ def compose(rng: np.random.Generator, side: int) -> SyntheticImage:
     are as fine as the pixels allow.
     """
     layout, drawing, behind, paint, light, lens = rng.spawn(6)
-    shape = _shape(float(np.exp(layout.uniform(-0.35, 0.35))), side)
+    aspect, structure = _subject(layout)
+    shape = _shape(aspect, side)
     soft = _shape(shape[1] / shape[0], min(side, _SOFT_SIDE))
-    structure = STRUCTURES[int(layout.integers(len(STRUCTURES)))]
     pen = Canvas(shape, _foreground_place(layout))
     structure(pen, drawing)
     mask = pen.coverage()
@@ -76,6 +76,17 @@ def compose(rng: np.random.Generator, side: int) -> SyntheticImage:
     image = _over(surface, image, mask)
     image = _illuminate(light, image)
     return SyntheticImage(_photograph(lens, image), mask, structure.__name__)
+
+
+def kind_of(rng: np.random.Generator) -> str:
+    """The name of the structure that `compose` draws from a random stream, without drawing it."""
+    return _subject(rng.spawn(6)[0])[1].__name__
+
+
+def _subject(layout: np.random.Generator) -> tuple[float, Structure]:
+    """The scene's aspect ratio and the structure in it, drawn in this order."""
+    aspect = float(np.exp(layout.uniform(-0.35, 0.35)))
+    return aspect, STRUCTURES[int(layout.integers(len(STRUCTURES)))]
 
 
 def _shape(aspect: float, side: int) -> tuple[int, int]:

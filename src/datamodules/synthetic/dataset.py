@@ -1,6 +1,5 @@
 """Drawn images as training, validation and test sets."""
 
-import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal
 
@@ -10,8 +9,9 @@ from torch.utils.data import Dataset
 
 from src.datamodules.base import SegmentationDataModule
 from src.datamodules.batch import SampleKey, planes
-from src.datamodules.synthetic.compose import SyntheticImage, compose
+from src.datamodules.synthetic.compose import SyntheticImage, compose, kind_of
 from src.errors import UserError
+from src.hashing import bytes_hash
 from src.processing import Processor
 
 Split = Literal["train", "val", "test"]
@@ -74,6 +74,12 @@ class SyntheticDataset(Dataset[dict[str, Any]]):
     def __len__(self) -> int:
         return self.length
 
+    @property
+    def names(self) -> list[str]:
+        """Of the images, in order."""
+        streams = (np.random.default_rng(self.seed_of(item)) for item in range(self.length))
+        return [self._name(item, kind_of(stream)) for item, stream in enumerate(streams)]
+
     def __getitem__(self, key: int | SampleKey) -> dict[str, Any]:
         item, epoch = key if isinstance(key, SampleKey) else (key, 0)
         image = self.image(item)
@@ -85,13 +91,16 @@ class SyntheticDataset(Dataset[dict[str, Any]]):
             sample = self.augment(sample, (self.augment_seed, epoch, item))
         batch = {
             "index": item,
-            "name": f"{self.split}_{item:05d}_{image.kind}",
+            "name": self._name(item, image.kind),
             "image": planes(sample["image"]),
             "mask": torch.from_numpy(np.ascontiguousarray(sample["mask"])[None]),
         }
         if self.evaluation:
             batch["mask_full"] = torch.from_numpy(image.mask)
         return batch
+
+    def _name(self, item: int, kind: str) -> str:
+        return f"{self.split}_{item:05d}_{kind}"
 
     def image(self, item: int) -> SyntheticImage:
         """Picture number `item` as it was drawn, before the processor resizes it.
@@ -106,7 +115,7 @@ class SyntheticDataset(Dataset[dict[str, Any]]):
     def digest(self) -> str:
         """Changes when the first image's pixels do: by seed, size, code or OpenCV's version."""
         image, mask, _ = self.image(0)
-        return hashlib.sha256(image.tobytes() + mask.tobytes()).hexdigest()[:12]
+        return bytes_hash(image.tobytes() + mask.tobytes())[:12]
 
     def seed_of(self, item: int) -> np.random.SeedSequence:
         """The seed of one image's random stream; no two (seed, split, item) share one."""

@@ -8,9 +8,10 @@ Compiled functions call only compiled functions of their own file, here and in t
 as numba's cache on disk notices no change in other files. `ones` alone is called from elsewhere.
 """
 
-import numba
 import numpy as np
 import numpy.typing as npt
+
+from src.metrics.kernels import compiled, compiled_part
 
 Words = npt.NDArray[np.uint64]
 
@@ -78,7 +79,7 @@ def grow_convex(words: Words, width: int, reaches: npt.NDArray[np.int64]) -> Wor
     The shape is symmetric and convex: `reaches` must not increase.
     """
     result = np.zeros_like(words)
-    _grow_convex(words, reaches, result)
+    _grow_convex(words, reaches, np.empty((2, words.shape[1]), np.uint64), result)
     result[:, (0, -1)] = 0
     result[:, -2] &= _last_word(width)
     return result
@@ -88,7 +89,7 @@ def _last_word(width: int) -> np.uint64:
     return _FULL >> np.uint64(-width % PIXELS)
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled_part
 def ones(word: np.uint64) -> np.uint64:
     """Number of set bits of one word."""
     word = word - ((word >> ONE) & np.uint64(0x5555555555555555))
@@ -98,7 +99,7 @@ def ones(word: np.uint64) -> np.uint64:
     return (word * np.uint64(0x0101010101010101)) >> np.uint64(56)
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def _count(words: Words) -> np.uint64:
     total = np.uint64(0)
     for y in range(words.shape[0]):
@@ -107,7 +108,7 @@ def _count(words: Words) -> np.uint64:
     return total
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def _grow_cross(words: Words, within: Words, result: Words) -> None:
     rows, columns = words.shape
     for y in range(1, rows - 1):
@@ -119,13 +120,12 @@ def _grow_cross(words: Words, within: Words, result: Words) -> None:
             out[x] = (word | beside | above[x] | below[x]) & limit[x]
 
 
-@numba.njit(cache=True, nogil=True)
-def _grow_convex(words: Words, reaches: npt.NDArray[np.int64], result: Words) -> None:
+@compiled
+def _grow_convex(words: Words, reaches: npt.NDArray[np.int64], work: Words, result: Words) -> None:
     """For each row, add the shape around all its pixels, from the shape's ends inwards."""
     rows, columns = words.shape
-    row, spare = np.empty(columns, np.uint64), np.empty(columns, np.uint64)
+    row, spare = work[0], work[1]
     for y in range(1, rows - 1):
-        # A loop: `row[:] = words[y]` would compile numba's messages of arrays that do not fit.
         filled = ZERO
         for x in range(columns):
             row[x] = words[y, x]
@@ -135,7 +135,9 @@ def _grow_convex(words: Words, reaches: npt.NDArray[np.int64], result: Words) ->
         reach = 0
         for away in range(len(reaches) - 1, -1, -1):
             while reach < reaches[away]:
-                step = min(reaches[away] - reach, 2 * reach + 1, PIXELS - 1)
+                step = reaches[away] - reach
+                step = step if step < 2 * reach + 1 else 2 * reach + 1
+                step = step if step < PIXELS else PIXELS - 1
                 _widen(row, spare, step)
                 row, spare = spare, row
                 reach += step
@@ -145,13 +147,13 @@ def _grow_convex(words: Words, reaches: npt.NDArray[np.int64], result: Words) ->
                 _add(result[y + away], row)
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled_part
 def _add(row: npt.NDArray[np.uint64], other: npt.NDArray[np.uint64]) -> None:
     for x in range(len(other)):
         row[x] |= other[x]
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled_part
 def _widen(row: npt.NDArray[np.uint64], result: npt.NDArray[np.uint64], step: int) -> None:
     """Write the row with each pixel spread by `step` columns to each side.
 

@@ -9,17 +9,16 @@ All compiled code that calls each other is in this file: numba's cache on disk n
 other files.
 """
 
-import numba
 import numpy as np
 import numpy.typing as npt
 
+from src.metrics.kernels import compiled, compiled_part
 from src.metrics.kernels.bits import ONE, Words
 
 Curve = npt.NDArray[np.int32]  # (N, 2) points x, y
 Places = npt.NDArray[np.int64]
 
 
-@numba.njit(cache=True, nogil=True)
 def count_corrections(
     points: Curve, ends: Places, parents: Places, touching: Words, epsilon: float
 ) -> tuple[int, int]:
@@ -35,30 +34,47 @@ def count_corrections(
         touching: Map of `bits.pack`.
         epsilon: Tolerance of the polygon approximation, in pixels.
     """
-    longest = 0
-    for c in range(len(ends)):
-        longest = max(longest, ends[c] - (ends[c - 1] if c else 0))
+    longest = int(np.diff(ends, prepend=0).max())
     run = np.empty((2 * longest, 2), np.int32)  # a contour's runs and, once more, its first one
-    stops = np.empty(longest + 1, np.int64)
-    work = np.empty((2, 2 * longest), np.int64)
-    seen = np.zeros_like(touching)
-    drawn = np.zeros(len(ends), np.bool_)
-    vertices = begin = 0
-    for c in range(len(ends)):
-        runs = _collect_runs(points[begin : ends[c]], touching, seen, run, stops)
-        drawn[_region(parents, c)] |= runs > 0
-        vertices += _count_runs(run, stops, runs, epsilon, work)
-        begin = ends[c]
+    stops, work = np.empty(longest + 1, np.int64), np.empty((2, 2 * longest), np.int64)
+    seen, drawn = np.zeros_like(touching), np.zeros(len(ends), np.bool_)
+    vertices = _count_all(points, ends, parents, touching, epsilon, run, stops, *work, seen, drawn)
     return vertices, _count_alone(parents, drawn)
 
 
-@numba.njit(cache=True, nogil=True)
-def _collect_runs(contour: Curve, touching: Words, seen: Words, run: Curve, stops: Places) -> int:
-    """Write the contour's runs one after the other and where each stops; return how many."""
+@compiled
+def _count_all(
+    points: Curve,
+    ends: Places,
+    parents: Places,
+    touching: Words,
+    epsilon: float,
+    run: Curve,
+    stops: Places,
+    places: Places,
+    kept: Places,
+    seen: Words,
+    drawn: npt.NDArray[np.bool_],
+) -> int:
+    """Control points of all runs; marks the regions that have one in `drawn`."""
+    vertices = begin = 0
+    for c in range(len(ends)):
+        runs = _collect_runs(points, begin, ends[c], touching, seen, run, stops)
+        drawn[_region(parents, c)] |= runs > 0
+        vertices += _count_runs(run, stops, runs, epsilon, places, kept)
+        begin = ends[c]
+    return vertices
+
+
+@compiled_part
+def _collect_runs(
+    points: Curve, begin: int, end: int, touching: Words, seen: Words, run: Curve, stops: Places
+) -> int:
+    """Write a contour's runs one after the other and where each stops; return how many."""
     length = runs = 0
     unbroken = False
-    for k in range(len(contour)):
-        x, y = contour[k, 0], contour[k, 1]
+    for k in range(begin, end):
+        x, y = points[k, 0], points[k, 1]
         row, word, bit = y + 1, (x >> 6) + 1, ONE << np.uint64(x & 63)
         if touching[row, word] & ~seen[row, word] & bit:
             seen[row, word] |= bit
@@ -75,31 +91,35 @@ def _collect_runs(contour: Curve, touching: Words, seen: Words, run: Curve, stop
     return runs
 
 
-@numba.njit(cache=True, nogil=True)
-def _count_runs(run: Curve, stops: Places, runs: int, epsilon: float, work: Places) -> int:
+@compiled_part
+def _count_runs(
+    run: Curve, stops: Places, runs: int, epsilon: float, places: Places, kept: Places
+) -> int:
     """Control points of one contour's runs; overwrites `run` behind the last one."""
     if runs == 0:
         return 0
     first, begin, length = 0, 0, stops[runs - 1]
-    if runs > 1 and _adjoin(run[0], run[length - 1]):
+    if runs > 1 and _adjoin(run, length - 1):
         for k in range(stops[0] - 1, -1, -1):  # joined back to front, as the authors do
-            run[length] = run[k]
+            run[length, 0], run[length, 1] = run[k, 0], run[k, 1]
             length += 1
         stops[runs - 1] = length
         first, begin = 1, stops[0]
     vertices = 0
     for r in range(first, runs):
-        vertices += _count_vertices(run[begin : stops[r]], epsilon, work[0], work[1])
+        vertices += _count_vertices(run, begin, stops[r], epsilon, places, kept)
         begin = stops[r]
     return vertices
 
 
-@numba.njit(cache=True, nogil=True)
-def _adjoin(a: Curve, b: Curve) -> bool:
-    return max(abs(a[0] - b[0]), abs(a[1] - b[1])) == 1
+@compiled_part
+def _adjoin(run: Curve, last: int) -> bool:
+    """Whether the first and the last point are neighbors."""
+    x, y = run[0, 0] - run[last, 0], run[0, 1] - run[last, 1]
+    return x * x <= 1 and y * y <= 1 and x * x + y * y > 0
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled_part
 def _region(parents: Places, contour: int) -> int:
     """The outer contour of the region that a contour bounds: itself or, for a hole, its parent."""
     depth, above = 0, parents[contour]
@@ -109,7 +129,7 @@ def _region(parents: Places, contour: int) -> int:
     return parents[contour] if depth % 2 else contour
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def _count_alone(parents: Places, drawn: npt.NDArray[np.bool_]) -> int:
     alone = 0
     for c in range(len(parents)):
@@ -117,38 +137,43 @@ def _count_alone(parents: Places, drawn: npt.NDArray[np.bool_]) -> int:
     return alone
 
 
-@numba.njit(cache=True, nogil=True)
-def _count_vertices(curve: Curve, epsilon: float, ends: Places, kept: Places) -> int:
-    """Vertices of the approximation of a curve of distinct points.
+@compiled_part
+def _count_vertices(
+    points: Curve, first: int, stop: int, epsilon: float, places: Places, kept: Places
+) -> int:
+    """Vertices of the approximation of the curve of distinct points `first` to `stop`.
 
-    `ends` and `kept` are working memory, at least as long as the curve.
+    `places` and `kept` are working memory, at least as long as the curve.
     """
-    if len(curve) <= 2:
-        return len(curve)
-    return _without_straight(curve, epsilon, kept[: _simplify(curve, epsilon, ends, kept)])
+    if stop - first <= 2:
+        return stop - first
+    amount = _simplify(points, first, stop, epsilon, places, kept)
+    return _without_straight(points, epsilon, kept, amount)
 
 
-@numba.njit(cache=True, nogil=True)
-def _simplify(curve: Curve, epsilon: float, ends: Places, kept: Places) -> int:
+@compiled_part
+def _simplify(
+    points: Curve, first: int, stop: int, epsilon: float, places: Places, kept: Places
+) -> int:
     """Write the places of the vertices to `kept`; return how many there are."""
-    start, amount, depth = 0, 0, 1
-    ends[0] = len(curve) - 1
+    start, amount, depth = first, 0, 1
+    places[0] = stop - 1
     while depth > 0:
-        end = ends[depth - 1]
-        split = _split(curve, start, end, epsilon)
+        end = places[depth - 1]
+        split = _split(points, start, end, epsilon)
         if split < 0:
             kept[amount] = start
             amount += 1
             start = end
             depth -= 1
         else:
-            ends[depth] = split
+            places[depth] = split
             depth += 1
     kept[amount] = start
     return amount + 1
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled_part
 def _split(curve: Curve, start: int, end: int, epsilon: float) -> int:
     """First of the points farthest from the chord, or -1 if all lie within `epsilon` of it."""
     x0, y0 = np.int64(curve[start, 0]), np.int64(curve[start, 1])
@@ -169,12 +194,12 @@ def _split(curve: Curve, start: int, end: int, epsilon: float) -> int:
     return split if float(farthest) > epsilon * epsilon * float(length) else -1
 
 
-@numba.njit(cache=True, nogil=True)
-def _without_straight(curve: Curve, epsilon: float, kept: Places) -> int:
+@compiled_part
+def _without_straight(curve: Curve, epsilon: float, kept: Places, vertices: int) -> int:
     """Number of vertices once those on nearly straight, slanted lines are dropped."""
-    amount = len(kept)
+    amount = vertices
     before, k = kept[0], 1
-    while k < len(kept) - 1 and amount > 2:
+    while k < vertices - 1 and amount > 2:
         if _is_straight(curve, before, kept[k], kept[k + 1], epsilon):
             amount -= 1
             before = kept[k + 1]  # the vertex after a dropped one always stays
@@ -185,7 +210,7 @@ def _without_straight(curve: Curve, epsilon: float, kept: Places) -> int:
     return amount
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled_part
 def _is_straight(curve: Curve, before: int, here: int, after: int, epsilon: float) -> bool:
     ax, ay = np.int64(curve[before, 0]), np.int64(curve[before, 1])
     bx, by = np.int64(curve[here, 0]), np.int64(curve[here, 1])
@@ -193,5 +218,5 @@ def _is_straight(curve: Curve, before: int, here: int, after: int, epsilon: floa
     dx, dy = cx - ax, cy - ay
     if dx == 0 or dy == 0 or (bx - ax) * (cx - bx) + (by - ay) * (cy - by) < 0:
         return False
-    distance = float(abs((bx - ax) * dy - (by - ay) * dx))
+    distance = float((bx - ax) * dy - (by - ay) * dx)
     return distance * distance <= 0.5 * epsilon * epsilon * float(dx * dx + dy * dy)

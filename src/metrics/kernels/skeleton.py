@@ -5,15 +5,18 @@ The scheme is Zhang and Suen's ("A fast parallel algorithm for thinning digital 
 neighborhoods allow it is scikit-image's table, which differs from the paper's rule for 25 of 256.
 """
 
-import numba
 import numpy as np
 import numpy.typing as npt
 
 from src.metrics._maps import FOREGROUND_ABOVE, Gray, Mask, require_map
-from src.metrics.kernels.bits import ONE, PIXELS, TOP, Words, ones, pack, unpack
+from src.metrics.kernels import compiled, compiled_part
+from src.metrics.kernels.bits import ONE, PIXELS, TOP, ZERO, Words, ones, pack, unpack
 
 _FULL = np.uint64(0xFFFFFFFFFFFFFFFF)
 _BATCH = 128
+
+Row = npt.NDArray[np.uint64]
+Places = npt.NDArray[np.int64]
 
 
 def skeletonize(target: Gray) -> Mask:
@@ -31,35 +34,46 @@ def skeletonize(target: Gray) -> Mask:
 
 def thin(words: Words) -> None:
     """Thin a map of `bits.pack` in place until nothing changes."""
-    _thin(words.reshape(-1), words.shape[1])
+    rows, stride = words.shape
+    marks = np.zeros((2, rows, -(-stride // PIXELS)), np.uint64)
+    queue, losses = np.empty(words.size, np.int64), np.empty(words.size, np.uint64)
+    near, loss = np.empty((9, _BATCH), np.uint64), np.empty(_BATCH, np.uint64)
+    _thin(words.reshape(-1), stride, marks[0], marks[1], queue, losses, near, loss)
 
 
-@numba.njit(cache=True, nogil=True)
-def _thin(words: npt.NDArray[np.uint64], stride: int) -> None:
+@compiled
+def _thin(
+    words: Row,
+    stride: int,
+    recent: Words,
+    older: Words,
+    queue: Places,
+    losses: Row,
+    near: Words,
+    loss: Row,
+) -> None:
     # A word can only lose pixels in a pass if it or a word beside it changed since the last pass
     # of the same kind: in that pass itself or in the one between. All others are left alone.
     # `recent` and `older` mark these words of the last two passes, one bit for each word.
-    rows = len(words) // stride
-    recent = np.zeros((rows, (stride + PIXELS - 1) // PIXELS), np.uint64)
     _mark_borders(words, stride, recent)
-    older = recent.copy()
-    queue, losses = np.empty(len(words), np.int64), np.empty_like(words)
-    visits, passes = _enqueue(words, stride, recent, queue), 0
-    while visits > 0:
-        # No constant: numba would compile what is called once for True and once for any other.
-        is_first = passes % 2 == 0
-        amount = _find_losses(words, stride, queue[:visits], is_first, losses)
+    is_first = True
+    while True:
+        visits = _enqueue(words, stride, recent, older, queue)
+        if visits == 0:
+            return
+        amount = _find_losses(words, stride, queue, visits, is_first, losses, near, loss)
         older, recent = recent, older
-        recent[:] = 0
+        for y in range(recent.shape[0]):
+            for x in range(recent.shape[1]):
+                recent[y, x] = 0
         for k in range(amount):
             words[queue[k]] &= ~losses[k]
             _mark(recent, queue[k] // stride, queue[k] % stride, losses[k])
-        visits = _enqueue(words, stride, recent | older, queue)
-        passes += 1
+        is_first = not is_first
 
 
-@numba.njit(cache=True, nogil=True)
-def _mark_borders(words: npt.NDArray[np.uint64], stride: int, marks: Words) -> None:
+@compiled_part
+def _mark_borders(words: Row, stride: int, marks: Words) -> None:
     """Mark the words that hold a pixel with an unset neighbor."""
     for i in range(stride, len(words) - stride):
         if words[i] == 0:
@@ -68,10 +82,11 @@ def _mark_borders(words: npt.NDArray[np.uint64], stride: int, marks: Words) -> N
         west = words[i - stride - 1] & words[i - 1] & words[i + stride - 1]
         east = words[i - stride + 1] & words[i + 1] & words[i + stride + 1]
         if column != _FULL or west >> TOP == 0 or east & ONE == 0:
-            _mark(marks, i // stride, i % stride, np.uint64(0))
+            x = i % stride
+            marks[i // stride, x >> 6] |= ONE << np.uint64(x & 63)
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled_part
 def _mark(marks: Words, y: int, x: int, loss: np.uint64) -> None:
     """Mark a word and, of those beside it in its row, the ones that see its loss."""
     row = marks[y]
@@ -82,15 +97,15 @@ def _mark(marks: Words, y: int, x: int, loss: np.uint64) -> None:
         row[(x + 1) >> 6] |= ONE << np.uint64((x + 1) & 63)
 
 
-@numba.njit(cache=True, nogil=True)
-def _enqueue(
-    words: npt.NDArray[np.uint64], stride: int, marks: Words, queue: npt.NDArray[np.int64]
-) -> int:
+@compiled_part
+def _enqueue(words: Row, stride: int, marks: Words, others: Words, queue: Places) -> int:
     """Write the words that are marked or lie above or below a marked one; return their number."""
     amount = 0
     for y in range(1, len(marks) - 1):
         for k in range(marks.shape[1]):
-            due = marks[y - 1, k] | marks[y, k] | marks[y + 1, k]
+            due = ZERO
+            for row in range(y - 1, y + 2):
+                due |= marks[row, k] | others[row, k]
             while due:
                 lowest = due & (~due + ONE)
                 due ^= lowest
@@ -101,76 +116,76 @@ def _enqueue(
     return amount
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled_part
 def _find_losses(
-    words: npt.NDArray[np.uint64],
+    words: Row,
     stride: int,
-    queue: npt.NDArray[np.int64],
+    queue: Places,
+    visits: int,
     first: bool,
-    losses: npt.NDArray[np.uint64],
+    losses: Row,
+    near: Words,
+    loss: Row,
 ) -> int:
     """Which words lose which pixels in this pass: moved to the queue's front; return their number.
 
     The words themselves stay as they are until all of a pass are known.
     """
-    near, loss = np.empty(9 * _BATCH, np.uint64), np.empty(_BATCH, np.uint64)
     amount = 0
-    for start in range(0, len(queue), _BATCH):
-        batch = queue[start : start + _BATCH]
-        _gather(words, stride, batch, near)
-        _apply_rules(near, len(batch), first, loss)
-        for k in range(len(batch)):
-            queue[amount], losses[amount] = batch[k], loss[k]
+    for start in range(0, visits, _BATCH):
+        count = visits - start if visits - start < _BATCH else _BATCH
+        _gather(words, stride, queue, start, count, near)
+        _apply_rules(near, count, first, loss)
+        for k in range(count):
+            queue[amount], losses[amount] = queue[start + k], loss[k]
             amount += loss[k] != 0
     return amount
 
 
-@numba.njit(cache=True, nogil=True)
-def _gather(
-    words: npt.NDArray[np.uint64],
-    stride: int,
-    batch: npt.NDArray[np.int64],
-    near: npt.NDArray[np.uint64],
-) -> None:
-    """Collect the words and the eight around each, one kind after the other."""
-    for k in range(len(batch)):
-        i = batch[k]
+@compiled_part
+def _gather(words: Row, stride: int, queue: Places, start: int, count: int, near: Words) -> None:
+    """Collect words of the queue and the eight around each, one kind after the other."""
+    for k in range(count):
+        i = queue[start + k]
         for row in range(3):
             center = i + (row - 1) * stride
-            near[k + (3 * row) * _BATCH] = words[center - 1]
-            near[k + (3 * row + 1) * _BATCH] = words[center]
-            near[k + (3 * row + 2) * _BATCH] = words[center + 1]
+            near[3 * row, k] = words[center - 1]
+            near[3 * row + 1, k] = words[center]
+            near[3 * row + 2, k] = words[center + 1]
 
 
-@numba.njit(cache=True, nogil=True)
-def _apply_rules(
-    near: npt.NDArray[np.uint64], amount: int, first: bool, loss: npt.NDArray[np.uint64]
-) -> None:
+@compiled_part
+def _apply_rules(near: Words, count: int, first: bool, loss: Row) -> None:
     # nothing but bit operations on consecutive words, so that the compiler works on several at once
-    for k in range(amount):
-        n, here, s = near[k + _BATCH], near[k + 4 * _BATCH], near[k + 7 * _BATCH]
-        w = (here << ONE) | (near[k + 3 * _BATCH] >> TOP)
-        e = (here >> ONE) | (near[k + 5 * _BATCH] << TOP)
-        nw = (n << ONE) | (near[k] >> TOP)
-        ne = (n >> ONE) | (near[k + 2 * _BATCH] << TOP)
-        sw = (s << ONE) | (near[k + 6 * _BATCH] >> TOP)
-        se = (s >> ONE) | (near[k + 8 * _BATCH] << TOP)
+    for k in range(np.uintp(count)):
+        n, here, s = near[1, k], near[4, k], near[7, k]
+        w = (here << ONE) | (near[3, k] >> TOP)
+        e = (here >> ONE) | (near[5, k] << TOP)
+        nw = (n << ONE) | (near[0, k] >> TOP)
+        ne = (n >> ONE) | (near[2, k] << TOP)
+        sw = (s << ONE) | (near[6, k] >> TOP)
+        se = (s >> ONE) | (near[8, k] << TOP)
         if first:
-            loss[k] = here & _first_pass(n, e, s, w, (nw, ne, se, sw))
+            loss[k] = here & _first_pass(n, e, s, w, nw, ne, se, sw)
         else:
-            loss[k] = here & _second_pass(n, e, s, w, (nw, ne, se, sw))
+            loss[k] = here & _second_pass(n, e, s, w, nw, ne, se, sw)
 
 
 # The two tables as Boolean functions: one line for each set of direct neighbors that are set (and
 # the others not), which holds for the corners it names. `n, e, s, w` are the direct neighbors.
-_Corners = tuple[np.uint64, np.uint64, np.uint64, np.uint64]
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled_part
 def _first_pass(
-    n: np.uint64, e: np.uint64, s: np.uint64, w: np.uint64, corners: _Corners
+    n: np.uint64,
+    e: np.uint64,
+    s: np.uint64,
+    w: np.uint64,
+    nw: np.uint64,
+    ne: np.uint64,
+    se: np.uint64,
+    sw: np.uint64,
 ) -> np.uint64:
-    nw, ne, se, sw = corners
     no_n, no_e, no_s, no_w = ~n, ~e, ~s, ~w
     return (
         (n & no_e & no_s & no_w & (nw | ne) & ~se & ~sw)
@@ -186,11 +201,17 @@ def _first_pass(
     )
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled_part
 def _second_pass(
-    n: np.uint64, e: np.uint64, s: np.uint64, w: np.uint64, corners: _Corners
+    n: np.uint64,
+    e: np.uint64,
+    s: np.uint64,
+    w: np.uint64,
+    nw: np.uint64,
+    ne: np.uint64,
+    se: np.uint64,
+    sw: np.uint64,
 ) -> np.uint64:
-    nw, ne, se, sw = corners
     no_n, no_e, no_s, no_w = ~n, ~e, ~s, ~w
     return (
         (n & no_e & no_s & no_w & nw & ne & ~se & ~sw)

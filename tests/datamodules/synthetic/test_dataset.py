@@ -179,3 +179,9 @@ def test_the_yaml_builds_it_from_the_models_settings():
         50,
         100,
     ]
+
+
+@pytest.mark.parametrize("split", SPLITS)
+def test_names_are_known_without_drawing(split: str):
+    images = dataset(split, seed=3, evaluation=True)
+    assert images.names == [images[item]["name"] for item in range(len(images))]

@@ -1,0 +1,117 @@
+"""What is finished of a task that takes long, so that a kill at any moment costs one piece of work.
+
+The file gains a line of JSON for each piece, an entry and a checksum of it:
+`{"checksum": "…", "entry": {"key": "…", …}}`. A line that was cut short, that a disk has damaged or
+that an older version wrote does not count: what it held is computed again.
+"""
+
+import json
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from src.hashing import checksum
+
+log = logging.getLogger(__name__)
+
+_LONGEST = 1 << 28  # bytes of a line; a longer one is none of ours
+_HEAD, _BETWEEN, _TAIL = b'{"checksum": "', b'", "entry": ', b"}"
+_DIGITS = 16
+_KEY = "key"
+
+
+class ResumeLog:
+    """Finished pieces of work by key, in the order in which they were added.
+
+    A key says all that the result of a piece depends on (`src.hashing.value_hash` makes one), so
+    that what another input, another setting or another version has left is not asked for. Whoever
+    adds owns the file: one process at a time.
+
+    Args:
+        path: Of the file; it is read if it is there, and made with the first entry.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        entries = _read(path)
+        self._known = {e[_KEY]: e for e in entries if isinstance(e.get(_KEY), str)}
+
+    def __len__(self) -> int:
+        return len(self._known)
+
+    def get(self, key: str) -> dict[str, Any] | None:
+        """The entry of a key as JSON has it, None where there is none.
+
+        The line is as it was written; what is in it is still to be checked, since another version
+        may have written other things under the same key.
+        """
+        return self._known.get(key)
+
+    def add(self, key: str, entry: Mapping[str, Any]) -> None:
+        """Append an entry of plain values; it is in the file when this returns."""
+        line = {_KEY: key, **entry}
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        with self.path.open("ab") as file:
+            # On a line of its own even if the last one was cut short.
+            file.write(b"\n" + to_line(line))
+        self._known[key] = line
+
+    def remove(self) -> None:
+        """Forget everything, and the file with it."""
+        self._known.clear()
+        self.path.unlink(missing_ok=True)
+
+
+def to_line(entry: Any) -> bytes:
+    """A plain value as one line of JSON with its checksum, without a line's end."""
+    text = json.dumps(entry).encode()
+    return _HEAD + _checksum(text) + _BETWEEN + text + _TAIL
+
+
+def from_line(line: bytes) -> Any:
+    """What `to_line` was given. Raises ValueError where the line is not, byte for byte, its own."""
+    start = len(_HEAD) + _DIGITS + len(_BETWEEN)
+    text = line[start : -len(_TAIL)]
+    head = _HEAD + _checksum(text) + _BETWEEN
+    if line[:start] != head or line[-len(_TAIL) :] != _TAIL:
+        raise ValueError("the checksum is missing or not that of the entry")
+    try:
+        return json.loads(text)
+    except RecursionError as error:
+        raise ValueError("nested too deeply") from error
+
+
+def _read(path: Path) -> list[dict[str, Any]]:
+    """The entries of a file, none where it is not there; how many do not count is logged."""
+    if not path.is_file():
+        return []
+    entries, lost = [], 0
+    with path.open("rb") as file:
+        while line := file.readline(_LONGEST):
+            line = line.rstrip(b"\n")
+            entry = _entry(line) if line else {}
+            if entry is None:
+                lost += 1
+            elif line:
+                entries.append(entry)
+    if lost:
+        log.warning(
+            "%s: %d line(s) are cut short, damaged or of an older version; what they held is "
+            "computed again",
+            path,
+            lost,
+        )
+    return entries
+
+
+def _entry(line: bytes) -> dict[str, Any] | None:
+    try:
+        entry = from_line(line)
+    except ValueError:
+        return None
+    return entry if isinstance(entry, dict) else None
+
+
+def _checksum(text: bytes) -> bytes:
+    return checksum(text, _DIGITS).encode()
