@@ -58,19 +58,23 @@ def call(folder: Path, script: str, *words: str) -> str:
 def test_a_new_network_on_new_data_trains_scores_and_predicts(extended: Path) -> None:
     for part in ("train", "test"):
         write_pairs(extended / "sets" / part, 8)
-    metrics = "metrics.test=[mae,darkness]"
-    words = ["model=tiny", "data=mine", f"data.root={extended}/sets", metrics]
-    call(extended, "train.py", *words, *QUICK)
+    words = ["model=tiny", "data=mine", f"data.root={extended}/sets", "metrics=mine"]
+    metrics = ["metrics.test=[mae,darkness,dice]", "metrics.val=[max_f,dice]"]
+    call(extended, "train.py", *words, *metrics, *QUICK)
     run = only_run(extended / "logs")
     assert run.parent.name == "tiny-mine"
-    assert "| mae | darkness |" in (run / "results.md").read_text()
+    table = (run / "results.md").read_text()
+    assert "| mae | darkness | dice |" in table
+    assert "torchmetrics.classification.BinaryF1Score(threshold=0.5)" in table
+    assert "val/dice" in (run / "metrics.csv").read_text()
     best = run / "checkpoints/best.ckpt"
     image_files = extended / "sets/test/images"
     words = [f"weights={best}", f"input={image_files}", "type=overlay", "output=seen"]
     call(extended, "predict.py", *words, "device=cpu")
     assert len(list((extended / "seen").rglob("*.png"))) == 8
     masks = extended / "sets/test/masks"
-    words = [f"maps={masks}", f"ground_truth={masks}", f"output={extended}/scores", metrics]
+    words = [f"maps={masks}", f"ground_truth={masks}", f"output={extended}/scores"]
+    words += ["metrics.test=[mae,darkness]"]
     call(extended, "evaluate.py", *words)
     found = json.loads((extended / "scores/results.json").read_text())
     black = np.mean([(cv2.imread(str(path), 0) == 0).mean() for path in masks.iterdir()])
@@ -182,18 +186,6 @@ for said in ("↓", "8 bit", "none", "all pixels of the map", "share of black pi
 def test_a_new_metric_is_a_torchmetric_and_on_the_page_of_protocols(extended: Path) -> None:
     (extended / "new_metric.py").write_text(WITHOUT_TRAINING)
     call(extended, "new_metric.py")
-
-
-@pytest.mark.slow
-def test_a_metric_of_torchmetrics_is_scored_by_validation_and_test(extended: Path) -> None:
-    for part in ("train", "test"):
-        write_pairs(extended / "sets" / part, 8)
-    words = ["model=tiny", "data=mine", f"data.root={extended}/sets", "metrics=mine", "name=dice"]
-    call(extended, "train.py", *words, "metrics.val=[mae,dice]", *QUICK)
-    (run,) = (extended / "logs/dice").iterdir()
-    assert "| mae | s_measure | dice |" in (run / "results.md").read_text()
-    assert "val/dice" in (run / "metrics.csv").read_text()
-    assert "BinaryF1Score" in (run / "results.md").read_text()
 
 
 @pytest.mark.slow

@@ -21,6 +21,7 @@ _OPTIONS: dict[str, Any] = {
     "nogil": True,
     "error_model": "numpy",
     "no_cfunc_wrapper": True,
+    "no_rewrites": True,  # of whole-array expressions: there are none
     "_nrt": False,  # no reference counts: nothing is allocated
 }
 compiled = numba.njit(**_OPTIONS)

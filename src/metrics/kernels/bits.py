@@ -47,7 +47,7 @@ def complement(words: Words, width: int) -> Words:
 
 def count(words: Words) -> int:
     """How many pixels are set."""
-    return int(_count(words))
+    return int(np.bitwise_count(words).sum(dtype=np.int64))
 
 
 def grow_cross(words: Words, within: Words, steps: int) -> Words:
@@ -100,15 +100,6 @@ def ones(word: np.uint64) -> np.uint64:
 
 
 @compiled
-def _count(words: Words) -> np.uint64:
-    total = np.uint64(0)
-    for y in range(words.shape[0]):
-        for x in range(words.shape[1]):
-            total += ones(words[y, x])
-    return total
-
-
-@compiled
 def _grow_cross(words: Words, within: Words, result: Words) -> None:
     rows, columns = words.shape
     for y in range(1, rows - 1):
@@ -141,10 +132,10 @@ def _grow_convex(words: Words, reaches: npt.NDArray[np.int64], work: Words, resu
                 _widen(row, spare, step)
                 row, spare = spare, row
                 reach += step
-            if y - away >= 1:
-                _add(result[y - away], row)
-            if away > 0 and y + away < rows - 1:
-                _add(result[y + away], row)
+            for side in range(2 if away > 0 else 1):
+                other = y + away if side else y - away
+                if 1 <= other < rows - 1:
+                    _add(result[other], row)
 
 
 @compiled_part

@@ -38,15 +38,17 @@ def count_corrections(
     run = np.empty((2 * longest, 2), np.int32)  # a contour's runs and, once more, its first one
     stops, work = np.empty(longest + 1, np.int64), np.empty((2, 2 * longest), np.int64)
     seen, drawn = np.zeros_like(touching), np.zeros(len(ends), np.bool_)
-    vertices = _count_all(points, ends, parents, touching, epsilon, run, stops, *work, seen, drawn)
-    return vertices, _count_alone(parents, drawn)
+    regions = _regions(parents)
+    vertices = _count_all(points, ends, regions, touching, epsilon, run, stops, *work, seen, drawn)
+    outer = regions == np.arange(len(regions))
+    return vertices, int(np.count_nonzero(outer & ~drawn))
 
 
 @compiled
 def _count_all(
     points: Curve,
     ends: Places,
-    parents: Places,
+    regions: Places,
     touching: Words,
     epsilon: float,
     run: Curve,
@@ -60,7 +62,7 @@ def _count_all(
     vertices = begin = 0
     for c in range(len(ends)):
         runs = _collect_runs(points, begin, ends[c], touching, seen, run, stops)
-        drawn[_region(parents, c)] |= runs > 0
+        drawn[regions[c]] |= runs > 0
         vertices += _count_runs(run, stops, runs, epsilon, places, kept)
         begin = ends[c]
     return vertices
@@ -119,22 +121,13 @@ def _adjoin(run: Curve, last: int) -> bool:
     return x * x <= 1 and y * y <= 1 and x * x + y * y > 0
 
 
-@compiled_part
-def _region(parents: Places, contour: int) -> int:
-    """The outer contour of the region that a contour bounds: itself or, for a hole, its parent."""
-    depth, above = 0, parents[contour]
-    while above >= 0:
-        depth += 1
-        above = parents[above]
-    return parents[contour] if depth % 2 else contour
-
-
-@compiled
-def _count_alone(parents: Places, drawn: npt.NDArray[np.bool_]) -> int:
-    alone = 0
-    for c in range(len(parents)):
-        alone += _region(parents, c) == c and not drawn[c]
-    return alone
+def _regions(parents: Places) -> Places:
+    """The outer contour of the region that each bounds: itself or, of a hole, its parent."""
+    depth, above = np.zeros_like(parents), parents
+    while (above >= 0).any():
+        depth += above >= 0
+        above = np.where(above >= 0, parents[above], -1)
+    return np.where(depth % 2 == 1, parents, np.arange(len(parents)))
 
 
 @compiled_part
