@@ -118,9 +118,12 @@ def _list() -> int:
     lines = []
     parts = {part: entry for entry in archives().values() for part in entry.sets}
     for path in sorted(_SETS.glob("*.yaml")):
-        of = yaml.safe_load(path.read_text(encoding="utf-8"))
-        way = f"finecut data get {parts[path.stem].name}" if path.stem in parts else of["hint"]
-        lines.append(f"{path.stem}: {of['count']} images: {way}")
+        of = _released(path)
+        count = f"{of['count']} images: " if "count" in of else ""
+        way = of.get("hint", "see docs/data.md")
+        if path.stem in parts:
+            way = f"finecut data get {parts[path.stem].name}"
+        lines.append(f"{path.stem}: {count}{way}")
     print("\n".join(lines))
     return 0
 
@@ -132,14 +135,25 @@ def _entry(name: str) -> Archives:
     path = next((p for p in _SETS.glob("*.yaml") if p.stem.lower() == name.lower()), None)
     if path is None:
         raise CommandError(f"{name}: no set that finecut knows; finecut data lists them")
-    of = yaml.safe_load(path.read_text(encoding="utf-8"))
+    of = _released(path)
     part = next((e.name for e in archives().values() if path.stem in e.sets), None)
     if part:
         raise CommandError(f"{name}: it comes with {part}: finecut data get {part}")
+    place = ""
+    if "images" in of and "masks" in of:
+        images, masks = (of[kind][0] for kind in ("images", "masks"))
+        place = f": the images into data.root/{images}, the masks into data.root/{masks}"
     raise DataDownloadError(
-        f"{path.stem}: its authors offer no plain link. Get it from {of['hint']}, and put the "
-        f"images into data.root/{of['images'][0]}, the masks into data.root/{of['masks'][0]}"
+        f"{path.stem}: finecut knows no archive of its authors. Get it from "
+        f"{of.get('hint', 'its page, see docs/data.md')} and put it there{place}"
     )
+
+
+def _released(path: Path) -> dict[str, Any]:
+    """Folders, count and page of a set; what its yaml does not say is left out."""
+    of: dict[str, Any] = yaml.safe_load(path.read_text(encoding="utf-8"))
+    folder: dict[str, Any] = of.get("folder", of)
+    return folder
 
 
 def _accept(entry: Archives, accepted: bool) -> None:
@@ -211,7 +225,7 @@ def _refuse_odd(path: Path, member: zipfile.ZipInfo) -> None:
 
 def _check_counts(entry: Archives, folder: Path) -> None:
     for name in entry.sets:
-        of = yaml.safe_load((_SETS / f"{name}.yaml").read_text(encoding="utf-8"))
+        of = _released(_SETS / f"{name}.yaml")
         for kind in ("images", "masks"):
             place = next((folder / p for p in of[kind] if (folder / p).is_dir()), None)
             if place is None:

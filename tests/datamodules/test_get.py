@@ -49,7 +49,8 @@ def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FileServ
     sets.mkdir()
     for path in (CONF / "data/sets").glob("*.yaml"):
         of = yaml.safe_load(path.read_text(encoding="utf-8"))
-        of["count"] = COUNTS.get(path.stem, of["count"])
+        if path.stem in COUNTS:
+            of["count"] = COUNTS[path.stem]
         (sets / path.name).write_text(yaml.safe_dump(of), encoding="utf-8")
     monkeypatch.setattr(data, "_SETS", sets)
     with plain_server() as running:
