@@ -153,6 +153,9 @@ def _released(path: Path) -> dict[str, Any]:
     """Folders, count and page of a set; what its yaml does not say is left out."""
     of: dict[str, Any] = yaml.safe_load(path.read_text(encoding="utf-8"))
     folder: dict[str, Any] = of.get("folder", of)
+    for kind in ("images", "masks"):
+        if isinstance(folder.get(kind), str):
+            folder[kind] = [folder[kind]]
     return folder
 
 
