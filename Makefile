@@ -50,7 +50,7 @@ test: setup  ## Run the whole test suite
 LOWEST := $(addprefix tests/,$(addprefix datamodules/test_,images.py augmentation.py cache.py \
 	coco_instances.py pascal_sbd.py instance_sources.py) $(addprefix metrics/test_,golden.py \
 	scores.py bits.py) $(addprefix networks/test_,backbone.py rsu.py) \
-	$(addprefix weights/test_,loading.py registry.py) settings test_configs.py \
+	$(addprefix weights/test_,loading.py registry.py) test_download.py settings test_configs.py \
 	engines/test_formats.py webapp/test_server.py inference/test_video.py \
 	inference/test_foreground.py reporting/test_page.py reporting/test_curves.py \
 	sweeps/test_search.py test_train.py::test_a_run_leaves_its_results_and_where_they_come_from)

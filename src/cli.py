@@ -81,6 +81,7 @@ COMMANDS: dict[str, Command] = {
         "train",
         job="src.sweeps.jobs:main",
     ),
+    "data": Command(_TRAIN, "get a data set from its authors", "src.datamodules.get:main"),
     "check": Command(
         _TRAIN, "read every file of a data set first", "src.datamodules.check:main", "check"
     ),
@@ -95,9 +96,7 @@ COMMANDS: dict[str, Command] = {
         "evaluate",
     ),
     "table": Command(_SCORE, "what was scored, beside printed numbers", "src.reporting.cli:main"),
-    "models": Command(
-        _LOOK, "the released weights that finecut knows", "src.weights.registry:main"
-    ),
+    "models": Command(_LOOK, "the released weights that finecut knows", "src.weights.cli:main"),
     "runs": Command(
         _LOOK, "run folders, their state, how to continue", "src.training.listing:main"
     ),

@@ -18,7 +18,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "results": {"metrics"},
     "weights": set(),
     "networks": {"weights"},
-    "datamodules": {"settings", "processing"},
+    "datamodules": {"settings", "processing", "weights"},
     "losses": {"networks", "datamodules"},  # of datamodules only `Batch`
     "lit_modules": {"networks", "losses", "processing", "metrics", "datamodules", "evaluation"},
     "training": {"settings", "networks", "weights", "processing", "datamodules", "results"},

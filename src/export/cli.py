@@ -10,6 +10,7 @@ from src.export.parity import BLANK
 from src.inference import Segmenter
 from src.settings.commands import ExportSettings
 from src.settings.parse import parse
+from src.weights.licenses import require_commercial
 
 log = logging.getLogger(__name__)
 
@@ -17,6 +18,8 @@ log = logging.getLogger(__name__)
 def main(cfg: DictConfig) -> int:
     """Export as the config says; the exit code is 1 if that failed or parity did."""
     settings = parse(ExportSettings, cfg)
+    if settings.commercial:
+        require_commercial(settings.weights)
     request = Request(
         format=settings.format,
         output=Path(settings.output).expanduser(),

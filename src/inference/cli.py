@@ -18,6 +18,7 @@ from src.inference.segmenter import Segmenter
 from src.inference.sources import Source, find_inputs
 from src.settings.commands import PredictSettings
 from src.settings.parse import parse
+from src.weights.licenses import require_commercial
 
 log = logging.getLogger(__name__)
 
@@ -26,6 +27,8 @@ def main(cfg: DictConfig) -> int:
     """Predict as the config says; the exit code is 1 if a file failed or nothing could be done."""
     _refuse_type_as_output(cfg.output)
     settings = parse(PredictSettings, cfg)
+    if settings.commercial:
+        require_commercial(settings.weights)
     plan = _plan(settings)
     inputs = find_inputs(settings.input, recursive=settings.recursive, output=plan.folder)
     sources = inputs.sources

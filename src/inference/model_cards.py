@@ -12,6 +12,8 @@ from src.inference.model_spec import ModelSpec, named
 from src.networks.network import Network
 from src.processing import Processor
 from src.render import Markdown, markdown_table
+from src.weights.cli import sets_table
+from src.weights.licenses import commercial_use
 from src.weights.registry import Released, released
 
 _SCALES = {
@@ -30,10 +32,13 @@ def cards() -> str:
         "them down from `src/weights/registry.yaml` and `conf/model`. None of them is part of this "
         "project; each has its own license. *Not stated* means: in no source that we found.",
         "",
-        "`weights=NAME` downloads a file that has a plain link into `~/.cache/finecut` "
-        "(`FINECUT_WEIGHTS`) and checks it. What lies on Google Drive only is fetched with a "
-        "browser; then give its path, or put it there under its name.",
+        "`weights=NAME` downloads a file into `~/.cache/finecut` (`FINECUT_WEIGHTS`) and checks "
+        "it, from links, the Hugging Face Hub or Google Drive; `finecut models get NAME` does no "
+        "more than that. Where Drive refuses, since too many asked for the file that day, the "
+        "error says where to get it with a browser and where to put it. `commercial=true` refuses "
+        "weights that may not be used commercially, or of which nothing says that they may.",
     ]
+    lines += ["", "## Terms of the training sets", "", sets_table([*released().values()]).rstrip()]
     recipes = {model: named(model) for model in {entry.model for entry in released().values()}}
     before = None
     for entry in released().values():
@@ -82,7 +87,10 @@ def _facts(entry: Released, recipe: ModelSpec) -> Iterator[tuple[str, str]]:
     yield "input", f"{height} × {width}, {_input(recipe)}"
     yield "normalisation", _normalization(recipe.processor)
     yield "trained on", ", ".join(entry.trained_on) if entry.trained_on else "not stated"
-    yield "license", entry.license or "not stated"
+    yield "license of the code", entry.code_license or "not stated"
+    yield "license of the weights", entry.weights_license or "not stated"
+    answer, reasons = commercial_use(entry)
+    yield "commercial use", f"{answer}: {'; '.join(reasons)}" if reasons else answer
     yield "file", f"`{entry.file}`" + (f", {entry.size / 1e6:.1f} MB" if entry.size else "")
     yield "checksum", _checksum(entry)
     yield "from", _places(entry)
@@ -118,8 +126,8 @@ def _places(entry: Released) -> str:
 
 
 def _command(entry: Released, recipe: ModelSpec) -> str:
-    """The command that uses the weights; by name where they can be downloaded."""
-    weights = f"weights={entry.name if entry.urls else entry.file}"
+    """The command that uses the weights, by name: they come by themselves."""
+    weights = f"weights={entry.name}"
     if "prompt" in recipe.inputs:
         if not isinstance(recipe.prompts, InsideOutsidePoints):  # a box does not say enough
             return f"python app.py {weights}"

@@ -29,6 +29,7 @@ Detail = Literal["whole", "blended", "tiles"]
 _WEIGHTS = "a checkpoint of ours, a released file, or a name of the registry"
 _MODEL = "only where the weights do not say it themselves"
 _DEVICE = "auto, cpu, cuda, cuda:1 or mps"
+_COMMERCIAL = "refuse released weights that may not be used so, or nothing says that they may"
 _SIZE = "another input size than the model's"
 
 
@@ -80,6 +81,7 @@ class PredictSettings(Settings):
     smoothing: float = setting("video: share of the mask before, 0.5 to steady flicker", ge=0, lt=1)
     recursive: Flag = setting("also folders within the input folder")
     skip_existing: Flag = setting("go on where an interrupted call stopped")
+    commercial: Flag = setting(_COMMERCIAL)
 
     @model_validator(mode="after")
     def _check(self) -> "PredictSettings":
@@ -170,6 +172,7 @@ class ExportSettings(Settings):
         "a folder of images for parity and calibration; null: built-in drawings"
     )
     license: Text | None = setting("written into the file where the registry does not know it")
+    commercial: Flag = setting(_COMMERCIAL)
 
     @model_validator(mode="after")
     def _check(self) -> "ExportSettings":
@@ -230,6 +233,7 @@ class AppSettings(Settings):
     )
     keep: Whole = setting("images kept; the one not used for longest makes room", ge=1, le=100_000)
     license: Text | None = setting("shown on the page where the registry does not know it")
+    commercial: Flag = setting(_COMMERCIAL)
 
 
 class TablesSettings(Settings):

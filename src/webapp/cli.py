@@ -12,6 +12,7 @@ from omegaconf import DictConfig
 from src.errors import UserError, missing_extra
 from src.settings.commands import AppSettings
 from src.settings.parse import parse
+from src.weights.licenses import require_commercial
 
 if TYPE_CHECKING:
     from src.inference import Segmenter
@@ -24,6 +25,8 @@ log = logging.getLogger(__name__)
 def main(cfg: DictConfig) -> int:
     """Serve the page until interrupted; the exit code is 1 if it could not start."""
     settings = parse(AppSettings, cfg)
+    if settings.commercial:
+        require_commercial(settings.weights)
     try:
         from src.webapp.request_limits import Patience, server_of
         from src.webapp.server import create_app

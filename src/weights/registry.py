@@ -4,8 +4,6 @@ import difflib
 import logging
 import os
 import re
-import sys
-from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -13,10 +11,10 @@ from typing import Any, NamedTuple
 import yaml
 
 from src.atomic import atomic_write
-from src.errors import CommandError, UserError, exit_on_user_error
+from src.download import Checksum, DownloadError, download, is_offline
+from src.errors import UserError
 from src.hashing import file_hash
-from src.render import Markdown, markdown_table
-from src.weights.download import Checksum, DownloadError, download
+from src.weights.file_checks import not_a_checkpoint
 
 log = logging.getLogger(__name__)
 
@@ -85,7 +83,8 @@ class Released(NamedTuple):
     file: str
     purpose: str
     page: str
-    license: str | None
+    code_license: str | None
+    weights_license: str | None
     trained_on: tuple[str, ...] | None
     drive: str | None = None
     urls: tuple[str, ...] = ()
@@ -94,6 +93,18 @@ class Released(NamedTuple):
     md5: str | None = None
     source: str | None = None
     aliases: tuple[str, ...] = ()
+
+    @property
+    def license(self) -> str | None:
+        """Of the weights, and where none is stated of the code they come with; in words."""
+        if self.weights_license or self.code_license is None:
+            return self.weights_license
+        return f"{self.code_license} (of the code; none stated for the weights)"
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """Where it is downloaded from, in that order."""
+        return (*self.urls, self.drive) if self.drive else self.urls
 
     @property
     def checksum(self) -> Checksum | None:
@@ -152,12 +163,14 @@ def locate(name_or_path: str | Path) -> Path:
     if entry is None and folder:
         raise RegistryError(f"{path} is a folder; give the file of the weights{_inside(path)}")
     if entry is None:
-        raise RegistryError(f"{path}: no such checkpoint file{_hint(str(name_or_path))}")
-    target = cache_folder() / entry.file
+        raise RegistryError(f"{path}: no such checkpoint file{hint(str(name_or_path))}")
+    target = place_of(entry)
     if target.is_file():
         return target
     path = _fetched(target, _as_first_used(entry, target))
-    _as_first_used(entry, path)  # what came is noted at once
+    if not entry.checksum:  # what came is noted at once
+        digest = _as_first_used(entry, path).sha256
+        log.info("no checksum of %s is published; noted its sha256 %s", entry.file, digest)
     return path
 
 
@@ -173,7 +186,7 @@ def released_at(path: Path) -> Released | None:
 def published_at(path: Path) -> Released | None:
     """The entry of a file in the folder of downloads, with what its authors publish of it alone."""
     entry = find(path.name)
-    return entry if entry and path == cache_folder() / entry.file else None
+    return entry if entry and path == place_of(entry) else None
 
 
 def _as_first_used(entry: Released, path: Path) -> Released:
@@ -207,20 +220,9 @@ def cache_folder() -> Path:
     return Path(os.environ.get("FINECUT_WEIGHTS") or "~/.cache/finecut").expanduser()
 
 
-def markdown() -> str:
-    """The registry as a Markdown table."""
-    head = ["name", "model", "file", "MB", "trained on", "get it from", "checksum", "license"]
-    rows: list[list[str]] = []
-    for entry in released().values():
-        sets = ", ".join(entry.trained_on) if entry.trained_on else "not stated"
-        size = f"{entry.size / 1e6:.1f}" if entry.size else "–"
-        where = "download" if entry.urls else f"[Drive]({entry.drive})"
-        check = entry.checksum
-        digest = f"{check.algorithm} {check.digest[:12]}…" if check else "–"
-        link = Markdown(f"[{entry.file}]({entry.page})")
-        license = entry.license or "not stated"
-        rows.append([entry.name, entry.model, link, size, sets, Markdown(where), digest, license])
-    return markdown_table(head, rows, "lllrl")
+def place_of(entry: Released) -> Path:
+    """Where a released file lies once it was downloaded."""
+    return cache_folder() / entry.file
 
 
 def _frozen(entry: dict[str, Any]) -> dict[str, Any]:
@@ -237,14 +239,12 @@ def _by_name() -> dict[str, Released]:
 
 
 def _fetched(target: Path, entry: Released) -> Path:
-    if os.environ.get("FINECUT_OFFLINE", "0") not in ("", "0"):
+    if is_offline():
         raise RegistryError(_by_hand(entry, target, "FINECUT_OFFLINE is set"))
-    if not entry.urls:
-        raise RegistryError(_by_hand(entry, target, "it is released on Google Drive only"))
     errors = []
-    for url in entry.urls:
+    for url in entry.sources:
         try:
-            return download(url, target, entry.checksum)
+            return download(url, target, entry.checksum, not_a_checkpoint)
         except DownloadError as error:
             errors.append(str(error))
     if (note := note_of(target)).is_file():
@@ -253,7 +253,7 @@ def _fetched(target: Path, entry: Released) -> Path:
 
 
 def _by_hand(entry: Released, target: Path, reason: str) -> str:
-    places = [place for place in (entry.drive, *entry.urls, entry.page) if place]
+    places = (*entry.sources, entry.page)
     return (
         f"{entry.name}: cannot be downloaded ({reason}).\n"
         f"  Get {entry.file} with a browser from one of\n"
@@ -270,7 +270,7 @@ def _inside(folder: Path) -> str:
     return " in it"
 
 
-def _hint(name: str) -> str:
+def hint(name: str) -> str:
     close = difflib.get_close_matches(name.lower().removesuffix(".pth"), _by_name(), n=3)
     named = ", ".join(dict.fromkeys(_by_name()[match].name for match in close))
     known = f" (did you mean {named}?)" if named else ""
@@ -278,15 +278,3 @@ def _hint(name: str) -> str:
         f"; give the path of a .pth or .ckpt, or a name of the registry{known}: "
         "finecut models lists them"
     )
-
-
-def main(words: Sequence[str]) -> int:
-    """Print the registry; returns the exit code."""
-    if words:
-        raise CommandError(f"{words[0]!r}: `finecut models` lists the released weights, no more")
-    print(markdown(), end="")
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(exit_on_user_error(main)(sys.argv[1:]))

@@ -29,7 +29,9 @@ def test_every_weight_has_a_card(page: str) -> None:
             entry.purpose,
             f"`{entry.file}`",
             "| input |",
-            "| license |",
+            "| license of the code |",
+            "| license of the weights |",
+            "| commercial use |",
             "| trained on |",
         ):
             assert fact in section
@@ -40,5 +42,5 @@ def test_every_weight_has_a_card(page: str) -> None:
 
 def test_commands_use_what_a_weight_is_for(page: str) -> None:
     assert "predict.py weights=u2net input=photos type=rgba" in page
-    assert "weights=u2net_portrait.pth input=photos crop=face type=[mask,composite]" in page
-    assert "annotate.py weights=IOG_PASCAL_SBD.pth boxes=" in page
+    assert "weights=u2net_portrait input=photos crop=face type=[mask,composite]" in page
+    assert "annotate.py weights=iog_pascal_sbd boxes=" in page
