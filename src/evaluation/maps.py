@@ -28,6 +28,7 @@ from src.evaluation.gallery import write_gallery
 from src.evaluation.matching import (
     JOURNAL,
     WORST,
+    Naming,
     Pairing,
     Problem,
     find_pairs,
@@ -188,7 +189,9 @@ def _request(
     require_no_trimap(metrics)
     maps = Path(maps).resolve()
     folder = maps.with_name(f"{maps.name}_scores") if output is None else Path(output)
-    pairing = find_pairs(maps, Path(target), *suffixes)
+    pairing = find_pairs(
+        maps, Path(target), Naming(map_suffix=suffixes[0], mask_suffix=suffixes[1])
+    )
     if folder.resolve() in image_folders(pairing):
         raise CommandError(
             f"output={folder} holds maps or ground truth, which the numbers would lie among; "

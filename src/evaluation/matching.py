@@ -62,7 +62,21 @@ class Pairing:
     remarks: list[str] = field(default_factory=list)
 
 
-def find_pairs(maps: Path, target: Path, map_suffix: str = "", mask_suffix: str = "") -> Pairing:
+class Naming(NamedTuple):
+    """What files carry before and after an image's name: `sal_cat_pred.png` is of `cat`."""
+
+    map_prefix: str = ""
+    map_suffix: str = ""
+    mask_prefix: str = ""
+    mask_suffix: str = ""
+
+
+PLAIN_NAMES = Naming()
+
+
+def find_pairs(
+    maps: Path, target: Path, naming: Naming = PLAIN_NAMES, set_name: str | None = None
+) -> Pairing:
     """Pair all images below `maps` with those below `target`.
 
     A folder directly below both is a data set of its own; images beside such folders, or without
@@ -73,28 +87,32 @@ def find_pairs(maps: Path, target: Path, map_suffix: str = "", mask_suffix: str 
 
     Args:
         maps: Folder of maps.
-        truth: Folder of targets.
-        map_suffix: What maps carry after the name (`cat_pred.png`); files without it are left out.
-        mask_suffix: The same of targets (`cat_mask.png`).
+        target: Folder of targets.
+        naming: What files carry beside the name; those without it are left out.
+        set_name: All images are of this data set, whatever folders they lie in; None as above.
 
     Raises:
         UserError: a folder is not there or has no image.
     """
-    ours = _Listing(maps, "maps", map_suffix, "map_suffix")
-    theirs = _Listing(target, "truth", mask_suffix, "mask_suffix")
+    ours = _Listing(maps, "maps", "map", naming.map_prefix, naming.map_suffix)
+    theirs = _Listing(target, "ground_truth", "mask", naming.mask_prefix, naming.mask_suffix)
     problems = [*ours.problems, *theirs.problems]
-    default = _named_after(target)
+    default = set_name_of(target)
+
+    def split(key: Key) -> tuple[str, str]:
+        return (set_name, "/".join(key)) if set_name else _set_and_name(key, default)
+
     missing = sorted(theirs.found.keys() - ours.found.keys())
     extra = sorted(ours.found.keys() - theirs.found.keys())
     problems += [Problem("missing", f"no map of {theirs.found[key]}") for key in missing]
     problems += [Problem("extra", f"no target of {ours.found[key]}") for key in extra]
     pairs = [
-        MapPair(*_set_and_name(key, default), ours.found[key], theirs.found[key])
+        MapPair(*split(key), ours.found[key], theirs.found[key])
         for key in sorted(ours.found.keys() & theirs.found.keys())
     ]
-    targets = Counter(_set_and_name(key, default)[0] for key in {*theirs.found, *theirs.unread})
+    targets = Counter(split(key)[0] for key in {*theirs.found, *theirs.unread})
     remarks = [*ours.remarks, *theirs.remarks]
-    if not (map_suffix or mask_suffix):
+    if not any(naming):
         remarks += _suffix_hints(missing, extra)
     return Pairing(sorted(pairs), problems, dict(targets), remarks)
 
@@ -110,7 +128,7 @@ Key = tuple[str, ...]
 class _Listing:
     """The images below a folder by their keys, the names of those that are not read, and why."""
 
-    def __init__(self, folder: Path, option: str, suffix: str, suffix_option: str) -> None:
+    def __init__(self, folder: Path, option: str, kind: str, prefix: str, suffix: str) -> None:
         if not folder.is_dir():
             raise UserError(f"{option}: no folder {folder}")
         self.found: dict[Key, Path] = {}
@@ -121,35 +139,37 @@ class _Listing:
         unread: list[Path] = []
         bare = 0
         for path in files_below(folder):
-            kind = path.suffix.lower()
-            is_map = kind in MAP_EXTENSIONS | _OTHER_MAPS or is_image_name(path)
-            if not is_map or _is_of_results(path):
+            if not is_map_name(path) or _is_of_results(path):
                 continue
-            if not path.stem.endswith(suffix):
+            if not _carries(path.stem, prefix, suffix):
                 bare += 1
                 continue
-            (images if kind in MAP_EXTENSIONS else unread).append(path)
+            (images if path.suffix.lower() in MAP_EXTENSIONS else unread).append(path)
         inner = any(_is_inner(path, folder) for path in [*images, *unread])
         images, unread = (
             [path for path in paths if _is_inner(path, folder) or not inner]
             for paths in (images, unread)
         )
+        carried = " and ".join(
+            f"{kind}_{place}={text}"
+            for place, text in (("prefix", prefix), ("suffix", suffix))
+            if text
+        )
         if bare:
-            self.remarks.append(
-                f"{option}: {bare} images without {suffix_option}={suffix} left out"
-            )
+            self.remarks.append(f"{option}: {bare} images without {carried} left out")
         if not images:
             known = ", ".join(sorted(MAP_EXTENSIONS))
             there = f"; there are {_counted(unread)}" if unread else ""
-            named = f" whose name ends with {suffix_option}={suffix}" if suffix else ""
+            named = f" whose name has {carried}" if carried else ""
             raise UserError(f"{option}: no image in {folder}{named} (looked for {known}{there})")
-        self.unread.update(_key(path, folder, suffix) for path in unread)
-        self._take(images, folder, suffix)
+        self._cut = len(prefix), len(suffix)
+        self.unread.update(self._key(path, folder) for path in unread)
+        self._take(images, folder)
         self.problems += _unread(unread, folder)
 
-    def _take(self, images: Iterable[Path], folder: Path, suffix: str) -> None:
+    def _take(self, images: Iterable[Path], folder: Path) -> None:
         for path in images:
-            key = _key(path, folder, suffix)
+            key = self._key(path, folder)
             if not path.is_file():
                 text = f"{path}: no file (a link to nothing, or a device)"
                 self.problems.append(Problem("unreadable", text))
@@ -159,6 +179,27 @@ class _Listing:
                 text = f"{self.found[key]} and {path} have one name; remove one"
                 self.problems.append(Problem("twice", text))
             self.found.setdefault(key, path)
+
+    def _key(self, path: Path, folder: Path) -> Key:
+        *folders, name = path.relative_to(folder).with_suffix("").parts
+        before, after = self._cut
+        parts = (
+            *(part for part in folders if not is_target_folder(part)),
+            name[before : len(name) - after],
+        )
+        return tuple(unicodedata.normalize("NFC", part) for part in parts)
+
+
+def _carries(stem: str, prefix: str, suffix: str) -> bool:
+    """Whether a name has both, and something between them."""
+    return (
+        stem.startswith(prefix) and stem.endswith(suffix) and len(stem) > len(prefix) + len(suffix)
+    )
+
+
+def is_map_name(path: Path) -> bool:
+    """Whether a file's name is one of a map, of a kind that is read or of another."""
+    return path.suffix.lower() in MAP_EXTENSIONS | _OTHER_MAPS or is_image_name(path)
 
 
 def _is_of_results(path: Path) -> bool:
@@ -208,21 +249,17 @@ def _suffix_hints(missing: list[Key], extra: list[Key]) -> list[str]:
 
 
 def _is_inner(path: Path, folder: Path) -> bool:
-    return any(_is_generic(part) for part in path.relative_to(folder).parts[:-1])
+    return any(is_target_folder(part) for part in path.relative_to(folder).parts[:-1])
 
 
-def _key(path: Path, folder: Path, suffix: str) -> Key:
-    *folders, name = path.relative_to(folder).with_suffix("").parts
-    parts = (*(part for part in folders if not _is_generic(part)), name.removesuffix(suffix))
-    return tuple(unicodedata.normalize("NFC", part) for part in parts)
-
-
-def _named_after(folder: Path) -> str:
-    telling = (part for part in reversed(folder.resolve().parts) if not _is_generic(part))
+def set_name_of(folder: Path) -> str:
+    """The name of the data set whose masks lie in a folder: `ECSSD` of `ECSSD/masks`."""
+    telling = (part for part in reversed(folder.resolve().parts) if not is_target_folder(part))
     return next(telling, folder.name)
 
 
-def _is_generic(part: str) -> bool:
+def is_target_folder(part: str) -> bool:
+    """Whether folders of this name hold targets and are no part of an image's name."""
     return part.lower() in TRUTH_FOLDERS
 
 

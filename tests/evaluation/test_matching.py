@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from src.errors import UserError
-from src.evaluation.matching import find_pairs, incomplete
+from src.evaluation.matching import Naming, find_pairs, incomplete
 
 
 def touch(root: Path, *names: str) -> Path:
@@ -116,11 +116,11 @@ def test_names_that_differ_in_how_accents_are_encoded_are_one(tmp_path: Path) ->
 def test_suffixes_pair_and_are_hinted_at(tmp_path: Path) -> None:
     maps = touch(tmp_path / "maps", "a_pred.png", "b_pred.png")
     target = touch(tmp_path / "SET", "a_mask.png", "b_mask.png", "a.jpg", "b.jpg")
-    pairing = find_pairs(maps, target, "_pred", "_mask")
+    pairing = find_pairs(maps, target, Naming(map_suffix="_pred", mask_suffix="_mask"))
     assert [pair.name for pair in pairing.pairs] == ["a", "b"]
-    assert pairing.remarks == ["truth: 2 images without mask_suffix=_mask left out"]
-    with pytest.raises(UserError, match=r"no image in .* whose name ends with map_suffix=_out"):
-        find_pairs(maps, target, "_out", "_mask")
+    assert pairing.remarks == ["ground_truth: 2 images without mask_suffix=_mask left out"]
+    with pytest.raises(UserError, match=r"no image in .* whose name has map_suffix=_out"):
+        find_pairs(maps, target, Naming(map_suffix="_out", mask_suffix="_mask"))
     plain = touch(tmp_path / "plain", "a.png", "b.png")
     assert find_pairs(maps, plain).remarks == [
         "2 names without a partner end with it: map_suffix=_pred"
@@ -128,3 +128,27 @@ def test_suffixes_pair_and_are_hinted_at(tmp_path: Path) -> None:
     assert find_pairs(plain, touch(tmp_path / "m", "a_mask.png", "b_mask.png")).remarks == [
         "2 names without a partner end with it: mask_suffix=_mask"
     ]
+
+
+def test_names_may_carry_something_before_and_after(tmp_path: Path) -> None:
+    maps = touch(tmp_path / "maps", "sal_a_out.png", "sal_.png", "b_out.png", "sal__out.png")
+    target = touch(tmp_path / "SOD", "gt_a.png")
+    naming = Naming("sal_", "_out", "gt_")
+    pairing = find_pairs(maps, target, naming)
+    assert [(pair.name, pair.map.name, pair.target.name) for pair in pairing.pairs] == [
+        ("a", "sal_a_out.png", "gt_a.png")
+    ]
+    assert pairing.remarks == [
+        "maps: 3 images without map_prefix=sal_ and map_suffix=_out left out"
+    ]
+
+
+def test_a_set_given_by_name_holds_all_folders(tmp_path: Path) -> None:
+    maps = touch(tmp_path / "DSS", "video1/a.png", "video2/a.png")
+    target = touch(tmp_path / "truth", "gt/video1/a.png", "gt/video2/a.png")
+    pairing = find_pairs(maps, target, set_name="DAVIS")
+    assert [(pair.set, pair.name) for pair in pairing.pairs] == [
+        ("DAVIS", "video1/a"),
+        ("DAVIS", "video2/a"),
+    ]
+    assert pairing.targets == {"DAVIS": 2}
