@@ -25,6 +25,7 @@ _LATEX |= {
     "·": r"$\cdot$",
     "×": r"$\times$",
     "…": r"\dots{}",
+    "≈": r"$\approx$",
     "–": "--",
     "↑": r"$\uparrow$",
     "↓": r"$\downarrow$",
@@ -130,16 +131,25 @@ def markdown_table(head: Cells, rows: Sequence[Cells], align: str) -> str:
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
 
-def latex_table(head: Cells, groups: Sequence[Sequence[Cells]], align: str) -> list[str]:
+def latex_table(
+    head: Cells,
+    groups: Sequence[Sequence[Cells]],
+    align: str,
+    over: Sequence[tuple[str, int]] = (),
+) -> list[str]:
     """The lines of a `tabular` with booktabs' rules, one above each group of rows.
 
     Args:
         head: Names of the columns.
         groups: Rows that belong together.
         align: As for `markdown_table`.
+        over: What stands above the names, and how many columns each spans.
     """
     columns = align + align[-1] * (len(head) - len(align))
     lines = [r"% needs \usepackage{booktabs}", rf"\begin{{tabular}}{{{columns}}}", r"\toprule"]
+    if over:
+        spans = [rf"\multicolumn{{{count}}}{{c}}{{{latex(text)}}}" for text, count in over]
+        lines.append(" & ".join(spans) + r" \\")
     lines.append(_latex_row(head))
     for rows in groups:
         lines += [r"\midrule", *map(_latex_row, rows)]
@@ -176,21 +186,26 @@ def data_csv(columns: Sequence[str], rows: Sequence[Mapping[str, Any]], head: bo
     return text.getvalue()
 
 
-def html_table(head: Cells, rows: Sequence[tuple[str, Cells]]) -> str:
+def html_table(
+    head: Cells, rows: Sequence[tuple[str, Cells]], over: Sequence[tuple[str, int]] = ()
+) -> str:
     """A table of HTML for `html_page`, where a click on a column's head sorts.
 
     Args:
         head: Names of the columns.
         rows: Of each row its classes, which the page's style knows, and its cells.
+        over: What stands above the names, and how many columns each spans.
     """
+    spans = "".join(f'<td colspan="{count}">{html(text)}</td>' for text, count in over)
+    above = f'<tr class="over">{spans}</tr>' if over else ""
     names = "".join(f"<th>{html(name)}</th>" for name in head)
     body = "\n".join(
         f'<tr class="{html(classes)}">{"".join(map(_to_html, cells))}</tr>'
         for classes, cells in rows
     )
     return (
-        f'<div class="wide"><table>\n<thead><tr>{names}</tr></thead>\n<tbody>\n{body}\n</tbody>\n'
-        "</table></div>"
+        f'<div class="wide"><table>\n<thead>{above}<tr>{names}</tr></thead>\n'
+        f"<tbody>\n{body}\n</tbody>\n</table></div>"
     )
 
 

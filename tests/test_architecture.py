@@ -24,7 +24,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "training": {"settings", "networks", "weights", "processing", "datamodules", "results"},
     "callbacks": {"processing", "metrics", "datamodules", "training", "results"},
     "sweeps": {"settings", "training", "results"},
-    "evaluation": {"settings", "metrics", "datamodules", "training", "results"},
+    "evaluation": {"settings", "metrics", "datamodules", "training", "results", "reporting"},
     "reporting": {"settings", "training", "weights", "metrics", "results"},
     "reproduce": {"settings", "training", "sweeps", "reporting", "datamodules"},
     "engines": {"networks", "weights", "processing", "training"},

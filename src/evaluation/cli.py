@@ -17,6 +17,7 @@ def main(cfg: DictConfig) -> int:
     settings = parse_part(EvaluateSettings, cfg)
     # Neither torch nor Lightning is imported on this path, unless a foreign metric is asked for.
     from src.evaluation.maps import evaluate_maps
+    from src.evaluation.matching import Naming
     from src.metrics import use_foreign
 
     use_foreign(settings.metrics.extra)
@@ -30,6 +31,11 @@ def main(cfg: DictConfig) -> int:
         compare=settings.compare,
         workers=settings.workers,
         worst=settings.worst,
-        map_suffix=settings.map_suffix,
-        mask_suffix=settings.mask_suffix,
+        naming=Naming(
+            settings.map_prefix or "",
+            settings.map_suffix or "",
+            settings.mask_prefix or "",
+            settings.mask_suffix or "",
+        ),
+        emphasize=settings.emphasize,
     )

@@ -1,21 +1,16 @@
 """Plots the mean IoU against clicks, of runs that wrote `clicks.json`, or of curves at hand."""
 
-import io
 from collections.abc import Mapping, Sequence
 
-import matplotlib
 import numpy as np
 from matplotlib.figure import Figure
 
 from src.errors import UserError
 from src.metrics import CLICKS_FILE, STARTS, ClickCurves, read_click_curves
 from src.metrics.number_of_clicks import MAX_CLICKS
-from src.render import one_line
+from src.reporting.figures import FORMATS, figure_text, save_figure
 from src.reporting.groups import Group
 
-FORMATS = ("png", "pdf", "svg")
-# Without the time of drawing: the same curves give the same bytes.
-_METADATA = {"png": {"Software": None}, "pdf": {"CreationDate": None}, "svg": {"Date": None}}
 _TARGETS = (0.85, 0.9)
 
 Line = tuple[np.ndarray, np.ndarray]  # clicks, and the mean IoU after them
@@ -70,23 +65,11 @@ def _drawn(lines: Mapping[str, Line], title: str) -> dict[str, bytes]:
     figure = Figure(figsize=(5.5, 4.2), layout="constrained")
     axes = figure.subplots()
     for label, (clicks, ious) in lines.items():
-        axes.plot(clicks, ious, label=_text(label), linewidth=1.2, marker=".", markersize=4)
+        axes.plot(clicks, ious, label=figure_text(label), linewidth=1.2, marker=".", markersize=4)
     for target in _TARGETS:
         axes.axhline(target, color="0.6", linewidth=0.8, linestyle=":")
-    axes.set(xlabel="clicks", ylabel="mean IoU", title=_text(title))
+    axes.set(xlabel="clicks", ylabel="mean IoU", title=figure_text(title))
     axes.set(xlim=(0.5, MAX_CLICKS + 0.5), ylim=(0, 1.02), xticks=[1, *range(5, MAX_CLICKS + 1, 5)])
     axes.grid(alpha=0.3)
     axes.legend(loc="lower right", fontsize=8)
-    return {name: _saved(figure, name) for name in FORMATS}
-
-
-def _saved(figure: Figure, name: str) -> bytes:
-    buffer = io.BytesIO()
-    with matplotlib.rc_context({"svg.hashsalt": "finecut"}):  # names of its parts, else drawn
-        figure.savefig(buffer, format=name, dpi=120, metadata=_METADATA[name])
-    return buffer.getvalue()
-
-
-def _text(text: str) -> str:
-    """Text that Matplotlib draws as it is: `$` would start a formula."""
-    return one_line(text).replace("$", r"\$")
+    return {name: save_figure(figure, name) for name in FORMATS}

@@ -1,6 +1,5 @@
 """Plots precision-recall and F-measure curves of what was scored, over the thresholds 0 to 255."""
 
-import io
 from collections.abc import Sequence
 
 import numpy as np
@@ -8,7 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from src.errors import UserError
-from src.render import one_line
+from src.reporting.figures import figure_text, save_figure
 from src.reporting.groups import Group
 from src.results.folder import CURVE_NAMES
 
@@ -21,7 +20,7 @@ def plot(groups: Sequence[Group], test_set: str, problems: list[str] | None = No
     The same curves give the same bytes. `problems` gains a line for each run whose curves are
     damaged and left out; without it, that is a UserError.
     """
-    curves = {_label(group.label): _average(group, test_set, problems) for group in groups}
+    curves = {figure_text(group.label): _average(group, test_set, problems) for group in groups}
     drawn = {label: curve for label, curve in curves.items() if curve is not None}
     if not drawn:
         return None
@@ -30,12 +29,10 @@ def plot(groups: Sequence[Group], test_set: str, problems: list[str] | None = No
     for label, curve in drawn.items():
         left.plot(curve["recall"], curve["precision"], label=label, linewidth=1.2)
         right.plot(np.arange(curve["f"].size), curve["f"], label=label, linewidth=1.2)
-    _dress(left, "recall", "precision", f"{_label(test_set)}: precision-recall")
-    _dress(right, "threshold", "F-measure, β² = 0.3", f"{_label(test_set)}: F-measure")
+    _dress(left, "recall", "precision", f"{figure_text(test_set)}: precision-recall")
+    _dress(right, "threshold", "F-measure, β² = 0.3", f"{figure_text(test_set)}: F-measure")
     figure.legend(*left.get_legend_handles_labels(), loc="outside lower center", fontsize=8)
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=120, metadata={"Software": None})
-    return buffer.getvalue()
+    return save_figure(figure, "png")
 
 
 def _average(group: Group, test_set: str, problems: list[str] | None = None) -> Curve | None:
@@ -53,11 +50,6 @@ def _average(group: Group, test_set: str, problems: list[str] | None = None) -> 
     if not curves:
         return None
     return {name: np.mean([curve[name] for curve in curves], axis=0) for name in CURVE_NAMES}
-
-
-def _label(text: str) -> str:
-    """Text that Matplotlib draws as it is: `$` would start a formula."""
-    return one_line(text).replace("$", r"\$")
 
 
 def _dress(axes: Axes, x: str, y: str, title: str) -> None:

@@ -102,11 +102,15 @@ class MetricSettings(OpenSettings):
 class EvaluateSettings(Settings):
     """Numbers for a folder of maps."""
 
-    maps: FilePath = setting("folder of predicted maps")
-    ground_truth: FilePath = setting("folder of ground-truth masks, under the same names")
+    maps: FilePath = setting(
+        "folder of predicted maps, or of METHOD/SET folders, or a YAML file that names them"
+    )
+    ground_truth: FilePath | None = setting("folder of ground-truth masks, under the same names")
+    map_prefix: Text | None = setting("what maps carry before the name")
     map_suffix: Text | None = setting(
         "what maps carry after the name: _pred pairs cat_pred.png with cat.png"
     )
+    mask_prefix: Text | None = setting("what ground-truth masks carry before the name")
     mask_suffix: Text | None = setting(
         "what ground-truth masks carry after the name: _mask pairs cat.png with cat_mask.png"
     )
@@ -119,6 +123,7 @@ class EvaluateSettings(Settings):
         "another output folder: paired comparison with confidence intervals"
     )
     worst: Whole = setting("images in the gallery of the worst", ge=0, le=1000)
+    emphasize: Name | None = setting("of several methods, the one whose curves are thick")
     workers: Whole | None = setting("processes; null: all cores", ge=1, le=1024)
     weights: FilePath | None = setting("a checkpoint to score instead of maps, with data=…")
     metrics: MetricSettings = setting(

@@ -1,0 +1,128 @@
+"""What is to be scored, everything that keeps it from being scored, and the scoring itself."""
+
+import errno
+import os
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from src.errors import CommandError, UserError, file_fault, is_full
+from src.evaluation.matching import JOURNAL, Pairing, Problem, image_folders
+from src.evaluation.scoring import Resize, Scored, faults, header_faults, score_pairs
+from src.paths import cache_folder
+from src.results.folder import RUN_CONFIG
+from src.resume_log import ResumeLog
+
+OK, FAULTY_FILES = 0, 1
+
+
+@dataclass(frozen=True)
+class ScoringRequest:
+    """What is to be scored, and how.
+
+    Attributes:
+        pairing: Which map belongs to which target, and what has no partner.
+        method: What the maps are called in tables.
+        output: Folder of the numbers, and of the log by which an interrupted call goes on.
+        metrics: Names of metrics.
+        allow_missing: Score what is there.
+        resize: `prediction` to bring maps to the target's size.
+        workers: Processes; None for one per core.
+    """
+
+    pairing: Pairing
+    method: str
+    output: Path
+    metrics: list[str]
+    allow_missing: bool
+    resize: Resize
+    workers: int | None
+
+    def fatal(self, problems: Sequence[Problem]) -> list[Problem]:
+        """Those that stop the evaluation; a size never goes without saying."""
+        return [p for p in problems if p.kind == "size" or not self.allow_missing]
+
+
+def score(request: ScoringRequest) -> Scored | list[Problem]:
+    """All scores, or the faults that nothing can be written for."""
+    if problems := request.fatal(_early_problems(request)):
+        return problems
+    pairs, output = request.pairing.pairs, request.output
+    output.mkdir(parents=True, exist_ok=True)
+    try:
+        with FileLock(output / ".lock", timeout=0):
+            journal = ResumeLog(output / JOURNAL)
+            scored = score_pairs(
+                pairs, request.metrics, journal, request.resize, request.workers, _skeletons()
+            )
+    except Timeout:
+        raise UserError(f"another evaluation is writing to {output}") from None
+    if scored.reused:
+        print(f"{scored.reused} of {len(pairs)} images were scored before")
+    if problems := request.fatal(scored.problems):
+        return problems
+    if not scored.scores:
+        raise UserError("no image could be scored")
+    return scored
+
+
+def _skeletons() -> Path | None:
+    """Where skeletons of targets are kept, for all evaluations: they depend on the target alone.
+
+    None, which keeps none, where that folder cannot be written to.
+    """
+    folder = cache_folder() / "skeletons"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        if not os.access(folder, os.W_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(folder))
+    except OSError as error:
+        if is_full(error):
+            raise
+        print(f"skeletons are not kept: {file_fault(error) or error}", file=sys.stderr)
+        return None
+    return folder
+
+
+def _early_problems(request: ScoringRequest) -> list[Problem]:
+    """What stops the evaluation before scoring; all files are read once there is anything to say.
+
+    What does not stop it, scoring itself comes across.
+    """
+    pairing = request.pairing
+    if not request.fatal([*pairing.problems, *header_faults(pairing.pairs, request.resize)]):
+        return []
+    return [*pairing.problems, *faults(pairing.pairs, request.resize)]
+
+
+def require_output_apart(folder: Path, pairing: Pairing) -> None:
+    """Refuse to write numbers among maps, ground truth or the files of a run.
+
+    Raises:
+        CommandError: The folder is one of these.
+    """
+    if folder.resolve() in image_folders(pairing):
+        raise CommandError(
+            f"output={folder} holds maps or ground truth, which the numbers would lie among; "
+            "choose another folder"
+        )
+    if (folder / RUN_CONFIG).is_file():
+        raise CommandError(f"output={folder} is the folder of a run; choose another folder")
+
+
+def refuse(problems: Sequence[Problem]) -> int:
+    """Say why nothing was scored; returns the exit code."""
+    list_problems(problems)
+    kinds = {problem.kind for problem in problems}
+    advice = "" if kinds == {"size"} else "; allow_missing=true scores the rest"
+    print(f"error: {len(problems)} faults, nothing was written{advice}", file=sys.stderr)
+    return FAULTY_FILES
+
+
+def list_problems(problems: Sequence[Problem]) -> None:
+    """A line on stderr for each."""
+    for problem in problems:
+        print(problem, file=sys.stderr)

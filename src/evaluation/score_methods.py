@@ -1,0 +1,179 @@
+"""Scores the maps of several methods on several data sets, and puts them into one table."""
+
+import itertools
+import sys
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from src.atomic import atomic_write
+from src.errors import UserError
+from src.evaluation.matching import MapPair, Pairing, Problem, find_pairs, incomplete
+from src.evaluation.methods import MethodOnSet, MethodPlan, is_ground_truth_itself
+from src.evaluation.report import EvaluationReport
+from src.evaluation.request import (
+    OK,
+    ScoringRequest,
+    list_problems,
+    refuse,
+    require_output_apart,
+    score,
+)
+from src.evaluation.scoring import Scored
+from src.metrics import ImageResult
+from src.render import file_name
+from src.reporting import method_table
+from src.reporting.method_curves import plot_methods
+from src.reporting.method_table import MethodTable, build_method_table
+from src.results.folder import ResultsFolder, read_results_folder
+
+DIGITS = 3
+_LOOKED_AT = 3  # files by which maps are taken for the ground truth itself
+TABLE = "table"
+
+
+def evaluate_methods(
+    plan: MethodPlan, request: ScoringRequest, emphasize: str | None = None
+) -> int:
+    """Score every method on every set; write a folder of results for each, a table and curves.
+
+    Everything that can be said against files and folders is said before the first is scored.
+    What is scored stays in the output's log: the same command goes on where it stopped.
+
+    Args:
+        plan: Methods and data sets.
+        request: How to score; its pairing is made here.
+        emphasize: Method whose curves are thick.
+
+    Returns:
+        The exit code: 0, or 1 if files are faulty.
+
+    Raises:
+        UserError: Two methods would write to one folder, no method is called as `emphasize` says,
+            or nothing can be read or written.
+    """
+    _require_folders_of_their_own(plan.methods)
+    if emphasize is not None and emphasize not in plan.methods:
+        listed = ", ".join(plan.methods)
+        raise UserError(f"emphasize={emphasize}: no such method; there are {listed}")
+    pairings = {_key(entry): _paired(entry) for entry in plan.entries}
+    request = replace(request, pairing=_joined(plan, list(pairings.values())))
+    require_output_apart(request.output, request.pairing)
+    for remark in [*request.pairing.remarks, *_warnings(plan, pairings)]:
+        print(remark, file=sys.stderr)
+    scored = score(request)
+    if isinstance(scored, list):
+        return refuse(scored)
+    folders = [_write_method(method, plan, pairings, scored, request) for method in plan.methods]
+    found = [folder for folder in folders if folder is not None]
+    table = build_method_table(found, request.metrics)
+    write_method_table(request.output, table, found, emphasize)
+    print(method_table.markdown(table, DIGITS))
+    list_problems([*request.pairing.problems, *scored.problems])
+    return OK
+
+
+def write_method_table(
+    output: Path, table: MethodTable, folders: Sequence[ResultsFolder], emphasize: str | None
+) -> None:
+    """Write `table.md`, `.tex`, `.csv`, `.html`, `.xlsx`, and curves of each data set."""
+    figures: dict[str, bytes] = {}
+    for name in table.sets:
+        for form, content in plot_methods(folders, name, emphasize).items():
+            atomic_write(output / f"curves_{file_name(name)}.{form}", content)
+            if form == "png":
+                figures[f"Curves on {name}"] = content
+    title = f"{len(table.methods)} methods on {', '.join(table.sets)}"
+    atomic_write(output / f"{TABLE}.md", method_table.markdown(table, DIGITS))
+    atomic_write(output / f"{TABLE}.tex", method_table.latex(table, DIGITS))
+    atomic_write(output / f"{TABLE}.csv", method_table.comma_separated(table))
+    atomic_write(output / f"{TABLE}.html", method_table.html(table, DIGITS, figures, title))
+    try:
+        atomic_write(output / f"{TABLE}.xlsx", method_table.excel(table, DIGITS))
+    except UserError as error:
+        print(error, file=sys.stderr)
+
+
+def _key(entry: MethodOnSet) -> str:
+    """What an entry is called while all are scored together, each with levels of its own."""
+    return f"{entry.method}/{entry.set}"
+
+
+def _paired(entry: MethodOnSet) -> Pairing:
+    try:
+        found = find_pairs(entry.maps, entry.ground_truth, entry.naming, _key(entry))
+    except UserError as error:
+        return Pairing([], [Problem("missing", f"{_key(entry)}: {error}")])
+    problems = [Problem(p.kind, f"{_key(entry)}: {p.text}") for p in found.problems]
+    remarks = [f"{_key(entry)}: {remark}" for remark in found.remarks]
+    return Pairing(found.pairs, problems, found.targets, remarks)
+
+
+def _joined(plan: MethodPlan, pairings: Sequence[Pairing]) -> Pairing:
+    joined = Pairing([], list(plan.problems), remarks=list(plan.remarks))
+    for pairing in pairings:
+        joined.pairs += pairing.pairs
+        joined.problems += pairing.problems
+        joined.targets |= pairing.targets
+        joined.remarks += pairing.remarks
+    return joined
+
+
+def _warnings(plan: MethodPlan, pairings: Mapping[str, Pairing]) -> list[str]:
+    """Of maps that are the ground truth itself, by folder or by content."""
+    return [
+        f"warning: {_key(entry)}: the maps are the ground truth itself, so that every score is "
+        "perfect"
+        for entry in plan.entries
+        if is_ground_truth_itself(entry) or _are_copies(pairings[_key(entry)].pairs)
+    ]
+
+
+def _are_copies(pairs: Sequence[MapPair]) -> bool:
+    try:
+        return bool(pairs) and all(
+            pair.map.read_bytes() == pair.target.read_bytes()
+            for pair in itertools.islice(pairs, _LOOKED_AT)
+        )
+    except OSError:  # which is a problem of its own, and listed as one
+        return False
+
+
+def _write_method(
+    method: str,
+    plan: MethodPlan,
+    pairings: Mapping[str, Pairing],
+    scored: Scored,
+    request: ScoringRequest,
+) -> ResultsFolder | None:
+    """Write the results of one method, read again as any are; None where nothing was scored."""
+    sets = {_key(entry): entry.set for entry in plan.entries if entry.method == method}
+    scores: dict[MapPair, ImageResult] = {}
+    notices: dict[MapPair, Sequence[str]] = {}
+    for pair, result in scored.scores.items():
+        if pair.set in sets:
+            renamed = pair._replace(set=sets[pair.set])
+            scores[renamed], notices[renamed] = result, scored.notices[pair]
+    if not scores:
+        return None
+    targets = {
+        sets[key]: count for key in sets for count in [pairings[key].targets.get(key)] if count
+    }
+    problems = [p for key in sets for p in pairings[key].problems]
+    counts = Counter(pair.set for pair in scores)
+    report = EvaluationReport(
+        method, request.metrics, scores, notices, problems, incomplete(targets, counts)
+    )
+    folder = request.output / file_name(method)
+    folder.mkdir(exist_ok=True)
+    report.write(folder)
+    return read_results_folder(folder)
+
+
+def _require_folders_of_their_own(methods: Sequence[str]) -> None:
+    taken: dict[str, str] = {}
+    for method in methods:
+        other = taken.setdefault(file_name(method).casefold(), method)
+        if other != method:
+            raise UserError(f"{other} and {method} would write to one folder; rename one of them")
