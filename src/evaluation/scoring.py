@@ -4,9 +4,6 @@ Each file is read once: its bytes are hashed here, which says whether an earlier
 and decoded by the process that scores it.
 """
 
-import base64
-import json
-import zlib
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
@@ -15,7 +12,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from itertools import chain, islice
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -33,13 +30,21 @@ from src.evaluation.read_map import (
     is_soft,
     map_size,
 )
-from src.hashing import checksum
+from src.evaluation.stored_scores import (
+    Outcome,
+    PairContent,
+    Resize,
+    asked_for,
+    complete,
+    from_entry,
+    join,
+    key_of,
+    to_entry,
+)
 from src.metrics import (
-    Curve,
     Gray,
     ImageResult,
     compile_kernels,
-    describe,
     discard_pool,
     pool,
     record,
@@ -49,117 +54,10 @@ from src.processes import available_cpus
 from src.progress import progress_bars
 from src.resume_log import ResumeLog
 
-_TYPE, _SHAPE = np.dtype("<u4"), (2, 256)
-_NUMBER = np.dtype("<f8")
-_BYTES = 4 * 2 * 256
-
-Resize = Literal["prediction"] | None
 IN_PLACE = 8  # so few images are scored before a second process has started
 READERS = 8
 READ_AHEAD = 16  # pairs whose files are in memory before anyone asks for them
 WAITING_PER_WORKER = 3
-
-
-class Outcome(NamedTuple):
-    """What a pair of files gave.
-
-    Attributes:
-        score: None where the other files of the set have to say first what the levels mean.
-        notices: What the reader of the number should know.
-        scales: Of the levels of map and target.
-    """
-
-    score: ImageResult | None
-    notices: list[str]
-    scales: tuple[Scale | None, Scale | None]
-
-
-def to_entry(outcome: Outcome) -> dict[str, Any]:
-    """An outcome as a resume log keeps it."""
-    scales = [None if scale is None else list(scale) for scale in outcome.scales]
-    if outcome.score is None:
-        return {"scales": scales}
-    packed = zlib.compress(outcome.score.histogram.astype(_TYPE).tobytes())
-    return {
-        "scales": scales,
-        "values": outcome.score.values,
-        "notices": list(outcome.notices),
-        "histogram": base64.b64encode(packed).decode(),
-        "kept": {name: _packed(numbers) for name, numbers in outcome.score.kept.items()},
-    }
-
-
-def from_entry(entry: Mapping[str, Any] | None) -> Outcome | None:
-    """What `to_entry` was given; None where an entry is missing or holds something else."""
-    if entry is None or (scales := _scales(entry.get("scales"))) is None:
-        return None
-    if not {"values", "notices", "histogram"} & entry.keys():
-        return Outcome(None, [], scales)
-    values, notices, histogram = (entry.get(k) for k in ("values", "notices", "histogram"))
-    if not (isinstance(values, dict) and all(isinstance(v, float) for v in values.values())):
-        return None
-    if not (isinstance(notices, list) and all(isinstance(text, str) for text in notices)):
-        return None
-    try:
-        unpacker = zlib.decompressobj()
-        packed = unpacker.decompress(base64.b64decode(histogram or "", validate=True), _BYTES + 1)
-    except (TypeError, ValueError, zlib.error):
-        return None
-    if len(packed) != _BYTES or not unpacker.eof:
-        return None
-    counts = np.frombuffer(packed, _TYPE).astype(np.int64).reshape(_SHAPE)
-    if (kept := _kept(entry.get("kept"))) is None:
-        return None
-    return Outcome(ImageResult(values, counts, kept=kept), notices, scales)
-
-
-def _packed(numbers: Curve) -> str:
-    """Numbers as text, to the last bit."""
-    return base64.b64encode(numbers.astype(_NUMBER).tobytes()).decode()
-
-
-def _kept(stored: Any) -> dict[str, Curve] | None:
-    """What is kept by name; None where it is no numbers."""
-    if not isinstance(stored, dict):
-        return None
-    try:
-        return {
-            name: np.frombuffer(base64.b64decode(text, validate=True), _NUMBER).astype(np.float64)
-            for name, text in stored.items()
-        }
-    except (TypeError, ValueError):
-        return None
-
-
-def _scales(given: Any) -> tuple[Scale | None, Scale | None] | None:
-    """Two scales, each `[least, most]` or null; None for something else."""
-    if not (isinstance(given, list) and len(given) == 2):
-        return None
-    for one in given:
-        sound = isinstance(one, list) and len(one) == 2 and all(type(n) is int for n in one)
-        if not (one is None or sound):
-            return None
-    ours, theirs = (None if one is None else Scale(*one) for one in given)
-    return ours, theirs
-
-
-class PairContent(NamedTuple):
-    """The bytes of a pair's two files."""
-
-    map: bytes
-    target: bytes
-
-
-def key_of(pair: MapPair, content: PairContent, metrics: Sequence[str], resize: Resize) -> str:
-    """What a pair's score depends on: both files' contents and kinds, each metric's protocol,
-    resizing, and the scales of the sets' levels where the pair has them.
-    """
-    parts = []
-    for path, data in zip((pair.map, pair.target), content, strict=True):
-        parts += [bytes.fromhex(checksum(data, 32)), path.suffix.lower().encode()]
-    scales = [pair.map_scale, pair.target_scale]
-    parts.append(json.dumps([[describe(name) for name in metrics], resize, *scales]).encode())
-    return checksum(parts, 32)
 
 
 @dataclass
@@ -214,7 +112,7 @@ def score_pairs(
         workers: Processes; None for one per core.
         skeletons: Folder that keeps the skeletons of targets.
     """
-    job = partial(score_files, metrics=list(metrics), resize=resize, skeletons=skeletons)
+    job = partial(score_files, resize=resize, skeletons=skeletons)
     found: dict[MapPair, Outcome] = {}
     scored = Scored()
     with progress_bars() as bar:
@@ -227,10 +125,12 @@ def score_pairs(
                     scored.problems += content
                     bar.advance(task)
                     continue
-                key = key_of(pair, content, metrics, resize)
-                earlier = from_entry(journal.get(key))
-                if earlier is None:
-                    yield _Task(pair, content, key)
+                key = key_of(pair, content, resize)
+                earlier, lacking = from_entry(journal.get(key)), list(metrics)
+                if earlier is not None:
+                    earlier, lacking = complete(earlier, metrics)
+                if earlier is None or lacking:
+                    yield _Task(pair, content, key, tuple(lacking), earlier)
                     continue
                 found[pair] = earlier
                 if earlier.score is not None:
@@ -238,15 +138,13 @@ def score_pairs(
                     bar.advance(task)
 
         def score(some: Sequence[MapPair]) -> None:
-            for (pair, _, key), outcome in _outcomes(
-                unscored(some), len(some), job, metrics, workers
-            ):
+            for one, outcome in _outcomes(unscored(some), len(some), job, workers):
                 if isinstance(outcome, list):
                     scored.problems += outcome
                     bar.advance(task)
                     continue
-                found[pair] = outcome
-                journal.add(key, to_entry(outcome))
+                found[one.pair] = outcome = join(one.earlier, outcome)
+                journal.add(one.key, to_entry(outcome))
                 if outcome.score is not None:
                     bar.advance(task)
 
@@ -254,11 +152,14 @@ def score_pairs(
         scales = _of_sets(found)
         waiting = [pair for pair in found if found[pair].score is None]
         score([_in_scale(pair, *scales[pair.set]) for pair in waiting])
+    binarized = not all(record(name).soft_target for name in metrics)
     for pair, (of_pair, notices, _) in found.items():
         if of_pair is not None:
             pair = _in_scale(pair, *scales[pair.set])
-            scored.scores[pair] = of_pair
-            scored.notices[pair] = [*notices, ZERO_ONE] if pair.map_scale == 1 else notices
+            scored.scores[pair] = asked_for(of_pair, metrics)
+            scored.notices[pair] = [text for text in notices if binarized or text != SOFT]
+            if pair.map_scale == 1:
+                scored.notices[pair].append(ZERO_ONE)
     scored.problems.sort()
     return scored
 
@@ -301,24 +202,34 @@ def score_files(
     if prediction.shape != target.shape:
         prediction = np.asarray(cv2.resize(prediction, target.shape[::-1]), np.uint8)
         notices.append(RESIZED)
-    if is_soft(target) and not all(record(name).soft_target for name in metrics):
+    if is_soft(target):
         notices.append(SOFT)
     return Outcome(score_pair(prediction, target, metrics, skeletons=skeletons), notices, scales)
 
 
 class _Task(NamedTuple):
-    """A pair that is to be scored, its files' bytes and the key of the score to be."""
+    """A pair that is to be scored.
+
+    Attributes:
+        pair: The files.
+        content: Their bytes.
+        key: Of the score to be.
+        metrics: Those that are not known of it yet.
+        earlier: What is.
+    """
 
     pair: MapPair
     content: PairContent
     key: str
+    metrics: tuple[str, ...]
+    earlier: Outcome | None
 
 
-Job = Callable[[MapPair, PairContent], Outcome | list[Problem]]
+Job = Callable[[MapPair, PairContent, Sequence[str]], Outcome | list[Problem]]
 
 
 def _outcomes(
-    tasks: Iterator[_Task], most: int, job: Job, metrics: Sequence[str], workers: int | None
+    tasks: Iterator[_Task], most: int, job: Job, workers: int | None
 ) -> Iterator[tuple[_Task, Outcome | list[Problem]]]:
     """Each task with its outcome, as they come.
 
@@ -326,7 +237,6 @@ def _outcomes(
         tasks: What to score; it is asked for more only as long as few wait.
         most: How many tasks there can be.
         job: Scores one.
-        metrics: Names of metrics.
         workers: Processes; None for one per core.
     """
     few = list(islice(tasks, 2 * IN_PLACE))
@@ -334,15 +244,17 @@ def _outcomes(
         return
     processes = min(workers or available_cpus(), most // IN_PLACE)
     if len(few) < 2 * IN_PLACE or processes == 1:
-        compile_kernels(metrics, 1)
-        yield from ((task, job(task.pair, task.content)) for task in chain(few, tasks))
+        compile_kernels(few[0].metrics, 1)
+        yield from (
+            (task, job(task.pair, task.content, task.metrics)) for task in chain(few, tasks)
+        )
         return
     try:
-        compile_kernels(metrics, processes)
+        compile_kernels(few[0].metrics, processes)
         workforce = pool(processes)
         waiting: dict[Future[Outcome | list[Problem]], _Task] = {}
         for task in chain(few, tasks):
-            waiting[workforce.submit(job, task.pair, task.content)] = task
+            waiting[workforce.submit(job, task.pair, task.content, task.metrics)] = task
             if len(waiting) >= WAITING_PER_WORKER * processes:
                 yield from _finished(waiting)
         while waiting:

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from src.metrics._image import ImageResult
 from src.metrics._maps import Curve
-from src.metrics._record import CurveKind, record
+from src.metrics._record import record
 from src.metrics._summary import ImageSet
 
 Draws = npt.NDArray[np.int64]
@@ -33,7 +33,7 @@ def resample(
         draws: Indices `(resamples, n)`; methods are paired by using the same.
     """
     images = ImageSet(results)
-    stacks: dict[tuple[CurveKind, bool], Curve] = {}
+    stacks: dict[tuple[str, bool], Curve] = {}
     found = {}
     for name in names:
         of_set = record(name).of_set
@@ -58,13 +58,13 @@ class _DrawnImages(ImageSet):
     """A draw of a set's images; means of curves are a product with all curves, stacked once."""
 
     def __init__(
-        self, images: ImageSet, draw: Draws, stacks: dict[tuple[CurveKind, bool], Curve]
+        self, images: ImageSet, draw: Draws, stacks: dict[tuple[str, bool], Curve]
     ) -> None:
         super().__init__([images.results[i] for i in draw])
         self._images, self._stacks = images, stacks
         self._weights = np.bincount(draw, minlength=len(images.results)) / len(draw)
 
-    def mean_curve(self, kind: CurveKind, raw: bool = False) -> Curve:
+    def mean_curve(self, kind: str, raw: bool = False) -> Curve:
         key = (kind, raw)
         if key not in self._stacks:
             self._stacks[key] = self._images.stacked(kind, raw)

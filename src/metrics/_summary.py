@@ -55,9 +55,9 @@ class ImageSet:
         """A curve over 256 thresholds, averaged over images."""
         return _mean([one.curve(kind) for one in self._of_images(raw)])
 
-    def stacked(self, kind: CurveKind, raw: bool = False) -> Curve:
+    def stacked(self, kind: str, raw: bool = False) -> Curve:
         """The same of each image, `(n, 256)`."""
-        return np.array([getattr(one, kind) for one in self._of_images(raw)])
+        return np.array([one.curve(kind) for one in self._of_images(raw)])
 
     def mean_precision_recall(self, raw: bool = False) -> tuple[Curve, Curve]:
         """Precision and recall at 256 thresholds, each averaged over images."""

@@ -10,7 +10,15 @@ import numpy as np
 
 from src.datamodules.mask_levels import Scale
 from src.evaluation.matching import MapPair
-from src.evaluation.scoring import Outcome, PairContent, from_entry, key_of, to_entry
+from src.evaluation.stored_scores import (
+    Outcome,
+    PairContent,
+    complete,
+    from_entry,
+    join,
+    key_of,
+    to_entry,
+)
 from src.metrics import ImageResult, score_pair
 from src.resume_log import ResumeLog
 from tests.metrics.numbered_pairs import make_pair
@@ -106,20 +114,39 @@ CONTENT = PairContent(b"map", b"truth")
 
 def test_the_key_is_of_contents_and_not_of_places() -> None:
     moved = PAIR._replace(set="OTHER", name="b", map=Path("elsewhere.PNG"))
-    assert key_of(moved, CONTENT, ["mae"], None) == key_of(PAIR, CONTENT, ["mae"], None)
+    assert key_of(moved, CONTENT, None) == key_of(PAIR, CONTENT, None)
 
 
-def test_whatever_changes_a_score_changes_the_key() -> None:
+def test_whatever_changes_a_histogram_changes_the_key() -> None:
     as_jpeg = PAIR._replace(map=Path("map.jpg"))  # is read by other rules
     keys = [
-        key_of(PAIR, CONTENT, ["mae"], None),
-        key_of(PAIR, PairContent(*CONTENT[::-1]), ["mae"], None),
-        key_of(as_jpeg, CONTENT, ["mae"], None),
-        key_of(PAIR, CONTENT, ["max_f"], None),
-        key_of(PAIR, CONTENT, ["mae", "max_f"], None),
-        key_of(PAIR, CONTENT, ["mae"], "prediction"),
-        key_of(PAIR, CONTENT._replace(target=b"changed"), ["mae"], None),
-        key_of(PAIR._replace(map_scale=1), CONTENT, ["mae"], None),
-        key_of(PAIR._replace(target_scale=1), CONTENT, ["mae"], None),
+        key_of(PAIR, CONTENT, None),
+        key_of(PAIR, PairContent(*CONTENT[::-1]), None),
+        key_of(as_jpeg, CONTENT, None),
+        key_of(PAIR, CONTENT, "prediction"),
+        key_of(PAIR, CONTENT._replace(target=b"changed"), None),
+        key_of(PAIR._replace(map_scale=1), CONTENT, None),
+        key_of(PAIR._replace(target_scale=1), CONTENT, None),
     ]
     assert len({*keys}) == len(keys)
+
+
+def test_a_value_of_another_protocol_is_not_known() -> None:
+    entry = json.loads(json.dumps(to_entry(outcome(score_pair(*make_pair(1), ["mae", "hce"])))))
+    entry["protocols"]["hce"] = "that of another version"
+    found = from_entry(entry)
+    assert found is not None
+    assert found.score is not None
+    assert [*found.score.values] == ["mae"]
+    assert complete(found, ["mae", "hce"])[1] == ["hce"]
+
+
+def test_what_follows_from_the_histogram_needs_no_scoring() -> None:
+    stored = outcome(score_pair(*make_pair(1), ["hce"]))
+    found, lacking = complete(stored, ["mean_dice", "s_measure", "hce", "max_f"])
+    assert lacking == ["s_measure"]
+    added = outcome(score_pair(*make_pair(1), lacking))
+    joined = join(found, added).score
+    assert joined is not None
+    expected = score_pair(*make_pair(1), ["hce", "mean_dice", "max_f", "s_measure"]).values
+    assert joined.values == expected

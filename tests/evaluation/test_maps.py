@@ -15,7 +15,8 @@ import pytest
 
 from src.errors import CommandError, UserError
 from src.evaluation import scoring as scoring
-from src.evaluation.maps import FAULTY_FILES, OK, evaluate_maps
+from src.evaluation.maps import evaluate_maps
+from src.evaluation.request import FAULTY_FILES, OK
 from src.metrics import score_pair, summarize
 from src.results.folder import read_results_folder
 from tests.conftest import RunCommand
@@ -184,9 +185,9 @@ def test_finished_images_are_not_scored_again(
     scored: list[str] = []
     original = scoring.score_files
 
-    def watch(pair, content, **options):  # type: ignore[no-untyped-def]
+    def watch(pair, content, metrics, **options):  # type: ignore[no-untyped-def]
         scored.append(pair.name)
-        return original(pair, content, **options)
+        return original(pair, content, metrics, **options)
 
     monkeypatch.setattr(scoring, "score_files", watch)
     assert evaluate_maps(maps, target, output, NAMES) == OK

@@ -1,6 +1,6 @@
 """Pairs of files are scored, or say what keeps them from it; the journal spares the rest."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
@@ -178,18 +178,25 @@ def test_what_the_journal_knows_is_not_scored_again(
     seen: list[str] = []
     real = score_files
 
-    def watched(pair: MapPair, content: PairContent, **options: object) -> object:
-        seen.append(pair.name)
-        return real(pair, content, **options)  # type: ignore[arg-type]
+    def watched(
+        pair: MapPair, content: PairContent, metrics: Sequence[str], **options: object
+    ) -> object:
+        seen.append(f"{pair.name} {' '.join(metrics)}")
+        return real(pair, content, metrics, **options)  # type: ignore[arg-type]
 
     monkeypatch.setattr(scoring, "score_files", watched)
     again = score_pairs(pairs, ["mae"], ResumeLog(path), workers=1)
-    assert (seen, again.reused) == (["2"], 2)
+    assert (seen, again.reused) == (["2 mae"], 2)
     assert {pair: again.scores[pair].values for pair in first.scores} == {
         pair: score.values for pair, score in first.scores.items()
     }
-    score_pairs(pairs, ["mae", "max_f"], ResumeLog(path), workers=1)
-    assert seen == ["2", "0", "1", "2"]
+    more = score_pairs(pairs, ["max_f", "mae"], ResumeLog(path), workers=1)
+    assert (seen, more.reused) == (["2 mae"], 3), "max F follows from the histograms"
+    assert all([*score.values] == ["max_f", "mae"] for score in more.scores.values())
+    score_pairs(pairs, ["mae", "mba"], ResumeLog(path), workers=1)
+    assert seen[1:] == ["0 mba", "1 mba", "2 mba"]
+    score_pairs(pairs, ["mba", "mae", "mean_iou"], ResumeLog(path), workers=1)
+    assert len(seen) == 4
 
 
 class Pool:
@@ -198,17 +205,17 @@ class Pool:
     def __init__(self, fails: BaseException | None = None) -> None:
         self.fails = fails
 
-    def submit(self, job: object, pair: MapPair, content: PairContent) -> object:
+    def submit(self, job: object, *given: object) -> object:
         future: Future[object] = Future()
         if self.fails is not None:
             future.set_exception(self.fails)
         else:
-            future.set_result(job(pair, content))  # type: ignore[operator]
+            future.set_result(job(*given))  # type: ignore[operator]
         return future
 
 
 def tasks(pairs: list[MapPair]) -> Iterator[scoring._Task]:
-    return (scoring._Task(pair, PairContent(b"", b""), pair.name) for pair in pairs)
+    return (scoring._Task(pair, PairContent(b"", b""), pair.name, ("mae",), None) for pair in pairs)
 
 
 def test_few_files_are_in_memory_at_once(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -221,9 +228,9 @@ def test_few_files_are_in_memory_at_once(monkeypatch: pytest.MonkeyPatch, tmp_pa
     def endless() -> Iterator[scoring._Task]:
         for number in range(1000):
             asked.append(number)
-            yield scoring._Task(pair, PairContent(b"", b""), str(number))
+            yield scoring._Task(pair, PairContent(b"", b""), str(number), ("mae",), None)
 
-    found = scoring._outcomes(endless(), 1000, lambda *_: [], ["mae"], 2)
+    found = scoring._outcomes(endless(), 1000, lambda *_: [], 2)
     for _ in range(20):
         next(found)
     found.close()
@@ -247,7 +254,7 @@ def test_few_images_start_no_process(
     done = ImageResult({"mae": 0.5}, np.zeros((2, 256), np.int64))
     pairs = [pair._replace(name=str(i)) for i in range(count)]
     outcome = Outcome(done, [], (None, None))
-    found = list(scoring._outcomes(tasks(pairs), count, lambda *_: outcome, ["mae"], workers))
+    found = list(scoring._outcomes(tasks(pairs), count, lambda *_: outcome, workers))
     assert sorted(one.pair.name for one, _ in found) == sorted(str(i) for i in range(count))
     assert asked == ([processes] if processes else [])
 
@@ -272,5 +279,5 @@ def test_a_pool_that_failed_is_thrown_away(
     monkeypatch.setattr(scoring, "compile_kernels", lambda names, number: None)
     pairs = [write(tmp_path, 0)._replace(name=str(i)) for i in range(16)]
     with pytest.raises(reason[0], match=reason[1]):
-        list(scoring._outcomes(tasks(pairs), 16, lambda *_: [], ["mae"], 2))
+        list(scoring._outcomes(tasks(pairs), 16, lambda *_: [], 2))
     assert discarded == [2]
