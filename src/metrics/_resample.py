@@ -4,15 +4,17 @@ Drawn are images, and each metric is computed anew of those drawn as it is of th
 that average curves (`max_f`) the means of single images' values would be other numbers.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Hashable, Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from src.metrics._image import ImageResult
-from src.metrics._maps import Curve
+from src.metrics._maps import Counts, Curve
 from src.metrics._record import record
 from src.metrics._summary import ImageSet
+from src.metrics.confusion_matrix import Confusion
 
 Draws = npt.NDArray[np.int64]
 
@@ -33,7 +35,7 @@ def resample(
         draws: Indices `(resamples, n)`; methods are paired by using the same.
     """
     images = ImageSet(results)
-    stacks: dict[tuple[str, bool], Curve] = {}
+    stacks: dict[Hashable, npt.NDArray[Any]] = {}
     found = {}
     for name in names:
         of_set = record(name).of_set
@@ -55,17 +57,33 @@ def _means(values: npt.NDArray[np.float64], draws: Draws) -> npt.NDArray[np.floa
 
 
 class _DrawnImages(ImageSet):
-    """A draw of a set's images; means of curves are a product with all curves, stacked once."""
+    """A draw of a set's images; means are products with what all images have, stacked once."""
 
     def __init__(
-        self, images: ImageSet, draw: Draws, stacks: dict[tuple[str, bool], Curve]
+        self, images: ImageSet, draw: Draws, stacks: dict[Hashable, npt.NDArray[Any]]
     ) -> None:
         super().__init__([images.results[i] for i in draw])
         self._images, self._stacks = images, stacks
-        self._weights = np.bincount(draw, minlength=len(images.results)) / len(draw)
+        self._counts = np.bincount(draw, minlength=len(images.results))
 
     def mean_curve(self, kind: str, raw: bool = False) -> Curve:
-        key = (kind, raw)
+        return self._sum(lambda: self._images.stacked(kind, raw), kind, raw) / len(self.results)
+
+    def mean_kept(self, name: str) -> Curve:
+        return self._sum(lambda: np.array(self._images.kept(name)), name) / len(self.results)
+
+    def mean_of_histograms(self, function: Callable[[Counts], Any]) -> Curve:
+        def stack() -> npt.NDArray[Any]:
+            return np.array([function(one) for one in self._images.histograms])
+
+        return self._sum(stack, function) / len(self.results)
+
+    def all_pixels(self, raw: bool = False) -> Confusion:
+        matrices = self._images.binary(raw)
+        on = self._sum(lambda: np.array([one.on for one in matrices]), "on", raw)
+        return Confusion(on, self._sum(lambda: np.array([one.sides for one in matrices]), "sides"))
+
+    def _sum(self, stack: Callable[[], npt.NDArray[Any]], *key: Hashable) -> npt.NDArray[Any]:
         if key not in self._stacks:
-            self._stacks[key] = self._images.stacked(kind, raw)
-        return np.asarray(self._weights @ self._stacks[key])
+            self._stacks[key] = stack()
+        return np.asarray(np.tensordot(self._counts, self._stacks[key], 1))

@@ -1,7 +1,8 @@
 """From images to a data set: which metrics average values, and which average curves first."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
@@ -63,9 +64,17 @@ class ImageSet:
         """Precision and recall at 256 thresholds, each averaged over images."""
         return self.mean_curve("precision", raw), self.mean_curve("recall", raw)
 
+    def mean_of_histograms(self, function: Callable[[Counts], Any]) -> Curve:
+        """What a function makes of each image's histogram, averaged over images."""
+        return _mean([np.asarray(function(one)) for one in self.histograms])
+
+    def binary(self, raw: bool = False) -> list[Confusion]:
+        """The pixels of each image, at > 0.5."""
+        return [one.binary for one in self._of_images(raw)]
+
     def all_pixels(self, raw: bool = False) -> Confusion:
         """The pixels of all images together, at > 0.5."""
-        matrices = [one.binary for one in self._of_images(raw)]
+        matrices = self.binary(raw)
         on, sides = sum(one.on for one in matrices), sum(one.sides for one in matrices)
         return Confusion(np.asarray(on), np.asarray(sides))
 

@@ -13,8 +13,6 @@ last are among the rates of `confusion_matrix.py`:
 Curves are indexed by threshold, lowest first.
 """
 
-from collections.abc import Sequence
-
 import numpy as np
 
 from src.metrics._maps import Counts, Curve
@@ -58,12 +56,6 @@ def f_of_dis(precision: Curve, recall: Curve) -> Curve:
     return np.asarray(product / (BETA_SQUARED * precision + recall + 1e-8))
 
 
-def _max_f_of_log(histograms: Sequence[Counts]) -> float:
-    curves = [precision_recall_dis(histogram) for histogram in histograms]
-    precision, recall = (np.mean(of_all, axis=0) for of_all in zip(*curves, strict=True))
-    return float(f_of_dis(precision, recall).max())
-
-
 _F = "F, beta^2 0.3"
 _AVERAGED_FIRST = "PRECISION AND RECALL averaged over images first, then F, then the maximum"
 RECORDS = [
@@ -82,6 +74,6 @@ RECORDS = [
         reporting=_AVERAGED_FIRST,
         heading="max_f_dis_255 (F of mean P, R)",
         of_histogram=lambda one: f_of_dis(*precision_recall_dis(one.histogram)).max(),
-        of_set=lambda images, _: _max_f_of_log(images.histograms),
+        of_set=lambda images, _: f_of_dis(*images.mean_of_histograms(precision_recall_dis)).max(),
     ),
 ]
