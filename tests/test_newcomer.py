@@ -40,6 +40,7 @@ ELSEWHERE = {
     "python predict.py weights=u2net": "weights/test_registry.py downloads from a local server",
     "python -m src predict photo.jpg": "test_cli.py, with weights that are there",
     "python app.py": "test_app.py, page/",
+    "python evaluate.py maps=METHODS": "evaluation/test_score_methods.py",
     "python evaluate.py weights=FILE data=folder data.root=MINE": "runs/test_scoring.py",
     "python train.py model=isnet data=folder": "test_finetune.py",
     "python train.py model=isnet data=dis5k data.root=~/sets trainer": "test_distributed.py",
