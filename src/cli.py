@@ -168,7 +168,7 @@ def _run(name: str, words: list[str]) -> int:
     if command.config is None:
         code: int = pkgutil.resolve_name(command.target)(words)
         return code
-    config = _config_of(name, words)
+    config = config_of(name, words)
     if name == "predict":
         words = _with_bare_paths(words)
     from src.training import cli, resume
@@ -197,7 +197,7 @@ def _run(name: str, words: list[str]) -> int:
     return _with_hydra(script or f"finecut {name}", words, config, task)
 
 
-def _config_of(name: str, words: Sequence[str]) -> str | None:
+def config_of(name: str, words: Sequence[str]) -> str | None:
     """The yaml of a command. Maps are scored by one without a model or anything of training."""
     settings = [word for word in words if "=" in word and not word.startswith("hydra")]
     if name == "evaluate" and settings and not any(one.startswith("maps=") for one in settings):
@@ -239,7 +239,7 @@ def _complete(words: list[str]) -> int:
             print(" ".join(name for name in COMMANDS if name.startswith(typed)))
             return DONE
         name = _ALIASES.get(typed, typed)
-        config = _config_of(name, rest.split()) if name in COMMANDS else None
+        config = config_of(name, rest.split()) if name in COMMANDS else None
         config = config or _OWN_YAML.get(name)
         os.environ["COMP_LINE"] = f"finecut {rest.lstrip()}"
     if config is None:

@@ -96,7 +96,8 @@ def check_config(name: str, arguments: list[str]) -> None:
     parsed = OverridesParser.create().parse_overrides(overrides)
     single = [first(override) for override in parsed]
     with initialize_config_dir(str(ROOT / "conf"), version_base=None):
-        cfg = compose(name, [word for word in single if not word.startswith("hydra.")])
+        config = cli.config_of(name, arguments) if name == "evaluate" else name
+        cfg = compose(config or name, [word for word in single if not word.startswith("hydra.")])
     assert OmegaConf.to_yaml(cfg)
 
 

@@ -8,13 +8,11 @@ import torch
 from lightning import LightningDataModule
 
 from src.datamodules.batch import SampleKey, collate
+from src.datamodules.clicks import ExtremePoints, InsideOutsidePoints, Prompts
 from src.datamodules.instance_sources import Instance
 from src.datamodules.instances import (
-    ExtremePoints,
-    InsideOutsidePoints,
     InstanceDataModule,
     InstanceDataset,
-    Prompts,
     flip_rotate_scale,
 )
 from src.errors import UserError

@@ -69,7 +69,7 @@ def test_every_set_is_checked_without_a_problem(
 
 @pytest.mark.parametrize("name", DATA)
 def test_a_checkpoint_is_evaluated_on_every_set(name: str) -> None:
-    cfg = composed(f"data={name}", "weights=iog_pascal_sbd", config="evaluate")
+    cfg = composed(f"data={name}", "weights=iog_pascal_sbd", config="evaluate_checkpoint")
     assert list(cfg.data.test) == DATA[name]
 
 

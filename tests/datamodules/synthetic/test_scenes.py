@@ -11,7 +11,7 @@ def test_a_picture_holds_its_objects_and_void() -> None:
     source = SyntheticInstances(None, "train", images=8, size=96)
     assert len(source) == len(set(source.names)) == 24
     for item in range(len(source)):
-        image, mask, void, name, _ = source.sample(item)
+        image, mask, void, name, *_ = source.sample(item)
         assert image.shape == (*mask.shape, 3)
         assert image.dtype == mask.dtype == void.dtype == np.uint8
         assert name == source.names[item]
