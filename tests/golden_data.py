@@ -67,6 +67,21 @@ def official_state(item: str) -> dict[str, Tensor]:
     return state
 
 
+def filled_state(item: str, block: str) -> dict[str, Tensor]:
+    """The state of one block of an item, by its keys without the block's name."""
+    spec = manifest()[item]
+    state = {}
+    for entry in spec["keys"][block]:
+        name, shape = entry["key"], tuple(entry["shape"])
+        leaf = name.rsplit(".", 1)[-1]
+        if leaf == "num_batches_tracked":
+            value = torch.zeros(shape, dtype=torch.int64)
+        else:
+            value = torch.from_numpy(_filled(name, leaf, shape, spec["fill"]))
+        state[name.removeprefix(f"{block}.")] = value
+    return state
+
+
 def _filled(name: str, leaf: str, shape: tuple[int, ...], fill: dict[str, Any]) -> np.ndarray:
     rng = generator(name, fill["seed"])
     if leaf == "running_var":

@@ -1,0 +1,245 @@
+"""BiRefNet (Zheng et al., CAAI Artificial Intelligence Research 2024, arXiv:2401.03407).
+
+A bilateral reference leads the decoder: inwards, the image itself in the channels of each stage;
+outwards, a gate that learns where the image's gradients belong to the object's outline.
+"""
+
+import re
+from collections.abc import Callable
+from typing import Literal, NamedTuple, cast
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from src.networks.backbone import build_backbone
+from src.networks.blocks import allow_single_values, resize_corners
+from src.networks.deformable import DeformablePooling
+from src.networks.network import Network, Output
+
+PatchOrder = Literal["current", "columns"]
+PATCH_ORDERS: tuple[PatchOrder, ...] = ("current", "columns")
+
+_CELLS = (32, 16, 8, 4)  # in a row and in a column of the image, of stages 4, 3, 2 and 1
+_INNER = 64  # width inside a decoder block, whatever it takes and gives
+_LAPLACIAN = 5
+
+
+class DecoderBlock(nn.Module):
+    """`(B, in, H, W)` to `(B, out, H, W)` through 64 channels, with deformable pooling inside."""
+
+    def __init__(self, in_channels: int, out_channels: int) -> None:
+        super().__init__()
+        self.conv_in = nn.Conv2d(in_channels, _INNER, 3, padding=1)
+        self.norm_in = nn.BatchNorm2d(_INNER)
+        self.pooling = DeformablePooling(_INNER)
+        self.conv_out = nn.Conv2d(_INNER, out_channels, 3, padding=1)
+        self.norm_out = nn.BatchNorm2d(out_channels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.pooling(self.norm_in(self.conv_in(x)).relu())
+        return cast(Tensor, self.norm_out(self.conv_out(x)))
+
+
+class Outward(NamedTuple):
+    """What the outward reference makes of a map: its gate in [0, 1] and the gradients' logits."""
+
+    gate: Tensor
+    gradients: Tensor
+
+
+class OutwardReference(nn.Module):
+    """Predicts the image's gradients within the object, and from the same features a gate."""
+
+    def __init__(self, channels: int, width: int = 16) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(channels, width, 3, padding=1)
+        self.norm = nn.BatchNorm2d(width)
+        self.gradients = nn.Conv2d(width, 1, 1)
+        self.gate = nn.Conv2d(width, 1, 1)
+
+    def forward(self, x: Tensor) -> Outward:
+        x = self.norm(self.conv(x)).relu()
+        return Outward(self.gate(x).sigmoid(), self.gradients(x))
+
+
+class Stage(nn.Module):
+    """Stage 4, 3 or 2 of the decoder: `(p, mask logits, gradients' logits)` of map and image."""
+
+    def __init__(self, in_channels: int, out_channels: int) -> None:
+        super().__init__()
+        self.block = DecoderBlock(in_channels, out_channels)
+        self.mask = nn.Conv2d(out_channels, 1, 1)
+        self.outward = OutwardReference(out_channels)
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        x = self.block(x)
+        # The mask is read before the gate.
+        mask, (gate, gradients) = self.mask(x), self.outward(x)
+        return x * gate, mask, gradients
+
+
+class BiRefNet(Network):
+    """220 M parameters with Swin-L, 44.3 M with Swin-T. Sides are multiples of 32.
+
+    `masks` holds the prediction at the image's size, then those of stages 2, 3 and 4 at strides 8,
+    16 and 32. `features` hold the logits of the gradients that each stage sees (`gradients2` the
+    finest) and `laplacian`, the image's own, `(B, 1, H, W)`, which their loss is made of.
+
+    Args:
+        backbone: A timm name; `swin_large` and `swin_tiny` are the released ones.
+        pretrained: ImageNet weights of the backbone, from timm or from a file.
+        patch_order: How the image's cells are put into channels. Weights that were trained before
+            November 2024 want `columns`; either loads into either, so that nothing but the origin
+            of a file tells which one it is.
+    """
+
+    min_side = 32
+    side_multiple = 32
+    feature_names = ("gradients2", "gradients3", "gradients4", "laplacian")
+
+    def __init__(
+        self,
+        backbone: str = "swin_large",
+        pretrained: bool | str = False,
+        patch_order: PatchOrder = "current",
+    ) -> None:
+        super().__init__()
+        if patch_order not in PATCH_ORDERS:
+            raise ValueError(f"patch_order is {patch_order!r}; choose {' or '.join(PATCH_ORDERS)}")
+        self.patch_order = patch_order
+        self.backbone = build_backbone(backbone, pretrained)
+        c1, c2, c3, c4 = (2 * width for width in self.backbone.channels[1:])
+        # Widths of what stages 4, 3, 2 and 1 give, and of the image's channels beside each.
+        given = (c3, c2, c1, c1 // 2)
+        beside = (c1, c1, c1 // 2, c1 // 4)
+        self.squeeze = DecoderBlock(c1 + c2 + c3 + c4, c4)
+        self.patches = nn.ModuleList(
+            _patch_convs(3 * cells * cells, width)
+            for cells, width in zip((*_CELLS, 1), (*beside, c1 // 8), strict=True)
+        )
+        taken = [wide + more for wide, more in zip((c4, *given), beside, strict=False)]
+        self.stages = nn.ModuleList(Stage(taken[i], given[i]) for i in range(3))
+        self.last = DecoderBlock(taken[3], given[3])
+        self.laterals = nn.ModuleList(nn.Conv2d(width, width, 1) for width in given[:3])
+        self.head = nn.Conv2d(given[3] + c1 // 8, 1, 1)
+        kernel = torch.ones(_LAPLACIAN, _LAPLACIAN)
+        kernel[_LAPLACIAN // 2, _LAPLACIAN // 2] -= kernel.numel()
+        self.register_buffer("laplacian", kernel[None, None] / kernel.abs().sum(), persistent=False)
+        allow_single_values(self)  # the mean over the map has one value a channel at batch 1
+
+    def forward(self, x: Tensor) -> Output:
+        """`x`: `(B, 3, H, W)`, both sides multiples of 32."""
+        self.check_size(*x.shape[2:])
+        *finer, coarsest = self._encode(x)
+        p = self.squeeze(coarsest)
+        masks, gradients = list[Tensor](), list[Tensor]()
+        for i, stage in enumerate(self.stages):
+            p, mask, gradient = stage(torch.cat([p, self._patches(i, x)], dim=1))
+            masks.insert(0, mask)
+            gradients.insert(0, gradient)
+            skipped = finer[-1 - i]
+            p = resize_corners(p, skipped) + self.laterals[i](skipped)
+        p = resize_corners(self.last(torch.cat([p, self._patches(3, x)], dim=1)), x)
+        masks.insert(0, self.head(torch.cat([p, self.patches[4](x)], dim=1)))
+        features = dict(zip(self.feature_names, (*gradients, self._laplacian(x)), strict=True))
+        return Output(masks, features)
+
+    def _encode(self, x: Tensor) -> list[Tensor]:
+        """Maps at strides 4, 8, 16 and 32 of the image and of its half; the last joins all."""
+        half = resize_corners(x, (x.shape[2] // 2, x.shape[3] // 2))
+        both = zip(self.backbone(x)[1:], self.backbone(half)[1:], strict=True)
+        maps = [torch.cat([whole, resize_corners(small, whole)], dim=1) for whole, small in both]
+        context = [resize_corners(finer, maps[3]) for finer in maps[:3]]
+        return [*maps[:3], torch.cat([*context, maps[3]], dim=1)]
+
+    def _patches(self, stage: int, image: Tensor) -> Tensor:
+        side = _CELLS[stage]
+        cells = image_patches(image, side, side, self.patch_order)
+        return cast(Tensor, self.patches[stage](cells))
+
+    def _laplacian(self, image: Tensor) -> Tensor:
+        """The image's second derivative, of the mean of its normalized channels."""
+        margin = [_LAPLACIAN // 2] * 4
+        gray = F.pad(image.mean(dim=1, keepdim=True), margin, mode="reflect")
+        return F.conv2d(gray, self.get_buffer("laplacian").to(gray))
+
+    def to_upstream_key(self, name: str) -> str:
+        """The key that the authors' checkpoints have for the entry `name` of our state."""
+        if name.startswith("backbone."):
+            return "bb." + self.backbone.to_upstream_key(name.removeprefix("backbone."))
+        for pattern, theirs in _OFFICIAL_NAMES:
+            name = pattern.sub(theirs, name)
+        return name
+
+    def upstream_buffers(self) -> dict[str, Tensor]:
+        """Entries of the authors' checkpoints that are computed, not learned, by their key."""
+        constants = self.backbone.upstream_buffers()
+        return {f"bb.{key}": value for key, value in constants.items()}
+
+
+def image_patches(image: Tensor, rows: int, columns: int, order: PatchOrder = "current") -> Tensor:
+    """Cut an image into a grid of cells, which become channels.
+
+    A pixel of the result holds one pixel of each cell, not of its own surroundings.
+
+    Args:
+        image: `(B, C, H, W)`, its sides multiples of the grid's.
+        rows: Of cells.
+        columns: Of cells.
+        order: `current` counts channels by color, then the cell's row, then its column; `columns`
+            by the cell's column, then its row, then color.
+
+    Returns:
+        `(B, C · rows · columns, H / rows, W / columns)`.
+    """
+    batch, channels, height, width = image.shape
+    tall, wide = height // rows, width // columns
+    grid = image.reshape(batch, channels, rows, tall, columns, wide)
+    axes = (0, 1, 2, 4, 3, 5) if order == "current" else (0, 4, 2, 1, 3, 5)
+    return grid.permute(axes).reshape(batch, channels * rows * columns, tall, wide)
+
+
+def _patch_convs(in_channels: int, out_channels: int) -> nn.Sequential:
+    return nn.Sequential(
+        nn.Conv2d(in_channels, _INNER, 3, padding=1), nn.Conv2d(_INNER, out_channels, 3, padding=1)
+    )
+
+
+def _counted_down(text: str, first: int) -> Callable[[re.Match[str]], str]:
+    """A replacement in which `{}` stands for the matched index, counted down from `first`."""
+    return lambda match: text.format(first - int(match[1]))
+
+
+def _counted_up(text: str) -> Callable[[re.Match[str]], str]:
+    """A replacement in which `{}` stands for the matched index less one."""
+    return lambda match: text.format(int(match[1]) - 1)
+
+
+_OFFICIAL_NAMES = [
+    (re.compile(pattern), theirs)
+    for pattern, theirs in (
+        (r"^squeeze\.", "squeeze_module.0."),
+        (r"^stages\.(\d)\.block\.", _counted_down("decoder.decoder_block{}.", 4)),
+        (r"^last\.", "decoder.decoder_block1."),
+        (r"^stages\.(\d)\.mask\.", _counted_down("decoder.conv_ms_spvn_{}.", 4)),
+        (r"^stages\.(\d)\.outward\.conv\.", _counted_down("decoder.gdt_convs_{}.0.", 4)),
+        (r"^stages\.(\d)\.outward\.norm\.", _counted_down("decoder.gdt_convs_{}.1.", 4)),
+        (r"^stages\.(\d)\.outward\.gradients\.", _counted_down("decoder.gdt_convs_pred_{}.0.", 4)),
+        (r"^stages\.(\d)\.outward\.gate\.", _counted_down("decoder.gdt_convs_attn_{}.0.", 4)),
+        (r"^patches\.(\d)\.0\.", _counted_down("decoder.ipt_blk{}.conv1.", 5)),
+        (r"^patches\.(\d)\.1\.", _counted_down("decoder.ipt_blk{}.conv_out.", 5)),
+        (r"^laterals\.(\d)\.", _counted_down("decoder.lateral_block{}.conv.", 4)),
+        (r"^head\.", "decoder.conv_out1.0."),
+        (r"\.norm_(in|out)\.", r".bn_\1."),
+        (r"\.pooling\.join\.", ".dec_att.conv1."),
+        (r"\.pooling\.norm\.", ".dec_att.bn1."),
+        (r"\.pooling\.mean\.", ".dec_att.global_avg_pool."),
+        (r"\.pooling\.branches\.0\.", ".dec_att.aspp1."),
+        (r"\.pooling\.branches\.(\d)\.", _counted_up(".dec_att.aspp_deforms.{}.")),
+        (r"(?<=\.aspp1\.)norm\.|(?<=\.aspp_deforms\.\d\.)norm\.", "bn."),
+        (r"\.conv\.offset\.", ".atrous_conv.offset_conv."),
+        (r"\.conv\.modulation\.", ".atrous_conv.modulator_conv."),
+        (r"\.conv\.conv\.", ".atrous_conv.regular_conv."),
+    )
+]
