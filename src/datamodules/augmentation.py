@@ -92,7 +92,35 @@ def inspyrenet() -> Augmentation:
                 mask_interpolation=cv2.INTER_LINEAR,
                 p=0.5,
             ),
-            Enhance(highest=1.1, p=1.0),
+            Enhance(
+                dict.fromkeys(("contrast", "sharpness", "brightness"), (1, 1.1)), shuffled=True
+            ),
+        ]
+    )
+
+
+def birefnet() -> Augmentation:
+    """BiRefNet: horizontal flip, seldom a rotation, strong enhancement, some black and white."""
+    return Augmentation(
+        [
+            A.HorizontalFlip(p=0.5),
+            A.Rotate(
+                limit=(-15, 15),
+                border_mode=cv2.BORDER_CONSTANT,
+                interpolation=cv2.INTER_CUBIC,
+                mask_interpolation=cv2.INTER_CUBIC,
+                p=0.2,
+            ),
+            Enhance(
+                {
+                    "brightness": (0.5, 1.5),
+                    "contrast": (0.5, 1.5),
+                    "color": (0, 2),
+                    "sharpness": (0, 3),
+                },
+                tenths=True,
+            ),
+            Pepper(share=0.0015),
         ]
     )
 
@@ -141,33 +169,87 @@ class ScaleCrop(A.DualTransform):
 
 
 class Enhance(A.ImageOnlyTransform):
-    """Raises contrast, sharpness and brightness by small random factors, in random order.
+    """Changes brightness, contrast, color and sharpness by random factors.
 
-    A factor f moves the image to `blank + f * (image - blank)`, where `blank` is its mean gray
-    (contrast), the image smoothed (sharpness), or black (brightness).
+    A factor f moves the image to `blank + f * (image - blank)`, where `blank` is black
+    (brightness), its mean gray (contrast), its gray (color), or the image smoothed (sharpness).
 
     Args:
-        highest: Factors are drawn from [1, highest].
+        ranges: Lowest and highest factor by name; no other names are changed.
+        shuffled: In random order instead of the order of `ranges`.
+        tenths: Factors are whole tenths.
         p: Probability.
     """
 
-    def __init__(self, highest: float = 1.1, p: float = 1.0) -> None:
+    def __init__(
+        self,
+        ranges: Mapping[str, tuple[float, float]],
+        shuffled: bool = False,
+        tenths: bool = False,
+        p: float = 1.0,
+    ) -> None:
         super().__init__(p=p)
-        self.highest = highest
+        self.ranges, self.shuffled, self.tenths = dict(ranges), shuffled, tenths
 
     def get_params(self) -> dict[str, Any]:
-        order = ["contrast", "sharpness", "brightness"]
-        self.py_random.shuffle(order)
-        return {"steps": [(name, self.py_random.uniform(1, self.highest)) for name in order]}
+        order = list(self.ranges)
+        if self.shuffled:
+            self.py_random.shuffle(order)
+        return {"steps": [(name, self._factor(*self.ranges[name])) for name in order]}
+
+    def _factor(self, low: float, high: float) -> float:
+        if self.tenths:
+            return self.py_random.randint(round(10 * low), round(10 * high)) / 10
+        return self.py_random.uniform(low, high)
 
     def apply(self, img: np.ndarray, steps: list[tuple[str, float]], **params: Any) -> np.ndarray:
         for name, factor in steps:
             if name == "sharpness":
                 img = cv2.addWeighted(img, factor, cv2.filter2D(img, -1, _SMOOTH), 1 - factor, 0)
+            elif name == "color":
+                gray = cv2.cvtColor(cv2.cvtColor(img, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
+                img = cv2.addWeighted(img, factor, gray, 1 - factor, 0)
             else:
                 blank = _mean_gray(img) if name == "contrast" else 0.0
                 levels = blank + factor * (np.arange(256) - blank)
                 img = cv2.LUT(img, np.clip(np.rint(levels), 0, 255).astype(np.uint8))
+        return img
+
+
+class Pepper(A.ImageOnlyTransform):
+    """Sets random pixels to black or white.
+
+    Args:
+        share: Of the pixels; the same pixel may be drawn twice.
+        p: Probability.
+    """
+
+    def __init__(self, share: float = 0.0015, p: float = 1.0) -> None:
+        super().__init__(p=p)
+        self.share = share
+
+    def get_params_dependent_on_data(
+        self, params: dict[str, Any], data: dict[str, Any]
+    ) -> dict[str, Any]:
+        height, width = params["shape"][:2]
+        count = int(self.share * height * width)
+        generator = self.random_generator
+        return {
+            "rows": generator.integers(0, height, count),
+            "columns": generator.integers(0, width, count),
+            "levels": generator.integers(0, 2, count, dtype=np.uint8) * np.uint8(255),
+        }
+
+    def apply(
+        self,
+        img: np.ndarray,
+        rows: np.ndarray,
+        columns: np.ndarray,
+        levels: np.ndarray,
+        **params: Any,
+    ) -> np.ndarray:
+        img = img.copy()
+        img[rows, columns] = levels[:, None]
         return img
 
 

@@ -16,6 +16,7 @@ from src.errors import CommandError
 from src.lit_modules.parameter_groups import FineTuning, parameter_groups, scale_rates
 from src.lit_modules.random_state import random_state, require_random_state, restore_random_state
 from src.lit_modules.schedule import IterationLR
+from src.losses.terms import Late
 from src.metrics import (
     ImageResult,
     SegmentationMetrics,
@@ -119,6 +120,11 @@ class SegmentationModule(LightningModule):
         if "prompt" in batch:
             batch["prompt"] = batch["prompt"].float()
         return batch
+
+    def on_train_epoch_start(self) -> None:
+        for term in self.losses.values():
+            if isinstance(term, Late):
+                term.begin_epoch(self.current_epoch, self.trainer.max_epochs or 0)
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         output = self(batch)

@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from src.datamodules.batch import Batch
+from src.networks.blocks import at_least_fp32, resize_corners
 from src.networks.network import Network, Output
 
 Distance = Literal["mse", "kl", "l1", "smooth_l1"]
@@ -21,7 +22,7 @@ class BinaryCrossEntropy(nn.Module):
     """
 
     def forward(self, logits: Tensor, mask: Tensor) -> Tensor:
-        return F.binary_cross_entropy_with_logits(logits.float(), mask.float())
+        return F.binary_cross_entropy_with_logits(at_least_fp32(logits), at_least_fp32(mask))
 
 
 class ChannelKL(nn.Module):
@@ -47,17 +48,27 @@ DISTANCES: dict[str, type[nn.Module]] = {
 class DeepSupervision(nn.Module):
     """Weighted sum of one criterion over the network's maps, finest first.
 
-    Maps smaller than the mask are compared with the mask resized to them (bilinear,
-    `align_corners=True`, the one place where IS-Net's authors use it).
+    Maps smaller than the mask are compared at one of both sizes; either is resized bilinearly,
+    `align_corners=True`, as IS-Net's authors resize the mask and BiRefNet's the maps.
 
     Args:
+        criterion: Compares logits and a mask of one size.
         weights: One for each map the network returns; another count is an error.
+        compare_at: `map`: the mask is brought to the map's size; `mask`: the map to the mask's.
     """
 
-    def __init__(self, criterion: nn.Module, weights: Sequence[float]) -> None:
+    def __init__(
+        self,
+        criterion: nn.Module,
+        weights: Sequence[float],
+        compare_at: Literal["map", "mask"] = "map",
+    ) -> None:
         super().__init__()
+        if compare_at not in ("map", "mask"):
+            raise ValueError(f"losses: compare_at is {compare_at!r}; choose map or mask")
         self.criterion = criterion
         self.weights = list(weights)
+        self.compare_at = compare_at
 
     def forward(self, output: Output, batch: Batch) -> Tensor:
         if len(output.masks) != len(self.weights):
@@ -67,8 +78,49 @@ class DeepSupervision(nn.Module):
         mask = batch["mask"]
         loss = mask.new_zeros((), dtype=torch.float32)
         for weight, logits in zip(self.weights, output.masks, strict=True):
-            loss = loss + weight * self.criterion(logits, _resize_mask(mask, logits))
+            if self.compare_at == "map":
+                pair = logits, _resized(mask, logits)
+            else:
+                pair = _resized(at_least_fp32(logits), mask), mask
+            loss = loss + weight * self.criterion(*pair)
         return loss
+
+
+class Late(nn.Module):
+    """A term whose weight changes in the last epochs: in each of them by the factor once more.
+
+    BiRefNet switches its cross-entropy off so (factor 0) and halves its IoU again and again.
+
+    Args:
+        term: The term.
+        factor: At the beginning of each late epoch the weight is multiplied by it.
+        epochs: How many epochs are late; 0: none.
+    """
+
+    def __init__(self, term: nn.Module, factor: float, epochs: int) -> None:
+        super().__init__()
+        if factor < 0 or epochs < 0:
+            raise ValueError(f"losses: factor {factor} and epochs {epochs} must not be negative")
+        self.term, self.factor, self.epochs = term, float(factor), epochs
+        self.weight = 1.0
+
+    def begin_epoch(self, epoch: int, epochs: int) -> None:
+        """Set the weight for an epoch, counted from 0, of a training of so many.
+
+        It depends on these numbers alone, so that a run that goes on needs no memory of it.
+
+        Raises:
+            ValueError: Training has no last epoch.
+        """
+        if self.epochs and epochs < 1:
+            raise ValueError("losses: late epochs need a last one; set model.epochs")
+        self.weight = self.factor ** max(0, epoch + 1 - (epochs - self.epochs))
+
+    def forward(self, output: Output, batch: Batch) -> Tensor:
+        if self.weight == 0:  # 0 times an infinite loss would be no number
+            return batch["mask"].new_zeros((), dtype=torch.float32)
+        loss: Tensor = self.term(output, batch)
+        return self.weight * loss
 
 
 class FeatureSupervision(nn.Module):
@@ -118,7 +170,5 @@ class FeatureSupervision(nn.Module):
         return torch.stack(distances).sum()
 
 
-def _resize_mask(mask: Tensor, like: Tensor) -> Tensor:
-    if mask.shape[2:] == like.shape[2:]:
-        return mask
-    return F.interpolate(mask, like.shape[2:], mode="bilinear", align_corners=True)
+def _resized(x: Tensor, like: Tensor) -> Tensor:
+    return x if x.shape[2:] == like.shape[2:] else resize_corners(x, like)

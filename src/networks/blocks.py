@@ -12,8 +12,8 @@ LEVELS = (1, 2, 3, 6)
 
 
 def at_least_fp32(x: Tensor) -> Tensor:
-    """Half precision becomes fp32; fp32 and fp64 stay what they are."""
-    return x.float() if x.dtype in (torch.float16, torch.bfloat16) else x
+    """Half precision, truth values and whole numbers become fp32; fp64 stays what it is."""
+    return x if x.dtype == torch.float64 else x.float()
 
 
 def without_autocast(like: Tensor) -> AbstractContextManager[object]:

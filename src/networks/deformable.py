@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torchvision.ops import deform_conv2d
 
-from src.networks.blocks import conv_norm
+from src.networks.blocks import at_least_fp32, conv_norm, without_autocast
 
 KERNELS = (1, 1, 3, 7)
 
@@ -35,13 +35,12 @@ class DeformableConv(nn.Module):
             nn.init.zeros_(cast(Tensor, part.bias))
 
     def forward(self, x: Tensor) -> Tensor:
-        modulation = 2 * self.modulation(x).sigmoid()
-        return cast(
-            Tensor,
-            deform_conv2d(
-                x, self.offset(x), self.conv.weight, padding=self.padding, mask=modulation
-            ),
-        )
+        given = (x, self.offset(x), self.conv.weight, 2 * self.modulation(x).sigmoid())
+        # Not every device has this in half precision, and places lose pixels in it.
+        with without_autocast(x):
+            values, offset, weight, modulation = map(at_least_fp32, given)
+            y = deform_conv2d(values, offset, weight, padding=self.padding, mask=modulation)
+        return cast(Tensor, y.to(x.dtype))
 
 
 class DeformableBranch(nn.Module):

@@ -7,6 +7,13 @@ import pytest
 import torch
 from torch import Tensor
 
+from src.losses.birefnet import (
+    AbsoluteError,
+    GradientSupervision,
+    RegionIoU,
+    StructuralDissimilarity,
+)
+from src.losses.terms import BinaryCrossEntropy, DeepSupervision
 from src.networks.birefnet import PATCH_ORDERS, BiRefNet, DecoderBlock, image_patches
 from src.networks.deformable import DeformableConv, DeformablePooling
 from src.weights.loading import build, load_official, to_official
@@ -96,6 +103,34 @@ def test_weights_of_before_november_2024_want_the_older_order(
                 assert_golden(item, f"{name}_legacy_logits", mask)
     finally:
         network.patch_order = "current"
+
+
+@needs_shared
+def test_losses_and_gradients_equal_the_authors() -> None:
+    """In double precision: places between pixels have kinks, where rounding moves a gradient."""
+    item = "15_birefnet_swin_t"
+    stored, spec = arrays(item), manifest()[item]
+    network = build("birefnet_swin_t")
+    load_official(network, official_state(item))
+    network.double()
+    batch: Any = {"mask": torch.from_numpy(stored["gt"]).double() / 255}
+    output = network(golden_image(item, "A").double())
+    criteria = (BinaryCrossEntropy(), RegionIoU(), StructuralDissimilarity(), AbsoluteError())
+    terms = []
+    for criterion in criteria:
+        of_maps = [
+            DeepSupervision(criterion, one, "mask")(output, batch) for one in torch.eye(4).tolist()
+        ]
+        terms.append(torch.stack(of_maps[1:][::-1] + of_maps[:1]))  # coarse to fine, the last one
+    found, gradients = torch.stack(terms, dim=1), GradientSupervision()(output, batch)
+    np.testing.assert_allclose(found.detach(), stored["loss_terms"], rtol=spec["loss_tol_rtol"])
+    assert float(gradients.detach()) == pytest.approx(float(stored["loss_gdt"].sum()), rel=1e-5)
+    loss = (found * torch.tensor([30, 0.5, 10, 0])).sum() + gradients
+    assert float(loss.detach()) == pytest.approx(spec["loss_fp64"], rel=1e-6)
+    loss.backward()
+    ours = {network.to_upstream_key(name): p.grad for name, p in network.named_parameters()}
+    norms = [float(ours[name].norm()) for name in spec["grad_param_names"]]
+    np.testing.assert_allclose(norms, spec["grad_l2_fp64"], rtol=1e-5)
 
 
 def _keep(seen: dict[str, Tensor], name: str) -> Any:
