@@ -16,6 +16,9 @@ from src.errors import UserError
 from src.instantiate import build
 from src.paths import CONF
 
+# What else models are called, after the backbones by which their authors tell them apart.
+OTHER_NAMES = {"birefnet_swin_l": "birefnet", "birefnet_swin_t": "birefnet_lite"}
+
 
 def names() -> list[str]:
     """Of the models."""
@@ -24,11 +27,12 @@ def names() -> list[str]:
 
 
 def composed(model: str) -> DictConfig:
-    """The `model` group of conf/model/<model>.yaml.
+    """The `model` group of conf/model/<model>.yaml; `OTHER_NAMES` are names too.
 
     Raises:
         UserError: There is none; the message lists the models.
     """
+    model = OTHER_NAMES.get(model, model)
     if model not in names():
         raise UserError(f"no model is called {model!r}; choose one of {', '.join(names())}")
     with own_hydra(), initialize_config_dir(str(CONF), version_base=None):

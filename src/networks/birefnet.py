@@ -97,6 +97,15 @@ class BiRefNet(Network):
     min_side = 32
     side_multiple = 32
     feature_names = ("gradients2", "gradients3", "gradients4", "laplacian")
+    title = "BiRefNet"
+    paper = (
+        "Zheng et al., Bilateral Reference for High-Resolution Dichotomous Image Segmentation, "
+        "CAAI Artificial Intelligence Research 2024"
+    )
+    limits = (
+        "Slow and large without a GPU: 1024² pixels whatever the image, seen twice.",
+        "Made for the size it was trained at; at half of it much is lost.",
+    )
 
     def __init__(
         self,
