@@ -46,7 +46,7 @@ def test_a_failure_leaves_the_program_running_too() -> None:
 
 
 def test_an_unknown_model_is_named_beside_the_known() -> None:
-    with pytest.raises(UserError, match="no model is called 'u3net'; choose one of dextr, "):
+    with pytest.raises(UserError, match="no model is called 'u3net'; choose one of birefnet, "):
         composed("u3net")
 
 

@@ -5,7 +5,7 @@ outwards, a gate that learns where the image's gradients belong to the object's 
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Literal, NamedTuple, cast
 
 import torch
@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from src.networks.backbone import build_backbone
 from src.networks.blocks import allow_single_values, resize_corners
-from src.networks.deformable import DeformablePooling
+from src.networks.deformable import DeformableBranch, DeformablePooling
 from src.networks.network import Network, Output
 
 PatchOrder = Literal["current", "columns"]
@@ -80,7 +80,7 @@ class Stage(nn.Module):
 
 
 class BiRefNet(Network):
-    """220 M parameters with Swin-L, 44.3 M with Swin-T. Sides are multiples of 32.
+    """220.2 M parameters with Swin-L, 44.3 M with Swin-T. Sides are multiples of 32.
 
     `masks` holds the prediction at the image's size, then those of stages 2, 3 and 4 at strides 8,
     16 and 32. `features` hold the logits of the gradients that each stage sees (`gradients2` the
@@ -172,6 +172,11 @@ class BiRefNet(Network):
         margin = [_LAPLACIAN // 2] * 4
         gray = F.pad(image.mean(dim=1, keepdim=True), margin, mode="reflect")
         return F.conv2d(gray, self.get_buffer("laplacian").to(gray))
+
+    def commuting_norms(self) -> Iterable[tuple[nn.Module, nn.Module]]:
+        """Those of the deformable convolutions, which are called by function."""
+        branches = (part for part in self.modules() if isinstance(part, DeformableBranch))
+        return ((branch.conv.conv, branch.norm) for branch in branches)
 
     def to_upstream_key(self, name: str) -> str:
         """The key that the authors' checkpoints have for the entry `name` of our state."""

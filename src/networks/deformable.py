@@ -36,10 +36,18 @@ class DeformableConv(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         given = (x, self.offset(x), self.conv.weight, 2 * self.modulation(x).sigmoid())
+        bias = self.conv.bias  # none, until a norm is fused into it
         # Not every device has this in half precision, and places lose pixels in it.
         with without_autocast(x):
             values, offset, weight, modulation = map(at_least_fp32, given)
-            y = deform_conv2d(values, offset, weight, padding=self.padding, mask=modulation)
+            y = deform_conv2d(
+                values,
+                offset,
+                weight,
+                None if bias is None else bias.to(weight),
+                padding=self.padding,
+                mask=modulation,
+            )
         return cast(Tensor, y.to(x.dtype))
 
 

@@ -33,6 +33,7 @@ SMALL = {
     ],
     "dextr": CLICKS,
     "iog": CLICKS,
+    "birefnet": ["model.network.backbone=resnet18"],
 }
 
 

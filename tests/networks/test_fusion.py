@@ -23,6 +23,7 @@ SAME_LAYERS = {
     "inspyrenet_swinb_1024",
     "dextr_atrous",
     "iog",
+    "birefnet",
 }
 PROMPTS = {"dextr": 4, "dextr_atrous": 4, "iog": 5, "iog_refine": 5, "isnet_gt_encoder": 1}
 
