@@ -19,7 +19,14 @@ import numpy as np
 
 from src.errors import UserError
 from src.metrics._maps import FOREGROUND_ABOVE, Gray
-from src.metrics._record import FOREGROUND, UNSTRETCHED, MetricRecord, records, replace_foreign
+from src.metrics._record import (
+    FOREGROUND,
+    LOWER_IS_BETTER,
+    UNSTRETCHED,
+    MetricRecord,
+    records,
+    replace_foreign,
+)
 from src.targets import TARGET, check_targets
 
 if TYPE_CHECKING:  # torch takes seconds to import, and is needed by these metrics alone
@@ -116,6 +123,7 @@ def _record(name: str, node: dict[str, Any]) -> MetricRecord:
     arguments = {k: v for k, v in node.items() if k != TARGET}
     metric = _built(key, target, arguments)
     higher_is_better = metric.higher_is_better
+    direction = "higher is better" if higher_is_better else LOWER_IS_BETTER
     if higher_is_better is None:
         raise UserError(
             f"{key}: {target}.higher_is_better is None, so that no table can rank by it"
@@ -126,7 +134,7 @@ def _record(name: str, node: dict[str, Any]) -> MetricRecord:
         prediction=f"{UNSTRETCHED}, a float of (1, 1, H, W)",
         target=f"{FOREGROUND}, as 0 and 1",
         score=f"{target}({said}), {_versions(target)}",
-        reporting=f"mean over images; {'higher' if higher_is_better else 'lower'} is better",
+        reporting=f"mean over images; {direction}",
         of_image=ForeignMetric(name, metric),
         higher_is_better=higher_is_better,
     )

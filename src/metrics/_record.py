@@ -298,10 +298,18 @@ def describe(name: str) -> str:
     return record(name).protocol
 
 
-def higher_is_better(name: str) -> bool:
-    """Whether a greater number is a better one; also for a metric that this version lacks."""
+LOWER_IS_BETTER = "lower is better"  # how the protocol of a foreign metric may end
+
+
+def higher_is_better(name: str, protocol: str = "") -> bool:
+    """Whether a greater number is a better one.
+
+    Args:
+        name: Of the metric; it may be one that this process lacks.
+        protocol: As stored beside the number: it says the direction of foreign metrics.
+    """
     known = _known(name)
-    return known is None or known.higher_is_better
+    return known.higher_is_better if known else not protocol.endswith(LOWER_IS_BETTER)
 
 
 def require_same(ours: Mapping[str, str], theirs: Mapping[str, str], names: Iterable[str]) -> None:

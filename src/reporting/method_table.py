@@ -1,7 +1,7 @@
 """Methods beside each other, a group of columns for each data set, as papers print them."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -71,6 +71,10 @@ class MethodTable:
     differences: Sequence[Difference]
     protocol: Mapping[str, str]
     notices: Sequence[str] = ()
+
+    def higher_is_better(self, metric: str) -> bool:
+        """The direction of a metric."""
+        return higher_is_better(metric, self.protocol[metric])
 
 
 def build_method_table(
@@ -177,7 +181,7 @@ def _grid(
 ) -> tuple[list[str], list[list[render.Cell | str]]]:
     """Head and rows; `named`: the data set stands in the names of its columns."""
     columns = [(name, metric) for name in table.sets for metric in table.metrics]
-    arrows = {m: "↑" if higher_is_better(m) else "↓" for m in table.metrics}
+    arrows = {m: "↑" if table.higher_is_better(m) else "↓" for m in table.metrics}
     head = ["method"]
     head += [f"{name} {m} {arrows[m]}" if named else f"{m} {arrows[m]}" for name, m in columns]
     as_good = {(d.method, d.set, d.metric) for d in table.differences if not d.significant}
@@ -196,7 +200,7 @@ def _column(
         text if _is_whole(table, key) and text is not None else None
         for key, text in zip(keys, shown, strict=True)
     ]
-    places = render.ranked(compared, higher_is_better(metric))
+    places = render.ranked(compared, table.higher_is_better(metric))
     cells: list[render.Cell | str] = []
     for key, text, place in zip(keys, shown, places, strict=True):
         if text is None:
@@ -302,7 +306,8 @@ def _differences(
             folder.method: resample(folder.image_results(name), metrics, draws) for folder in whole
         }
         for metric in metrics:
-            found += _from_best(name, metric, drawn, values, draws.shape[1])
+            pick = max if higher_is_better(metric, whole[0].protocol[metric]) else min
+            found += _from_best(name, metric, drawn, values, draws.shape[1], pick)
     return found
 
 
@@ -317,12 +322,12 @@ def _from_best(
     drawn: Mapping[str, Mapping[str, np.ndarray]],
     values: Mapping[Key, float],
     images: int,
+    pick: Callable[..., str],
 ) -> list[Difference]:
     printed = {m: values[m, name, metric] for m in drawn if (m, name, metric) in values}
     printed = {method: value for method, value in printed.items() if not math.isnan(value)}
     if len(printed) < 2:
         return []
-    pick = max if higher_is_better(metric) else min
     best = pick(printed, key=lambda method: printed[method])
     tail = (1 - CONFIDENCE) / 2
     found = []

@@ -1,6 +1,6 @@
 """One table in memory, each row with its provenance: what every format is written from."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from src.metrics import higher_is_better, records
@@ -132,11 +132,11 @@ def build(
     """
     known = list(dict.fromkeys(metric for group in groups for metric in group.metrics()))
     chosen = [metric for metric in metrics if metric in known] if metrics else known
-    builder = _Builder(groups, published, chosen, digits)
-    sets = list(dict.fromkeys(name for group in groups for name in group.test_sets()))
-    rows = [row for test_set in sets for row in builder.of_set(test_set)]
     stated = {m: text for g in groups for run in g.runs for m, text in run.protocol.items()}
     protocol = {metric: stated[metric] for metric in chosen if metric in stated}
+    builder = _Builder(groups, published, chosen, digits, protocol)
+    sets = list(dict.fromkeys(name for group in groups for name in group.test_sets()))
+    rows = [row for test_set in sets for row in builder.of_set(test_set)]
     return Table(chosen, rows, builder.notes, protocol)
 
 
@@ -155,9 +155,10 @@ class _Builder:
         published: Sequence[ReportedResult],
         metrics: Sequence[str],
         digits: int,
+        protocol: Mapping[str, str],
     ) -> None:
         self.groups, self.published, self.metrics = groups, published, metrics
-        self.digits = digits
+        self.digits, self.protocol = digits, protocol
         self.flags = RowWarnings(groups)
         self.notes: list[str] = []
 
@@ -172,7 +173,8 @@ class _Builder:
             rows += [self._run(group, test_set) for group in members]
             rows += self._beside(members, experiment, test_set)
         fair = {group.label for group in self.groups if not disqualifying(group, test_set)}
-        return _marked(rows, self.metrics, fair, self.digits)
+        directions = {m: higher_is_better(m, self.protocol.get(m, "")) for m in self.metrics}
+        return _marked(rows, directions, fair, self.digits)
 
     def _run(self, group: Group, test_set: str) -> Row:
         spreads = {metric: group.spread(test_set, metric) for metric in self.metrics}
@@ -215,18 +217,20 @@ def _difference(group: Group, test_set: str, printed: dict[str, Cell]) -> Row:
     return Row(test_set, None, f"{group.label} − published", DIFFERENCE, (), cells)
 
 
-def _marked(rows: Sequence[Row], metrics: Sequence[str], fair: set[str], digits: int) -> list[Row]:
+def _marked(
+    rows: Sequence[Row], higher_is_better: Mapping[str, bool], fair: set[str], digits: int
+) -> list[Row]:
     """Mark each column's best, second and third among rows that may be compared."""
     compared = [
         row.kind == PUBLISHED or (row.kind != DIFFERENCE and row.method in fair) for row in rows
     ]
     cells = [dict(row.cells) for row in rows]
-    for metric in metrics:
+    for metric, higher in higher_is_better.items():
         shown = [
             show(metric, of_row[metric].value, digits) if may and metric in of_row else None
             for of_row, may in zip(cells, compared, strict=True)
         ]
-        for of_row, mark in zip(cells, ranked(shown, higher_is_better(metric)), strict=True):
+        for of_row, mark in zip(cells, ranked(shown, higher), strict=True):
             if mark:
                 of_row[metric] = of_row[metric]._replace(mark=mark)
     return [row._replace(cells=of_row) for row, of_row in zip(rows, cells, strict=True)]

@@ -9,7 +9,7 @@ import pytest
 
 from src import metrics
 from src.errors import UserError
-from src.metrics import MetricRecord, describe, records, require_same
+from src.metrics import MetricRecord, describe, higher_is_better, records, require_same
 from src.metrics.__main__ import page
 from tests.metrics.numbered_pairs import make_pair
 from tests.running import ROOT
@@ -106,3 +106,9 @@ def test_results_with_older_words_and_the_same_version_still_compare() -> None:
     require_same(ours, {"mae": "mae/1: mean absolute error; in other words"}, ["mae"])
     with pytest.raises(UserError, match="two protocols"):
         require_same(ours, {"mae": "mae/2: mean absolute error"}, ["mae"])
+
+
+def test_a_metric_of_another_process_has_the_direction_that_its_protocol_states() -> None:
+    assert higher_is_better("theirs")
+    assert not higher_is_better("theirs", "a.Metric(): mean over images; lower is better")
+    assert not higher_is_better("mae", "whatever it says")
