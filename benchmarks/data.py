@@ -32,7 +32,7 @@ from src.datamodules.augmentation import isnet
 from src.datamodules.batch import SampleKey, collate
 from src.datamodules.image_mask_folder import ImageMaskDataset
 from src.datamodules.loaders import start_worker
-from src.datamodules.pairs import Pair
+from src.datamodules.pairs import ImageMaskPair
 from src.processing import Processor
 
 Make = Callable[[int], object]
@@ -56,7 +56,7 @@ def main() -> None:
         report_cached(Path(folder), pairs, size, arguments.batch)
 
 
-def report_decoding(pairs: Sequence[Pair], size: tuple[int, int]) -> None:
+def report_decoding(pairs: Sequence[ImageMaskPair], size: tuple[int, int]) -> None:
     """Print what a sample costs from its files."""
     processor = Processor(size=size)
     plain = ImageMaskDataset(pairs, processor)
@@ -85,7 +85,7 @@ def report_decoding(pairs: Sequence[Pair], size: tuple[int, int]) -> None:
 
 
 def report_cached(
-    folder: Path, pairs: Sequence[Pair], size: tuple[int, int], batch_size: int
+    folder: Path, pairs: Sequence[ImageMaskPair], size: tuple[int, int], batch_size: int
 ) -> None:
     """Print what a sample of a cached, flipped batch costs: made, and made and shipped."""
     cached = ImageMaskDataset(pairs, Processor(size=size), isnet())
@@ -136,7 +136,7 @@ class Listed(Dataset[Any]):
         return self.calls[item]()
 
 
-def write_files(folder: Path, count: int, side: int) -> list[Pair]:
+def write_files(folder: Path, count: int, side: int) -> list[ImageMaskPair]:
     """Textured images with a mask of many thin parts, as JPEG and PNG."""
     pairs = []
     for i in range(count):
@@ -147,14 +147,14 @@ def write_files(folder: Path, count: int, side: int) -> list[Pair]:
         mask = np.zeros(image.shape[:2], np.uint8)
         for x, y, radius in rng.integers(20, side * 3 // 4, (60, 3)):
             cv2.circle(mask, (int(x), int(y)), int(radius) // 3, 255, 7)
-        pair = Pair(f"{i}", folder / f"{i}.jpg", folder / f"{i}.png", "benchmark")
+        pair = ImageMaskPair(f"{i}", folder / f"{i}.jpg", folder / f"{i}.png", "benchmark")
         cv2.imwrite(str(pair.image), image, [cv2.IMWRITE_JPEG_QUALITY, 92])
         cv2.imwrite(str(pair.mask), mask)
         pairs.append(pair)
     return pairs
 
 
-def originals_sample(pair: Pair, size: tuple[int, int]) -> tuple[Tensor, Tensor]:
+def originals_sample(pair: ImageMaskPair, size: tuple[int, int]) -> tuple[Tensor, Tensor]:
     """Image (3, h, w) and mask (h, w): decoded by scikit-image, resized as float by torch."""
     image = torch.from_numpy(io.imread(pair.image)).permute(2, 0, 1)[None].float()
     mask = torch.from_numpy(io.imread(pair.mask))[None, None].float()

@@ -28,6 +28,7 @@ from torch import nn
 from src.engines.onnx_network import OnnxNetwork, write_network
 from src.inference import Segmenter
 from src.inference.model_spec import named
+from src.networks.network import Network
 from src.processing import Processor
 
 from .data import write_files
@@ -79,13 +80,21 @@ def compare(model: str, photos: list[Path], folder: Path, threads: int) -> None:
     }
     target = folder / "mask.png"
 
+    def plain() -> None:
+        for photo in photos:
+            plain_file(network, processor, photo, target)
+
+    def ort() -> None:
+        for photo in photos:
+            ort_file(session, processor, photo, target)
+
     def ours(one: Segmenter) -> None:
         for photo in photos:
             Image.fromarray(one.mask(photo)).save(target)
 
     whole: dict[str, Callable[[], Any]] = {
-        "plain": lambda: [plain_file(network, processor, photo, target) for photo in photos],
-        "ort": lambda: [ort_file(session, processor, photo, target) for photo in photos],
+        "plain": plain,
+        "ort": ort,
         "ours": lambda: ours(segmenter),
         "quick": lambda: ours(quick),
     }
@@ -93,7 +102,7 @@ def compare(model: str, photos: list[Path], folder: Path, threads: int) -> None:
     show(model, "file to file", fastest(whole, len(photos)))
 
 
-def recipe_copy(network: nn.Module, recipe: Any) -> nn.Module:
+def recipe_copy(network: nn.Module, recipe: Any) -> Network:
     """Another network with the same weights, for the segmenter to change as it likes."""
     twin = recipe.build()
     twin.load_state_dict(network.state_dict())

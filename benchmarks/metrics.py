@@ -16,6 +16,7 @@ import time
 import warnings
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,9 +26,10 @@ from py_sod_metrics import MAE, Emeasure, FmeasureV2, Smeasure
 from py_sod_metrics.fmeasurev2 import FmeasureHandler
 
 from benchmarks.metrics_kernels import fine_pair, median_ms, peer_weighted_f
-from src.evaluation.matching import Pair
+from src.evaluation.matching import MapPair
 from src.evaluation.read_map import read_map
 from src.evaluation.scoring import score_files
+from src.evaluation.stored_scores import PairContent
 from src.metrics import pool, score_image
 from tests.metrics import plain
 
@@ -72,17 +74,17 @@ def compare(height: int, width: int, repeats: int) -> None:
     }
     for title, (names, peer) in rows.items():
         agree(score_image(*pair, names), peer(*pair))
-        slow = median_ms(lambda peer=peer: peer(*pair), repeats)
-        fast = median_ms(lambda names=names: score_image(*pair, names), 3 * repeats)
+        slow = median_ms(partial(peer, *pair), repeats)
+        fast = median_ms(partial(score_image, *pair, names), 3 * repeats)
         print(f"{title:<24}{slow:>10.0f}{fast:>10.1f}{slow / fast:>7.1f}x", flush=True)
     with tempfile.TemporaryDirectory() as folder:
         of_files(_write(Path(folder), *pair), repeats)
 
 
-def of_files(pair: Pair, repeats: int) -> None:
+def of_files(pair: MapPair, repeats: int) -> None:
     names = CURVES + HEAVY
     reading = median_ms(lambda: (read_map(pair.map), read_map(pair.target)), 3 * repeats)
-    both = median_ms(lambda: score_files(pair, names, None), 3 * repeats)
+    both = median_ms(lambda: score_from_disk(pair, names), 3 * repeats)
     print(f"reading two PNGs {reading:.0f} ms, scoring beside it {both - reading:.0f} ms: ", end="")
     print(f"{(both - reading) / reading:.2f}x the reading")
     seconds = {workers: _wall(pair, names, workers) for workers in (1, 2)}
@@ -95,19 +97,25 @@ def of_files(pair: Pair, repeats: int) -> None:
     )
 
 
-def _wall(pair: Pair, names: list[str], workers: int) -> float:
+def score_from_disk(pair: MapPair, names: list[str]) -> None:
+    """Read and score a pair as `finecut evaluate` does."""
+    content = PairContent(pair.map.read_bytes(), pair.target.read_bytes())
+    score_files(pair._replace(map_scale=255, target_scale=255), content, names, None)
+
+
+def _wall(pair: MapPair, names: list[str], workers: int) -> float:
     workforce = pool(workers)
-    list(workforce.map(score_files, [pair] * workers, [names] * workers, [None] * workers))
+    list(workforce.map(score_from_disk, [pair] * workers, [names] * workers))
     start = time.perf_counter()
-    list(workforce.map(score_files, [pair] * FILES, [names] * FILES, [None] * FILES))
+    list(workforce.map(score_from_disk, [pair] * FILES, [names] * FILES))
     return time.perf_counter() - start
 
 
-def _write(folder: Path, prediction: np.ndarray, target: np.ndarray) -> Pair:
+def _write(folder: Path, prediction: np.ndarray, target: np.ndarray) -> MapPair:
     paths = folder / "prediction.png", folder / "truth.png"
     for path, gray in zip(paths, (prediction, target), strict=True):
         cv2.imwrite(str(path), gray)
-    return Pair("set", "name", *paths)
+    return MapPair("set", "name", *paths)
 
 
 def peak_memory(height: int = 4000, width: int = 6000) -> None:
@@ -120,8 +128,8 @@ def peak_memory(height: int = 4000, width: int = 6000) -> None:
     print(f"\n{height}×{width}, all metrics: peak {peak:.0f} MB in the scoring process")
 
 
-def _peak_of(pair: Pair, names: list[str]) -> float:
-    score_files(pair, names, None)
+def _peak_of(pair: MapPair, names: list[str]) -> float:
+    score_from_disk(pair, names)
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 

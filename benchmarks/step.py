@@ -34,7 +34,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 from torch.utils.flop_counter import FlopCounterMode
 
-from src.datamodules.pairs import Pair
+from src.datamodules.pairs import ImageMaskPair
 from src.datamodules.samplers import TrainSampler
 from src.networks.network import Output
 from src.training.config import register
@@ -210,7 +210,7 @@ def plain_loop(
             started = now()
         optimizer.zero_grad(set_to_none=False)
         output = network(torch.cat([batch[key] for key in module.inputs], dim=1))
-        loss = sum(term(output, batch) for term in losses)
+        loss = torch.stack([term(output, batch) for term in losses]).sum()
         loss.backward()
         if clip:
             nn.utils.clip_grad_norm_(network.parameters(), clip)
@@ -277,7 +277,7 @@ def endless(cfg: DictConfig, datamodule: Any) -> Iterator[tuple[Tensor, Tensor]]
 class PlainFiles(Dataset[tuple[Tensor, Tensor]]):
     """Images and masks as IS-Net's authors read them: scikit-image, then torch's resize."""
 
-    def __init__(self, pairs: list[Pair], size: list[int]) -> None:
+    def __init__(self, pairs: list[ImageMaskPair], size: list[int]) -> None:
         self.pairs, self.size = pairs, size
 
     def __len__(self) -> int:

@@ -124,7 +124,7 @@ def multi_scale_iou(prediction: np.ndarray, target: np.ndarray) -> float:
     ours, theirs = edge(prediction), edge(target)
     ratios = []
     for scale in 2 ** np.arange(10):
-        a, b = (_cells(one, scale) for one in (ours, theirs))
+        a, b = (_cells(one, int(scale)) for one in (ours, theirs))
         ratios.append(((a & b).sum() + 1) / (b.sum() + 1))
     return float(np.mean([(a + b) / 2 for a, b in pairwise(ratios)]))
 
