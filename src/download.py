@@ -5,7 +5,6 @@ processes, parts that a later call continues, and a file that appears checked an
 all.
 """
 
-import hashlib
 import os
 import re
 import shutil
@@ -26,7 +25,7 @@ from rich.progress import (
 )
 
 from src.errors import UserError, is_full
-from src.hashing import file_hash
+from src.hashing import bytes_hash, file_hash
 
 _BLOCK = 1 << 20
 _TIMEOUT = 30.0  # seconds without a byte
@@ -91,7 +90,7 @@ def download(
             raise DownloadError(f"{url}: FINECUT_OFFLINE is set")
         parts = target.with_name(f"{target.name}.parts")
         # Parts of two places may be of two files.
-        place = parts / hashlib.sha256(url.encode()).hexdigest()[:8]
+        place = parts / bytes_hash(url.encode())[:8]
         place.mkdir(parents=True, exist_ok=True)
         try:
             path = _transferred(url, place, target.name)

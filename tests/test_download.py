@@ -23,6 +23,14 @@ from .file_servers import (
     plain_server,
 )
 
+# gdown leaves its connection to a server open where it fails; Python closes and mentions it.
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning"),
+    pytest.mark.filterwarnings(
+        "ignore:Exception ignored in. <socket:pytest.PytestUnraisableExceptionWarning"
+    ),
+]
+
 KNOWN = Checksum("sha256", SHA256)
 KINDS = ("plain", "hub", "drive")
 

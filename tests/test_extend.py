@@ -118,7 +118,9 @@ def test_a_released_network_is_a_file_a_yaml_and_an_entry(
     (extended / "released.py").write_text(RELEASED)
     call(extended, "released.py", str(weights / "tiny-photos.pth"))
     assert re.search(
-        r"^\| tiny-photos +\| tiny +\| \[tiny-photos", call(extended, "-m", "src", "models"), re.M
+        r"^\| tiny-photos +\| tiny +\| .*\| MIT +\| MIT +\| DUTS-TR",
+        call(extended, "-m", "src", "models"),
+        re.M,
     )
     page = call(extended, "-m", "src.inference.model_cards")
     card = page.split("## Tiny\n")[1]

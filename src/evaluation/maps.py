@@ -36,7 +36,6 @@ from src.evaluation.request import (
     require_output_apart,
     score,
 )
-from src.evaluation.score_methods import evaluate_methods
 from src.evaluation.scoring import Resize, Scored
 from src.metrics import DEFAULT_METRICS, require_no_trimap
 from src.results.folder import ResultsFolder
@@ -84,8 +83,12 @@ def evaluate_maps(
     Raises:
         UserError: The command is wrong, or nothing can be read or written.
     """
+    _check_words(metrics, resize)
     plan = _plan(Path(maps), target, naming)
     if plan is not None:
+        # Tables and figures bring Hydra and Matplotlib, which the maps of one method do not need.
+        from src.evaluation.score_methods import evaluate_methods
+
         if compare is not None:
             raise CommandError("compare= is for the maps of one method; a table compares several")
         folder = _beside(Path(maps)) if output is None else Path(output)
@@ -181,10 +184,20 @@ def _request(
     workers: int | None,
     naming: Naming,
 ) -> ScoringRequest:
+    _check_words(metrics, resize)
     maps = Path(maps).resolve()
     folder = _beside(maps) if output is None else Path(output)
     pairing = find_pairs(maps, Path(target), naming)
     return _checked(pairing, maps.name, folder, metrics, allow_missing, resize, workers)
+
+
+def _check_words(metrics: Sequence[str], resize: str | None) -> None:
+    """Refuse what is wrong whatever the folders hold."""
+    if resize not in (None, "prediction"):
+        raise CommandError(f"resize={resize}: only resize=prediction is known")
+    if not metrics:
+        raise CommandError("metrics: no metric is named")
+    require_no_trimap(metrics)
 
 
 def _beside(maps: Path) -> Path:
@@ -201,11 +214,6 @@ def _checked(
     resize: str | None,
     workers: int | None,
 ) -> ScoringRequest:
-    if resize not in (None, "prediction"):
-        raise CommandError(f"resize={resize}: only resize=prediction is known")
-    if not metrics:
-        raise CommandError("metrics: no metric is named")
-    require_no_trimap(metrics)
     require_output_apart(folder, pairing)
     kernel = cast(Resize, resize)
     return ScoringRequest(pairing, method, folder, list(metrics), allow_missing, kernel, workers)

@@ -15,7 +15,7 @@ def test_the_input_is_the_models(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_an_unknown_model_is_named_beside_the_known() -> None:
-    with pytest.raises(CommandError, match="no model is called 'u3net'; choose of dextr, "):
+    with pytest.raises(CommandError, match="no model is called 'u3net'; choose of birefnet, "):
         main(["u3net"])
 
 
