@@ -114,9 +114,9 @@ def _histograms(sets: Mapping[str, SetResults]) -> bytes:
     images = [image for one in sets.values() for image in one.images]
     counts = [image.histogram for image in images] or [np.zeros((0, 2, 256), np.int64)]
     file = io.BytesIO()
+    # Without allow_pickle=, which numpy before 2.2 would store as an array of that name.
     np.savez_compressed(
         file,
-        allow_pickle=False,
         set=_texts(chain.from_iterable([name] * len(one.names) for name, one in sets.items())),
         name=_texts(chain.from_iterable(one.names for one in sets.values())),
         category=np.array([image.category for image in images], np.int64),
