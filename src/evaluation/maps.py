@@ -33,7 +33,6 @@ from src.evaluation.request import (
     ScoringRequest,
     list_problems,
     refuse,
-    require_output_apart,
     score,
 )
 from src.evaluation.scoring import Resize, Scored
@@ -91,9 +90,10 @@ def evaluate_maps(
 
         if compare is not None:
             raise CommandError("compare= is for the maps of one method; a table compares several")
-        folder = _beside(Path(maps)) if output is None else Path(output)
-        empty = Pairing([], [])
-        asked = _checked(empty, "", folder, metrics, allow_missing, resize, workers)
+        folder = _folder(maps, output)
+        asked = ScoringRequest(
+            Pairing([], []), "", folder, metrics, allow_missing, cast(Resize, resize), workers
+        )
         with disk_full_as_user_error(folder, "the same command goes on where it stopped"):
             return evaluate_methods(plan, asked, emphasize)
     if target is None:
@@ -147,6 +147,7 @@ def score_folder(
         stack.enter_context(os_errors_as_user_errors())
         folder = Path(output or stack.enter_context(TemporaryDirectory(prefix="finecut-")))
         naming = Naming(map_suffix=map_suffix, mask_suffix=mask_suffix)
+        _check_words(metrics, resize)
         request = _request(
             maps, ground_truth, folder, metrics, allow_missing, resize, workers, naming
         )
@@ -184,11 +185,9 @@ def _request(
     workers: int | None,
     naming: Naming,
 ) -> ScoringRequest:
-    _check_words(metrics, resize)
-    maps = Path(maps).resolve()
-    folder = _beside(maps) if output is None else Path(output)
-    pairing = find_pairs(maps, Path(target), naming)
-    return _checked(pairing, maps.name, folder, metrics, allow_missing, resize, workers)
+    maps, kernel = Path(maps).resolve(), cast(Resize, resize)
+    pairing, folder = find_pairs(maps, Path(target), naming), _folder(maps, output)
+    return ScoringRequest(pairing, maps.name, folder, metrics, allow_missing, kernel, workers)
 
 
 def _check_words(metrics: Sequence[str], resize: str | None) -> None:
@@ -200,23 +199,11 @@ def _check_words(metrics: Sequence[str], resize: str | None) -> None:
     require_no_trimap(metrics)
 
 
-def _beside(maps: Path) -> Path:
-    maps = maps.resolve()
-    return maps.with_name(f"{maps.stem if maps.is_file() else maps.name}_scores")
-
-
-def _checked(
-    pairing: Pairing,
-    method: str,
-    folder: Path,
-    metrics: Sequence[str],
-    allow_missing: bool,
-    resize: str | None,
-    workers: int | None,
-) -> ScoringRequest:
-    require_output_apart(folder, pairing)
-    kernel = cast(Resize, resize)
-    return ScoringRequest(pairing, method, folder, list(metrics), allow_missing, kernel, workers)
+def _folder(maps: str | Path, output: str | Path | None) -> Path:
+    """Where the numbers go: to `output`, or beside the maps."""
+    maps = Path(maps).resolve()
+    beside = maps.with_name(f"{maps.stem if maps.is_file() else maps.name}_scores")
+    return beside if output is None else Path(output)
 
 
 def _score_and_report(request: ScoringRequest, compare: str | Path | None, worst: int) -> int:

@@ -31,15 +31,30 @@ class ScoringRequest:
         allow_missing: Score what is there.
         resize: `prediction` to bring maps to the target's size.
         workers: Processes; None for one per core.
+
+    Raises:
+        CommandError: The output is a folder of maps or ground truth, or that of a run.
     """
 
     pairing: Pairing
     method: str
     output: Path
-    metrics: list[str]
+    metrics: Sequence[str]
     allow_missing: bool
     resize: Resize
     workers: int | None
+
+    def __post_init__(self) -> None:
+        """Refuse to write numbers among maps, ground truth or the files of a run."""
+        if self.output.resolve() in image_folders(self.pairing):
+            raise CommandError(
+                f"output={self.output} holds maps or ground truth, which the numbers would lie "
+                "among; choose another folder"
+            )
+        if (self.output / RUN_CONFIG).is_file():
+            raise CommandError(
+                f"output={self.output} is the folder of a run; choose another folder"
+            )
 
     def fatal(self, problems: Sequence[Problem]) -> list[Problem]:
         """Those that stop the evaluation; a size never goes without saying."""
@@ -96,21 +111,6 @@ def _early_problems(request: ScoringRequest) -> list[Problem]:
     if not request.fatal([*pairing.problems, *header_faults(pairing.pairs, request.resize)]):
         return []
     return [*pairing.problems, *faults(pairing.pairs, request.resize)]
-
-
-def require_output_apart(folder: Path, pairing: Pairing) -> None:
-    """Refuse to write numbers among maps, ground truth or the files of a run.
-
-    Raises:
-        CommandError: The folder is one of these.
-    """
-    if folder.resolve() in image_folders(pairing):
-        raise CommandError(
-            f"output={folder} holds maps or ground truth, which the numbers would lie among; "
-            "choose another folder"
-        )
-    if (folder / RUN_CONFIG).is_file():
-        raise CommandError(f"output={folder} is the folder of a run; choose another folder")
 
 
 def refuse(problems: Sequence[Problem]) -> int:

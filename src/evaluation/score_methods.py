@@ -9,7 +9,10 @@ from pathlib import Path
 
 from src.atomic import atomic_write
 from src.errors import UserError
+from src.evaluation import method_table
 from src.evaluation.matching import MapPair, Pairing, Problem, find_pairs, incomplete
+from src.evaluation.method_curves import plot_methods
+from src.evaluation.method_table import MethodTable, build_method_table
 from src.evaluation.methods import MethodOnSet, MethodPlan, is_ground_truth_itself
 from src.evaluation.report import EvaluationReport
 from src.evaluation.request import (
@@ -17,16 +20,11 @@ from src.evaluation.request import (
     ScoringRequest,
     list_problems,
     refuse,
-    require_output_apart,
     score,
 )
 from src.evaluation.scoring import Scored
 from src.metrics import ImageResult
 from src.render import file_name
-from src.reporting import method_table
-from src.reporting.method_curves import plot_methods
-from src.reporting.method_table import MethodTable, build_method_table
-from src.results.folder import ResultsFolder, read_results_folder
 
 DIGITS = 3
 _LOOKED_AT = 3  # files by which maps are taken for the ground truth itself
@@ -59,32 +57,38 @@ def evaluate_methods(
         raise UserError(f"emphasize={emphasize}: no such method; there are {listed}")
     pairings = {_key(entry): _paired(entry) for entry in plan.entries}
     request = replace(request, pairing=_joined(plan, list(pairings.values())))
-    require_output_apart(request.output, request.pairing)
     for remark in [*request.pairing.remarks, *_warnings(plan, pairings)]:
         print(remark, file=sys.stderr)
     scored = score(request)
     if isinstance(scored, list):
         return refuse(scored)
-    folders = [_write_method(method, plan, pairings, scored, request) for method in plan.methods]
-    found = [folder for folder in folders if folder is not None]
-    table = build_method_table(found, request.metrics)
-    write_method_table(request.output, table, found, emphasize)
+    reports = [_report(method, plan, pairings, scored, request) for method in plan.methods]
+    reports = [report for report in reports if report.scores]
+    for report in reports:
+        folder = request.output / file_name(report.method)
+        folder.mkdir(exist_ok=True)
+        report.write(folder)
+    images = {
+        entry.set: count
+        for entry in plan.entries
+        for count in pairings[_key(entry)].targets.values()
+    }
+    table = build_method_table(reports, images)
+    write_method_table(request.output, table, emphasize)
     print(method_table.markdown(table, DIGITS))
     list_problems([*request.pairing.problems, *scored.problems])
     return OK
 
 
-def write_method_table(
-    output: Path, table: MethodTable, folders: Sequence[ResultsFolder], emphasize: str | None
-) -> None:
+def write_method_table(output: Path, table: MethodTable, emphasize: str | None) -> None:
     """Write `table.md`, `.tex`, `.csv`, `.html`, `.xlsx`, and curves of each data set."""
     figures: dict[str, bytes] = {}
     for name in table.sets:
-        for form, content in plot_methods(folders, name, emphasize).items():
+        for form, content in plot_methods(table.reports, name, emphasize).items():
             atomic_write(output / f"curves_{file_name(name)}.{form}", content)
             if form == "png":
                 figures[f"Curves on {name}"] = content
-    title = f"{len(table.methods)} methods on {', '.join(table.sets)}"
+    title = f"{len(table.reports)} methods on {', '.join(table.sets)}"
     atomic_write(output / f"{TABLE}.md", method_table.markdown(table, DIGITS))
     atomic_write(output / f"{TABLE}.tex", method_table.latex(table, DIGITS))
     atomic_write(output / f"{TABLE}.csv", method_table.comma_separated(table))
@@ -140,14 +144,14 @@ def _are_copies(pairs: Sequence[MapPair]) -> bool:
         return False
 
 
-def _write_method(
+def _report(
     method: str,
     plan: MethodPlan,
     pairings: Mapping[str, Pairing],
     scored: Scored,
     request: ScoringRequest,
-) -> ResultsFolder | None:
-    """Write the results of one method, read again as any are; None where nothing was scored."""
+) -> EvaluationReport:
+    """What was scored of one method, under the names of the data sets."""
     sets = {_key(entry): entry.set for entry in plan.entries if entry.method == method}
     scores: dict[MapPair, ImageResult] = {}
     notices: dict[MapPair, Sequence[str]] = {}
@@ -155,20 +159,10 @@ def _write_method(
         if pair.set in sets:
             renamed = pair._replace(set=sets[pair.set])
             scores[renamed], notices[renamed] = result, scored.notices[pair]
-    if not scores:
-        return None
-    targets = {
-        sets[key]: count for key in sets for count in [pairings[key].targets.get(key)] if count
-    }
-    problems = [p for key in sets for p in pairings[key].problems]
-    counts = Counter(pair.set for pair in scores)
-    report = EvaluationReport(
-        method, request.metrics, scores, notices, problems, incomplete(targets, counts)
-    )
-    folder = request.output / file_name(method)
-    folder.mkdir(exist_ok=True)
-    report.write(folder)
-    return read_results_folder(folder)
+    targets = {sets[key]: count for key in sets for count in pairings[key].targets.values()}
+    problems = [problem for key in sets for problem in pairings[key].problems]
+    partial = incomplete(targets, Counter(pair.set for pair in scores))
+    return EvaluationReport(method, request.metrics, scores, notices, problems, partial)
 
 
 def _require_folders_of_their_own(methods: Sequence[str]) -> None:

@@ -36,15 +36,16 @@ def resample(
     """
     images = ImageSet(results)
     stacks: dict[Hashable, npt.NDArray[Any]] = {}
-    found = {}
-    for name in names:
-        of_set = record(name).of_set
-        if of_set is None:
-            found[name] = _means(np.array(images.values(name)), draws)
-            continue
-        drawn = (_DrawnImages(images, draw, stacks) for draw in draws)
-        found[name] = np.array([float(of_set(one, name)) for one in drawn])
-    return found
+    of_set = {name: made for name in names if (made := record(name).of_set) is not None}
+    values = np.empty((len(of_set), len(draws)))
+    for i, draw in enumerate(draws if of_set else ()):
+        drawn = _DrawnImages(images, draw, stacks)
+        values[:, i] = [value(drawn, name) for name, value in of_set.items()]
+    found = dict(zip(of_set, values, strict=True))
+    return {
+        name: found[name] if name in found else _means(np.array(images.values(name)), draws)
+        for name in names
+    }
 
 
 def _means(values: npt.NDArray[np.float64], draws: Draws) -> npt.NDArray[np.float64]:

@@ -88,6 +88,15 @@ def test_the_same_command_goes_on_and_another_metric_costs_what_it_must(
     assert "A mean_dice ↑" in (lab / "out/table.md").read_text()
 
 
+def test_a_metric_that_needs_more_of_an_image_than_results_hold_is_in_the_table(lab: Path) -> None:
+    given = (lab / "maps", lab / "gt", lab / "out")
+    assert evaluate_maps(*given, metrics=["max_msiou"], workers=1) == 0
+    alone = score_folder(lab / "maps/good", lab / "gt", metrics=["max_msiou"], workers=1)
+    with (lab / "out/table.csv").open(newline="") as file:
+        found = {(r["method"], r["data"]): float(r["value"]) for r in csv.DictReader(file)}
+    assert found["good", "A"] == alone["A"]["max_msiou"]
+
+
 def test_every_fault_of_every_method_is_listed_before_anything_is_scored(
     lab: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

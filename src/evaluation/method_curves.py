@@ -5,45 +5,38 @@ from collections.abc import Sequence
 import numpy as np
 from matplotlib.figure import Figure
 
-from src.errors import UserError
+from src.evaluation.report import EvaluationReport
 from src.metrics import ImageSet
 from src.reporting.figures import FORMATS, figure_text, save_figure
-from src.results.folder import ResultsFolder
 
 _OVER_THRESHOLDS = (("f", "F-measure, β² = 0.3"), ("e", "E-measure"), ("iou", "IoU"))
 
 
 def plot_methods(
-    folders: Sequence[ResultsFolder], test_set: str, emphasize: str | None = None
+    reports: Sequence[EvaluationReport], test_set: str, emphasize: str | None = None
 ) -> dict[str, bytes]:
     """The figure of a data set by format: PNG, PDF and SVG; none where no method was scored on it.
 
-    Curves follow from the stored histograms: averages over images at the thresholds 0 to 255 of
-    maps that are stretched to the full range.
+    Curves follow from the histograms: averages over images at the thresholds 0 to 255 of maps that
+    are stretched to the full range.
 
     Args:
-        folders: One of each method.
+        reports: One of each method.
         test_set: The data set.
         emphasize: Method whose line is thick and in front.
-
-    Raises:
-        UserError: No method is called so, or a folder has no histograms.
     """
-    if emphasize is not None and emphasize not in {folder.method for folder in folders}:
-        listed = ", ".join(folder.method for folder in folders)
-        raise UserError(f"emphasize={emphasize}: no such method; there are {listed}")
-    drawn = [folder for folder in folders if test_set in folder.values]
+    drawn = [report for report in reports if test_set in report.by_set]
     if not drawn:
         return {}
     figure = Figure(figsize=(10, 8.4), layout="constrained")
     (left, *others), row = figure.subplots(2, 2)
     panels = [*others, *row]
-    for folder in drawn:
-        images = ImageSet(folder.image_results(test_set))
-        own = folder.method == emphasize
+    for report in drawn:
+        images = ImageSet(report.by_set[test_set])
+        own = report.method == emphasize
         style = {"linewidth": 2.6 if own else 1.0, "zorder": 3 if own else 2}
         precision, recall = images.mean_precision_recall()
-        left.plot(recall, precision, label=figure_text(folder.method), **style)
+        left.plot(recall, precision, label=figure_text(report.method), **style)
         for axes, (kind, _) in zip(panels, _OVER_THRESHOLDS, strict=True):
             curve = images.mean_curve(kind)
             axes.plot(np.arange(curve.size), curve, **style)
