@@ -53,6 +53,13 @@ def normal(name: str, shape: tuple[int, ...], seed: int = 1, scale: float = 1.0)
     return torch.from_numpy(values.astype(np.float32))
 
 
+def imagenet_image(name: str, shape: tuple[int, ...]) -> Tensor:
+    """An image of uniform noise, normalized by ImageNet's mean and deviation."""
+    mean = torch.tensor([0.485, 0.456, 0.406]).view(1, 3, 1, 1)
+    deviation = torch.tensor([0.229, 0.224, 0.225]).view(1, 3, 1, 1)
+    return (uniform(name, shape) - mean) / deviation
+
+
 def official_state(item: str) -> dict[str, Tensor]:
     """The official checkpoint of an item, made by the fill rule; integer buffers are left out
     except `num_batches_tracked`, because a constructor builds them."""

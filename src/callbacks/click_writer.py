@@ -24,8 +24,8 @@ class ClickWriter(Callback):
         click_curves: Any = getattr(pl_module, "click_curves", None)
         if click_curves is None:
             return
-        sets = trainer.datamodule.test_sets  # type: ignore[attr-defined]
-        names = {name: objects.names for name, objects in sets.items()}
+        datamodule: Any = trainer.datamodule  # type: ignore[attr-defined]
+        names = {name: datamodule.image_names(name) for name in datamodule.test_names}
         curves: dict[str, ClickCurves] = click_curves(names)
         if not curves or not trainer.is_global_zero:
             return

@@ -83,11 +83,6 @@ def read_map(path: Path, scale: int | None = None) -> npt.NDArray[np.uint8]:
     return MapFile(path).as_map(scale)
 
 
-def read_target(path: Path, scale: int | None = None) -> npt.NDArray[np.uint8]:
-    """As `read_map`, of a true mask."""
-    return MapFile(path).as_target(scale)
-
-
 def full_scale(scales: Iterable[Scale | None]) -> int | None:
     """The full scale of the levels in a set's files: 1, 255 or 65535; None if all are black.
 

@@ -4,8 +4,7 @@ A bilateral reference leads the decoder: inwards, the image itself in the channe
 outwards, a gate that learns where the image's gradients belong to the object's outline.
 """
 
-import re
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Literal, NamedTuple, cast
 
 import torch
@@ -15,7 +14,8 @@ from torch import Tensor, nn
 from src.networks.backbone import build_backbone
 from src.networks.blocks import allow_single_values, resize_corners
 from src.networks.deformable import DeformableBranch, DeformablePooling
-from src.networks.network import Network, Output
+from src.networks.network import Output
+from src.networks.upstream_names import BackboneNetwork, Replacement, numbered
 
 PatchOrder = Literal["current", "columns"]
 PATCH_ORDERS: tuple[PatchOrder, ...] = ("current", "columns")
@@ -79,7 +79,33 @@ class Stage(nn.Module):
         return x * gate, mask, gradients
 
 
-class BiRefNet(Network):
+_UPSTREAM_NAMES: tuple[tuple[str, Replacement], ...] = (
+    (r"^squeeze\.", "squeeze_module.0."),
+    (r"^stages\.(\d)\.block\.", numbered("decoder.decoder_block{}.", 4, -1)),
+    (r"^last\.", "decoder.decoder_block1."),
+    (r"^stages\.(\d)\.mask\.", numbered("decoder.conv_ms_spvn_{}.", 4, -1)),
+    (r"^stages\.(\d)\.outward\.conv\.", numbered("decoder.gdt_convs_{}.0.", 4, -1)),
+    (r"^stages\.(\d)\.outward\.norm\.", numbered("decoder.gdt_convs_{}.1.", 4, -1)),
+    (r"^stages\.(\d)\.outward\.gradients\.", numbered("decoder.gdt_convs_pred_{}.0.", 4, -1)),
+    (r"^stages\.(\d)\.outward\.gate\.", numbered("decoder.gdt_convs_attn_{}.0.", 4, -1)),
+    (r"^patches\.(\d)\.0\.", numbered("decoder.ipt_blk{}.conv1.", 5, -1)),
+    (r"^patches\.(\d)\.1\.", numbered("decoder.ipt_blk{}.conv_out.", 5, -1)),
+    (r"^laterals\.(\d)\.", numbered("decoder.lateral_block{}.conv.", 4, -1)),
+    (r"^head\.", "decoder.conv_out1.0."),
+    (r"\.norm_(in|out)\.", r".bn_\1."),
+    (r"\.pooling\.join\.", ".dec_att.conv1."),
+    (r"\.pooling\.norm\.", ".dec_att.bn1."),
+    (r"\.pooling\.mean\.", ".dec_att.global_avg_pool."),
+    (r"\.pooling\.branches\.0\.", ".dec_att.aspp1."),
+    (r"\.pooling\.branches\.(\d)\.", numbered(".dec_att.aspp_deforms.{}.", -1)),
+    (r"(?<=\.aspp1\.)norm\.|(?<=\.aspp_deforms\.\d\.)norm\.", "bn."),
+    (r"\.conv\.offset\.", ".atrous_conv.offset_conv."),
+    (r"\.conv\.modulation\.", ".atrous_conv.modulator_conv."),
+    (r"\.conv\.conv\.", ".atrous_conv.regular_conv."),
+)
+
+
+class BiRefNet(BackboneNetwork):
     """220.2 M parameters with Swin-L, 44.3 M with Swin-T. Sides are multiples of 32.
 
     `masks` holds the prediction at the image's size, then those of stages 2, 3 and 4 at strides 8,
@@ -97,6 +123,7 @@ class BiRefNet(Network):
     min_side = 32
     side_multiple = 32
     feature_names = ("gradients2", "gradients3", "gradients4", "laplacian")
+    upstream_backbone, upstream_names = "bb", _UPSTREAM_NAMES
     title = "BiRefNet"
     paper = (
         "Zheng et al., Bilateral Reference for High-Resolution Dichotomous Image Segmentation, "
@@ -178,19 +205,6 @@ class BiRefNet(Network):
         branches = (part for part in self.modules() if isinstance(part, DeformableBranch))
         return ((branch.conv.conv, branch.norm) for branch in branches)
 
-    def to_upstream_key(self, name: str) -> str:
-        """The key that the authors' checkpoints have for the entry `name` of our state."""
-        if name.startswith("backbone."):
-            return "bb." + self.backbone.to_upstream_key(name.removeprefix("backbone."))
-        for pattern, theirs in _OFFICIAL_NAMES:
-            name = pattern.sub(theirs, name)
-        return name
-
-    def upstream_buffers(self) -> dict[str, Tensor]:
-        """Entries of the authors' checkpoints that are computed, not learned, by their key."""
-        constants = self.backbone.upstream_buffers()
-        return {f"bb.{key}": value for key, value in constants.items()}
-
 
 def image_patches(image: Tensor, rows: int, columns: int, order: PatchOrder = "current") -> Tensor:
     """Cut an image into a grid of cells, which become channels.
@@ -218,42 +232,3 @@ def _patch_convs(in_channels: int, out_channels: int) -> nn.Sequential:
     return nn.Sequential(
         nn.Conv2d(in_channels, _INNER, 3, padding=1), nn.Conv2d(_INNER, out_channels, 3, padding=1)
     )
-
-
-def _counted_down(text: str, first: int) -> Callable[[re.Match[str]], str]:
-    """A replacement in which `{}` stands for the matched index, counted down from `first`."""
-    return lambda match: text.format(first - int(match[1]))
-
-
-def _counted_up(text: str) -> Callable[[re.Match[str]], str]:
-    """A replacement in which `{}` stands for the matched index less one."""
-    return lambda match: text.format(int(match[1]) - 1)
-
-
-_OFFICIAL_NAMES = [
-    (re.compile(pattern), theirs)
-    for pattern, theirs in (
-        (r"^squeeze\.", "squeeze_module.0."),
-        (r"^stages\.(\d)\.block\.", _counted_down("decoder.decoder_block{}.", 4)),
-        (r"^last\.", "decoder.decoder_block1."),
-        (r"^stages\.(\d)\.mask\.", _counted_down("decoder.conv_ms_spvn_{}.", 4)),
-        (r"^stages\.(\d)\.outward\.conv\.", _counted_down("decoder.gdt_convs_{}.0.", 4)),
-        (r"^stages\.(\d)\.outward\.norm\.", _counted_down("decoder.gdt_convs_{}.1.", 4)),
-        (r"^stages\.(\d)\.outward\.gradients\.", _counted_down("decoder.gdt_convs_pred_{}.0.", 4)),
-        (r"^stages\.(\d)\.outward\.gate\.", _counted_down("decoder.gdt_convs_attn_{}.0.", 4)),
-        (r"^patches\.(\d)\.0\.", _counted_down("decoder.ipt_blk{}.conv1.", 5)),
-        (r"^patches\.(\d)\.1\.", _counted_down("decoder.ipt_blk{}.conv_out.", 5)),
-        (r"^laterals\.(\d)\.", _counted_down("decoder.lateral_block{}.conv.", 4)),
-        (r"^head\.", "decoder.conv_out1.0."),
-        (r"\.norm_(in|out)\.", r".bn_\1."),
-        (r"\.pooling\.join\.", ".dec_att.conv1."),
-        (r"\.pooling\.norm\.", ".dec_att.bn1."),
-        (r"\.pooling\.mean\.", ".dec_att.global_avg_pool."),
-        (r"\.pooling\.branches\.0\.", ".dec_att.aspp1."),
-        (r"\.pooling\.branches\.(\d)\.", _counted_up(".dec_att.aspp_deforms.{}.")),
-        (r"(?<=\.aspp1\.)norm\.|(?<=\.aspp_deforms\.\d\.)norm\.", "bn."),
-        (r"\.conv\.offset\.", ".atrous_conv.offset_conv."),
-        (r"\.conv\.modulation\.", ".atrous_conv.modulator_conv."),
-        (r"\.conv\.conv\.", ".atrous_conv.regular_conv."),
-    )
-]

@@ -1,7 +1,6 @@
 """InSPyReNet (Kim et al., ACCV 2022, https://arxiv.org/abs/2209.09475)."""
 
-import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -12,8 +11,9 @@ from src.networks.activation_checkpointing import checkpoint_activations
 from src.networks.attention import AxialDecoder, AxialEncoder, ScaleInvariantAttention
 from src.networks.backbone import build_backbone
 from src.networks.blocks import at_least_fp32, resize
-from src.networks.network import Network, Output
+from src.networks.network import Output
 from src.networks.pyramid import ImagePyramid, transition_map
+from src.networks.upstream_names import BackboneNetwork, Replacement, numbered
 
 # Every level of the pyramid halves the size three times, from the input to the coarsest map.
 _MULTIPLE = 8
@@ -28,7 +28,33 @@ class Levels(NamedTuple):
     laplacians: list[Tensor]
 
 
-class InSPyReNet(Network):
+_UPSTREAM_NAMES: tuple[tuple[str, Replacement], ...] = (
+    (r"^encoders\.(\d)\.", numbered("context{}.", 1)),
+    (r"(?<=^context\d\.)pointwise\.", "branch0."),
+    (r"(?<=^context\d\.)branches\.(\d)\.", numbered("branch{}.", 1)),
+    (r"(?<=\.)squeeze\.", "conv0."),
+    (r"(?<=\.)row\.", "conv1."),
+    (r"(?<=\.)column\.", "conv2."),
+    (r"(?<=\.)dilated\.", "conv3."),
+    (r"(?<=^context\d\.)fuse\.", "conv_cat."),
+    (r"(?<=^context\d\.)shortcut\.", "conv_res."),
+    (r"along_height\.", "Hattn."),
+    (r"along_width\.", "Wattn."),
+    (r"(?<=attn\.)(query|key|value)\.", r"\1_conv."),
+    (r"^decoder\.join\.", "decoder.conv1."),
+    (r"(?<=^decoder\.)refine\.(\d)\.", numbered("conv{}.", 2)),
+    (r"^decoder\.head\.", "decoder.conv5.conv."),
+    (r"^attentions\.(\d)\.", numbered("attention{}.", 0)),
+    (r"laplacian_threshold$", "lthreshold"),
+    (r"(?<=^attention\d\.)(query|key|value)\.", r"conv_\1."),
+    (r"(?<=^attention\d\.)attended\.", "conv_out1."),
+    (r"(?<=^attention\d\.)join\.", "conv_out2."),
+    (r"(?<=^attention\d\.)refine\.", "conv_out3."),
+    (r"(?<=^attention\d\.)head\.", "conv_out4."),
+)
+
+
+class InSPyReNet(BackboneNetwork):
     """Predicts a coarse map and the Laplacian pyramid that sharpens it, scale by scale.
 
     28.1 M parameters with `res2net50`, 90.7 M with `swinb`. `Output.masks` are d0, d1, d2, d3 at
@@ -45,6 +71,7 @@ class InSPyReNet(Network):
 
     min_side = _SMALLEST
     feature_names = ("p0", "p1", "p2")
+    upstream_backbone, upstream_names = "backbone", _UPSTREAM_NAMES
     title = "InSPyReNet"
     paper = (
         "Kim et al., Revisiting Image Pyramid Structure for High Resolution Salient Object "
@@ -144,53 +171,6 @@ class InSPyReNet(Network):
         if self.checkpointing and self.training:
             return checkpoint_activations(module, *inputs)
         return module(*inputs)
-
-    def to_upstream_key(self, name: str) -> str:
-        """The key that the authors' checkpoints have for the entry `name` of our state."""
-        if name.startswith("backbone."):
-            return "backbone." + self.backbone.to_upstream_key(name.removeprefix("backbone."))
-        for pattern, theirs in _OFFICIAL_NAMES:
-            name = pattern.sub(theirs, name)
-        return name
-
-    def upstream_buffers(self) -> dict[str, Tensor]:
-        """Entries of the authors' checkpoints that are computed, not learned, by their key."""
-        constants = self.backbone.upstream_buffers()
-        return {f"backbone.{key}": value for key, value in constants.items()}
-
-
-def _numbered(prefix: str, first: int) -> Callable[[re.Match[str]], str]:
-    """A replacement that counts the matched index from `first`."""
-    return lambda match: f"{prefix}{int(match[1]) + first}."
-
-
-_OFFICIAL_NAMES = [
-    (re.compile(pattern), theirs)
-    for pattern, theirs in (
-        (r"^encoders\.(\d)\.", _numbered("context", 1)),
-        (r"(?<=^context\d\.)pointwise\.", "branch0."),
-        (r"(?<=^context\d\.)branches\.(\d)\.", _numbered("branch", 1)),
-        (r"(?<=\.)squeeze\.", "conv0."),
-        (r"(?<=\.)row\.", "conv1."),
-        (r"(?<=\.)column\.", "conv2."),
-        (r"(?<=\.)dilated\.", "conv3."),
-        (r"(?<=^context\d\.)fuse\.", "conv_cat."),
-        (r"(?<=^context\d\.)shortcut\.", "conv_res."),
-        (r"along_height\.", "Hattn."),
-        (r"along_width\.", "Wattn."),
-        (r"(?<=attn\.)(query|key|value)\.", r"\1_conv."),
-        (r"^decoder\.join\.", "decoder.conv1."),
-        (r"(?<=^decoder\.)refine\.(\d)\.", _numbered("conv", 2)),
-        (r"^decoder\.head\.", "decoder.conv5.conv."),
-        (r"^attentions\.(\d)\.", _numbered("attention", 0)),
-        (r"laplacian_threshold$", "lthreshold"),
-        (r"(?<=^attention\d\.)(query|key|value)\.", r"conv_\1."),
-        (r"(?<=^attention\d\.)attended\.", "conv_out1."),
-        (r"(?<=^attention\d\.)join\.", "conv_out2."),
-        (r"(?<=^attention\d\.)refine\.", "conv_out3."),
-        (r"(?<=^attention\d\.)head\.", "conv_out4."),
-    )
-]
 
 
 def _checked_pair(size: int | Sequence[int]) -> tuple[int, int]:

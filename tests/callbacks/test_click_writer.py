@@ -24,8 +24,8 @@ class Module:
 
 
 def ended(folder: Path, module: Any, rank: int = 0) -> None:
-    sets = {"VOC-val": SimpleNamespace(names=["a:1", "b:1"])}
-    datamodule = SimpleNamespace(test_sets=sets)
+    sets = {"VOC-val": ["a:1", "b:1"]}
+    datamodule = SimpleNamespace(test_names=list(sets), image_names=sets.__getitem__)
     trainer: Any = SimpleNamespace(datamodule=datamodule, is_global_zero=rank == 0)
     ClickWriter(str(folder)).on_test_end(trainer, module)
 

@@ -7,14 +7,7 @@ import pytest
 from src.errors import UserError
 from src.evaluation.matching import Naming
 from src.evaluation.methods import MethodPlan, find_plan, is_ground_truth_itself, read_plan
-
-
-def touch(root: Path, *names: str) -> Path:
-    for name in names:
-        path = root / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.touch()
-    return root
+from tests.evaluation.test_matching import touch
 
 
 def found(plan: MethodPlan | None, root: Path) -> list[tuple[str, str, str, str]]:

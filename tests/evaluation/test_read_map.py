@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from src.datamodules.images import ImageError
-from src.evaluation.read_map import MapFile, full_scale, is_soft, map_size, read_map, read_target
+from src.evaluation.read_map import MapFile, full_scale, is_soft, map_size, read_map
 
 GREY = np.tile(np.arange(0, 256, 5, dtype=np.uint8), (20, 1))
 MASK = np.where(GREY > 128, 255, 0).astype(np.uint8)
@@ -125,9 +125,9 @@ def test_a_truth_is_judged_as_training_judges_masks(tmp_path: Path) -> None:
     ):
         path = save(tmp_path / f"{name}.png", Image.fromarray(target))
         with pytest.raises(ImageError, match=rf"{name}\.png: .*{words}"):
-            read_target(path)
+            MapFile(path).as_target()
         np.testing.assert_array_equal(read_map(path), target)
-    assert not read_target(save(tmp_path / "none.png", Image.fromarray(MASK * 0))).any()
+    assert not MapFile(save(tmp_path / "none.png", Image.fromarray(MASK * 0))).as_target().any()
 
 
 def test_one_scale_for_the_maps_of_a_set(tmp_path: Path) -> None:
@@ -141,7 +141,7 @@ def test_one_scale_for_the_maps_of_a_set(tmp_path: Path) -> None:
     np.testing.assert_array_equal(read_map(ones, 255), MASK // 255)
     assert not read_map(black, 1).any()
     with pytest.raises(ImageError, match=r"a\.png: its brightest value is 1 of 255"):
-        read_target(ones, 255)
+        MapFile(ones).as_target(255)
 
 
 def test_sixteen_bit_maps_of_a_set_share_their_scale(tmp_path: Path) -> None:

@@ -21,24 +21,22 @@ from tests.golden_data import (
     arrays,
     assert_golden,
     filled_state,
+    imagenet_image,
     manifest,
     needs_shared,
     normal,
     official_keys,
     official_state,
-    uniform,
 )
 
 ITEMS = {"15_birefnet_swin_t": "birefnet_swin_t", "16_birefnet_swin_l": "birefnet_swin_l"}
 PARAMETERS = {"birefnet_swin_t": 44_313_720, "birefnet_swin_l": 220_176_498}
 BLOCKS = "20_birefnet_blocks"
-MEAN = torch.tensor([0.485, 0.456, 0.406]).view(1, 3, 1, 1)
-STD = torch.tensor([0.229, 0.224, 0.225]).view(1, 3, 1, 1)
 
 
 def golden_image(item: str, name: str) -> Tensor:
     given: dict[str, Any] = manifest()[item]["inputs"][name]
-    return (uniform(given["key"], tuple(given["shape"])) - MEAN) / STD
+    return imagenet_image(given["key"], tuple(given["shape"]))
 
 
 @pytest.fixture(scope="module", params=ITEMS)

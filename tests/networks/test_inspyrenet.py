@@ -17,21 +17,15 @@ from src.weights.loading import load_official, to_official
 from tests.golden_data import (
     arrays,
     assert_golden,
+    imagenet_image,
     manifest,
     needs_shared,
     official_keys,
     official_state,
-    uniform,
 )
 
 ITEMS = {"05_inspyrenet_res2net50": "res2net50", "06_inspyrenet_swinb": "swinb"}
 PARAMETERS = {"res2net50": 28_104_339, "swinb": 90_721_443}
-MEAN = torch.tensor([0.485, 0.456, 0.406]).view(1, 3, 1, 1)
-STD = torch.tensor([0.229, 0.224, 0.225]).view(1, 3, 1, 1)
-
-
-def golden_image(key: str, shape: tuple[int, ...]) -> Tensor:
-    return (uniform(key, shape) - MEAN) / STD
 
 
 # Filling 90 million weights takes seconds: one network at a time serves all tests of an item.
@@ -57,7 +51,7 @@ def small() -> InSPyReNet:
 def test_equals_the_authors_network(official: tuple[str, InSPyReNet]) -> None:
     item, network = official
     with torch.inference_mode():
-        masks, features = network(golden_image("input", (2, 3, 160, 192)))
+        masks, features = network(imagenet_image("input", (2, 3, 160, 192)))
 
     for i, mask in enumerate(masks):
         assert_golden(item, f"A_d{i}", mask)
@@ -92,8 +86,8 @@ def test_blends_resolutions_like_the_authors(
     monkeypatch.setattr(inspyrenet, "transition_map", recorded)
     with torch.inference_mode():
         masks, features = network.forward_blended(
-            golden_image("input_hr", (1, 3, 640, 544)),
-            golden_image("input_resized", (1, 3, 384, 384)),
+            imagenet_image("input_hr", (1, 3, 640, 544)),
+            imagenet_image("input_resized", (1, 3, 384, 384)),
         )
 
     # A pixel at the threshold of a transition map may fall on either side of it; each one that
@@ -116,7 +110,7 @@ def test_losses_and_gradients_equal_the_authors(official: tuple[str, InSPyReNet]
     batch = {"mask": torch.from_numpy(stored["gt"]).double()}
     supervision, consistency = PyramidSupervision(), PyramidConsistency()
 
-    output = network(golden_image("input", (2, 3, 160, 192)).double())
+    output = network(imagenet_image("input", (2, 3, 160, 192)).double())
     loss = supervision(output, batch) + consistency(output, batch)
     loss.backward()
 
@@ -227,7 +221,7 @@ def test_channels_last_changes_nothing(small: InSPyReNet) -> None:
 @needs_shared
 def test_bf16_stays_close_to_fp32(official: tuple[str, InSPyReNet]) -> None:
     _, network = official
-    image = golden_image("input", (2, 3, 160, 192))[:1, :, :96]
+    image = imagenet_image("input", (2, 3, 160, 192))[:1, :, :96]
     with torch.inference_mode():
         expected = network(image).masks
         with torch.autocast("cpu", dtype=torch.bfloat16):
