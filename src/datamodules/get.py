@@ -3,11 +3,14 @@
 For other sets it prints their page and where to put them.
 """
 
+import gzip
 import os
 import shutil
 import stat
 import sys
+import tarfile
 import zipfile
+import zlib
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path, PurePosixPath
@@ -18,7 +21,7 @@ import yaml
 from src.download import Checksum, download
 from src.errors import CommandError, UserError
 from src.paths import CONF, files_below
-from src.weights.licenses import TrainingSet, training_sets
+from src.weights.licenses import training_sets
 from src.weights.registry import note_of, remember, remembered
 
 HELP = """\
@@ -27,6 +30,16 @@ finecut data get DIS5K data.root=FOLDER    prints the terms, asks, downloads, ch
 finecut data get DUTS accept=true          … without asking, into FINECUT_DATA"""
 _SETS = CONF / "data" / "sets"
 _YES = ("y", "yes")
+# What zipfile and tarfile raise of content that is none, or of a compression they do not know.
+_DAMAGED = (
+    zipfile.BadZipFile,
+    tarfile.TarError,
+    gzip.BadGzipFile,
+    zlib.error,
+    EOFError,
+    NotImplementedError,
+    RuntimeError,
+)
 _ARCHIVES = ".archives"  # in the root: downloads, and the checksums that were noted of them
 
 
@@ -34,13 +47,26 @@ class DataDownloadError(UserError):
     """A data set that did not come, or is not what its authors released."""
 
 
-class Archives(NamedTuple):
-    """Archives of one data set; see `archives.yaml`."""
+class Archive(NamedTuple):
+    """One file that authors offer; `checksum` is None where none is known."""
 
     name: str
-    sets: tuple[str, ...]
-    files: dict[str, str]
+    url: str
+    checksum: Checksum | None = None
+
+
+class Archives(NamedTuple):
+    """Archives of one data set; the fields are explained in `archives.yaml`."""
+
+    name: str
+    files: tuple[Archive, ...]
     source: str
+    sets: tuple[str, ...]
+    terms: tuple[str, ...] = ()
+    unpack_into: str = "."
+    take: dict[str, str] = {}  # noqa: RUF012  # a NamedTuple's default, never changed
+    counts: dict[str, int] = {}  # noqa: RUF012
+    also: tuple[str, ...] = ()
 
 
 @cache
@@ -50,9 +76,21 @@ def archives() -> dict[str, Archives]:
         Path(__file__).with_name("archives.yaml").read_text(encoding="utf-8")
     )
     return {
-        name: Archives(name=name, **{**entry, "sets": tuple(entry["sets"])})
+        name: Archives(**{**entry, "name": name, "files": _files(entry["files"])})
         for name, entry in entries.items()
     }
+
+
+def _files(entries: dict[str, dict[str, str]]) -> tuple[Archive, ...]:
+    kinds = ("sha256", "md5")
+    return tuple(
+        Archive(
+            name,
+            entry["url"],
+            next((Checksum(kind, entry[kind]) for kind in kinds if kind in entry), None),
+        )
+        for name, entry in entries.items()
+    )
 
 
 def main(words: Sequence[str]) -> int:
@@ -83,7 +121,9 @@ def main(words: Sequence[str]) -> int:
     root = Path(keys["data.root"]).expanduser()
     _accept(entry, keys["accept"] == "true")
     get(entry, root)
-    print(f"{entry.name}: {', '.join(entry.sets)} in {root}, counts as released")
+    print(f"{entry.name}: {', '.join(entry.sets or entry.counts)} in {root}, counts as released")
+    for other in entry.also:
+        print(f"data= may want {other} too: finecut data get {other}")
     return 0
 
 
@@ -97,17 +137,20 @@ def get(entry: Archives, root: Path) -> None:
     root.mkdir(parents=True, exist_ok=True)
     unpacked = root / f".{entry.name}.unpacking"
     shutil.rmtree(unpacked, ignore_errors=True)  # of a call that was interrupted
-    paths = [_archive(entry, name, root) for name in entry.files]
+    paths = [_get_archive(file, root) for file in entry.files]
     try:
         for path in paths:
-            _unpack(path, unpacked)
-        _check_counts(entry, unpacked)
-        shutil.rmtree(unpacked / "__MACOSX", ignore_errors=True)  # an archiver's own files
-        taken = [root / made.name for made in unpacked.iterdir() if (root / made.name).exists()]
-        if taken:
-            raise DataDownloadError(f"{taken[0]} is there already; move it, or choose another root")
-        for made in sorted(unpacked.iterdir()):
-            made.replace(root / made.name)
+            _unpack(path, unpacked / entry.unpack_into)
+        shutil.rmtree(
+            unpacked / entry.unpack_into / "__MACOSX", ignore_errors=True
+        )  # an archiver's
+        made = _taken(entry, unpacked)
+        _check_counts(entry, made)
+        there = [root / one.name for one in made.iterdir() if (root / one.name).exists()]
+        if there:
+            raise DataDownloadError(f"{there[0]} is there already; move it, or choose another root")
+        for one in sorted(made.iterdir()):
+            one.replace(root / one.name)
     finally:
         shutil.rmtree(unpacked, ignore_errors=True)
     for path in paths:
@@ -118,12 +161,18 @@ def _list() -> int:
     lines = []
     parts = {part: entry for entry in archives().values() for part in entry.sets}
     for path in sorted(_SETS.glob("*.yaml")):
-        of = _released(path)
-        count = f"{of['count']} images: " if "count" in of else ""
-        way = of.get("hint", "see docs/data.md")
+        pairs = _pairs(_released(path))
+        total = sum(pair.get("count", 0) for pair in pairs)
+        count = f"{total} images: " if total else ""
+        way = next((pair["hint"] for pair in pairs if "hint" in pair), "see docs/data.md")
         if path.stem in parts:
             way = f"finecut data get {parts[path.stem].name}"
         lines.append(f"{path.stem}: {count}{way}")
+    lines += [
+        f"{entry.name}: {sum(entry.counts.values())} images: finecut data get {entry.name}"
+        for entry in archives().values()
+        if not entry.sets
+    ]
     print("\n".join(lines))
     return 0
 
@@ -139,32 +188,40 @@ def _entry(name: str) -> Archives:
     part = next((e.name for e in archives().values() if path.stem in e.sets), None)
     if part:
         raise CommandError(f"{name}: it comes with {part}: finecut data get {part}")
-    place = ""
-    if "images" in of and "masks" in of:
-        images, masks = (of[kind][0] for kind in ("images", "masks"))
-        place = f": the images into data.root/{images}, the masks into data.root/{masks}"
+    pairs = _pairs(of)
+    places = "; ".join(
+        f"the images into data.root/{images}, the masks into data.root/{masks}"
+        for images, masks in ((pair["images"][0], pair["masks"][0]) for pair in pairs)
+    )
+    hint = next((pair["hint"] for pair in pairs if "hint" in pair), "its page, see docs/data.md")
     raise DataDownloadError(
-        f"{path.stem}: finecut knows no archive of its authors. Get it from "
-        f"{of.get('hint', 'its page, see docs/data.md')} and put it there{place}"
+        f"{path.stem}: finecut knows no archive of its authors. Get it from {hint} and put it there"
+        + (f": {places}" if places else "")
     )
 
 
 def _released(path: Path) -> dict[str, Any]:
-    """Folders, count and page of a set; what its yaml does not say is left out."""
     of: dict[str, Any] = yaml.safe_load(path.read_text(encoding="utf-8"))
+    return of
+
+
+def _pairs(of: dict[str, Any]) -> list[dict[str, Any]]:
+    """The pairs of folders of a set: places of images and masks, count, names, hint."""
     folder: dict[str, Any] = of.get("folder", of)
-    for kind in ("images", "masks"):
-        if isinstance(folder.get(kind), str):
-            folder[kind] = [folder[kind]]
-    return folder
+    several = [one for one in folder.values() if isinstance(one, dict) and "images" in one]
+    pairs = several or ([folder] if "images" in folder and "masks" in folder else [])
+    return [
+        {**pair, **{k: [pair[k]] for k in ("images", "masks") if isinstance(pair[k], str)}}
+        for pair in pairs
+    ]
 
 
 def _accept(entry: Archives, accepted: bool) -> None:
     """Print the terms; go on where they are accepted."""
-    terms: TrainingSet = training_sets()[entry.sets[0]]
-    print(f"{terms.name}, {terms.page}")
-    print(f"Terms: {terms.terms or 'none that we found; see its page'}")
-    print(f"Commercial use: {terms.commercial}")
+    for terms in dict.fromkeys(training_sets()[name] for name in (*entry.sets, *entry.terms)):
+        print(f"{terms.name}, {terms.page}")
+        print(f"Terms: {terms.terms or 'none that we found; see its page'}")
+        print(f"Commercial use: {terms.commercial}")
     if accepted:
         return
     if not sys.stdin.isatty():
@@ -173,72 +230,122 @@ def _accept(entry: Archives, accepted: bool) -> None:
         raise UserError("nothing was downloaded: the terms were not accepted")
 
 
-def _archive(entry: Archives, name: str, root: Path) -> Path:
-    path = root / _ARCHIVES / name
-    known = remembered(path)
-    checksum = Checksum("sha256", known) if known else None
+def _get_archive(file: Archive, root: Path) -> Path:
+    path = root / _ARCHIVES / file.name
+    known = None if file.checksum else remembered(path)
+    checksum = file.checksum or (Checksum("sha256", known) if known else None)
     if path.is_file() and checksum and not checksum.matches(path):
         raise DataDownloadError(f"{path} is damaged or another file; remove it to get it anew")
-    download(entry.files[name], path, checksum, _no_zip)
-    if not known:
-        print(f"{name}: no checksum is published; noted {remember(path)} in {note_of(path)}")
+    download(file.url, path, checksum, _no_archive)
+    if not checksum:
+        print(f"{file.name}: no checksum is published; noted {remember(path)} in {note_of(path)}")
     return path
 
 
-def _no_zip(path: Path) -> str | None:
-    if zipfile.is_zipfile(path):
+def _no_archive(path: Path) -> str | None:
+    if zipfile.is_zipfile(path) or tarfile.is_tarfile(path):
         return None
     with path.open("rb") as file:
         head = file.read(512).lstrip().lower()
     if head.startswith((b"<!doctype", b"<html")):
         return "is a web page, of a quota or a login"
-    return "is no zip archive, or an incomplete one"
+    return "is no zip or tar archive, or an incomplete one"
 
 
 def _unpack(path: Path, folder: Path) -> None:
-    """Unpack a zip; nothing of it leaves the folder.
+    """Unpack a zip or a tar; nothing of it leaves the folder.
 
     Raises:
-        DataDownloadError: A name leads out of the folder, or the archive is damaged.
+        DataDownloadError: A name leads out of the folder, the archive is damaged, or the disk is
+            too small for it.
     """
+    folder.mkdir(parents=True, exist_ok=True)
     try:
-        with zipfile.ZipFile(path) as archive:
-            for member in archive.infolist():
-                _refuse_odd(path, member)
-            need = sum(member.file_size for member in archive.infolist())
-            free = shutil.disk_usage(folder.parent).free
-            if need > free:
-                raise DataDownloadError(
-                    f"{path} unpacks to {need / 1e9:.1f} GB, and {free / 1e9:.1f} GB are free; "
-                    "make room, then run the same command again"
-                )
-            archive.extractall(folder)
-    except (zipfile.BadZipFile, NotImplementedError, RuntimeError) as error:
+        if zipfile.is_zipfile(path):
+            with zipfile.ZipFile(path) as archive:
+                for member in archive.infolist():
+                    _refuse_odd(path, member)
+                _require_room(path, sum(member.file_size for member in archive.infolist()), folder)
+                archive.extractall(folder)
+        else:
+            with tarfile.open(path) as tar:
+                _require_room(path, sum(member.size for member in tar.getmembers()), folder)
+                tar.extractall(folder, filter="data")
+    except tarfile.FilterError as error:
+        raise DataDownloadError(_odd(path, error.tarinfo.name)) from error
+    except (
+        zipfile.BadZipFile,
+        tarfile.TarError,
+        zlib.error,
+        EOFError,
+        NotImplementedError,
+        RuntimeError,
+    ) as error:
         raise DataDownloadError(f"{path} is damaged ({error}); remove it to get it anew") from error
+
+
+def _require_room(path: Path, need: int, folder: Path) -> None:
+    free = shutil.disk_usage(folder).free
+    if need > free:
+        raise DataDownloadError(
+            f"{path} unpacks to {need / 1e9:.1f} GB, and {free / 1e9:.1f} GB are free; "
+            "make room, then run the same command again"
+        )
 
 
 def _refuse_odd(path: Path, member: zipfile.ZipInfo) -> None:
     name = member.filename.replace("\\", "/")
     is_link = stat.S_ISLNK(member.external_attr >> 16)
     if name.startswith("/") or ":" in name or ".." in PurePosixPath(name).parts or is_link:
-        raise DataDownloadError(
-            f"{path}: {member.filename!r} leads out of its folder; it is no archive of images"
-        )
+        raise DataDownloadError(_odd(path, member.filename))
+
+
+def _odd(path: Path, name: str) -> str:
+    return f"{path}: {name!r} leads out of its folder; it is no archive of images"
+
+
+def _taken(entry: Archives, unpacked: Path) -> Path:
+    """The folder whose content goes into the root: all, or what is taken of it."""
+    if not entry.take:
+        return unpacked
+    made = unpacked / ".taken"
+    for inside, place in entry.take.items():
+        if not (unpacked / inside).is_dir():
+            raise DataDownloadError(
+                f"{entry.name}: there is no {inside} in the archive, where it was released. "
+                "The archive is kept: unpack it yourself"
+            )
+        (made / place).parent.mkdir(parents=True, exist_ok=True)
+        (unpacked / inside).replace(made / place)
+    return made
 
 
 def _check_counts(entry: Archives, folder: Path) -> None:
+    for place, count in entry.counts.items():
+        if not (folder / place).is_dir():
+            raise DataDownloadError(_absent(entry, entry.name, place))
+        _compare_count(entry, place, sum(1 for _ in files_below(folder / place)), count)
     for name in entry.sets:
-        of = _released(_SETS / f"{name}.yaml")
-        for kind in ("images", "masks"):
-            place = next((folder / p for p in of[kind] if (folder / p).is_dir()), None)
-            if place is None:
-                raise DataDownloadError(
-                    f"{entry.name}: {name} is not in the archive where it was released: none of "
-                    f"{', '.join(of[kind])}. The archive is kept: unpack it yourself"
-                )
-            found = sum(1 for _ in files_below(place))
-            if found != of["count"]:
-                raise DataDownloadError(
-                    f"{entry.name}: {found} {kind} of {name}, and {of['count']} were released. "
-                    "The archive is kept; remove it to get it anew"
-                )
+        for pair in _pairs(_released(_SETS / f"{name}.yaml")):
+            pattern = pair.get("names", "*")
+            for kind in ("images", "masks"):
+                there = next((p for p in pair[kind] if (folder / p).is_dir()), None)
+                if there is None:
+                    raise DataDownloadError(_absent(entry, name, ", ".join(pair[kind])))
+                files = (path for path in files_below(folder / there) if path.match(pattern))
+                _compare_count(entry, f"{kind} of {name}", sum(1 for _ in files), pair["count"])
+
+
+def _absent(entry: Archives, name: str, places: str) -> str:
+    return (
+        f"{entry.name}: {name} is not in the archive where it was released: none of {places}. "
+        "The archive is kept: unpack it yourself"
+    )
+
+
+def _compare_count(entry: Archives, what: str, found: int, released: int) -> None:
+    if found != released:
+        raise DataDownloadError(
+            f"{entry.name}: {found} {what}, and {released} were released. "
+            "The archive is kept; remove it to get it anew"
+        )
