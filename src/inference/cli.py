@@ -95,7 +95,7 @@ def _plan(settings: PredictSettings) -> PredictConfig:
         detail=settings.detail,
         flip=settings.flip,
         overlap=settings.overlap,
-        estimate=settings.foreground,
+        foreground=None if settings.foreground == "none" else settings.foreground,
         crop=settings.crop,
         smoothing=settings.smoothing,
         skip_existing=settings.skip_existing,

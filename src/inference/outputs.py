@@ -12,71 +12,12 @@ from PIL import ImageColor
 from src.datamodules.images import read_image
 from src.datamodules.raster import within
 from src.errors import CommandError, UserError
+from src.processing.foreground import Method, foreground_colors, weighted_blur
 
-_COARSE, _FINE = 90, 6  # pixels: the first fills what is covered, the second sharpens (paper's)
-_SHRINK = 4  # the coarse round needs no more resolution
-_SMALL = 1e-5
 _BLUR = 0.02  # of the shorter side
 _TINT = np.array([0.0, 0.75, 0.35], dtype=np.float32)
 _NAMED = {"green": (0, 177, 64)}  # the green of a studio's screen, not CSS's
 _WORDS = "mask, rgba, white, green, #rrggbb, blur, overlay, composite, or an image's path"
-
-
-def foreground_colors(
-    image: np.ndarray, alpha: np.ndarray, opacity: np.ndarray | None = None
-) -> np.ndarray:
-    """Estimate F of `image = alpha·F + (1 - alpha)·B`.
-
-    Args:
-        image: float32 `(H, W, 3)` in [0, 1].
-        alpha: float32 `(H, W)` in [0, 1].
-        opacity: float32 `(H, W)` in [0, 1], how much of each pixel of the image is visible: what
-            is not visible lends its color to nothing. None where all is.
-
-    Returns:
-        float32 `(H, W, 3)` in [0, 1], equal to the image where alpha is 1.
-    """
-    size = (alpha.shape[1], alpha.shape[0])
-    small = (max(1, size[0] // _SHRINK), max(1, size[1] // _SHRINK))
-    little, little_alpha = (
-        cv2.resize(values, small, interpolation=cv2.INTER_AREA) for values in (image, alpha)
-    )
-    weight, little_weight = None, None
-    if opacity is not None:
-        weight, premultiplied = opacity[..., None], image * opacity[..., None]
-        little_weight = cv2.resize(opacity, small, interpolation=cv2.INTER_AREA)[..., None]
-        little = cv2.resize(premultiplied, small, interpolation=cv2.INTER_AREA)
-        little = little / np.maximum(little_weight, _SMALL)
-    sides = _round(
-        little, little, little, little_alpha[..., None], _COARSE // _SHRINK, little_weight
-    )
-    foreground, background = (cv2.resize(side, size) for side in sides)
-    return _round(image, foreground, background, alpha[..., None], _FINE, weight)[0]
-
-
-def _round(
-    image: np.ndarray,
-    foreground: np.ndarray,
-    background: np.ndarray,
-    alpha: np.ndarray,
-    radius: int,
-    opacity: np.ndarray | None,
-) -> tuple[np.ndarray, np.ndarray]:
-    """Blurred colors of either side, then the foreground corrected to explain the image."""
-    front, behind = alpha, 1 - alpha
-    if opacity is not None:
-        front, behind = front * opacity, behind * opacity
-    blurred_f = weighted_blur(foreground, front, radius)
-    blurred_b = weighted_blur(background, behind, radius)
-    explained = alpha * blurred_f + (1 - alpha) * blurred_b
-    return np.clip(blurred_f + alpha * (image - explained), 0, 1), blurred_b
-
-
-def weighted_blur(image: np.ndarray, weight: np.ndarray, radius: int) -> np.ndarray:
-    """Mean of the colors within a square of `2·radius + 1` pixels, by weight `(H, W, 1)`."""
-    size = (2 * radius + 1, 2 * radius + 1)
-    total = cv2.blur(weight, size)[..., None]
-    return cv2.blur(image * weight, size) / (total + _SMALL)
 
 
 class Cutout:
@@ -85,8 +26,8 @@ class Cutout:
     Args:
         colors: uint8 or uint16 RGB `(H, W, 3)`.
         mask: uint8 `(H, W)`.
-        estimate: Estimate the foreground's own colors behind soft edges; else they keep what
-            shines through from the old background.
+        method: How the foreground's own colors behind soft edges are estimated; None: they keep
+            what shines through from the old background.
         opacity: `(H, W)` of the photo, in the depth of the colors; None where all is opaque. The
             mask is limited by it, see `raster.within`.
     """
@@ -96,10 +37,10 @@ class Cutout:
         colors: np.ndarray,
         mask: np.ndarray,
         *,
-        estimate: bool = True,
+        method: Method | None = "fast",
         opacity: np.ndarray | None = None,
     ) -> None:
-        self.colors, self.estimate, self.opacity = colors, estimate, opacity
+        self.colors, self.method, self.opacity = colors, method, opacity
         self.mask = within(mask, opacity)
 
     @cached_property
@@ -115,13 +56,18 @@ class Cutout:
     @cached_property
     def foreground(self) -> np.ndarray:
         """float32 `(H, W, 3)` in [0, 1]."""
-        if not self.estimate:
+        if self.method is None:
             return self.image
-        return foreground_colors(
+        found = foreground_colors(
             self.image,
             self.coverage[..., 0],
             None if self.visible is None else self.visible[..., 0],
+            self.method,
         )
+        if self.method == "fast":
+            return found
+        most = np.iinfo(self.colors.dtype).max  # the authors cut off what 8 bit do not hold
+        return np.floor(found * np.float32(most)) / np.float32(most)
 
     @cached_property
     def visible(self) -> np.ndarray | None:

@@ -11,6 +11,7 @@ from src.inference.image_file import ImageFile
 from src.inference.outputs import OutputType
 from src.inference.segmenter import Detail
 from src.inference.sources import Source, folded
+from src.processing.foreground import Method
 
 _POSSIBLE_SUFFIXES = (".png", ".jpg", ".webp", ".tif", ".bmp")
 _ALPHA_SUFFIXES = (".png", ".webp", ".tif", ".tiff")
@@ -24,7 +25,7 @@ class PredictConfig:
     folder: Mirrors the tree of the input; with several outputs, a folder in
         it for each.
     detail, flip, overlap: See `Segmenter.mask`.
-    estimate: Estimate the foreground's own colors at soft edges.
+    foreground: How the foreground's own colors at soft edges are estimated; None: not at all.
     crop: `face` cuts each photo to its largest face first.
     smoothing: Share of the mask before in a video's mask, from 0 to below 1.
     skip_existing: Leave what is there already; files are written whole, so it is complete.
@@ -35,7 +36,7 @@ class PredictConfig:
     detail: Detail = "whole"
     flip: bool = False
     overlap: float = 0.25
-    estimate: bool = True
+    foreground: Method | None = "fast"
     crop: Literal["face"] | None = None
     smoothing: float = 0.0
     skip_existing: bool = False

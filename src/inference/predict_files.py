@@ -154,7 +154,7 @@ def _segmented(
 
 def _write(source: Source, image_file: ImageFile, mask: np.ndarray, plan: PredictConfig) -> None:
     with _one_large if mask.size > _LARGE else nullcontext():
-        cut = Cutout(image_file.colors, mask, estimate=plan.estimate, opacity=image_file.opacity)
+        cut = Cutout(image_file.colors, mask, method=plan.foreground, opacity=image_file.opacity)
         for output in plan.outputs:
             target = plan.photo_target(source, output, image_file)
             write_image_file(

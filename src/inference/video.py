@@ -89,7 +89,7 @@ def predict_video(
                 cut = Cutout(
                     frame.pixels,
                     smoother(mask, pixels),
-                    estimate=plan.estimate,
+                    method=plan.foreground,
                     opacity=frame.alpha,
                 )
                 for writer in writers:

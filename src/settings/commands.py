@@ -20,8 +20,10 @@ from src.settings.schema import (
     Text,
     Whole,
     Words,
+    parse_flag,
     setting,
 )
+from src.settings.training import BackgroundSettings, Sizes
 
 Precision = Literal["fp32", "bf16", "fp16"]
 Detail = Literal["whole", "blended", "tiles"]
@@ -46,6 +48,20 @@ def _check_device(value: Any) -> Any:
 
 
 Device = Annotated[str, BeforeValidator(_check_device), Allowed("auto, cpu, cuda, cuda:1 or mps")]
+
+
+def _parse_foreground(value: Any) -> Any:
+    """A flag says whether our own form is used."""
+    if value in ("fast", "blur_fusion", "birefnet", "none"):
+        return value
+    return "fast" if parse_flag(value) else "none"
+
+
+Foreground = Annotated[
+    Literal["none", "fast", "blur_fusion", "birefnet"],
+    BeforeValidator(_parse_foreground),
+    Allowed("true, false, blur_fusion or birefnet"),
+]
 
 
 class PredictSettings(Settings):
@@ -74,7 +90,10 @@ class PredictSettings(Settings):
     overlap: float = setting("of neighboring tiles, as a share of one", ge=0, lt=1)
     flip: Flag = setting("average with the mirrored image; twice the time")
 
-    foreground: Flag = setting("estimate the foreground's own colors at soft edges: no halo")
+    foreground: Foreground = setting(
+        "estimate the foreground's own colors at soft edges: no halo; blur_fusion and birefnet are "
+        "the authors' forms of it, to the digit"
+    )
     crop: Literal["face"] | None = setting("face: cut each photo to its largest face first")
     sigma: float = setting("composite: blur of the photo under the drawing", ge=0, le=1000)
     opacity: float = setting("composite: of the blurred photo", ge=0, le=1)
@@ -273,6 +292,8 @@ class PreviewSettings(OpenSettings):
     epoch: Whole = setting("another one is augmented otherwise", ge=0, le=10_000_000)
     tile: Whole = setting("pixels of a sample's longer side", ge=16, le=4096)
     seed: Seed = setting("another run's order and augmentation")
+    multiscale: Sizes = setting("as in training: sizes of batches; null: model.size alone")
+    backgrounds: BackgroundSettings = setting("as in training: new backgrounds")
 
 
 def _parse_seeds(value: Any) -> Any:
