@@ -64,7 +64,7 @@ def test_u2net_on_duts_is_the_papers_recipe(model: str, small: bool) -> None:
     cfg = composed(f"model={model}", "data=duts")
     assert cfg.model.network.small is small
     assert (cfg.model.size, cfg.model.batch_size, cfg.optimizer.lr) == (320, 12, 1e-3)
-    assert cfg.model.augment.size * cfg.model.augment.fraction == pytest.approx(288)
+    assert cfg.model.size * cfg.model.augment.fraction == pytest.approx(288)
     assert len(cfg.model.losses.side_outputs.weights) == 7
     assert cfg.model.processor.scale == "per_image_max"
 

@@ -54,6 +54,8 @@ ELSEWHERE = {
     "make setup": "CI",
     "make lint test": "CI",
     "make test-lowest": "CI",
+    "python train.py model=inspyrenet_swinb data=duts data.root=~/sets late": "training/",
+    "python train.py model=u2net data=folder data.root=~/mine backgrounds": "datamodules/",
     "python train.py resume=logs/": "runs/test_resume.py, test_train.py",
     "make format": "changes files",
     "make bench": "ten minutes, by hand",

@@ -2,12 +2,13 @@
 
 import time
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from annotated_types import Ge, Gt, Lt
 from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import EMAWeightAveraging, ModelCheckpoint
 
+from src.callbacks.stopping import better
 from src.training.between_steps import BetweenSteps
 from src.training.preemption import Preempted
 
@@ -79,7 +80,17 @@ class BestCheckpoint(ModelCheckpoint):
     The next validation of a resumed run, however bad, would then replace the best checkpoint. It
     also saves its current score without ever reading it, so that checkpoints of a resumed run
     lacked it until the next validation.
+
+    Args:
+        monitor: What chooses, `val/max_f`.
+        mode: Whether the largest or the smallest value is the best; None: as its metric says.
+        **more: Of Lightning's class.
     """
+
+    def __init__(
+        self, monitor: str, mode: Literal["max", "min"] | None = None, **more: Any
+    ) -> None:
+        super().__init__(monitor=monitor, mode=mode or better(monitor), **more)
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Take over a state, its paths put into this folder."""

@@ -65,7 +65,8 @@ class FineTuningReport(Callback):
     def best(self) -> dict[str, Any]:
         """The row of the checkpoint that is tested: the best after step 0, the first of equals."""
         name, metric = self.monitor.split("/", 1)
-        return max(self.rows[1:] or self.rows, key=lambda row: row["scored"][name][metric])
+        sign = 1 if higher_is_better(metric) else -1
+        return max(self.rows[1:] or self.rows, key=lambda row: sign * row["scored"][name][metric])
 
     def _compared(self) -> dict[str, Scored]:
         before, best, last = self.rows[0], self.best(), self.rows[-1]

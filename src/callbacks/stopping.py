@@ -1,7 +1,7 @@
 """Ends training early: without progress, at a threshold, or at a loss that is not finite."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import torch
 from annotated_types import Ge
@@ -12,6 +12,13 @@ from torch.optim import Optimizer
 
 from src.datamodules.batch import Batch
 from src.errors import UserError
+from src.metrics import higher_is_better
+
+
+def better(monitor: str) -> Literal["max", "min"]:
+    """Which values of a logged number are the better ones, `val/mae`; of losses the small ones."""
+    name = monitor.rpartition("/")[2]
+    return "max" if higher_is_better(name) and not name.endswith("loss") else "min"
 
 
 class ResumableStopping(EarlyStopping):
@@ -41,7 +48,7 @@ def early_stopping(
         return None
     return ResumableStopping(
         monitor,
-        mode="max",
+        mode=better(monitor),
         patience=patience if patience is not None else 1_000_000_000,
         stopping_threshold=threshold,
         check_on_train_epoch_end=False,

@@ -65,19 +65,13 @@ def isnet() -> Augmentation:
     return Augmentation([A.HorizontalFlip(p=0.5)])
 
 
-def u2net(
-    size: int | Sequence[int] = 320, fraction: Annotated[float, Gt(0), Le(1)] = 0.9
-) -> Augmentation:
+def u2net(fraction: Annotated[float, Gt(0), Le(1)] = 0.9) -> Augmentation:
     """U²-Net: a random crop of `fraction` of the resized sample's sides (288 of 320) and flips.
 
     The authors' flip is the vertical one; horizontal flips are in their training list as copies
     (21 106 files of 10 553 images), which is a flip of probability 1/2 here.
     """
-    sides = (size, size) if isinstance(size, int) else tuple(size)
-    height, width = (max(1, round(fraction * side)) for side in sides)
-    return Augmentation(
-        [A.HorizontalFlip(p=0.5), A.VerticalFlip(p=0.5), A.RandomCrop(height=height, width=width)]
-    )
+    return Augmentation([A.HorizontalFlip(p=0.5), A.VerticalFlip(p=0.5), FractionCrop(fraction)])
 
 
 def inspyrenet() -> Augmentation:
@@ -123,6 +117,26 @@ def birefnet() -> Augmentation:
             Pepper(share=0.0015),
         ]
     )
+
+
+class FractionCrop(A.RandomCrop):
+    """A random crop whose sides are a fraction of the sample's, whatever that one's size.
+
+    Args:
+        fraction: Of the sides, above 0 and at most 1.
+    """
+
+    def __init__(self, fraction: float) -> None:
+        super().__init__(height=1, width=1)
+        self.fraction = fraction
+
+    def get_params_dependent_on_data(
+        self, params: dict[str, Any], data: dict[str, Any]
+    ) -> dict[str, Any]:
+        height, width = params["shape"][:2]
+        self.height, self.width = (max(1, round(self.fraction * side)) for side in (height, width))
+        found: dict[str, Any] = super().get_params_dependent_on_data(params, data)
+        return found
 
 
 class ScaleCrop(A.DualTransform):

@@ -6,12 +6,15 @@ from typing import Any, Literal
 
 import numpy as np
 from lightning import LightningDataModule
+from omegaconf import DictConfig
 from torch.utils.data import DataLoader, Dataset
 
 from src.datamodules.loaders import ResumableLoader, evaluation_loader, resolve_workers
 from src.datamodules.samplers import TrainSampler
 from src.datamodules.wrappers import FallbackDataset, RehearsalMix
-from src.errors import UserError
+from src.errors import CommandError, UserError
+from src.instantiate import build
+from src.settings.multiscale import Multiscale
 
 
 class SegmentationDataModule(LightningDataModule):
@@ -57,6 +60,9 @@ class SegmentationDataModule(LightningDataModule):
         self.batch_size, self.eval_batch_size = batch_size, eval_batch_size
         self.num_workers, self.seed, self.drop_last = num_workers, seed, drop_last
         self.on_error = on_error
+        # What `build_data` varies: the sizes of training batches, and images behind foregrounds.
+        self.multiscale: Multiscale | None = None
+        self.backgrounds: dict[str, Path] = {}
 
     @property
     def test_names(self) -> list[str]:
@@ -132,7 +138,9 @@ class SegmentationDataModule(LightningDataModule):
         readable = self.train_set
         if self.on_error == "skip":
             readable = FallbackDataset(self.train_set, self.seed)
-        return ResumableLoader(readable, sampler, self.batch_size, workers, self.drop_last)
+        return ResumableLoader(
+            readable, sampler, self.batch_size, workers, self.drop_last, self.multiscale
+        )
 
     def val_dataloader(self) -> list[DataLoader[Any]]:
         return [self._evaluate(each, persistent=True) for each in self.validation_sets.values()]
@@ -172,6 +180,39 @@ class SegmentationDataModule(LightningDataModule):
     def _workers(self) -> int:
         processes = self.trainer.world_size if self.trainer else 1
         return resolve_workers(self.num_workers, processes)
+
+
+def build_data(cfg: DictConfig) -> SegmentationDataModule:
+    """The data module of a command's config, its training varied as the top-level keys say.
+
+    Args:
+        cfg: Has `data`, and optionally `multiscale` and `backgrounds`.
+
+    Raises:
+        UserError: A value that is refused, or background images that cannot be used.
+    """
+    backgrounds = cfg.get("backgrounds")
+    if backgrounds is None or not backgrounds.share:
+        datamodule: SegmentationDataModule = build(cfg.data)
+    else:
+        # albumentations takes a second to import; a test needs none of it
+        from src.datamodules.backgrounds import NewBackgrounds, background_images
+
+        if "augment" not in cfg.data:
+            raise CommandError(
+                "backgrounds.share: this data is not augmented, so that its backgrounds stay;"
+                " choose another data=…"
+            )
+        folder = backgrounds.images
+        images = [] if folder is None else background_images(folder)
+        varied = NewBackgrounds(build(cfg.data.augment), backgrounds.share, images)
+        datamodule = build(cfg.data, augment=varied)
+        if folder is not None:
+            top = Path(folder).expanduser()
+            datamodule.backgrounds = {p.relative_to(top).as_posix(): p for p in images}
+    if cfg.get("multiscale") is not None:
+        datamodule.multiscale = Multiscale.parse(cfg.multiscale)
+    return datamodule
 
 
 def check_choice(key: str, value: str, choices: tuple[str, ...]) -> None:

@@ -20,10 +20,14 @@ class SampleKey(NamedTuple):
 
     The epoch seeds the augmentation together with the item, so that a sample depends neither on
     the worker that makes it nor on what was drawn before it.
+
+    size: Height and width of the batch's images where each batch has its own, see
+        `src.settings.multiscale`; None: the processor's.
     """
 
     item: int
     epoch: int
+    size: tuple[int, int] | None = None
 
 
 class Batch(TypedDict):

@@ -57,7 +57,11 @@ def inspections_of(data: DictConfig) -> list[Inspection[Any]]:
         sources = parse_sources(plain(data).get(split), split)
         require_root(root, sources.values())
         found += [
-            PairInspection(split, name, root, source, bool(data.get("allow_empty")))
+            PairInspection(
+                *(split, name, root, source),
+                allow_empty=bool(data.get("allow_empty")),
+                soft=bool(data.get("soft")),
+            )
             for name, source in sources.items()
         ]
     if not found:

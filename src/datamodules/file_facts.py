@@ -67,7 +67,11 @@ def _read_all(files: Mapping[str, Path]) -> dict[str, str]:
 
 
 def mask_faults(
-    pairs: Sequence[ImageMaskPair], memory: Path, allow_empty: bool = False, readers: int = 4
+    pairs: Sequence[ImageMaskPair],
+    memory: Path,
+    allow_empty: bool = False,
+    soft: bool = False,
+    readers: int = 4,
 ) -> dict[str, str]:
     """Read every mask once and say by path which are faulty; a second call reads nothing.
 
@@ -75,13 +79,14 @@ def mask_faults(
         pairs: What is going to be trained on.
         memory: Folder where results are kept, by the files' names, sizes and times of change.
         allow_empty: Accept all-black masks.
+        soft: They are mattes.
         readers: Threads.
     """
 
     def find() -> dict[str, str]:
         log.info("reading %d masks once to check them", len(pairs))
         with ThreadPoolExecutor(max(readers, 1)) as pool:
-            found = list(pool.map(lambda pair: _fault_of_file(pair, allow_empty), pairs))
+            found = list(pool.map(lambda pair: _fault_of_file(pair, allow_empty, soft), pairs))
         scales = [scale for scale, _ in found]
         mixed = mixed_scales([pair.set for pair in pairs], scales)
         faults = {}
@@ -90,16 +95,18 @@ def mask_faults(
                 faults[str(pair.mask)] = text
         return faults
 
-    key = key_of_files(files_of(pairs), allow_empty)
+    key = key_of_files(files_of(pairs), allow_empty, *["soft"] * soft)
     faults: dict[str, str] = CacheFolder(memory, "masks", _JUDGEMENT).get_json(key, find)
     return faults
 
 
-def _fault_of_file(pair: ImageMaskPair, allow_empty: bool) -> tuple[Scale | None, str | None]:
+def _fault_of_file(
+    pair: ImageMaskPair, allow_empty: bool, soft: bool
+) -> tuple[Scale | None, str | None]:
     """The scale of a mask's levels, where that is known, and what is wrong with them."""
     try:
-        mask, scale, fault = judge_mask(pair.mask)
+        mask, scale, fault = judge_mask(pair.mask, soft=soft)
     except ImageError as error:
         return None, str(error)
-    fault = fault or mask_fault(mask, allow_empty)
+    fault = fault or mask_fault(mask, allow_empty, soft)
     return scale, fault and f"{pair.mask}: {fault}"

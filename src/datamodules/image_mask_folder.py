@@ -50,6 +50,7 @@ class ImageMaskDataset(Dataset[dict[str, Any]]):
         evaluate: Yield `mask_full`, and do not augment.
         reduced_decode: Decode large JPEGs at 1/2, 1/4 or 1/8 while that is not smaller than the
             network's input. Faster; the pixels are smoother than those of the papers.
+        soft: The masks are mattes: their gray is alpha.
     """
 
     def __init__(
@@ -60,10 +61,12 @@ class ImageMaskDataset(Dataset[dict[str, Any]]):
         seed: int = 0,
         evaluate: bool = False,
         reduced_decode: bool = False,
+        soft: bool = False,
     ) -> None:
         self.cache: SampleCache | None = None
         self.pairs, self.processor, self.augment = list(pairs), processor, augment
-        self.seed, self.evaluate, self.reduced_decode = seed, evaluate, reduced_decode
+        self.seed, self.evaluate = seed, evaluate
+        self.reduced_decode, self.soft = reduced_decode, soft
 
     @property
     def names(self) -> list[str]:
@@ -77,21 +80,36 @@ class ImageMaskDataset(Dataset[dict[str, Any]]):
         draw = key if isinstance(key, SampleKey) else SampleKey(key, epoch=0)
         labels = {"index": draw.item, "name": self.pairs[draw.item].name}
         if self.evaluate:
-            mask = read_mask(self.pairs[draw.item].mask)
-            maps = {"image": self._image(draw.item), "mask": self.processor.resize_mask(mask)}
+            mask = read_mask(self.pairs[draw.item].mask, soft=self.soft)
+            maps = {
+                "image": self._image(draw.item, self.processor),
+                "mask": self.processor.resize_mask(mask),
+            }
             return {**labels, **_tensors(maps), "mask_full": torch.from_numpy(mask)}
-        image, mask = self.resized(draw.item)
+        image, mask = self.resized(draw.item, draw.size)
         maps = {"image": image, "mask": mask}
         if self.augment is not None:
             maps = self.augment(maps, seed=(self.seed, draw.epoch, draw.item))
         return {**labels, **_tensors(maps)}
 
-    def resized(self, item: int) -> tuple[np.ndarray, np.ndarray]:
-        """Image (h, w, 3) and mask (h, w), uint8, at the network's size, before augmentation."""
-        if self.cache is not None and (cached := self.cache[item]) is not None:
+    def resized(
+        self, item: int, size: tuple[int, int] | None = None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Image (h, w, 3) and mask (h, w), uint8, before augmentation.
+
+        Args:
+            item: Which pair.
+            size: Their height and width; None: the network's.
+        """
+        processor = self.processor.at(size)
+        if (
+            processor is self.processor
+            and self.cache is not None
+            and (cached := self.cache[item]) is not None
+        ):
             return cached
-        mask = read_mask(self.pairs[item].mask)
-        return self._image(item), self.processor.resize_mask(mask)
+        mask = read_mask(self.pairs[item].mask, soft=self.soft)
+        return self._image(item, processor), processor.resize_mask(mask)
 
     def fill_cache(
         self,
@@ -114,9 +132,9 @@ class ImageMaskDataset(Dataset[dict[str, Any]]):
         key = key_of_files(files_of(self.pairs), *settings, on_error)
         self.cache = open_cache(self, processor.size, key, kind, folder, workers, on_error)
 
-    def _image(self, item: int) -> np.ndarray:
-        at_least = self.processor.size if self.reduced_decode else None
-        return self.processor.resize_image(read_image(self.pairs[item].image, at_least))
+    def _image(self, item: int, processor: Processor) -> np.ndarray:
+        at_least = processor.size if self.reduced_decode else None
+        return processor.resize_image(read_image(self.pairs[item].image, at_least))
 
 
 def _tensors(maps: Mapping[str, np.ndarray]) -> dict[str, Tensor]:
@@ -150,6 +168,7 @@ class FolderDataModule(SegmentationDataModule):
         on_error: `stop` with the list of faulty files, or `skip` those to train on with a warning
             each. What shows itself only in mid-epoch is replaced, see `SegmentationDataModule`.
         allow_empty: Accept training masks without any foreground.
+        soft: The masks are mattes, whose gray is alpha: nothing takes it for an edge or cuts it.
         reduced_decode: See `ImageMaskDataset`.
         cache: Keep resized training samples on `disk` or in `ram`, see `cache.py`.
         cache_dir: Folder of the cache and of remembered checks; None: see `cache_folder`.
@@ -181,6 +200,7 @@ class FolderDataModule(SegmentationDataModule):
         cache_dir: str | None = None,
         drop_last: bool = True,
         eval_batch_size: int = 1,
+        soft: bool = False,
     ) -> None:
         super().__init__(
             batch_size=batch_size,
@@ -201,7 +221,7 @@ class FolderDataModule(SegmentationDataModule):
         self.processor, self.augment = processor, augment
         self.val_split, self.val_fraction = val_split, val_fraction
         self.sampling_weights = sampling_weights
-        self.allow_empty, self.reduced_decode = allow_empty, reduced_decode
+        self.allow_empty, self.reduced_decode, self.soft = allow_empty, reduced_decode, soft
         self.cache, self.cache_dir = cache, cache_folder(cache_dir)
         self.pairs: dict[str, list[ImageMaskPair]] = {}
 
@@ -261,7 +281,7 @@ class FolderDataModule(SegmentationDataModule):
     def _find_training(self, problems: list[str]) -> dict[str, list[ImageMaskPair]]:
         train = join_sets(index_sets(self.root, self.train, self.on_error, problems))
         val = join_sets(index_sets(self.root, self.val, "stop", problems))
-        faults = mask_faults([*train, *val], self.cache_dir, self.allow_empty)
+        faults = mask_faults([*train, *val], self.cache_dir, self.allow_empty, self.soft)
         if self.on_error == "stop":
             problems += faults.values()
         else:
@@ -279,7 +299,9 @@ class FolderDataModule(SegmentationDataModule):
         train, val = pairs["train"], pairs["val"]
         if train:
             self.train_set = ImageMaskDataset(
-                train, self.processor, self.augment, self.seed, reduced_decode=self.reduced_decode
+                *(train, self.processor, self.augment, self.seed),
+                reduced_decode=self.reduced_decode,
+                soft=self.soft,
             )
             if self.cache != "none":
                 self.train_set.fill_cache(
@@ -290,5 +312,8 @@ class FolderDataModule(SegmentationDataModule):
 
     def _evaluated(self, pairs: list[ImageMaskPair]) -> ImageMaskDataset:
         return ImageMaskDataset(
-            pairs, self.processor, evaluate=True, reduced_decode=self.reduced_decode
+            *(pairs, self.processor),
+            evaluate=True,
+            reduced_decode=self.reduced_decode,
+            soft=self.soft,
         )

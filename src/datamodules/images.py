@@ -140,7 +140,7 @@ def read_image(path: Path, at_least: tuple[int, int] | None = None) -> np.ndarra
         raise ImageError(f"{path}: {error}") from None
 
 
-def read_mask(path: Path, scale: int | None = None) -> np.ndarray:
+def read_mask(path: Path, scale: int | None = None, soft: bool = False) -> np.ndarray:
     """Read a uint8 foreground mask `(H, W)`, 255 = foreground, turned by its EXIF orientation.
 
     One-bit masks and masks of zeros and ones are stretched to 0 and 255. Of a colored palette
@@ -150,12 +150,13 @@ def read_mask(path: Path, scale: int | None = None) -> np.ndarray:
     Args:
         path: A file with one of `EXTENSIONS`.
         scale: Full scale of the levels of its set, 1, 255 or 65535; None for the file's own.
+        soft: It is a matte, whose levels are alpha.
 
     Raises:
         ImageError: Empty, damaged, in color, of several pages, or a label map of several
             instances or classes.
     """
-    judged = judge_mask(path, scale)
+    judged = judge_mask(path, scale, soft)
     if judged.fault is not None:
         raise ImageError(f"{path}: {judged.fault}")
     return judged.mask
@@ -169,14 +170,14 @@ class Judged(NamedTuple):
     fault: str | None
 
 
-def judge_mask(path: Path, scale: int | None = None) -> Judged:
+def judge_mask(path: Path, scale: int | None = None, soft: bool = False) -> Judged:
     """Read a file as `read_mask` does and judge whether it is a mask, without refusing it."""
     levels, header = read_levels(path)
     try:
         mask = scaled(levels, scale)
     except KindError as error:
         raise ImageError(f"{path}: {error}") from None
-    fault = not_a_mask(mask, jpeg=header.format == "JPEG")
+    fault = not_a_mask(mask, jpeg=header.format == "JPEG", soft=soft)
     # torch takes no read-only arrays
     return Judged(np.require(mask, requirements=["C", "W"]), scale_of(levels), fault)
 

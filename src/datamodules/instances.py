@@ -98,7 +98,7 @@ class InstanceDataset(Dataset[dict[str, Any]]):
         instance = self.source.sample(draw.item)
         if self.evaluate:
             # Not the run's seed: every run is tested with the same clicks.
-            sample = self._sample(instance, np.random.default_rng(draw.item))
+            sample = self._sample(instance, np.random.default_rng(draw.item), self.processor)
             sample["mask_full"] = torch.from_numpy(instance.mask)
             sample["void_full"] = torch.from_numpy(instance.void)
             if instance.start_mask is not None:
@@ -108,7 +108,8 @@ class InstanceDataset(Dataset[dict[str, Any]]):
             seed = (self.seed, draw.epoch, draw.item)
             # Another stream than the augmentation's, which starts from the same numbers.
             rng = np.random.default_rng((*seed, 1))
-            sample = self._sample(self._moved(instance, seed), rng)
+            processor = self.processor.at(draw.size)
+            sample = self._sample(self._moved(instance, seed), rng, processor)
         return {"index": draw.item, "name": instance.name, **sample}
 
     def _moved(self, instance: Instance, seed: tuple[int, int, int]) -> Instance:
@@ -120,14 +121,16 @@ class InstanceDataset(Dataset[dict[str, Any]]):
             return instance
         return instance._replace(image=moved["image"], mask=moved["mask"], void=moved["void"])
 
-    def _sample(self, instance: Instance, rng: np.random.Generator) -> dict[str, Any]:
+    def _sample(
+        self, instance: Instance, rng: np.random.Generator, processor: Processor
+    ) -> dict[str, Any]:
         try:
             box = box_of_mask(instance.mask, self.prompts.relax)
         except EmptyMaskError as error:
             raise EmptyMaskError(f"{instance.name}: {error}; set min_area=1 or more") from None
-        image = self.processor.resize_image(crop(instance.image, box))
-        mask = self._resized_mask(crop(instance.mask, box))
-        void = self.processor.resize_mask(crop(instance.void, box))
+        image = processor.resize_image(crop(instance.image, box))
+        mask = _resized_mask(crop(instance.mask, box), processor)
+        void = processor.resize_mask(crop(instance.void, box))
         prompt = self.prompts.draw(mask >= FOREGROUND, rng, training=not self.evaluate)
         return {
             "image": planes(image),
@@ -137,13 +140,14 @@ class InstanceDataset(Dataset[dict[str, Any]]):
             "box": torch.tensor(box),
         }
 
-    def _resized_mask(self, mask: np.ndarray) -> np.ndarray:
-        resized = self.processor.resize_mask(mask)
-        if (resized >= FOREGROUND).any():
-            return resized
-        # A thin object fell between the samples of a shrinking kernel: keep what it touches.
-        touched = resize(mask, self.processor.size, "area") > 0
-        return touched.astype(np.uint8) * np.uint8(255)
+
+def _resized_mask(mask: np.ndarray, processor: Processor) -> np.ndarray:
+    resized = processor.resize_mask(mask)
+    if (resized >= FOREGROUND).any():
+        return resized
+    # A thin object fell between the samples of a shrinking kernel: keep what it touches.
+    touched = resize(mask, processor.size, "area") > 0
+    return touched.astype(np.uint8) * np.uint8(255)
 
 
 class InstanceDataModule(SegmentationDataModule):

@@ -8,13 +8,14 @@ from typing import Any
 
 import cv2
 import torch
-from torch.utils.data import BatchSampler, DataLoader, Dataset
+from torch.utils.data import DataLoader, Dataset
 
 from src.datamodules.batch import Batch, collate
-from src.datamodules.samplers import ShardSampler, TrainSampler
+from src.datamodules.samplers import ShardSampler, TrainBatches, TrainSampler
 from src.datamodules.wrappers import FallbackDataset
 from src.errors import UserError
 from src.processes import available_cpus
+from src.settings.multiscale import Multiscale
 
 log = logging.getLogger(__name__)
 
@@ -35,6 +36,7 @@ class ResumableLoader(DataLoader[Any]):
         batch_size: Images in a batch of this process.
         num_workers: Processes that read ahead.
         drop_last: Drop the last batch where it is not full.
+        multiscale: The sizes of the batches; None: all have the processor's.
 
     Raises:
         UserError: The set is smaller than one batch.
@@ -47,6 +49,7 @@ class ResumableLoader(DataLoader[Any]):
         batch_size: int,
         num_workers: int = 0,
         drop_last: bool = True,
+        multiscale: Multiscale | None = None,
     ) -> None:
         if drop_last and len(sampler) < batch_size:
             raise UserError(
@@ -55,7 +58,7 @@ class ResumableLoader(DataLoader[Any]):
             )
         super().__init__(
             dataset,
-            batch_sampler=BatchSampler(sampler, batch_size, drop_last),  # type: ignore[arg-type]
+            batch_sampler=TrainBatches(sampler, batch_size, drop_last, multiscale),
             **_worker_options(num_workers, persistent=True),
         )
         self.order = sampler

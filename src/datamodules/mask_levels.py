@@ -13,8 +13,11 @@ import numpy as np
 
 from src.datamodules.raster import KindError, eight_bits
 
-# A soft matte is gray along its edges and hair; a photograph nearly everywhere.
-_MOST_GREY = 0.5
+# A soft mask is gray along its edges and hair; a photograph nearly everywhere. A matte may be of
+# something that shines through, but somewhere it is wholly clear or opaque.
+_MOST_GREY, _MOST_GREY_MATTE = 0.5, 0.99
+# Below it a matte would be of nothing that can be seen; object numbers are.
+_FAINT = 32
 _LOW, _HIGH = 26, 229
 # Every measure that thresholds the target does it here.
 _FOREGROUND = 128
@@ -91,39 +94,45 @@ def scaled(levels: np.ndarray, scale: int | None = None) -> np.ndarray:
     return narrow * np.uint8(255) if scale == 1 else narrow
 
 
-def not_a_mask(mask: np.ndarray, *, jpeg: bool = False) -> str | None:
+def not_a_mask(mask: np.ndarray, *, jpeg: bool = False, soft: bool = False) -> str | None:
     """Say what makes a uint8 `(H, W)` no foreground mask whatever it is for, None if nothing.
 
     Args:
         mask: 255 = foreground.
         jpeg: It was compressed with loss, so that its levels are not exact.
+        soft: It is a matte: any level is how much of a pixel is foreground.
     """
     brightest = int(mask.max())
-    if 0 < brightest < _FOREGROUND:
+    if 0 < brightest < (_FAINT if soft else _FOREGROUND):
         return (
             f"its brightest value is {brightest} of 255: a map of object numbers, which"
             " data=objects reads, or another range?"
         )
-    if jpeg and _has_plateaus(mask):
+    if jpeg and not soft and _has_plateaus(mask):
         return "even gray areas in a JPEG: a map of classes or objects, which JPEG has blurred?"
     return None
 
 
-def mask_fault(mask: np.ndarray, allow_empty: bool = False) -> str | None:
+def mask_fault(mask: np.ndarray, allow_empty: bool = False, soft: bool = False) -> str | None:
     """Say what makes a uint8 mask `(H, W)` unfit to learn from or score against, None if nothing.
 
     Args:
         mask: 255 = foreground.
         allow_empty: Accept an all-black mask, for sets with images of nothing.
+        soft: It is a matte, see `not_a_mask`.
     """
     if int(mask.max()) == 0:
         return None if allow_empty else f"{ALL_BLACK} (data.allow_empty=true accepts such images)"
-    if (fault := not_a_mask(mask)) is not None:
+    if (fault := not_a_mask(mask, soft=soft)) is not None:
         return fault
     counts = cv2.calcHist([mask], [0], None, [256], [0, 256])[:, 0]
     gray = counts[_LOW : _HIGH + 1].sum() / mask.size
-    if gray > _MOST_GREY:
-        return f"{gray:.0%} of its pixels are neither black nor white: a photograph, not a mask?"
+    if gray > (_MOST_GREY_MATTE if soft else _MOST_GREY):
+        advice = "" if soft else " (data.soft=true takes it for a matte)"
+        return (
+            f"{gray:.0%} of its pixels are neither black nor white: a photograph, not a mask?"
+            f"{advice}"
+        )
     return None
 
 

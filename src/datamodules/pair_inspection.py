@@ -51,13 +51,13 @@ class ImageStats:
     several: bool = False
 
 
-def inspect(pair: ImageMaskPair, allow_empty: bool = False) -> ImageStats:
-    """Decode both files of a pair completely.
+def inspect(pair: ImageMaskPair, allow_empty: bool = False, soft: bool = False) -> ImageStats:
+    """Decode both files of a pair completely; see `mask_fault` for what is accepted.
 
     Raises:
         ImageError: One of them cannot be decoded or is of an unusable kind.
     """
-    mask, scale, fault = judge_mask(pair.mask)
+    mask, scale, fault = judge_mask(pair.mask, soft=soft)
     header = read_header(pair.image)
     height, width = header.size
     # A JPEG is decoded at a fraction of its size, but to its last byte.
@@ -70,7 +70,7 @@ def inspect(pair: ImageMaskPair, allow_empty: bool = False) -> ImageStats:
         gray=float(((mask > 0) & (mask < 255)).mean()),
         digest=bytes_hash(pair.image.read_bytes()),
         look=_look(small),
-        fault=fault or mask_fault(mask, allow_empty),
+        fault=fault or mask_fault(mask, allow_empty, soft),
         scale=scale,
         several=header.several,
     )
@@ -131,15 +131,23 @@ class PairInspection(Inspection[ImageStats]):
         root: Folder that the source's paths start from; None for the working folder.
         source: Where the files are.
         allow_empty: Accept masks without any foreground.
+        soft: Masks are mattes.
     """
 
     counted, noun = "images", "pairs"
 
     def __init__(
-        self, split: str, name: str, root: str | None, source: Source, allow_empty: bool = False
+        self,
+        split: str,
+        name: str,
+        root: str | None,
+        source: Source,
+        allow_empty: bool = False,
+        soft: bool = False,
     ) -> None:
         super().__init__(split, name)
-        self.root, self.source, self.allow_empty = root, source, allow_empty
+        self.root, self.source = root, source
+        self.allow_empty, self.soft = allow_empty, soft
         self.name, self.expected = name, source.count
         self.pairs: list[ImageMaskPair] = []
 
@@ -151,7 +159,7 @@ class PairInspection(Inspection[ImageStats]):
         return len(self.pairs)
 
     def inspect(self, item: int) -> ImageStats:
-        return inspect(self.pairs[item], self.allow_empty)
+        return inspect(self.pairs[item], self.allow_empty, self.soft)
 
     def image_and_mask(self, found: ImageStats, side: int) -> tuple[np.ndarray, np.ndarray]:
         scale = side / max(found.height, found.width)

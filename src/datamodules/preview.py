@@ -90,13 +90,13 @@ def preview(data: Any, count: int, epoch: int, tile: int) -> np.ndarray:
 
 def main(cfg: DictConfig) -> int:
     """Draw as the config says; returns the exit code."""
-    from src.instantiate import build
+    from src.datamodules.base import build_data  # torch, once the words are understood
 
     settings = parse_part(PreviewSettings, cfg)
     require_data(cfg)
     output = Path(settings.output)
     encode_image(output.suffix, np.zeros((1, 1, 3), np.uint8))  # a suffix that cannot be, now
-    sheet = preview(build(cfg.data), settings.count, settings.epoch, settings.tile)
+    sheet = preview(build_data(cfg), settings.count, settings.epoch, settings.tile)
     output.parent.mkdir(parents=True, exist_ok=True)
     atomic_write_image(output, sheet)
     print(f"{output}: masks outlined in pink, clicks in green (outside: orange), void in blue")

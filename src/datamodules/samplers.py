@@ -5,12 +5,14 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 import numpy as np
-from torch.utils.data import Sampler
+from torch.utils.data import BatchSampler, Sampler
 
 from src.datamodules.batch import SampleKey
 from src.errors import UserError
+from src.settings.multiscale import Multiscale
 
 
 class TrainSampler(Sampler[SampleKey]):
@@ -77,6 +79,36 @@ class TrainSampler(Sampler[SampleKey]):
             chances = self.weights / self.weights.sum()
             order = generator.choice(self.length, size=self.length, p=chances)
         return np.resize(order, self._total())
+
+
+class TrainBatches(BatchSampler):
+    """Batches of a `TrainSampler`, each of a size of its own where sizes are given.
+
+    Args:
+        order: Decides the order.
+        batch_size: Images in a batch of this process.
+        drop_last: Drop the last batch where it is not full.
+        multiscale: The sizes; None: all batches have the processor's.
+    """
+
+    def __init__(
+        self,
+        order: TrainSampler,
+        batch_size: int,
+        drop_last: bool,
+        multiscale: Multiscale | None = None,
+    ) -> None:
+        super().__init__(order, batch_size, drop_last)  # type: ignore[arg-type]
+        self.order, self.multiscale = order, multiscale
+
+    def __iter__(self) -> Iterator[list[SampleKey]]:  # type: ignore[override]
+        first = self.order.skipped // self.batch_size
+        for number, batch in enumerate(super().__iter__(), first):
+            keys = cast(list[SampleKey], batch)
+            if self.multiscale is not None:
+                size = self.multiscale.draw(self.order.seed, self.order.epoch, number)
+                keys = [key._replace(size=size) for key in keys]
+            yield keys
 
 
 class ShardSampler(Sampler[int]):

@@ -55,7 +55,7 @@ class FallbackDataset(Dataset[dict[str, Any]]):
         rng = np.random.default_rng((self.seed, draw.epoch, draw.item, 2))
         for item in rng.integers(len(self), size=_ATTEMPTS):
             try:
-                return dict(self.dataset[SampleKey(int(item), draw.epoch)])
+                return dict(self.dataset[draw._replace(item=int(item))])
             except UserError:
                 continue
         raise UserError(
@@ -94,7 +94,7 @@ class RehearsalMix(Dataset[dict[str, Any]]):
         if place < 0:
             return self.own[draw]
         item = int(self.order[(draw.epoch * self.places + place) % len(self.order)])
-        sample = self.base[SampleKey(item, draw.epoch)]
+        sample = self.base[draw._replace(item=item)]
         return {**sample, "index": draw.item, "name": f"base/{sample['name']}"}
 
     def weights(self, own: np.ndarray | None) -> np.ndarray | None:

@@ -1,6 +1,7 @@
 """The one training loop: plain networks, click-guided ones and mask encoders run through it."""
 
 import copy
+import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
@@ -16,7 +17,7 @@ from src.errors import CommandError
 from src.lit_modules.parameter_groups import FineTuning, parameter_groups, scale_rates
 from src.lit_modules.random_state import random_state, require_random_state, restore_random_state
 from src.lit_modules.schedule import IterationLR
-from src.losses.terms import Late
+from src.losses.terms import Late, late_terms
 from src.metrics import (
     ImageResult,
     SegmentationMetrics,
@@ -31,6 +32,8 @@ from src.networks.network import Network, Output
 from src.processing import NonFiniteError, Processor
 from src.processing.crop import Box
 
+log = logging.getLogger(__name__)
+
 
 class SegmentationModule(LightningModule):
     """Trains a network to separate the foreground of an image, and scores it at original size.
@@ -41,6 +44,8 @@ class SegmentationModule(LightningModule):
         inputs: Batch keys joined along the channel axis: `[image]` for plain networks,
             `[image, prompt]` for click-guided ones, `[mask]` for a ground-truth encoder.
         losses: Named loss terms, `None` where one is switched off; their sum is minimized.
+        late_losses: `epochs`, `weights` and `compound` of `late_terms`: what changes in the last
+            epochs; None: nothing.
         optimizer: Called with the parameters that learn, or with groups of them.
         lr_scheduler: Called with the optimizer and the total number of steps; stepped every step.
         param_groups: Factors on the optimizer's learning rate by fragments of parameters' names,
@@ -70,12 +75,14 @@ class SegmentationModule(LightningModule):
         metric_workers: int = 0,
         skeleton_cache: str | None = None,
         identity: Mapping[str, Any] | None = None,
+        late_losses: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__()
         self.network = network
         self.processor = processor
         self.inputs = list(inputs)
-        self.losses = nn.ModuleDict({n: term for n, term in losses.items() if term is not None})
+        terms = {name: term for name, term in losses.items() if term is not None}
+        self.losses = nn.ModuleDict(late_terms(terms, **late_losses) if late_losses else terms)
         self.optimizer, self.lr_scheduler = optimizer, lr_scheduler
         self.param_groups = None if param_groups is None else dict(param_groups)
         self.finetuning = finetuning
@@ -122,9 +129,22 @@ class SegmentationModule(LightningModule):
         return batch
 
     def on_train_epoch_start(self) -> None:
-        for term in self.losses.values():
-            if isinstance(term, Late):
-                term.begin_epoch(self.current_epoch, self.trainer.max_epochs or 0)
+        self._weigh_losses()
+
+    def _weigh_losses(self) -> None:
+        """Give loss terms the epoch's weights; Lightning begins no epoch that it resumes."""
+        for name, term in self.late_losses.items():
+            before = term.weight
+            term.begin_epoch(self.current_epoch, self.trainer.max_epochs or 0)
+            if term.weight != before and self.trainer.is_global_zero:
+                log.info(
+                    "epoch %d: the loss term %s weighs %g", self.current_epoch, name, term.weight
+                )
+
+    @property
+    def late_losses(self) -> dict[str, Late]:
+        """The loss terms whose weights change in the last epochs, by name."""
+        return {n: t for n, t in self.losses.items() if isinstance(t, Late) and t.epochs}
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         output = self(batch)
@@ -132,6 +152,8 @@ class SegmentationModule(LightningModule):
         loss = torch.stack(list(terms.values())).sum()
         size = len(batch["name"])
         self.log_dict({f"train/{name}": t.detach() for name, t in terms.items()}, batch_size=size)
+        weights = {f"train/{name}_weight": term.weight for name, term in self.late_losses.items()}
+        self.log_dict(weights, batch_size=size)
         self.log("train/loss", loss.detach(), prog_bar=True, batch_size=size)
         return loss
 
@@ -161,6 +183,13 @@ class SegmentationModule(LightningModule):
         self.network = fuse_conv_bn(copy.deepcopy(self.network))
         datamodule = self.trainer.datamodule  # type: ignore[attr-defined]
         whole = _all_batches(self.trainer.limit_test_batches)
+        cut = [name for name in self.test_metrics if not record(name).soft_target]
+        if getattr(datamodule, "soft", False) and cut and self.trainer.is_global_zero:
+            log.info(
+                "data.soft=true, and %s cut the ground truth at > 128 (docs/protocols.md);"
+                " metrics=matting does not",
+                ", ".join(cut),
+            )
         self.tested_images, self.tested_values = {}, {}
         self.test_scores = nn.ModuleDict(
             {
@@ -267,6 +296,7 @@ class SegmentationModule(LightningModule):
             restore_random_state(self._random_state)
             self._random_state = None
         self._begin_next_epoch()
+        self._weigh_losses()
 
     def _begin_next_epoch(self) -> None:
         """Do not take up an epoch that was wholly over when the checkpoint was saved.

@@ -1,6 +1,6 @@
 """Loss terms, `term(output, batch)`, and the criteria in them that compare two maps, in fp32."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Literal
 
 import torch
@@ -87,22 +87,35 @@ class DeepSupervision(nn.Module):
 
 
 class Late(nn.Module):
-    """A term whose weight changes in the last epochs: in each of them by the factor once more.
+    """A term whose weight changes in the last epochs.
 
     BiRefNet switches its cross-entropy off so (factor 0) and halves its IoU again and again.
 
     Args:
         term: The term.
-        factor: At the beginning of each late epoch the weight is multiplied by it.
+        factor: The weight in the first late epoch.
         epochs: How many epochs are late; 0: none.
+        compound: Each further one multiplies the weight by the factor once more; else it stays.
+        before: The weight until then.
     """
 
-    def __init__(self, term: nn.Module, factor: float, epochs: int) -> None:
+    def __init__(
+        self,
+        term: nn.Module,
+        factor: float,
+        epochs: int,
+        compound: bool = True,
+        before: float = 1.0,
+    ) -> None:
         super().__init__()
-        if factor < 0 or epochs < 0:
-            raise ValueError(f"losses: factor {factor} and epochs {epochs} must not be negative")
+        if min(factor, epochs, before) < 0:
+            raise ValueError(
+                f"losses: factor {factor}, epochs {epochs} and the weight before, {before}, must"
+                " not be negative"
+            )
         self.term, self.factor, self.epochs = term, float(factor), epochs
-        self.weight = 1.0
+        self.compound, self.before = compound, float(before)
+        self.weight = self.before
 
     def begin_epoch(self, epoch: int, epochs: int) -> None:
         """Set the weight for an epoch, counted from 0, of a training of so many.
@@ -114,13 +127,38 @@ class Late(nn.Module):
         """
         if self.epochs and epochs < 1:
             raise ValueError("losses: late epochs need a last one; set model.epochs")
-        self.weight = self.factor ** max(0, epoch + 1 - (epochs - self.epochs))
+        late = max(0, epoch + 1 - (epochs - self.epochs))
+        power = late if self.compound else min(late, 1)
+        self.weight = self.factor**power if late else self.before
 
     def forward(self, output: Output, batch: Batch) -> Tensor:
         if self.weight == 0:  # 0 times an infinite loss would be no number
             return batch["mask"].new_zeros((), dtype=torch.float32)
         loss: Tensor = self.term(output, batch)
         return self.weight * loss
+
+
+def late_terms(
+    terms: Mapping[str, nn.Module],
+    epochs: int,
+    weights: Mapping[str, Sequence[float]],
+    compound: bool = False,
+) -> dict[str, nn.Module]:
+    """Loss terms of which some change in the last epochs, whatever the model's recipe says of them.
+
+    Args:
+        terms: By name.
+        epochs: How many are late.
+        weights: Of terms by name, before and in the late epochs.
+        compound: See `Late`.
+    """
+    changed = dict(terms)
+    for name, (before, factor) in weights.items():
+        if name in terms:  # else it is switched off
+            term = terms[name]
+            own = term.term if isinstance(term, Late) else term
+            changed[name] = Late(own, factor, epochs, compound, before)
+    return changed
 
 
 class FeatureSupervision(nn.Module):

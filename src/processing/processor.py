@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -110,6 +110,14 @@ class Processor:
                 )
         if unknown := [name for name in self.restore_steps if name not in list(STEPS)]:
             raise ValueError(f"processor.restore_steps has unknown {unknown}; known: {list(STEPS)}")
+
+    def at(self, size: tuple[int, int] | None) -> "Processor":
+        """The same with another size, (height, width); None: itself."""
+        return self if size in (None, self.size) else replace(self, size=size)
+
+    def unstretched(self) -> "Processor":
+        """The same without min-max over the image, which would change what a matte's gray means."""
+        return replace(self, restore_steps=tuple(s for s in self.restore_steps if s != "min_max"))
 
     def resize_image(self, image: np.ndarray) -> np.ndarray:
         """Bring a uint8 `(H, W, 3)` image to the network's size."""

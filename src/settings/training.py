@@ -2,11 +2,14 @@
 
 from typing import Annotated, Any, Literal
 
+import yaml
 from omegaconf import DictConfig, OmegaConf
 from pydantic import BeforeValidator, model_validator
 
 from src.command_line import literals
 from src.errors import CommandError
+from src.paths import CONF
+from src.settings.multiscale import MULTIPLE, Multiscale
 from src.settings.parse import in_lines, parse, parse_part, plain
 from src.settings.schema import (
     Allowed,
@@ -24,6 +27,8 @@ from src.settings.schema import (
     setting,
 )
 
+# What validation scores of mattes: all of them are cheap.
+_VALIDATED = ("mad", "alpha_mse")
 ABSENT: Any = None  # default of keys that only some choices of a group have
 _MOST = 10**9  # steps or epochs; more is a slip of the finger
 
@@ -108,6 +113,40 @@ Interval = Annotated[
     BeforeValidator(_parse_interval),
     Allowed("a whole number from 1, a fraction of an epoch to 1.0, or null"),
 ]
+
+
+def _parse_multiscale(value: Any) -> Any:
+    if value is not None:
+        Multiscale.parse(value)
+    return value
+
+
+def _parse_late_weights(value: Any) -> Any:
+    """A number stands for [1, number]."""
+    if not isinstance(value, dict) or not value:
+        raise ValueError("no weights by name")
+    pairs = {name: one if isinstance(one, list) else [1, one] for name, one in value.items()}
+    for pair in pairs.values():
+        if len(pair) != 2 or any(
+            isinstance(one, bool) or not isinstance(one, int | float) or one < 0 for one in pair
+        ):
+            raise ValueError("no weights")
+    return {str(name): [float(one) for one in pair] for name, pair in pairs.items()}
+
+
+Sizes = Annotated[
+    Any,
+    BeforeValidator(_parse_multiscale),
+    Allowed(
+        f"a range such as 256-1024, or a list of sides or [height,width], multiples of {MULTIPLE},"
+        " or null"
+    ),
+]
+LateWeights = Annotated[
+    dict[str, Any],
+    BeforeValidator(_parse_late_weights),
+    Allowed("loss terms and numbers from 0, {bce: 0, ssim: [0,1]}"),
+]
 ParamGroups = Annotated[
     Any,
     BeforeValidator(_check_factors),
@@ -190,6 +229,7 @@ class DataSettings(OpenSettings):
     on_error: Literal["stop", "skip"] = setting(
         "skip: train without faulty files, with a warning each", default=ABSENT
     )
+    soft: Flag = setting("masks are mattes, whose gray is alpha", default=ABSENT)
     allow_empty: Flag = setting("training masks may be all black", default=ABSENT)
     reduced_decode: Flag = setting("decode large JPEGs at 1/2..1/8", default=ABSENT)
     cache: Literal["none", "disk", "ram"] = setting("keep resized training samples", default=ABSENT)
@@ -279,6 +319,25 @@ class LauncherSettings(OpenSettings):
     account: Name | None = setting("of the cluster", default=ABSENT)
 
 
+class LateLossSettings(Settings):
+    """How the weights of loss terms change in the last epochs."""
+
+    epochs: Whole = setting("how many epochs at the end", ge=1, le=_MOST)
+    weights: LateWeights = setting(
+        "of loss terms in them, or [before,in them]; before it is 1, and those not named keep it"
+    )
+    compound: Flag = setting(
+        "multiply by the weight once more in each of them, as BiRefNet does", default=False
+    )
+
+
+class BackgroundSettings(Settings):
+    """New backgrounds behind the foreground of training samples."""
+
+    share: float = setting("of the samples that get a new background", ge=0, le=1)
+    images: FilePath | None = setting("folder of background images; null: plain colors")
+
+
 class TrainSettings(OpenSettings):
     """Training and test of a model on a data set."""
 
@@ -290,6 +349,15 @@ class TrainSettings(OpenSettings):
     dry_run: Flag = setting("a few steps at full size, then what the whole run will cost")
     activation_checkpointing: Flag = setting("compute activations twice instead of keeping them")
     compile: Flag = setting("training steps through torch.compile; minutes to start, for GPUs")
+    multiscale: Sizes = setting(
+        "sizes of training batches, drawn for each; null: model.size alone", default=None
+    )
+    late_losses: LateLossSettings | None = setting(
+        "weights of loss terms in the last epochs; null: the same to the end", default=None
+    )
+    backgrounds: BackgroundSettings | None = setting(
+        "new backgrounds behind the foreground of training samples", default=None
+    )
     resume: FilePath | None = setting("a run folder: continue that run", daily=True)
     resume_data: Literal["accept"] | None = setting(
         "accept: go on with data that changed since the run was stopped"
@@ -320,7 +388,41 @@ class TrainSettings(OpenSettings):
             )
         if not self.fit and not self.test and not self.dry_run:
             raise ValueError("fit=false and test=false: nothing is left to do")
+        if self.multiscale is not None:
+            self._check_multiscale()
+        if self.late_losses is not None:
+            self._check_late_losses(self.late_losses)
         return self
+
+    def _check_multiscale(self) -> None:
+        if self.data.cache not in (ABSENT, "none"):
+            raise ValueError(
+                f"data.cache={self.data.cache} keeps samples of one size, and multiscale= wants"
+                " several: leave one of them out"
+            )
+        if self.compile:
+            raise ValueError(
+                "compile=true compiles the network for one size, and multiscale= has several:"
+                " leave one of them out"
+            )
+
+    def _check_late_losses(self, late: LateLossSettings) -> None:
+        named = [name for name, node in self.model.losses.items() if node is not None]
+        if unknown := [name for name in late.weights if name not in named]:
+            raise ValueError(
+                f"late_losses.weights names {', '.join(unknown)}; the loss terms of model="
+                f"{self.model.name} are {', '.join(named)}"
+            )
+        for place, when in enumerate(("before", "in")):
+            if all(late.weights.get(name, (1, 1))[place] == 0 for name in named):
+                raise ValueError(f"late_losses leaves no loss term {when} the last epochs")
+        epochs, steps = self.trainer.max_epochs, self.trainer.max_steps
+        if epochs is None or steps != -1:
+            raise ValueError(
+                "late_losses counts epochs from the end: set model.epochs=, and model.steps=-1"
+            )
+        if late.epochs > epochs:
+            raise ValueError(f"late_losses.epochs={late.epochs}: the training has {epochs}")
 
 
 def parse_training(config: DictConfig) -> DictConfig:
@@ -339,7 +441,31 @@ def parse_training(config: DictConfig) -> DictConfig:
     typed = settings.model_dump(exclude_unset=True, by_alias=True)
     result = config.copy()
     _put(result, values, typed, "")
+    if result.data.get("soft"):
+        _score_mattes(result)
     return result
+
+
+def _score_mattes(config: DictConfig) -> None:
+    """Take the metrics of mattes in place of a model's own, which cut ground truth at 128.
+
+    What a command chooses itself stays: other metrics than the model's, and what is monitored if it
+    is among them.
+    """
+    listed = yaml.safe_load((CONF / "metrics" / "matting.yaml").read_text(encoding="utf-8"))["test"]
+    for use, own, taken in (
+        ("test", "test_metrics", listed),
+        ("val", "val_metrics", _VALIDATED),
+    ):
+        asked = list(config.metrics[use])
+        if asked == list(config.model[own]) and not set(asked) & set(listed):
+            config.metrics[use] = config.model[own] = list(taken)
+    monitor = f"val/{config.metrics.val[0]}"
+    if config.model.monitor.removeprefix("val/") not in config.metrics.val:
+        before, config.model.monitor = config.model.monitor, monitor
+        for callback in (config.get("callbacks") or {}).values():
+            if isinstance(callback, DictConfig) and callback.get("monitor") == before:
+                callback.monitor = monitor
 
 
 class _Sweep(Settings):

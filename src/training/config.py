@@ -3,6 +3,7 @@
 import os
 import time
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from src.atomic import atomic_write
 from src.command_line import is_literal, literals
 from src.errors import CommandError, UserError
 from src.hashing import value_hash
+from src.settings.multiscale import Multiscale
 
 CONFIG = "config.yaml"
 # Ours have a few hundred lines; what is a thousand times as long would take minutes to read.
@@ -166,9 +168,19 @@ def choice(group: str, *, _root_: DictConfig) -> str:
     return str(hydra.runtime.choices.get(group) or "none")
 
 
-def images_at_once(batch: int, size: int | list[int], fitting: int) -> int:
-    """The largest part of a batch that fits, where `fitting` images of 1024² do."""
+def images_at_once(batch: int, size: int | list[int], fitting: int, multiscale: Any = None) -> int:
+    """The largest part of a batch that fits, where `fitting` images of 1024² do.
+
+    Args:
+        batch: The recipe's images a step.
+        size: Side or [height, width] of an image.
+        fitting: How many images of 1024² fit.
+        multiscale: The sizes of batches, of which the largest has to fit; None: `size`.
+    """
     height, width = (size, size) if isinstance(size, int) else size
+    if multiscale is not None:
+        with suppress(ValueError):  # what cannot be meant is the settings' to refuse
+            height, width = Multiscale.parse(multiscale).largest
     limit = max(1, fitting * 1024 * 1024 // (height * width))
     return max(part for part in range(1, min(batch, limit) + 1) if batch % part == 0)
 

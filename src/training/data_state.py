@@ -37,9 +37,13 @@ class DataState:
             base: The fingerprint of the data that is mixed in or scored beside it, if any.
         """
         files = datamodule.files()
+        found = datamodule.fingerprint()
+        if datamodule.backgrounds:
+            files = {**files, "backgrounds": datamodule.backgrounds}
+            found = {**found, "backgrounds": {"count": len(datamodule.backgrounds)}}
         if datamodule.base is not None:
-            files |= {f"base/{use}": found for use, found in datamodule.base.files().items()}
-        self.fingerprint = {**datamodule.fingerprint(), **base}
+            files |= {f"base/{use}": of_base for use, of_base in datamodule.base.files().items()}
+        self.fingerprint = {**found, **base}
         self.contents = {
             use: contents(found, cache) for use, found in files.items() if use in self.fingerprint
         }

@@ -9,6 +9,8 @@ from typing import Any, NamedTuple
 import torch
 from omegaconf import DictConfig
 
+from src.settings.multiscale import Multiscale
+
 WARM_UP, MEASURED = 1, 3
 
 
@@ -24,14 +26,23 @@ class Cost(NamedTuple):
     steps: int
     patient: bool = False
     on_cpu: bool = False
+    varied: Multiscale | None = None
 
     def __str__(self) -> str:
         total = self.steps * max(self.step, self.data)
         waiting = max(0.0, self.data - self.step) / max(self.step, self.data)
         whose = " (the whole process, on the CPU)" if self.on_cpu else ""
         fewer = " at most, fewer once model.patience runs out" if self.patient else ""
+        sizes = ""
+        if self.varied is not None:
+            height, width = self.varied.largest
+            share = self.varied.mean_pixels / (height * width)
+            sizes = (
+                f"measured at {height}×{width}, the largest size of multiscale; the mean batch has"
+                f" {share:.0%} of its pixels\n"
+            )
         return (
-            f"peak memory {self.memory / 2**30:.2f} GiB{whose}\n"
+            f"{sizes}peak memory {self.memory / 2**30:.2f} GiB{whose}\n"
             f"a step computes {self.step:.3f} s; meanwhile its next batch loads, {self.data:.3f} s:"
             f" {waiting:.0%} of the time waits for data\n"
             f"{self.steps} steps{fewer}: {duration(total)}, validation and test not counted"
@@ -53,6 +64,9 @@ def dry_run(cfg: DictConfig, module: Any, datamodule: Any) -> Cost:
     module.network.to(device)
     module.losses.to(device)
     optimizer = module.make_optimizer()
+    varied = datamodule.multiscale
+    if varied is not None:  # what has to fit
+        datamodule.multiscale = Multiscale.parse([list(varied.largest)])
     loader = datamodule.train_dataloader()
     batches, data_seconds = _load(loader)
     accumulate = cfg.trainer.accumulate_grad_batches
@@ -68,6 +82,7 @@ def dry_run(cfg: DictConfig, module: Any, datamodule: Any) -> Cost:
         _steps(cfg, loader),
         patient=cfg.model.get("patience") is not None,
         on_cpu=device.type == "cpu",
+        varied=varied,
     )
 
 

@@ -21,7 +21,8 @@ def as_test_run(cfg: DictConfig) -> DictConfig:
     """The config with the checkpoint's own model in place of the command's.
 
     A file under its authors' names says nothing of itself: `model=` then has to. Click-guided
-    models are measured as their papers do, outside of void pixels, unless `metrics` was chosen.
+    models are measured as their papers do, outside of void pixels, and mattes by their metrics,
+    unless `metrics` was chosen.
     """
     if cfg.weights is None:
         raise CommandError("give maps=FOLDER ground_truth=FOLDER, or weights=FILE data=NAME")
@@ -35,7 +36,8 @@ def as_test_run(cfg: DictConfig) -> DictConfig:
     else:
         _become(cfg, checkpoint, checkpoint.metadata)
     _test_all_of_it(cfg)
-    if "prompt" in cfg.model.inputs and not _chosen("metrics", "test"):
+    own = "prompt" in cfg.model.inputs or cfg.data.get("soft")
+    if own and not _chosen("metrics", "test"):  # of mattes, those of mattes
         cfg.metrics.test = cfg.model.test_metrics
     cfg.fit = False
     return cfg

@@ -18,7 +18,7 @@ from lightning import LightningDataModule, Trainer
 from omegaconf import DictConfig, OmegaConf
 
 from src.command_line import literal
-from src.datamodules.base import SegmentationDataModule
+from src.datamodules.base import build_data
 from src.datamodules.clicks import to_dict
 from src.errors import (
     CommandError,
@@ -33,6 +33,7 @@ from src.networks.blocks import allow_single_values
 from src.networks.network import Network, require_network
 from src.paths import cache_folder
 from src.results.schema import RESULTS
+from src.settings.multiscale import Multiscale
 from src.settings.nodes import check_nodes
 from src.settings.training import parse_training
 from src.training import checkpoints, finetune, preemption, provenance
@@ -64,7 +65,7 @@ def execute(folder: Path) -> None:
     if cfg.weights is not None:
         cfg.weights = literal(str(registry.locate(cfg.weights)))  # reading it checks it
     lightning.seed_everything(cfg.seed, workers=True, verbose=False)
-    datamodule: SegmentationDataModule = build(cfg.data)
+    datamodule = build_data(cfg)
     datamodule.setup("fit" if cfg.fit else "test")  # every bad file is found here
     base = finetune.mix(cfg, datamodule)
     if "prompt" in cfg.model.inputs and cfg.data.get("prompts") is None:
@@ -165,9 +166,14 @@ def build_module(cfg: DictConfig) -> Any:
     """The LightningModule of a model's config."""
     model = cfg.model
     processor = build(model.processor)
+    if cfg.fit and cfg.data.get("soft"):
+        processor = processor.unstretched()
     try:
         network = require_network(build(model.network, **_as_it_starts(cfg)))
         network.check_size(*processor.size)
+        if cfg.get("multiscale") is not None:
+            for shape in Multiscale.parse(cfg.multiscale).shapes:
+                network.check_size(*shape)
     except UserError:
         raise
     except ValueError as error:
@@ -183,13 +189,14 @@ def build_module(cfg: DictConfig) -> Any:
         processor=processor,
         inputs=list(model.inputs),
         losses={name: _built_term(term, teacher) for name, term in model.losses.items()},
+        late_losses=_plain(cfg.get("late_losses")),
         optimizer=build(cfg.optimizer),
         lr_scheduler=build(_scheduler(cfg)),
         param_groups=model.get("param_groups"),
         finetuning=build(cfg.get("finetune")),
         val_metrics=list(cfg.metrics.val),
         test_metrics=list(cfg.metrics.test),
-        foreign_metrics=OmegaConf.to_container(cfg.metrics.get("extra") or OmegaConf.create()),
+        foreign_metrics=_plain(cfg.metrics.get("extra")) or {},
         metric_workers=cfg.metrics.workers,
         skeleton_cache=_skeleton_cache(cfg.metrics.get("skeletons")),
         **_simulated_clicks(cfg),
@@ -219,6 +226,10 @@ def _simulated_clicks(cfg: DictConfig) -> dict[str, int]:
     """What is asked of a click-guided module's test."""
     asked = {key: cfg.metrics.get(key) for key in ("clicks", "jitter_runs")}
     return {key: count for key, count in asked.items() if count}
+
+
+def _plain(node: DictConfig | None) -> Any:
+    return None if node is None else OmegaConf.to_container(node)
 
 
 def _skeleton_cache(given: str | bool | None) -> str | None:

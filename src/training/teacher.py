@@ -101,6 +101,8 @@ def stage_one(cfg: DictConfig) -> DictConfig:
             OmegaConf.update(stage, key, OmegaConf.select(stage, origin), merge=False)
     stage.metrics.test, stage.callbacks.results, stage.test = [], None, False
     stage.weights = None
+    # The encoder has losses of its own, and sees masks alone.
+    stage.late_losses, stage.backgrounds = None, None
     if "finetune" in stage:  # the encoder is trained from nothing, on the new masks alone
         stage.finetune, stage.base, stage.callbacks.finetuning = None, None, None
     return stage

@@ -3,13 +3,22 @@
 import torch
 from lightning.pytorch.callbacks import EarlyStopping
 
-from src.callbacks.stopping import early_stopping
+from src.callbacks.stopping import better, early_stopping
 
 
 def stops(callback: EarlyStopping | None, *scores: float) -> list[bool]:
     """After which of these validations it would."""
     assert callback is not None
     return [callback._evaluate_stopping_criteria(torch.tensor(score))[0] for score in scores]
+
+
+def test_errors_are_to_fall_and_scores_to_rise() -> None:
+    assert [better(f"val/{name}") for name in ("max_f", "mae", "mad", "loss")] == [
+        *("max", "min", "min", "min")
+    ]
+    callback = early_stopping("val/mae", 2, None)
+    assert callback is not None
+    assert callback.mode == "min"
 
 
 def test_neither_patience_nor_threshold_is_no_callback() -> None:

@@ -19,7 +19,7 @@ from tests.datamodules.miniatures import image_file
 
 PIPELINES = {
     "isnet": isnet,
-    "u2net": lambda: u2net((64, 48)),
+    "u2net": u2net,
     "inspyrenet": inspyrenet,
     "birefnet": birefnet,
 }
@@ -64,7 +64,7 @@ def test_everything_moves_together(name: str) -> None:
 
 def test_flips_of_u2net_are_independent() -> None:
     # albumentations' own seeding makes them coincide.
-    pipeline, sample = u2net(48, fraction=1), scene()
+    pipeline, sample = u2net(fraction=1), scene()
     sample = {key: sample[key][:48] for key in ("image", "mask")}
     seen = set()
     for item in range(40):
@@ -76,11 +76,12 @@ def test_flips_of_u2net_are_independent() -> None:
     assert seen == {"", "h", "v", "hv"}
 
 
-def test_u2net_crops() -> None:
-    sample = {"image": image_file(1, 320, 320), "mask": np.zeros((320, 320), np.uint8)}
+@pytest.mark.parametrize(("size", "crop"), [((320, 320), (288, 288)), ((160, 96), (144, 86))])
+def test_u2net_crops(size: tuple[int, int], crop: tuple[int, int]) -> None:
+    sample = {"image": image_file(1, *size), "mask": np.zeros(size, np.uint8)}
     moved = u2net()(sample, (0, 0, 0))
-    assert moved["image"].shape == (288, 288, 3)
-    assert moved["mask"].shape == (288, 288)
+    assert moved["image"].shape == (*crop, 3)
+    assert moved["mask"].shape == crop
     assert "points" not in moved
 
 

@@ -336,8 +336,6 @@ def assert_same(one: list[Any], other: list[Any]) -> None:
 def test_workers_change_no_batch(tmp_path: Path, augment: str) -> None:
     write_set(tmp_path / "images", tmp_path / "masks", 10)
     pipeline = {"_target_": f"src.datamodules.augmentation.{augment}"}
-    if augment == "u2net":
-        pipeline["size"] = "${model.size}"
     batches = []
     for workers in (0, 1, 2):
         data = own(tmp_path, augment=pipeline, num_workers=workers)

@@ -29,7 +29,7 @@ class Labels(Dataset[dict[str, Any]]):
         return self.length
 
     def __getitem__(self, key: int | SampleKey) -> dict[str, Any]:
-        item, epoch = key if isinstance(key, SampleKey) else (key, -1)
+        item, epoch = key[:2] if isinstance(key, SampleKey) else (key, -1)
         return {"index": item, "epoch": epoch, "image": torch.full((1, 1, 1), float(item))}
 
 

@@ -53,6 +53,34 @@ def test_masks_unfit_to_learn_from(mask: np.ndarray, words: str) -> None:
     assert fault.startswith(words)
 
 
+@pytest.mark.parametrize(
+    "mask",
+    [
+        levels(0, 255, 26, 229, 128),  # hair, glass and fur
+        levels(0, 100, 60, 32),  # smoke, which is nowhere opaque
+        levels(*range(256)),
+    ],
+)
+def test_a_matte_may_be_of_any_gray(mask: np.ndarray) -> None:
+    assert mask_fault(mask, soft=True) is None
+
+
+@pytest.mark.parametrize(
+    ("mask", "words"),
+    [
+        (levels(0, 3), "its brightest value is 3 of 255: a map of object numbers"),
+        (levels(60, 100, 128), "100% of its pixels are neither black nor white: a photograph"),
+        (levels(0, 0), ALL_BLACK),
+    ],
+)
+def test_what_is_no_matte_either(mask: np.ndarray, words: str) -> None:
+    assert str(mask_fault(mask, soft=True)).startswith(words)
+
+
+def test_who_has_mattes_is_told_the_key() -> None:
+    assert "data.soft=true" in str(mask_fault(levels(0, 255, 26, 229, 128)))
+
+
 def test_images_of_nothing_can_be_accepted_and_nothing_else_is() -> None:
     assert mask_fault(levels(0, 0), allow_empty=True) is None
     assert mask_fault(levels(0, 3), allow_empty=True) is not None

@@ -81,11 +81,11 @@ class SyntheticDataset(Dataset[dict[str, Any]]):
         return [self._name(item, kind_of(stream)) for item, stream in enumerate(streams)]
 
     def __getitem__(self, key: int | SampleKey) -> dict[str, Any]:
-        item, epoch = key if isinstance(key, SampleKey) else (key, 0)
-        image = self.image(item)
+        item, epoch, size = key if isinstance(key, SampleKey) else SampleKey(key, epoch=0)
+        image, processor = self.image(item), self.processor.at(size)
         sample: Mapping[str, np.ndarray] = {
-            "image": self.processor.resize_image(image.image),
-            "mask": self.processor.resize_mask(image.mask),
+            "image": processor.resize_image(image.image),
+            "mask": processor.resize_mask(image.mask),
         }
         if self.augment is not None and not self.evaluation:
             sample = self.augment(sample, (self.augment_seed, epoch, item))
