@@ -26,6 +26,8 @@ Shapes = dict[str, dict[int, Any]]
 METADATA = "finecut.json"
 LARGEST_SIDE = 1 << 15
 OPSET = 18  # the first whose Resize can antialias
+DEFORMABLE_OPSET = 19  # the first that has DeformConv; files without need no newer engine for it
+_DEFORMABLE = "torchvision.deform_conv2d.default"
 _LARGEST_PROTOBUF = 1 << 31
 
 
@@ -153,11 +155,25 @@ def write_onnx(
 
 
 def open_onnx(path: Path) -> Run:
-    """The file as a function from an array to an array, with as many threads as torch has."""
+    """The file as a function from an array to an array, with as many threads as torch has.
+
+    Raises:
+        UserError: It has deformable convolutions, and ONNX Runtime is too old for them.
+    """
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = torch.get_num_threads()
     options.log_severity_level = 3
-    session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    try:
+        session = onnxruntime.InferenceSession(
+            str(path), options, providers=["CPUExecutionProvider"]
+        )
+    except Exception as error:  # onnxruntime has a class for each of its codes
+        if "DeformConv" not in str(error):
+            raise
+        raise UserError(
+            f"{path} has deformable convolutions, which ONNX Runtime {onnxruntime.__version__} "
+            "does not run on a CPU; 1.28 does: pip install -U onnxruntime"
+        ) from error
     return lambda array: session.run(None, {"image": array})[0]
 
 
@@ -170,6 +186,7 @@ def _converted(module: nn.Module, example: Tensor, shapes: Shapes, output: str) 
     program = exported(module, example, shapes)
     for name in ("onnxscript", "onnx_ir"):
         logging.getLogger(name).setLevel(logging.WARNING)
+    deformable = next((n.target for n in program.graph.nodes if str(n.target) == _DEFORMABLE), None)
     with contextlib.redirect_stdout(io.StringIO()):  # its own progress marks
         converted = torch.onnx.export(
             program,
@@ -177,17 +194,45 @@ def _converted(module: nn.Module, example: Tensor, shapes: Shapes, output: str) 
             dynamo=True,
             input_names=["image"],
             output_names=[output],
-            opset_version=OPSET,
+            opset_version=DEFORMABLE_OPSET if deformable else OPSET,
+            custom_translation_table={deformable: _deformable_conv} if deformable else None,
         )
     assert converted is not None
     return converted.model_proto
 
 
+def _deformable_conv(
+    x: Any, weight: Any, offset: Any, mask: Any, bias: Any, *sizes: int | bool
+) -> Any:
+    """torchvision's deformable convolution, which torch's exporter does not know, as DeformConv.
+
+    Args:
+        x: The map; weight, offset, mask and bias as of `torchvision.ops.deform_conv2d`.
+        sizes: Stride, padding and dilation, of rows and columns each, groups, groups of offsets,
+            and whether there is a mask.
+    """
+    from onnxscript import opset19
+
+    *pairs, groups, offset_groups, has_mask = sizes
+    return opset19.DeformConv(
+        x,
+        weight,
+        offset,
+        bias,
+        mask if has_mask else None,
+        strides=pairs[0:2],
+        pads=[*pairs[2:4], *pairs[2:4]],
+        dilations=pairs[4:6],
+        group=groups,
+        offset_group=offset_groups,
+    )
+
+
 def _halved(model: Any) -> Any:
     from onnxruntime.transformers.float16 import DEFAULT_OP_BLOCK_LIST, convert_float_to_float16
 
-    # Sizes and quantized values stay exact.
-    blocked = [*DEFAULT_OP_BLOCK_LIST, "Floor", "Round"]
+    # Sizes and quantized values stay exact; deformable convolutions read between pixels.
+    blocked = [*DEFAULT_OP_BLOCK_LIST, "Floor", "Round", "DeformConv"]
     return convert_float_to_float16(model, keep_io_types=True, op_block_list=blocked)
 
 
