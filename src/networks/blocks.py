@@ -18,9 +18,10 @@ def at_least_fp32(x: Tensor) -> Tensor:
 
 def without_autocast(like: Tensor) -> AbstractContextManager[object]:
     """Context in which operations keep the type of their inputs, on the device of `like`."""
-    if not torch.is_autocast_enabled(like.device.type):
+    device = like.device.type  # meta, on which costs are counted, has no autocast
+    if device == "meta" or not torch.is_autocast_enabled(device):
         return nullcontext()  # ONNX has no word for an autocast region, not even a disabled one
-    return torch.autocast(like.device.type, enabled=False)
+    return torch.autocast(device, enabled=False)
 
 
 def conv_norm(

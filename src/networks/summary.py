@@ -4,14 +4,18 @@ Parameters, multiply-accumulates of one forward pass, the activations that train
 for the backward pass, and the latency of one image on this machine.
 """
 
+import math
 import statistics
 import sys
 import time
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
+import torchvision.ops  # noqa: F401  registers deform_conv2d
+from omegaconf import ListConfig
 from torch import Tensor, nn
+from torch.multiprocessing.reductions import StorageWeakRef
 from torch.utils.flop_counter import FlopCounterMode
 
 from src.errors import CommandError, exit_on_user_error
@@ -20,11 +24,22 @@ from src.render import markdown_table
 from src.weights.loading import create
 
 
+def _deformable_flops(
+    _: Sequence[int], weight: Sequence[int], *rest: Any, out_shape: Sequence[int], **others: Any
+) -> int:
+    """Of a deformable convolution, as of a plain one: reading between pixels is not counted."""
+    return 2 * math.prod(out_shape) * math.prod(weight[1:])
+
+
+# What torch's counter does not know.
+FLOPS = {torch.ops.torchvision.deform_conv2d: _deformable_flops}
+
+
 class NetworkCost(NamedTuple):
-    """Costs of a network for one image; `seconds` is the median of a few passes."""
+    """Costs of a network for one image of `size`; `seconds` is the median of a few passes."""
 
     name: str
-    size: int
+    size: tuple[int, int]
     parameters: int
     macs: int
     activations: int
@@ -33,30 +48,32 @@ class NetworkCost(NamedTuple):
 
 def summarize(name: str, size: int | None = None, passes: int = 3) -> NetworkCost:
     """Measure the network of a model at its paper's input, or at another side."""
-    side = size or int(composed(name).size)
+    height, width = (size, size) if size else _pair(composed(name).size)
     network = create(name).eval()
-    image = torch.rand(1, network.input_channels(), side, side)
-    with FlopCounterMode(display=False) as counter, torch.inference_mode():
+    image = torch.rand(1, network.input_channels(), height, width)
+    seconds = _latency(network, image, passes)
+    network, image = network.to("meta"), image.to("meta")  # counts need no values, nor their memory
+    counted = FlopCounterMode(display=False, custom_mapping=FLOPS)
+    with counted as counter, torch.inference_mode():
         network(image)
     return NetworkCost(
         name,
-        side,
+        (height, width),
         sum(p.numel() for p in network.parameters()),
         counter.get_total_flops() // 2,
         activation_bytes(network, image),
-        _latency(network, image, passes),
+        seconds,
     )
 
 
 def activation_bytes(network: nn.Module, image: Tensor) -> int:
     """Bytes that autograd keeps between the passes, each buffer once, parameters not counted."""
-    own = {p.untyped_storage().data_ptr() for p in network.parameters()}
+    own = {_identity(p) for p in network.parameters()}
     kept: dict[int, int] = {}
 
     def keep(tensor: Tensor) -> Tensor:
-        storage = tensor.untyped_storage()
-        if storage.data_ptr() not in own:
-            kept[storage.data_ptr()] = storage.nbytes()
+        if (key := _identity(tensor)) not in own:
+            kept[key] = tensor.untyped_storage().nbytes()
         return tensor
 
     with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
@@ -66,17 +83,31 @@ def activation_bytes(network: nn.Module, image: Tensor) -> int:
     return total
 
 
+def _identity(tensor: Tensor) -> int:
+    """Of a tensor's buffer, as long as that is in use; without values it has no address."""
+    return StorageWeakRef(tensor.untyped_storage()).cdata
+
+
+def _pair(size: int | ListConfig) -> tuple[int, int]:
+    return (size, size) if isinstance(size, int) else (size[0], size[1])
+
+
 def markdown(rows: list[NetworkCost]) -> str:
     """The costs as a table."""
     head = ["network", "input", "parameters", "GMACs", "activations kept", "latency"]
     lines = [
         [
-            *(r.name, f"{r.size}²", f"{r.parameters / 1e6:.2f} M", f"{r.macs / 1e9:.1f}"),
+            *(r.name, _shown(r.size), f"{r.parameters / 1e6:.2f} M", f"{r.macs / 1e9:.1f}"),
             *(f"{r.activations / 2**20:.0f} MiB", f"{r.seconds * 1000:.0f} ms"),
         ]
         for r in rows
     ]
     return markdown_table(head, lines, "llr").rstrip("\n")
+
+
+def _shown(size: tuple[int, int]) -> str:
+    height, width = size
+    return f"{height}²" if height == width else f"{height} × {width}"
 
 
 def _latency(network: nn.Module, image: Tensor, passes: int) -> float:

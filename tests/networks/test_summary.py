@@ -3,9 +3,11 @@
 import pytest
 import torch
 from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
 
 from src.errors import CommandError
-from src.networks.summary import activation_bytes, main, markdown, summarize
+from src.networks.deformable import DeformableConv
+from src.networks.summary import FLOPS, NetworkCost, activation_bytes, main, markdown, summarize
 
 
 def test_the_input_is_the_models(capsys: pytest.CaptureFixture[str]) -> None:
@@ -24,7 +26,20 @@ def test_counts_parameters_and_work() -> None:
     assert small.parameters == 1_131_181
     assert large.macs == pytest.approx(4 * small.macs, rel=0.02)
     assert large.activations == pytest.approx(4 * small.activations, rel=0.1)
-    assert "| u2netp | 64² | 1.13 M |" in markdown([small])
+    wide = NetworkCost("wide", (64, 96), 0, 0, 0, 0)
+    assert "| u2netp | 64² | 1.13 M |" in markdown([small, wide])
+    assert "| wide | 64 × 96 |" in markdown([small, wide])
+
+
+def test_deformable_convolutions_count_as_plain_ones() -> None:
+    def macs(network: nn.Module) -> int:
+        with FlopCounterMode(display=False, custom_mapping=FLOPS) as counter:
+            network.to("meta")(torch.rand(1, 4, 6, 5, device="meta"))
+        return counter.get_total_flops() // 2
+
+    deformable = DeformableConv(4, 8, 3)
+    plain = [deformable.offset, deformable.modulation, deformable.conv]
+    assert macs(deformable) == sum(macs(conv) for conv in plain) == 30 * 9 * 4 * (18 + 9 + 8)
 
 
 def test_activations_are_what_backward_needs() -> None:
