@@ -26,7 +26,7 @@ from src.export.parity import TOLERANCES, Parity, compare, images, markdown
 from src.hashing import file_hash
 from src.inference import Segmenter
 from src.training.provenance import git_state
-from src.weights.registry import find
+from src.weights.registry import identify
 
 UNKNOWN = "not stated; that of the weights' owner and of their training data"
 _EXAMPLE_SIDES = (213, 341)  # of the image that is traced; any, but no special one
@@ -39,9 +39,7 @@ def describe(
     """Strings by name: model, hash of the weights, processor, what goes in and out, license."""
     weights = segmenter.weights
     digest = file_hash(weights) if weights else ""
-    released = find(weights.name) if weights else None
-    if released and released.sha256 not in (None, digest):
-        released = None  # another file of that name
+    released = identify(weights, digest) if weights else None
     height, width = segmenter.processor.size
     values: dict[str, Any] = {
         "framework": f"finecut {git_state()['commit'] or ''}, torch {torch.__version__}",

@@ -19,7 +19,7 @@ from src.processing import Processor
 from src.training.checkpoints import processor_of, prompts_in
 from src.weights.checkpoint import Checkpoint, read_checkpoint, read_outline
 from src.weights.loading import load_official, network_of
-from src.weights.registry import find
+from src.weights.registry import find, identify
 
 
 class ModelSpec(NamedTuple):
@@ -68,7 +68,7 @@ def of_checkpoint(source: Path | Checkpoint, model: str | DictConfig | None = No
         return ModelSpec(said.model, said.network, processor_of(checkpoint), said.inputs, prompts)
     if isinstance(model, DictConfig):
         return of_config(model)
-    if model is None and (released := find(path.name)):
+    if model is None and (released := find(path.name) or identify(path, checkpoint.sha256)):
         model = released.model
     if model is None:
         raise UserError(

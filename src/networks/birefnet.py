@@ -4,8 +4,9 @@ A bilateral reference leads the decoder: inwards, the image itself in the channe
 outwards, a gate that learns where the image's gradients belong to the object's outline.
 """
 
-from collections.abc import Iterable
-from typing import Literal, NamedTuple, cast
+import logging
+from collections.abc import Iterable, Mapping
+from typing import Any, Literal, NamedTuple, cast
 
 import torch
 import torch.nn.functional as F
@@ -17,12 +18,20 @@ from src.networks.deformable import DeformableBranch, DeformablePooling
 from src.networks.network import Output
 from src.networks.upstream_names import BackboneNetwork, Replacement, numbered
 
+log = logging.getLogger(__name__)
+
 PatchOrder = Literal["current", "columns"]
 PATCH_ORDERS: tuple[PatchOrder, ...] = ("current", "columns")
 
 _CELLS = (32, 16, 8, 4)  # in a row and in a column of the image, of stages 4, 3, 2 and 1
 _INNER = 64  # width inside a decoder block, whatever it takes and gives
 _LAPLACIAN = 5
+# Channels of the backbone's first convolution, by which the authors' files tell it.
+_MODELS_BY_WIDTH = {
+    96: "birefnet_lite",
+    128: "birefnet model.network.backbone=swinb",
+    192: "birefnet",
+}
 
 
 class DecoderBlock(nn.Module):
@@ -117,7 +126,8 @@ class BiRefNet(BackboneNetwork):
         pretrained: ImageNet weights of the backbone, from timm or from a file.
         patch_order: How the image's cells are put into channels. Weights that were trained before
             November 2024 want `columns`; either loads into either, so that nothing but the origin
-            of a file tells which one it is.
+            of a file tells which one it is. Files that are known to be of the other order are
+            converted when they are loaded.
     """
 
     min_side = 32
@@ -200,6 +210,47 @@ class BiRefNet(BackboneNetwork):
         gray = F.pad(image.mean(dim=1, keepdim=True), margin, mode="reflect")
         return F.conv2d(gray, self.get_buffer("laplacian").to(gray))
 
+    def explain_misfit(self, state: Mapping[str, Tensor]) -> str | None:
+        if not any(key.startswith("decoder.") for key in state):
+            return None
+        if not any(key.startswith("decoder.ipt_blk5.") for key in state):
+            return (
+                "is of BiRefNet as it was before May 2024 (as ep480 and DIS_ep580: no ipt_blk5), "
+                "which is another network; take one of the later files that `finecut models` lists"
+            )
+        if "decoder.gdt_convs_4.1.weight" not in state:
+            return (
+                "was trained with a batch of 1, for which the authors' code leaves out every "
+                "BatchNorm: another network; train it again with a batch of 2 or more"
+            )
+        width = state.get("bb.patch_embed.proj.weight", torch.empty(0)).shape[0]
+        model = _MODELS_BY_WIDTH.get(width)
+        if model is not None and width != self.backbone.channels[0]:
+            return f"is BiRefNet on another backbone; its weights are those of model={model}"
+        return None
+
+    def convert_weights(
+        self, state: dict[str, Tensor], made_with: Mapping[str, Any], source: str
+    ) -> dict[str, Tensor]:
+        """Bring the patch channels of a file of the other order into that of this network."""
+        order = made_with.get("patch_order")
+        if order is None:
+            log.warning(
+                "%s is read with patch_order=%s; nothing in it tells the order, and masks look "
+                "almost right with the wrong one: weights trained with the authors' code of before "
+                "November 2024 want columns, later ones current (model.network.patch_order=…)",
+                source,
+                self.patch_order,
+            )
+        if order in (None, self.patch_order):
+            return state
+        log.info("%s: patch channels go from order %s to %s", source, order, self.patch_order)
+        weights = (f"patches.{i}.0.weight" for i in range(len(_CELLS)))
+        for cells, name in zip(_CELLS, weights, strict=True):
+            if name in state:  # some, where only a part is loaded
+                state[name] = _reordered(state[name], cells, to=self.patch_order)
+        return state
+
     def commuting_norms(self) -> Iterable[tuple[nn.Module, nn.Module]]:
         """Those of the deformable convolutions, which are called by function."""
         branches = (part for part in self.modules() if isinstance(part, DeformableBranch))
@@ -226,6 +277,13 @@ def image_patches(image: Tensor, rows: int, columns: int, order: PatchOrder = "c
     grid = image.reshape(batch, channels, rows, tall, columns, wide)
     axes = (0, 1, 2, 4, 3, 5) if order == "current" else (0, 4, 2, 1, 3, 5)
     return grid.permute(axes).reshape(batch, channels * rows * columns, tall, wide)
+
+
+def _reordered(weight: Tensor, cells: int, to: PatchOrder) -> Tensor:
+    """A convolution's `(out, 3 · cells · cells, k, k)` for patch channels of the other order."""
+    grid = (cells, cells, 3) if to == "current" else (3, cells, cells)
+    parts = weight.unflatten(1, grid)  # by column, row and color, or by color, row and column
+    return parts.transpose(1, 3).flatten(1, 3)
 
 
 def _patch_convs(in_channels: int, out_channels: int) -> nn.Sequential:

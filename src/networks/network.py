@@ -1,7 +1,7 @@
 """What a network is here: the `Network` base class, and the `Output` that every network returns."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 from torch import Tensor, nn
@@ -77,6 +77,25 @@ class Network(Checkpointable, ABC):
     def upstream_buffers(self) -> dict[str, Tensor]:
         """Entries of the authors' checkpoints that are computed, not learned, by their key."""
         return {}
+
+    def explain_misfit(self, state: Mapping[str, Tensor]) -> str | None:
+        """What a file is whose entries do not fit, where the authors have such files; else None.
+
+        The answer follows the file's name in a sentence and says what to do.
+        """
+        return None
+
+    def convert_weights(
+        self, state: dict[str, Tensor], made_with: Mapping[str, Any], source: str
+    ) -> dict[str, Tensor]:
+        """A file's weights, by our names, as this network reads them.
+
+        Args:
+            state: What is about to be loaded, of the right shapes.
+            made_with: Arguments of the network that the file was trained with, as far as known.
+            source: The file, for what has to be said.
+        """
+        return state
 
     @property
     def blends(self) -> bool:

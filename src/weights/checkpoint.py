@@ -1,4 +1,4 @@
-"""Reads checkpoints, for every command: plain data only, whole, finite, and each file once.
+"""Reads checkpoints, torch's and safetensors: plain data only, whole, finite, and each file once.
 
 What a file brings is checked here and nowhere else. Everything wrong with it is a WeightsError of
 one line: the file's name, what it is, and what to do.
@@ -17,7 +17,13 @@ from torch import Tensor
 
 from src.errors import UserError
 from src.hashing import remember
-from src.weights.file_checks import DamagedError, check_pickle, not_a_checkpoint, verified_hashes
+from src.weights.file_checks import (
+    DamagedError,
+    check_pickle,
+    is_safetensors,
+    not_a_checkpoint,
+    verified_hashes,
+)
 from src.weights.metadata import Metadata, MetadataError, metadata_of
 from src.weights.registry import RegistryError, locate, published_at, released_at
 
@@ -238,6 +244,10 @@ def _verified(path: Path, file: IO[bytes], status: os.stat_result) -> str:
 
 def _loaded(path: Path, file: IO[bytes] | None) -> Mapping[str, Any]:
     """What torch reads as plain data: from an open file, or mapped into memory without one."""
+    if file is not None:
+        file.seek(0)
+        if is_safetensors(file.read(9)):
+            return _read_safetensors(path)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of kinds of tensors that are refused by name
@@ -254,6 +264,18 @@ def _loaded(path: Path, file: IO[bytes] | None) -> Mapping[str, Any]:
             "torch.save(network.state_dict(), FILE)"
         )
     return content
+
+
+def _read_safetensors(path: Path) -> dict[str, Tensor]:
+    """Tensors by name, mapped into memory; the format has nothing else, and no code."""
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    try:
+        return load_file(path)
+    except (SafetensorError, OSError) as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise WeightsError(f"{path} is damaged ({reason[:200]}); download it again") from error
 
 
 def _unreadable(path: Path, error: Exception) -> WeightsError:

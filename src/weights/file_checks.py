@@ -44,7 +44,7 @@ _MOST_RECORDS = 200_000
 
 
 def not_a_checkpoint(path: Path) -> str | None:
-    """What the file is and what to do, where it cannot be one that torch.save wrote; else None."""
+    """What a file is and what to do, where it is neither torch.save's nor safetensors, or None."""
     with path.open("rb") as file:
         head = file.read(_HEAD)
     if not head:
@@ -54,7 +54,7 @@ def not_a_checkpoint(path: Path) -> str | None:
             return f"is {kind}; {advice}"
     if head.startswith(b"PK\x03\x04"):
         return _of_a_zip(path)
-    if head.startswith(_LEGACY):
+    if head.startswith(_LEGACY) or is_safetensors(head):
         return None
     for looks_like, kind, advice in _LOOKS:
         if looks_like(head):
@@ -85,7 +85,8 @@ def _is_html(head: bytes) -> bool:
     return text.startswith((b"<!doctype", b"<html", b"<head", b"<?xml", b"<!--", b"<body"))
 
 
-def _is_safetensors(head: bytes) -> bool:
+def is_safetensors(head: bytes) -> bool:
+    """Whether a file that begins so is one: the length of a JSON object, and the object."""
     return head[8:9] == b"{" and int.from_bytes(head[:8], "little") < 1 << 27
 
 
@@ -104,11 +105,6 @@ _LOOKS: tuple[tuple[Callable[[bytes], bool], str, str], ...] = (
         "the server answered with a page, of a quota or a login, in place of the file: download "
         "it with a browser",
     ),
-    (
-        _is_safetensors,
-        "a safetensors file",
-        "save it once with torch.save(safetensors.torch.load_file(FILE), 'FILE.pth')",
-    ),
     (_is_onnx, "an ONNX file", "give the checkpoint that it was exported from"),
     (lambda head: head[257:262] == b"ustar", "a tar archive", "unpack it and give the file inside"),
     (lambda head: head[4:8] == b"TFL3", "a TensorFlow Lite file", "give a PyTorch checkpoint"),
@@ -117,7 +113,7 @@ _LOOKS: tuple[tuple[Callable[[bytes], bool], str, str], ...] = (
         "a Python pickle that torch.save did not write, and could run code",
         _CONVERT,
     ),
-    (_is_text, "a text", "give the file of the weights, a .pth or .ckpt"),
+    (_is_text, "a text", "give the file of the weights: .pth, .ckpt, .safetensors"),
 )
 
 

@@ -12,7 +12,7 @@ import yaml
 
 from src.errors import UserError
 from src.hashing import file_hash
-from src.weights.registry import Released, find, released
+from src.weights.registry import Released, find, identify
 
 log = logging.getLogger(__name__)
 
@@ -116,5 +116,4 @@ def _released(weights: str | Path) -> Released | None:
         return named
     if not path.is_file():
         return None  # the command itself says what is wrong with it
-    digest = file_hash(path)
-    return next((entry for entry in released().values() if entry.sha256 == digest), None)
+    return identify(path, file_hash(path))

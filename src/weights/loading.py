@@ -16,6 +16,7 @@ from src.weights.checkpoint import (
     read_checkpoint,
 )
 from src.weights.metadata import MetadataError
+from src.weights.registry import identify
 
 log = logging.getLogger(__name__)
 StateDict = Mapping[str, Tensor]
@@ -44,6 +45,12 @@ class Loadable(Protocol):
     def to_upstream_key(self, name: str) -> str: ...
 
     def upstream_buffers(self) -> dict[str, Tensor]: ...
+
+    def explain_misfit(self, state: StateDict) -> str | None: ...
+
+    def convert_weights(
+        self, state: dict[str, Tensor], made_with: Mapping[str, Any], source: str
+    ) -> dict[str, Tensor]: ...
 
 
 class LoadReport(NamedTuple):
@@ -84,8 +91,10 @@ def load_official(
 ) -> LoadReport:
     """Copy weights under official (or our own) names into `network`.
 
-    Raises WeightsError that lists the first missing, unexpected and misshapen entries, unless
-    `allow_partial`, which loads what fits and says what did not.
+    A file's weights are brought into the form that the network reads, where the two differ
+    (`Network.convert_weights`); a state dict is taken as it is. Raises WeightsError that lists the
+    first missing, unexpected and misshapen entries, unless `allow_partial`, which loads what fits
+    and says what did not.
     """
     if isinstance(weights, str | Path):
         weights = read_checkpoint(weights)
@@ -96,7 +105,7 @@ def load_official(
         check_tensors(state)
     found = _compare(network, state)
     if found.refused and not allow_partial:
-        raise WeightsError(found.message(network, source))
+        raise WeightsError(found.message(network, source, state))
     ours = network.state_dict()
     wrong = {entry.split(":", 1)[0] for entry in found.misshapen}
     fitting = {
@@ -104,17 +113,27 @@ def load_official(
         for key, theirs in found.keys.items()
         if theirs in state and key not in wrong
     }
+    if isinstance(weights, Checkpoint):
+        fitting = network.convert_weights(fitting, _made_with(weights), source)
     network.load_state_dict({**ours, **fitting})
     report = LoadReport(source, len(fitting), len(ours), found.missing, found.unexpected)
     log.info("%s", report)
     return report
 
 
+def _made_with(checkpoint: Checkpoint) -> Mapping[str, Any]:
+    """Arguments of the network that a file was trained with, as far as it or the registry says."""
+    if checkpoint.metadata is not None:
+        return checkpoint.metadata.arguments
+    released = identify(checkpoint.path, checkpoint.sha256)
+    return released.made_with if released else {}
+
+
 def check_fits(network: Loadable, checkpoint: Checkpoint) -> None:
     """Raise WeightsError unless a checkpoint's weights are the network's, by name and shape."""
     found = _compare(network, checkpoint.state)
     if found.refused:
-        raise WeightsError(found.message(network, str(checkpoint.path)))
+        raise WeightsError(found.message(network, str(checkpoint.path), checkpoint.state))
 
 
 def network_of(checkpoint: Checkpoint) -> Any:
@@ -171,8 +190,10 @@ class _Comparison(NamedTuple):
     def refused(self) -> bool:
         return bool(self.missing or self.unexpected or self.misshapen)
 
-    def message(self, network: Loadable, source: str) -> str:
+    def message(self, network: Loadable, source: str, state: StateDict) -> str:
         """What does not fit, on one line."""
+        if reason := network.explain_misfit(state):
+            return f"{source} {reason}"
         parts = []
         for title, entries in (
             ("missing in the file", self.missing),

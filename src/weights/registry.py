@@ -4,8 +4,10 @@ import difflib
 import logging
 import os
 import re
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import yaml
@@ -20,6 +22,7 @@ log = logging.getLogger(__name__)
 
 _LINE = re.compile(r"(?P<digest>[0-9a-f]{64})  (?P<name>[^\n]+)\n")
 _LONGEST = 4096  # bytes of a note; whatever is longer is none
+_SUFFIX = re.compile(r"\.(?:pth|safetensors)$")
 
 
 class FirstUseError(UserError):
@@ -76,7 +79,11 @@ class RegistryError(UserError):
 
 
 class Released(NamedTuple):
-    """A checkpoint as its authors released it; None is "not stated in any source we found"."""
+    """A checkpoint as its authors released it; None is "not stated in any source we found".
+
+    `made_with` holds arguments of the network that it was trained with, where those are a matter
+    of the file and not of the model.
+    """
 
     name: str
     model: str
@@ -93,6 +100,8 @@ class Released(NamedTuple):
     md5: str | None = None
     source: str | None = None
     aliases: tuple[str, ...] = ()
+    also: tuple[str, ...] = ()
+    made_with: Mapping[str, str] = MappingProxyType({})
 
     @property
     def license(self) -> str | None:
@@ -131,8 +140,8 @@ def released() -> dict[str, Released]:
 
 
 def find(name: str) -> Released | None:
-    """The checkpoint of that name, alias or file name, with or without `.pth`; None if unknown."""
-    return _by_name().get(name.lower().removesuffix(".pth"))
+    """The checkpoint of that name, alias or file name, with or without suffix; None if unknown."""
+    return _by_name().get(_key(name))
 
 
 def resolve(name_or_path: str | Path) -> Path:
@@ -203,13 +212,26 @@ def _as_first_used(entry: Released, path: Path) -> Released:
     return entry._replace(sha256=digest, source=f"noted in {note} when it was first used")
 
 
+def identify(path: Path, sha256: str) -> Released | None:
+    """Which released checkpoint a file is: by its hash, else by its name; None for others.
+
+    A name says nothing where the file of exactly this name is known to be another one.
+    """
+    for entry in released().values():
+        if sha256 in (entry.sha256, *entry.also):
+            return entry
+    named = find(path.name)
+    is_another = named is not None and named.sha256 and named.file == path.name
+    return None if is_another else named
+
+
 def trained_on(name_or_path: str | Path, sha256: str | None = None) -> tuple[str, ...] | None:
     """The sets a released checkpoint was trained on; None where it is unknown or not released.
 
     A file is recognized by its hash where that is given, else by its name.
     """
     for entry in released().values():
-        if sha256 is not None and entry.sha256 == sha256:
+        if sha256 is not None and sha256 in (entry.sha256, *entry.also):
             return entry.trained_on
     named = find(Path(name_or_path).name)
     return named.trained_on if named else None
@@ -229,10 +251,14 @@ def _frozen(entry: dict[str, Any]) -> dict[str, Any]:
     return {key: tuple(v) if isinstance(v, list) else v for key, v in entry.items()}
 
 
+def _key(name: str) -> str:
+    return _SUFFIX.sub("", name.lower())
+
+
 @cache
 def _by_name() -> dict[str, Released]:
     return {
-        key.lower().removesuffix(".pth"): entry
+        _key(key): entry
         for entry in released().values()
         for key in (entry.file, *entry.aliases, entry.name)
     }
@@ -271,10 +297,10 @@ def _inside(folder: Path) -> str:
 
 
 def hint(name: str) -> str:
-    close = difflib.get_close_matches(name.lower().removesuffix(".pth"), _by_name(), n=3)
+    close = difflib.get_close_matches(_key(name), _by_name(), n=3)
     named = ", ".join(dict.fromkeys(_by_name()[match].name for match in close))
     known = f" (did you mean {named}?)" if named else ""
     return (
-        f"; give the path of a .pth or .ckpt, or a name of the registry{known}: "
+        f"; give the path of a .pth, .ckpt or .safetensors, or a name of the registry{known}: "
         "finecut models lists them"
     )
