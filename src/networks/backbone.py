@@ -9,15 +9,26 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 import timm
+from timm.models.eva import Eva
 from timm.models.resnet import ResNet
 from timm.models.swin_transformer import SwinTransformer, checkpoint_filter_fn
 from torch import Tensor, nn
 
 from src.networks.activation_checkpointing import Checkpointable, checkpoint_activations
+from src.networks.blocks import resize_corners
 from src.networks.swin_windows import shifted_window_mask, swin_block
-from src.weights.checkpoint import WeightsError, check_tensors, read_checkpoint
+from src.weights.checkpoint import read_checkpoint
 
 REDUCTIONS = (4, 4, 8, 16, 32)
+
+# Blocks whose maps are taken, by the number of blocks, and the widths that they are brought to.
+_PLAIN_BLOCKS = {
+    12: (3, 5, 7, 11),
+    24: (5, 11, 17, 23),
+    32: (7, 15, 23, 31),
+    40: (9, 19, 29, 39),
+}
+_PLAIN_WIDTHS = (192, 384, 768, 1536)
 
 # Short names, and what the papers call the backbone.
 _ALIASES = {
@@ -169,6 +180,40 @@ class StageBackbone(Backbone):
         return [maps[0], *maps]
 
 
+class PlainBackbone(Backbone):
+    """DINOv3's transformers (Siméoni et al., 2025), whose maps all have stride 16.
+
+    The maps of four blocks become a pyramid of Swin-L's widths by a 1×1 convolution each, and are
+    resized to strides 4 to 32, as BiRefNet makes use of them; the places of these convolutions are
+    our own, no weights of theirs are released. Sides of the image are multiples of 16.
+    """
+
+    body: Any
+
+    def __init__(self, network: Any, name: str) -> None:
+        super().__init__()
+        depth = len(network.blocks)
+        if depth not in _PLAIN_BLOCKS:
+            _unsuitable(name, f"has {depth} blocks, as none of DINOv3's")
+        self.indices = list(_PLAIN_BLOCKS[depth])
+        self.channels = (_PLAIN_WIDTHS[0], *_PLAIN_WIDTHS)
+        network.prune_intermediate_layers(self.indices, prune_norm=True, prune_head=True)
+        self.body = network
+        self.necks = nn.ModuleList(nn.Conv2d(network.embed_dim, w, 1) for w in _PLAIN_WIDTHS)
+
+    def forward(self, image: Tensor) -> list[Tensor]:
+        maps = self.body.forward_intermediates(
+            image, indices=self.indices, norm=False, intermediates_only=True
+        )
+        height, width = image.shape[2:]
+        # Convolving before resizing gives the same, of fewer pixels.
+        maps = [
+            resize_corners(neck(x), (height // stride, width // stride))
+            for neck, x, stride in zip(self.necks, maps, REDUCTIONS[1:], strict=True)
+        ]
+        return [maps[0], *maps]
+
+
 def build_backbone(name: str, pretrained: bool | str | Path = False) -> Backbone:
     """A backbone by its timm name, or `res2net50` and `swinb` as in InSPyReNet.
 
@@ -183,12 +228,14 @@ def build_backbone(name: str, pretrained: bool | str | Path = False) -> Backbone
         return ResNetBackbone(network)
     if isinstance(network, SwinTransformer):
         return SwinBackbone(network)
+    if isinstance(network, Eva) and "dinov3" in name:
+        return PlainBackbone(network, name)
     return StageBackbone(network, name)
 
 
 def _unsuitable(name: str, reason: str) -> NoReturn:
     raise ValueError(
-        f"backbone {name!r} {reason}; choose a ResNet, Res2Net, Swin, ConvNeXt or PVT-v2"
+        f"backbone {name!r} {reason}; choose a ResNet, Res2Net, Swin, ConvNeXt, PVT-v2 or DINOv3"
     )
 
 
@@ -200,6 +247,10 @@ def _timm_network(name: str, pretrained: bool | str | Path) -> nn.Module:
     if name.startswith("swin_"):
         # Any size; the drop path is InSPyReNet's.
         arguments = {"always_partition": True, "strict_img_size": False, "drop_path_rate": 0.2}
+    elif name.startswith("pvt_v2_"):
+        arguments = {"drop_path_rate": 0.1}  # BiRefNet's
+    elif name.startswith("vit_") and "dinov3" in name:
+        arguments = {"dynamic_img_size": True}
     if isinstance(pretrained, bool):
         try:
             return timm.create_model(name, pretrained=pretrained, **arguments)
@@ -216,7 +267,7 @@ def _timm_network(name: str, pretrained: bool | str | Path) -> nn.Module:
 
 
 def _load_file(network: nn.Module, name: str, path: Path) -> None:
-    state = _read(path)
+    state = dict(read_checkpoint(path).state)
     if isinstance(network, SwinTransformer):
         state = checkpoint_filter_fn(state, network)  # original files close stages, see above
     own = network.state_dict()
@@ -231,24 +282,6 @@ def _load_file(network: nn.Module, name: str, path: Path) -> None:
             f"{missing[:3]}, {len(misshapen)} of another shape {misshapen[:3]}"
         )
     network.load_state_dict({key: state[key] for key in own if key in body}, strict=False)
-
-
-def _read(path: Path) -> dict[str, Tensor]:
-    if path.suffix == ".safetensors" and path.is_file():
-        return _read_safetensors(path)
-    return dict(read_checkpoint(path).state)
-
-
-def _read_safetensors(path: Path) -> dict[str, Tensor]:
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
-
-    try:
-        state = load_file(path)
-        check_tensors(state)
-    except (SafetensorError, WeightsError, OSError) as error:
-        raise WeightsError(f"{path}: {str(error).splitlines()[0]}") from error
-    return state
 
 
 def _classifiers(network: Any) -> tuple[str, ...]:
