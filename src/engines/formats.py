@@ -233,7 +233,13 @@ def _halved(model: Any) -> Any:
 
     # Sizes and quantized values stay exact; deformable convolutions read between pixels.
     blocked = [*DEFAULT_OP_BLOCK_LIST, "Floor", "Round", "DeformConv"]
-    return convert_float_to_float16(model, keep_io_types=True, op_block_list=blocked)
+    half = convert_float_to_float16(model, keep_io_types=True, op_block_list=blocked)
+    # A map that several of them read is cast once for each, under one name.
+    by_output = {node.output[0]: node for node in reversed(half.graph.node)}
+    kept = [node for node in half.graph.node if by_output[node.output[0]] is node]
+    del half.graph.node[:]
+    half.graph.node.extend(kept)
+    return half
 
 
 def _quantized(model: Any, images: Iterable[np.ndarray]) -> Any:

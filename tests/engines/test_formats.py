@@ -14,10 +14,12 @@ from src.engines.formats import (
     exported,
     open_file,
     read_metadata,
+    write_onnx,
     write_torch_export,
     write_torchscript,
 )
 from src.errors import UserError
+from src.networks.deformable import DeformablePooling
 
 SAID = {"model": "mine", "license": "ä, 1"}
 
@@ -92,3 +94,47 @@ def test_a_bare_file_holds_its_sizes() -> None:
     assert program(torch.ones(1, 3, 4, 4)).sum() == 96
     with pytest.raises((AssertionError, RuntimeError)):
         program(torch.ones(1, 3, 4, 5))
+
+
+class Deformed(nn.Module):
+    """BiRefNet's pooling, behind a convolution."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.pooling = nn.Conv2d(3, 4, 1), DeformablePooling(4, 8)
+
+    def forward(self, image: Tensor) -> Tensor:
+        return self.pooling(self.first(image))
+
+
+@pytest.mark.parametrize("precision", ["full", "half"])
+def test_deformable_convolutions_are_onnxs_own(tmp_path: Path, precision: str) -> None:
+    onnx = pytest.importorskip("onnx")
+    torch.manual_seed(0)
+    module = Deformed().eval().requires_grad_(False)
+    for name, parameter in module.named_parameters():
+        if "offset" in name or "modulation" in name:  # they start at 0
+            nn.init.normal_(parameter, std=0.3)
+    image, path = torch.randn(1, 3, 9, 7), tmp_path / "deformed.onnx"
+    shapes = dynamic_shapes(bare=True, dynamic=False)
+    write_onnx(module, image, path, SAID, shapes, output="logits", precision=precision)
+    kinds = [node.op_type for node in onnx.load(path).graph.node]
+    assert kinds.count("DeformConv") == 4
+    found = open_file(path, "onnx")(image.numpy())
+    near = 1e-5 if precision == "full" else 0.02
+    np.testing.assert_allclose(found, module(image).numpy(), atol=near)
+
+
+def test_an_onnx_runtime_without_them_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    onnxruntime = pytest.importorskip("onnxruntime")
+
+    def refuse(*_: object, **__: object) -> None:
+        raise onnxruntime.capi.onnxruntime_pybind11_state.NotImplemented(
+            "Could not find an implementation for DeformConv(19) node with name 'x'"
+        )
+
+    monkeypatch.setattr(onnxruntime, "InferenceSession", refuse)
+    with pytest.raises(UserError, match=r"a\.onnx has deformable convolutions.*1\.28"):
+        open_file(tmp_path / "a.onnx", "onnx")
