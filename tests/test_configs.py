@@ -95,6 +95,18 @@ def test_memory_presets_keep_the_effective_batch(
     assert cfg.model.size == 1024
 
 
+@pytest.mark.parametrize(
+    ("model", "at_once"), [("birefnet", (1, 1, 4)), ("birefnet_lite", (1, 2, 4))]
+)
+def test_models_that_keep_more_see_fewer_images_at_once(
+    model: str, at_once: tuple[int, ...]
+) -> None:
+    for preset, images in zip(("16gb", "24gb", "80gb"), at_once, strict=True):
+        cfg = composed(f"model={model}", "data=dis5k", f"memory={preset}")
+        assert cfg.data.batch_size == images
+        assert cfg.data.batch_size * cfg.trainer.accumulate_grad_batches == 4
+
+
 def door_output(script: str, *arguments: str, code: int = 0) -> str:
     done = subprocess.run(
         [sys.executable, str(ROOT / script), *arguments],

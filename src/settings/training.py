@@ -195,6 +195,11 @@ class ModelSettings(OpenSettings):
     )
     gradient_clip_val: float | None = setting("largest norm of the gradient; null: any", gt=0)
     sync_batchnorm: Flag = setting("one BatchNorm over all GPUs")
+    activations: float = setting(
+        "what an image of 1024² keeps for the backward pass, IS-Net's being 1: memory= goes by it",
+        gt=0,
+        default=ABSENT,
+    )
     network: Node = setting("the nn.Module")
     processor: Node = setting("how an image becomes an input, and logits a mask")
     losses: dict[str, Node | None] = setting("loss terms by name")

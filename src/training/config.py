@@ -168,20 +168,27 @@ def choice(group: str, *, _root_: DictConfig) -> str:
     return str(hydra.runtime.choices.get(group) or "none")
 
 
-def images_at_once(batch: int, size: int | list[int], fitting: int, multiscale: Any = None) -> int:
-    """The largest part of a batch that fits, where `fitting` images of 1024² do.
+def images_at_once(
+    batch: int,
+    size: int | list[int],
+    fitting: int,
+    multiscale: Any = None,
+    activations: float = 1,
+) -> int:
+    """The largest part of a batch that fits, where `fitting` images of 1024² do with IS-Net.
 
     Args:
         batch: The recipe's images a step.
         size: Side or [height, width] of an image.
         fitting: How many images of 1024² fit.
         multiscale: The sizes of batches, of which the largest has to fit; None: `size`.
+        activations: How many times as much an image keeps as with IS-Net.
     """
     height, width = (size, size) if isinstance(size, int) else size
     if multiscale is not None:
         with suppress(ValueError):  # what cannot be meant is the settings' to refuse
             height, width = Multiscale.parse(multiscale).largest
-    limit = max(1, fitting * 1024 * 1024 // (height * width))
+    limit = max(1, int(fitting * 1024 * 1024 / (height * width * activations)))
     return max(part for part in range(1, min(batch, limit) + 1) if batch % part == 0)
 
 
