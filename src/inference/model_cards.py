@@ -87,6 +87,9 @@ def _facts(entry: Released, recipe: ModelSpec) -> Iterator[tuple[str, str]]:
     yield "input", f"{height} × {width}, {_input(recipe)}"
     yield "normalisation", _normalization(recipe.processor)
     yield "trained on", ", ".join(entry.trained_on) if entry.trained_on else "not stated"
+    if entry.made_with:
+        made_with = ", ".join(f"`{key}={value}`" for key, value in entry.made_with)
+        yield "trained with", f"{made_with}, which loading knows"
     yield "license of the code", entry.code_license or "not stated"
     yield "license of the weights", entry.weights_license or "not stated"
     answer, reasons = commercial_use(entry)

@@ -126,7 +126,7 @@ def _made_with(checkpoint: Checkpoint) -> Mapping[str, Any]:
     if checkpoint.metadata is not None:
         return checkpoint.metadata.arguments
     released = identify(checkpoint.path, checkpoint.sha256)
-    return released.made_with if released else {}
+    return dict(released.made_with) if released else {}
 
 
 def check_fits(network: Loadable, checkpoint: Checkpoint) -> None:

@@ -4,10 +4,8 @@ import difflib
 import logging
 import os
 import re
-from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import yaml
@@ -81,8 +79,8 @@ class RegistryError(UserError):
 class Released(NamedTuple):
     """A checkpoint as its authors released it; None is "not stated in any source we found".
 
-    `made_with` holds arguments of the network that it was trained with, where those are a matter
-    of the file and not of the model.
+    `made_with` holds names and values of arguments of the network that it was trained with, where
+    those are a matter of the file and not of the model.
     """
 
     name: str
@@ -101,7 +99,7 @@ class Released(NamedTuple):
     source: str | None = None
     aliases: tuple[str, ...] = ()
     also: tuple[str, ...] = ()
-    made_with: Mapping[str, str] = MappingProxyType({})
+    made_with: tuple[tuple[str, str], ...] = ()
 
     @property
     def license(self) -> str | None:
@@ -248,7 +246,9 @@ def place_of(entry: Released) -> Path:
 
 
 def _frozen(entry: dict[str, Any]) -> dict[str, Any]:
-    return {key: tuple(v) if isinstance(v, list) else v for key, v in entry.items()}
+    """An entry's values as such that can be members of sets, as checkpoints are."""
+    lists = {key: [*v.items()] if isinstance(v, dict) else v for key, v in entry.items()}
+    return {key: tuple(v) if isinstance(v, list) else v for key, v in lists.items()}
 
 
 def _key(name: str) -> str:

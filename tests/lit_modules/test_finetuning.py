@@ -6,7 +6,7 @@ from torch import nn
 
 from src.errors import UserError
 from src.lit_modules.parameter_groups import FineTuning, parameter_groups, scale_rates
-from tests.lit_modules.test_half_precision import MODELS, small
+from tests.lit_modules.test_half_precision import MODELS, OTHER_SIZES, small
 
 
 class Network(nn.Module):
@@ -78,7 +78,7 @@ def test_impossible_settings_are_refused(setting: dict[str, float], message: str
         FineTuning(**setting)  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize("model", sorted({*MODELS} - OTHER_SIZES))
 def test_every_model_is_slowed_down_by_the_recipe(model: str) -> None:
     from src.training.execute import build_module
 

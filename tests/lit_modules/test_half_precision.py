@@ -13,6 +13,8 @@ from src.training.execute import build_module
 
 CONF = Path(__file__).parents[2] / "conf"
 MODELS = sorted(p.stem for p in (CONF / "model").glob("*.yaml") if not p.stem.startswith("base"))
+# Those of another size than a model whose recipe they share.
+OTHER_SIZES = {"birefnet_512", "birefnet_dynamic", "birefnet_hr", "birefnet_lite_2k"}
 # All other models differ from one of these in size or processor, or have fewer parts.
 FAMILIES = ["isnet", "isnet_gt_encoder", "u2netp", "inspyrenet_swinb", "dextr", "iog_refine"]
 STEPS = 20

@@ -27,7 +27,7 @@ def test_five_maps_as_announced(name: str, size: tuple[int, int]) -> None:
             assert full // reduction <= side <= -(-full // reduction)
 
 
-@pytest.mark.parametrize("name", SMALL)
+@pytest.mark.parametrize("name", [*SMALL, "vit_tiny_patch16_dinov3_qkvb"])
 def test_every_parameter_gets_a_gradient(name: str) -> None:
     backbone = build_backbone(name)
     maps = backbone(torch.rand(2, 3, 64, 64))
@@ -35,12 +35,26 @@ def test_every_parameter_gets_a_gradient(name: str) -> None:
     assert [n for n, p in backbone.named_parameters() if p.grad is None] == []
 
 
-@pytest.mark.parametrize("name", ["resnet50", "convnext_base", "swin_large", "pvt_v2_b2"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("resnet50", "convnext_base", "swin_large", "pvt_v2_b2", "pvt_v2_b5"),
+        *("convnext_tiny.dinov3_lvd1689m", "vit_large_patch16_dinov3", "vit_7b_patch16_dinov3"),
+    ],
+)
 def test_takes_the_usual_backbones(name: str) -> None:
     # On the meta device a large network costs neither memory nor random numbers.
     with torch.device("meta"):
         backbone = build_backbone(name)
     assert len(backbone.channels) == len(REDUCTIONS)
+
+
+def test_a_plain_transformers_maps_become_a_pyramid() -> None:
+    backbone = build_backbone("vit_tiny_patch16_dinov3_qkvb").eval()
+    with torch.inference_mode():
+        maps = backbone(torch.rand(1, 3, 64, 96))
+    assert [x.shape[1] for x in maps] == [192, 192, 384, 768, 1536]
+    assert [x.shape[2:] for x in maps] == [(16, 24), (16, 24), (8, 12), (4, 6), (2, 3)]
 
 
 def test_names_similar_backbones() -> None:

@@ -314,7 +314,7 @@ def test_files_of_other_networks_are_refused_by_what_they_are(
 
 def test_the_registry_says_the_order_of_every_file_but_two() -> None:
     entries = [e for e in released().values() if e.name.startswith("birefnet")]
-    orders = {e.name: e.made_with.get("patch_order") for e in entries}
+    orders = {e.name: dict(e.made_with).get("patch_order") for e in entries}
     assert len(orders) == 16
     assert {name for name, order in orders.items() if order is None} == {
         *("birefnet_512", "birefnet_lite_matting"),

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import save_file
 from torch import nn
 
 from src.weights.loading import WeightsError, build, load_official, to_official
@@ -86,3 +87,18 @@ def test_missing_and_damaged_files_are_named(tmp_path: Path) -> None:
 def test_not_a_state_dict(tmp_path: Path) -> None:
     with pytest.raises(WeightsError, match="no tensors"):
         load_official(build("u2netp"), {"epoch": 1})  # type: ignore[dict-item]
+
+
+def test_safetensors_load_as_files_of_torch_do(
+    official: dict[str, torch.Tensor], tmp_path: Path
+) -> None:
+    path = tmp_path / "u2netp.safetensors"
+    halves = {k: v.half() if v.is_floating_point() else v for k, v in official.items()}
+    save_file(halves, path, metadata={"format": "pt"})
+    network = build("u2netp", path)
+    assert torch.equal(to_official(network)["outconv.bias"], halves["outconv.bias"].float())
+    assert next(network.parameters()).dtype == torch.float32
+    with path.open("r+b") as file:
+        file.truncate(path.stat().st_size - 1)
+    with pytest.raises(WeightsError, match=r"u2netp\.safetensors is damaged \(.*\); download"):
+        build("u2netp", path)

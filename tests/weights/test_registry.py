@@ -14,7 +14,7 @@ from src.errors import UserError
 from src.weights import registry
 from src.weights.checkpoint import WeightsError, read_checkpoint
 from src.weights.loading import build
-from src.weights.registry import RegistryError, released, resolve, trained_on
+from src.weights.registry import RegistryError, identify, released, resolve, trained_on
 
 from ..file_servers import DRIVE_ID, QUOTA_PAGE, FileServer, drive_server, plain_server
 
@@ -231,6 +231,7 @@ def test_entries_are_consistent() -> None:
         assert (CONF / "model" / f"{entry.model}.yaml").is_file()
         assert entry.sha256 is None or len(entry.sha256) == 64
         assert entry.md5 is None or len(entry.md5) == 32
+        assert all(len(digest) == 64 for digest in entry.also), entry.name
         assert bool(entry.checksum) == bool(entry.source), f"{entry.name}: says who, or none"
 
 
@@ -238,6 +239,7 @@ def test_every_system_is_there() -> None:
     assert {e.model for e in released().values()} >= {
         *("isnet", "u2net", "u2netp", "dextr", "iog", "iog_refine"),
         *("inspyrenet_swinb", "inspyrenet_res2net50", "inspyrenet_swinb_1024"),
+        *("birefnet", "birefnet_lite", "birefnet_hr", "birefnet_matting", "birefnet_dynamic"),
     }
 
 
@@ -247,3 +249,15 @@ def test_contamination_is_known_by_name_and_by_hash() -> None:
     assert trained_on("somewhere/latest.pth", released()["u2netp"].sha256) == ("DUTS-TR",)
     assert trained_on("isnet-general-use") is None
     assert trained_on("mine.ckpt") is None
+
+
+def test_a_file_is_identified_by_its_hash_and_else_by_its_name() -> None:
+    entry = released()["birefnet_general"]
+    other = "0" * 64
+    for digest in (entry.sha256, *entry.also):
+        assert identify(Path("model.safetensors"), digest or "") == entry
+    # Of a .pth with the same weights no hash is known.
+    assert identify(Path("BiRefNet-general-epoch_244.pth"), other) == entry
+    assert identify(Path(entry.file), other) is None, "another file of exactly that name"
+    assert identify(Path("model.safetensors"), other) is None
+    assert trained_on("model.safetensors", entry.also[0]) == entry.trained_on
