@@ -38,7 +38,7 @@ reproduce: setup  ## A paper's row: make reproduce EXP=isnet/dis5k DATA_ROOT=fol
 		$(if $(DATA_ROOT),data.root=$(DATA_ROOT)) $(ARGS)
 
 .PHONY: reproduce-mini
-reproduce-mini: setup  ## All five systems in miniature, 2 seeds: make reproduce-mini OUT=folder
+reproduce-mini: setup  ## All six systems in miniature, 2 seeds: make reproduce-mini OUT=folder
 	OMP_NUM_THREADS=1 $(BIN)/python -m src reproduce experiment=miniature seeds=0,1 \
 		output=$(or $(OUT),logs/miniature) at_once=2 measure=false
 

@@ -46,6 +46,7 @@ ELSEWHERE = {
     "python app.py": "test_app.py, page/",
     "python export.py model=isnet": "export/ does every network, this one at full size",
     "python predict.py weights=Plus_Ultra": "needs the file; blended: prediction/test_blended.py",
+    "python predict.py weights=birefnet_general": "needs the file; networks/test_birefnet.py",
     "python predict.py weights=u2net_human_seg.pth input=clip.mp4": "prediction/test_video.py",
     "python train.py model=u2netp data=synthetic logger=wandb": "test_train.py, offline",
     "make reproduce": "reproduce/",
@@ -78,6 +79,7 @@ QUICK = {
 SMALL = {
     "isnet": ["model.network.width=4", "model.teacher.checkpoint=teacher.pth"],
     "inspyrenet": ["model.network.backbone=resnet18", "+model.network.depth=8"],
+    "birefnet": ["model.network.backbone=resnet18"],
     "dextr": ["model.network.backbone=resnet18"],
     "iog": ["model.network.backbone=resnet18"],
 }
@@ -243,6 +245,7 @@ def write_boxes(home: Path) -> None:
 def write_runs(home: Path) -> None:
     """Finished runs of a recipe of each paper, for `tables.py` alone."""
     recipes = {
+        "birefnet/dis5k": ("birefnet", "DIS-TR", "DIS-TE1"),
         "isnet/dis5k": ("isnet", "DIS-TR", "DIS-TE1"),
         "dextr/pascal_sbd": ("dextr", "VOC-train", "VOC-val"),
         "inspyrenet/swinb_duts": ("inspyrenet_swinb", "DUTS-TR", "DUTS-TE"),

@@ -1,6 +1,6 @@
 """The steps that bring logits back to an 8-bit mask; a model names those it uses, in order.
 
-The authors of the five systems disagree on where they resize, normalize and quantize, and the
+The authors of the six systems disagree on where they resize, normalize and quantize, and the
 order moves published numbers, so the order is data. Every step maps a float map `(h, w)` to
 another; the size of the original image is `(height, width)`.
 """

@@ -92,7 +92,7 @@ def test_faulty_data_stops_it_before_training(
 
 
 TABLE_SUFFIXES = (".md", ".tex", ".csv", ".html", ".png")
-SYSTEMS = ("isnet", "u2netp", "inspyrenet", "dextr", "iog", "iog_refine")
+SYSTEMS = ("isnet", "u2netp", "inspyrenet", "birefnet", "dextr", "iog", "iog_refine")
 
 
 def miniature(folder: Path, recipes: str, seeds: str, here: bool = False) -> dict[str, bytes]:
