@@ -234,13 +234,12 @@ class BiRefNet(BackboneNetwork):
     ) -> dict[str, Tensor]:
         """Bring the patch channels of a file of the other order into that of this network."""
         order = made_with.get("patch_order")
-        if order is None:
+        if order is None and self.patch_order == "current":  # `columns` is nobody's default
             log.warning(
-                "%s is read with patch_order=%s; nothing in it tells the order, and masks look "
-                "almost right with the wrong one: weights trained with the authors' code of before "
-                "November 2024 want columns, later ones current (model.network.patch_order=…)",
+                "%s is read with patch_order=current; nothing in it tells the order, and masks are "
+                "almost right with the other: weights trained with the authors' code of before "
+                "November 2024 want model.network.patch_order=columns",
                 source,
-                self.patch_order,
             )
         if order in (None, self.patch_order):
             return state
