@@ -5,7 +5,7 @@ import logging
 import math
 import zipfile
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -23,6 +23,7 @@ from src.render import one_line
 from src.results.schema import (
     CURVES,
     HISTOGRAMS,
+    KEPT,
     NO_METHOD,
     OLD_PROTOCOL,
     PER_IMAGE,
@@ -61,7 +62,8 @@ _PROVENANCE: TypeAdapter[Provenance] = TypeAdapter(Provenance)
 class ResultsFolder:
     """What a folder with results holds.
 
-    `per_image`, `histograms`, `categories` and `curves` are read when they are first asked for.
+    `per_image`, `histograms`, `categories`, `kept` and `curves` are read when they are first asked
+    for.
 
     Attributes:
         path: Where it lies.
@@ -92,6 +94,9 @@ class ResultsFolder:
     def per_image(self) -> dict[str, ImageTable]:
         """The images of each data set, in the file's order.
 
+        Sets need not have been scored by the same metrics: a column that is empty for all images of
+        a set is none of its metrics.
+
         Raises:
             UserError: The file is missing or damaged, names an image twice, holds what is no finite
                 number of a metric that is always defined, or another number of images than scored.
@@ -100,17 +105,22 @@ class ResultsFolder:
         rows = read_csv(path, advice)
         if rows and not {"set", "name"} <= rows[0].keys():
             raise UserError(f"{path}: no columns 'set' and 'name'; {advice}")
-        of_set: dict[str, dict[str, dict[str, float]]] = {name: {} for name in self.values}
+        of_set: dict[str, dict[str, tuple[int, dict[str, str]]]] = {
+            name: {} for name in self.values
+        }
         for line, row in enumerate(rows, 2):
             test_set, name = row.pop("set"), row.pop("name")
             images = of_set.setdefault(test_set, {})
             if name in images:
                 shown = one_line(f"{test_set}/{name}")
                 raise UserError(f"{path}:{line}: {shown} is there twice; {advice}")
-            place = f"{path}:{line}"
-            images[name] = {m: _value(m, text, place, advice) for m, text in row.items()}
-        self._require_counts(path, {name: len(images) for name, images in of_set.items()})
-        return {name: _image_table(images) for name, images in of_set.items()}
+            images[name] = line, row
+        tables = {
+            name: _image_table(images, self.values.get(name, ()), path, advice)
+            for name, images in of_set.items()
+        }
+        self._require_counts(path, {name: len(table.names) for name, table in tables.items()})
+        return tables
 
     @cached_property
     def histograms(self) -> dict[str, Histograms]:
@@ -134,6 +144,30 @@ class ResultsFolder:
         return {name: found for name, (_, found) in self._archive.items()}
 
     @cached_property
+    def kept(self) -> dict[str, dict[str, Values]]:
+        """What a set's value needs of each image beside its histogram, `(n, size)` by name.
+
+        Nothing in folders without such metrics, nor in those of versions that did not store it.
+
+        Raises:
+            UserError: The file is damaged or of another number of images.
+        """
+        path, advice = self.path / KEPT, advice_for(self.path)
+        counts = {name: len(table.names) for name, table in self.per_image.items()}
+        if not path.is_file():
+            return {name: {} for name in counts}
+        try:
+            found = _read_kept(path, sum(counts.values()))
+        except _DAMAGED as error:
+            raise UserError(f"{path} is damaged ({one_line(error)[:_SHOWN]}); {advice}") from None
+        split, start = {}, 0
+        for name, count in counts.items():
+            part = slice(start, start := start + count)
+            rows = {kept: numbers[part] for kept, numbers in found.items()}
+            split[name] = {kept: own for kept, own in rows.items() if not np.isnan(own).all()}
+        return split
+
+    @cached_property
     def curves(self) -> dict[str, dict[str, Values]]:
         """`precision`, `recall` and `f` `(256,)` of each data set, lowest threshold first.
 
@@ -150,15 +184,16 @@ class ResultsFolder:
         """The scored images of a data set as a scorer leaves them, for `src.metrics.summarize`.
 
         Raises:
-            UserError: As `per_image` and `histograms`.
+            UserError: As `per_image`, `histograms` and `kept`.
         """
-        table = self.per_image[test_set]
+        table, kept = self.per_image[test_set], self.kept[test_set]
         counts, categories = self.histograms[test_set], self.categories[test_set]
         return [
             ImageResult(
                 {metric: float(values[i]) for metric, values in table.values.items()},
                 counts[i],
                 int(categories[i]),
+                {name: numbers[i] for name, numbers in kept.items()},
             )
             for i in range(len(table.names))
         ]
@@ -327,9 +362,36 @@ def _value(name: str, text: str, place: str, advice: str) -> float:
     return value
 
 
-def _image_table(images: Mapping[str, Mapping[str, float]]) -> ImageTable:
-    metrics = list(next(iter(images.values()), {}))
-    columns = {m: np.array([row[m] for row in images.values()], np.float64) for m in metrics}
+def _image_table(
+    images: Mapping[str, tuple[int, Mapping[str, str]]],
+    summarized: Container[str],
+    path: Path,
+    advice: str,
+) -> ImageTable:
+    """The images of one set.
+
+    Args:
+        images: The line of each, and its cells by metric.
+        summarized: Metrics that the set has a value of.
+        path: Of the file, for messages.
+        advice: What to do where a cell holds no number.
+    """
+    _, first = next(iter(images.values()), (0, {}))
+    metrics = [
+        name
+        for name in first
+        if name in summarized or any(cells[name] for _, cells in images.values())
+    ]
+    columns = {
+        name: np.array(
+            [
+                _value(name, cells[name], f"{path}:{line}", advice)
+                for line, cells in images.values()
+            ],
+            np.float64,
+        )
+        for name in metrics
+    }
     return ImageTable(tuple(images), columns)
 
 
@@ -361,6 +423,29 @@ def _read_archive(path: Path, keys: Sequence[tuple[str, str]]) -> dict[str, np.n
         array = found[name]
         if array.shape != shape or array.dtype.kind != kind:
             raise ValueError(f"{name} is {array.dtype} {array.shape}, not of {count} images")
+    return found
+
+
+def _read_kept(path: Path, count: int) -> dict[str, Values]:
+    """The arrays of a file of kept numbers, `(count, size)` by name; only those of known metrics.
+
+    Raises:
+        ValueError: One is of another shape or kind, larger than it may be, or holds infinities.
+    """
+    sizes = {one.kept.name: one.kept.size for one in records().values() if one.kept is not None}
+    data = path.read_bytes()
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        listed = {entry.filename.removesuffix(".npy"): entry for entry in archive.infolist()}
+    found: dict[str, Values] = {}
+    with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
+        for name in (name for name in listed if name in sizes):
+            shape = (count, sizes[name])
+            if listed[name].file_size > 8 * math.prod(shape) + _HEAD_OF_AN_ARRAY:
+                raise ValueError(f"{name} is larger than that of {count} images")
+            array = arrays[name]
+            if array.shape != shape or array.dtype != np.float64 or np.isinf(array).any():
+                raise ValueError(f"{name} is {array.dtype} {array.shape}, not of {count} images")
+            found[name] = array
     return found
 
 

@@ -13,13 +13,17 @@ RESULTS = "results.json"
 PER_IMAGE = "per_image.csv"
 HISTOGRAMS = "histograms.npz"
 CURVES = "curves.json"
+KEPT = "kept.npz"
 PROVENANCE = "provenance.json"
 TABLE = "results.md"
 # Beside the numbers of a folder of maps, before there was one schema.
 OLD_PROTOCOL = "protocol.json"
-CHECKED = (RESULTS, PER_IMAGE, HISTOGRAMS, CURVES)  # whose checksums the provenance holds
+# Whose checksums the provenance holds: empty of a file that is not there.
+CHECKED = (RESULTS, PER_IMAGE, HISTOGRAMS, CURVES, KEPT)
 
 # Of the files' shape. 1, which no file states: no histograms, and `protocol.json` of scored maps.
+# A file or a field that readers may do without (`kept.npz`) raises no number: old and new readers
+# take both.
 SCHEMA = 2
 Kind = Literal["run", "checkpoint", "maps"]
 NO_METHOD = ""
@@ -113,7 +117,8 @@ class ImageTable:
 
     Attributes:
         names: `(n,)` names.
-        values: `{metric: (n,)}`; NaN where a metric is undefined on an image.
+        values: `{metric: (n,)}`; NaN where a metric is undefined on an image. Metrics that other
+            sets of the folder have and this one lacks are not there.
     """
 
     names: tuple[str, ...]

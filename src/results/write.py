@@ -21,6 +21,7 @@ from src.results.schema import (
     CHECKED,
     CURVES,
     HISTOGRAMS,
+    KEPT,
     OLD_PROTOCOL,
     PER_IMAGE,
     RESULTS,
@@ -76,6 +77,10 @@ def write_results_folder(
     """
     atomic_write(folder / PER_IMAGE, _per_image(sets))
     atomic_write(folder / HISTOGRAMS, _histograms(sets))
+    if (kept := _kept(sets)) is not None:
+        atomic_write(folder / KEPT, kept)
+    else:
+        (folder / KEPT).unlink(missing_ok=True)  # of other metrics, scored before
     curves = {name: _curves(one) for name, one in sets.items() if one.images}
     atomic_write(folder / CURVES, json.dumps(curves) + "\n")
     values = {name: _without_nan(one.values) for name, one in sets.items()}
@@ -103,7 +108,9 @@ def _per_image(sets: Mapping[str, SetResults]) -> str:
         for name, one in sets.items()
         for image, score in zip(one.names, one.images, strict=True)
     ]
-    return data_csv(list(rows[0]) if rows else ["set", "name"], rows)
+    # A set may have been scored by other metrics than the one before: its cells stay empty.
+    columns = dict.fromkeys(column for row in rows for column in row)
+    return data_csv(list(columns) or ["set", "name"], rows)
 
 
 def _histograms(sets: Mapping[str, SetResults]) -> bytes:
@@ -122,6 +129,24 @@ def _histograms(sets: Mapping[str, SetResults]) -> bytes:
         category=np.array([image.category for image in images], np.int64),
         histogram=np.stack(counts).astype(np.uint32) if images else counts[0].astype(np.uint32),
     )
+    return file.getvalue()
+
+
+def _kept(sets: Mapping[str, SetResults]) -> bytes | None:
+    """What images keep beside value and histogram, `(n, size)` by name; None where none does.
+
+    Rows of images that keep nothing under a name are NaN, which no metric keeps.
+    """
+    images = [image for one in sets.values() for image in one.images]
+    sizes = {name: len(numbers) for image in images for name, numbers in image.kept.items()}
+    if not sizes:
+        return None
+    arrays: dict[str, Any] = {
+        name: np.stack([image.kept.get(name, np.full(size, np.nan)) for image in images])
+        for name, size in sorted(sizes.items())
+    }
+    file = io.BytesIO()
+    np.savez_compressed(file, **arrays)
     return file.getvalue()
 
 

@@ -310,3 +310,71 @@ def test_folders_without_results_are_told_from_damaged_ones(
     assert isinstance(read_if_sound(sound), ResultsFolder)
     with pytest.raises(UserError, match=r"no .*nowhere/results\.json: give a folder that finecut"):
         read_results_folder(tmp_path / "nowhere")
+
+
+# What metrics over a set need of each image beside its histogram.
+
+
+def scored_by(seed: int, *metrics: str) -> ImageResult:
+    rng = np.random.default_rng(seed)
+    target = np.zeros((20, 30), np.uint8)
+    target[5:15, 5 : 12 + seed] = 255
+    return score_pair(rng.integers(0, 256, (20, 30), np.uint8), target, metrics)
+
+
+def set_of(*metrics: str, count: int = 3, seed: int = 0) -> SetResults:
+    images = [scored_by(seed + i, *metrics) for i in range(count)]
+    return SetResults(summarize(images, metrics), [f"i{i}" for i in range(count)], images)
+
+
+def write_by(folder: Path, **sets: SetResults) -> Path:
+    folder.mkdir(exist_ok=True)
+    names = {name for one in sets.values() for name in one.values}
+    protocol = {name: describe(name) for name in names}
+    write_results_folder(folder, sets, kind="maps", method="mine", protocol=protocol)
+    return folder
+
+
+def test_metrics_over_a_set_follow_from_the_folder_alone(tmp_path: Path) -> None:
+    sets = {"A": set_of("max_msiou", "max_si_f_targets"), "B": set_of("max_msiou", seed=7)}
+    found = read_results_folder(write_by(tmp_path / "f", **sets))
+    for name, metrics in (("A", ["max_msiou", "max_si_f_targets"]), ("B", ["max_msiou"])):
+        assert summarize(found.image_results(name), metrics) == sets[name].values
+    assert "si_f" not in found.kept["B"]
+    assert summarize(found.image_results("B"), ["mean_msiou"]) == summarize(
+        [scored_by(7 + i, "mean_msiou") for i in range(3)], ["mean_msiou"]
+    )
+
+
+def test_sets_of_one_folder_may_have_other_metrics(tmp_path: Path) -> None:
+    sets = {"A": set_of("mae", "mba"), "B": set_of("mae", "s_measure", seed=7)}
+    found = read_results_folder(write_by(tmp_path / "f", **sets))
+    assert list(found.per_image["A"].values) == ["mae", "mba"]
+    assert list(found.per_image["B"].values) == ["mae", "s_measure"]
+    assert found.values == {name: one.values for name, one in sets.items()}
+
+
+def test_folders_without_kept_numbers_are_read_and_say_what_they_lack(tmp_path: Path) -> None:
+    folder = write_by(tmp_path / "f", A=set_of("max_msiou"))
+    (folder / "kept.npz").unlink()
+    with pytest.raises(UserError, match=r"kept\.npz was changed"):
+        read_results_folder(folder)
+    said = provenance.read(folder)
+    del said["files"]["kept.npz"]  # as versions wrote that stored none
+    provenance.replace(folder, said)
+    images = read_results_folder(folder).image_results("A")
+    with pytest.raises(UserError, match=r"msiou of each image.*score the maps again"):
+        summarize(images, ["max_msiou"])
+    write_by(folder, A=set_of("mae"))
+    assert not (folder / "kept.npz").exists()
+
+
+def test_kept_numbers_of_other_images_are_refused(tmp_path: Path) -> None:
+    folder = write_by(tmp_path / "f", A=set_of("max_msiou"))
+    other = write_by(tmp_path / "g", A=set_of("max_msiou", count=4))
+    shutil.copy(other / "kept.npz", folder)
+    said = provenance.read(folder)
+    said["files"]["kept.npz"] = provenance.read(other)["files"]["kept.npz"]
+    provenance.replace(folder, said)
+    with pytest.raises(UserError, match=r"kept\.npz is damaged \(msiou is float64 \(4, 257\)"):
+        _ = read_results_folder(folder).kept
