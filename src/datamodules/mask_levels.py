@@ -22,6 +22,7 @@ _LOW, _HIGH = 26, 229
 # Every measure that thresholds the target does it here.
 _FOREGROUND = 128
 ALL_BLACK = "all black: no foreground"
+MATTE_ADVICE = " (data.soft=true takes it for a matte)"
 # Share of a JPEG's pixels, and of its gray ones, that lie on exactly even ground.
 _EVEN_OF_ALL, _EVEN_OF_GRAY = 0.01, 0.3
 SCALES = (1, 255, 65535)
@@ -128,7 +129,7 @@ def mask_fault(mask: np.ndarray, allow_empty: bool = False, soft: bool = False) 
     counts = cv2.calcHist([mask], [0], None, [256], [0, 256])[:, 0]
     gray = counts[_LOW : _HIGH + 1].sum() / mask.size
     if gray > (_MOST_GREY_MATTE if soft else _MOST_GREY):
-        advice = "" if soft else " (data.soft=true takes it for a matte)"
+        advice = "" if soft else MATTE_ADVICE
         return (
             f"{gray:.0%} of its pixels are neither black nor white: a photograph, not a mask?"
             f"{advice}"

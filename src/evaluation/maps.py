@@ -17,18 +17,20 @@ from src.errors import (
     os_errors_as_user_errors,
 )
 from src.evaluation import compare as comparing
-from src.evaluation.gallery import write_gallery
+from src.evaluation.gallery import ranking_metric, write_gallery
 from src.evaluation.matching import (
     PLAIN_NAMES,
     WORST,
     Naming,
     Pairing,
+    are_ground_truth,
     find_pairs,
     incomplete,
 )
 from src.evaluation.methods import FILE_SUFFIXES, MethodPlan, find_plan, read_plan
 from src.evaluation.report import EvaluationReport
 from src.evaluation.request import (
+    ARE_GROUND_TRUTH,
     OK,
     ScoringRequest,
     list_problems,
@@ -72,7 +74,7 @@ def evaluate_maps(
             error.
         compare: Folder of another evaluation or run, for a paired comparison.
         workers: Processes; None for one per core.
-        worst: Images in the gallery of the worst, of one method.
+        worst: Images in the gallery of the worst, of each method.
         naming: What maps and masks carry before and after the name (`cat_pred.png`).
         emphasize: Of several methods, the one whose curve is thick.
 
@@ -95,7 +97,7 @@ def evaluate_maps(
             Pairing([], []), "", folder, metrics, allow_missing, cast(Resize, resize), workers
         )
         with disk_full_as_user_error(folder, "the same command goes on where it stopped"):
-            return evaluate_methods(plan, asked, emphasize)
+            return evaluate_methods(plan, asked, emphasize, worst)
     if target is None:
         raise CommandError("ground_truth= is missing: folder of ground-truth masks")
     if emphasize is not None:
@@ -103,6 +105,8 @@ def evaluate_maps(
     request = _request(maps, target, output, metrics, allow_missing, resize, workers, naming)
     for remark in request.pairing.remarks:
         print(remark, file=sys.stderr)
+    if are_ground_truth(request.pairing.pairs):
+        print(f"warning: {ARE_GROUND_TRUTH}", file=sys.stderr)
     with disk_full_as_user_error(request.output, "the same command goes on where it stopped"):
         return _score_and_report(request, compare, worst)
 
@@ -213,8 +217,7 @@ def _score_and_report(request: ScoringRequest, compare: str | Path | None, worst
         return refuse(scored)
     report = _report(request, scored)
     report.write(request.output)
-    ranking = _ranking(request.metrics)
-    write_gallery(request.output / WORST, report.scores, ranking, worst)
+    write_gallery(request.output / WORST, report.scores, ranking_metric(request.metrics), worst)
     print(report.markdown())
     list_problems(report.problems)
     if other is not None:
@@ -232,11 +235,6 @@ def _report(request: ScoringRequest, scored: Scored) -> EvaluationReport:
         [*request.pairing.problems, *scored.problems],
         incomplete(request.pairing.targets, counts),
     )
-
-
-def _ranking(metrics: Sequence[str]) -> str:
-    """The metric by which images are the worst."""
-    return next((m for m in ("s_measure", "max_f", "mae") if m in metrics), metrics[0])
 
 
 def _write_comparison(output: Path, other: ResultsFolder) -> None:

@@ -2,7 +2,7 @@
 
 import unicodedata
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
@@ -11,12 +11,14 @@ from src.datamodules.file_kinds import is_image_name
 from src.errors import UserError
 from src.evaluation.read_map import MAP_EXTENSIONS
 from src.paths import files_below
-from src.results.schema import HISTOGRAMS
+from src.results.schema import HISTOGRAMS, KEPT, PROVENANCE
 
 # Folders that data sets put targets in; they are no part of a name.
 TRUTH_FOLDERS = frozenset({"gt", "gts", "mask", "masks", "truth", "truths", "groundtruth"})
-# What an evaluation leaves in its output folder; the image is none of the images.
+# What an evaluation leaves in its output folder; the images are none of the images.
 WORST, JOURNAL = "worst.png", "journal.jsonl"
+CURVES_OF_SET = "curves_"  # and the name of the set
+_LOOKED_AT = 3  # files by which maps are taken for the ground truth itself
 # Maps in other formats than these are not read; one that is passed over unsaid would be missing.
 _OTHER_MAPS = frozenset({".fits", ".mat", ".nii", ".npz", ".nrrd", ".pfm", ".pict", ".rgb"})
 
@@ -117,6 +119,16 @@ def find_pairs(
     return Pairing(sorted(pairs), problems, dict(targets), remarks)
 
 
+def are_ground_truth(pairs: Sequence[MapPair]) -> bool:
+    """Whether the maps are the ground truth itself, by the contents of the first of them."""
+    try:
+        return bool(pairs) and all(
+            pair.map.read_bytes() == pair.target.read_bytes() for pair in pairs[:_LOOKED_AT]
+        )
+    except OSError:  # which is a problem of its own, and listed as one
+        return False
+
+
 def image_folders(pairing: Pairing) -> set[Path]:
     """The folders that hold a map or a target, links resolved."""
     return {path.parent.resolve() for pair in pairing.pairs for path in (pair.map, pair.target)}
@@ -139,7 +151,7 @@ class _Listing:
         unread: list[Path] = []
         bare = 0
         for path in files_below(folder):
-            if not is_map_name(path) or _is_of_results(path):
+            if not is_map(path):
                 continue
             if not _carries(path.stem, prefix, suffix):
                 bare += 1
@@ -202,9 +214,12 @@ def is_map_name(path: Path) -> bool:
     return path.suffix.lower() in MAP_EXTENSIONS | _OTHER_MAPS or is_image_name(path)
 
 
-def _is_of_results(path: Path) -> bool:
-    """Whether an evaluation has written a file that could be taken for a map."""
-    return path.name in (WORST, HISTOGRAMS) and path.with_name(JOURNAL).is_file()
+def is_map(path: Path) -> bool:
+    """Whether a file's name is one of a map, and no evaluation has written it."""
+    if not is_map_name(path):
+        return False
+    written = path.name in (WORST, HISTOGRAMS, KEPT) or path.name.startswith(CURVES_OF_SET)
+    return not (written and any(path.with_name(name).is_file() for name in (JOURNAL, PROVENANCE)))
 
 
 def _unread(paths: Iterable[Path], folder: Path) -> list[Problem]:

@@ -58,10 +58,11 @@ def build_method_table(
 
     Args:
         reports: One of each method, of the same metrics and the same ground truth.
-        images: How many each data set has.
+        images: How many each data set has, in the order of the columns.
         seed: Of the bootstrap.
     """
-    names = dict.fromkeys(name for report in reports for name in report.values)
+    scored = {name for report in reports for name in report.values}
+    names = [name for name in images if name in scored]
     differences: dict[Key, Difference] = {}
     for name in names:
         differences |= _differences(reports, name, seed)

@@ -24,7 +24,7 @@ from src.evaluation.matching import (
     PLAIN_NAMES,
     Naming,
     Problem,
-    is_map_name,
+    is_map,
     is_target_folder,
     set_name_of,
 )
@@ -62,12 +62,14 @@ class MethodPlan:
     """Methods and data sets that are to be scored for one table.
 
     Attributes:
-        entries: A method on a set each, method by method, sets in one order.
+        entries: A method on a set each, method by method.
+        columns: The data sets in the order of the table, those without an entry among them.
         problems: A method without a set, a folder that is no set's.
         remarks: How the folders were understood.
     """
 
     entries: list[MethodOnSet]
+    columns: list[str] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
     remarks: list[str] = field(default_factory=list)
 
@@ -77,7 +79,9 @@ class MethodPlan:
 
     @property
     def sets(self) -> list[str]:
-        return list(dict.fromkeys(entry.set for entry in self.entries))
+        """Those that a method was scored on, in the order of the table."""
+        scored = {entry.set for entry in self.entries}
+        return [name for name in self.columns if name in scored]
 
 
 class _SetSettings(Settings):
@@ -112,7 +116,7 @@ def read_plan(path: Path) -> MethodPlan:
         name: _parsed(_MethodSettings, _with_key(value, "maps"), f"{path}: methods.{name}")
         for name, value in content.methods.items()
     }
-    plan = MethodPlan([])
+    plan = MethodPlan([], list(sets))
     for method, given in methods.items():
         folders = _folders_of(given.maps, sets, f"{path}: methods.{method}")
         for name in sorted(set(folders) - set(sets)):
@@ -146,7 +150,8 @@ def find_plan(maps: Path, ground_truth: Path, naming: Naming = PLAIN_NAMES) -> M
     outer = _image_folders(maps)
     if not outer:
         return None
-    inner = _image_folders(ground_truth)
+    # `SOD/images` beside `SOD/masks` is no set: SOD is.
+    inner = [] if _has_target_folder(ground_truth) else _image_folders(ground_truth)
     targets = {path.name: path for path in inner} or {set_name_of(ground_truth): ground_truth}
     known = {name.casefold(): name for name in targets}
     if not inner:
@@ -154,7 +159,7 @@ def find_plan(maps: Path, ground_truth: Path, naming: Naming = PLAIN_NAMES) -> M
     by_set = [path for path in outer if path.name.casefold() in known]
     if by_set and not any(_image_folders(path) and not _has_maps(path) for path in by_set):
         return None
-    plan = MethodPlan([])
+    plan = MethodPlan([], list(targets))
     if by_set:
         plan.remarks.append(f"maps: {maps} holds <set>/<method>")
         found = {(m.name, s.name): m for s in by_set for m in _image_folders(s)}
@@ -175,7 +180,7 @@ def _methods_on_one_set(
     folders: Iterable[Path], name: str, target: Path, naming: Naming
 ) -> MethodPlan:
     """Methods whose maps lie in `maps/<method>`, or there in a folder that is called as the set."""
-    plan = MethodPlan([], remarks=[f"maps: a method in each folder, all of {name}"])
+    plan = MethodPlan([], [name], remarks=[f"maps: a method in each folder, all of {name}"])
     for method in folders:
         inner = [p for p in _image_folders(method) if p.name.casefold() == name.casefold()]
         source = inner[0] if inner and not _has_maps(method) else method
@@ -221,11 +226,6 @@ def _checked(plan: MethodPlan) -> MethodPlan:
     return replace(plan, problems=problems)
 
 
-def is_ground_truth_itself(entry: MethodOnSet) -> bool:
-    """Whether a folder of maps is the folder of the masks, which scores perfectly everywhere."""
-    return entry.maps.resolve() == entry.ground_truth.resolve()
-
-
 def _folders_of(given: str | Mapping[str, str], sets: Iterable[str], place: str) -> dict[str, str]:
     if not isinstance(given, str):
         return dict(given)
@@ -254,21 +254,27 @@ def _with_key(value: Any, key: str) -> dict[str, Any]:
 
 
 def _image_folders(folder: Path) -> list[Path]:
-    """Folders directly below one that hold images, by name; those of masks are no sets."""
+    """Folders directly below one that hold images, by name; those of masks are no sets, nor are
+    those that an evaluation has written.
+    """
     inner = sorted(path for path in folder.iterdir() if path.is_dir())
     return [
         path
         for path in inner
         if not path.name.startswith(".")
         and not is_target_folder(path.name)
-        and any(is_map_name(file) for file in files_below(path))
+        and any(is_map(file) for file in files_below(path))
     ]
 
 
 def _has_maps(folder: Path) -> bool:
     """Whether maps lie directly in a folder, or in one of its folders of masks."""
+    return any(map(is_map, folder.iterdir())) or _has_target_folder(folder)
+
+
+def _has_target_folder(folder: Path) -> bool:
+    """Whether maps lie in a folder of masks directly within."""
     return any(
-        is_map_name(path)
-        or (path.is_dir() and is_target_folder(path.name) and any(map(is_map_name, path.iterdir())))
+        is_target_folder(path.name) and path.is_dir() and any(map(is_map, path.iterdir()))
         for path in folder.iterdir()
     )

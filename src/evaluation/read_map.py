@@ -7,7 +7,8 @@ other colors and files of several pages are refused. Levels are 0 and 1, 0 to 25
 the smallest scale that holds the levels of all files of the set. Float maps in [0, 1] (TIFF, NPY)
 are multiplied by 255 and rounded.
 
-A target must also be a mask: label maps and photographs are refused. A map may be of any gray.
+A target must also be a mask: label maps and photographs are refused, the latter unless soft mattes
+are expected. A map may be of any gray.
 """
 
 import io
@@ -18,10 +19,18 @@ import numpy as np
 import numpy.typing as npt
 
 from src.datamodules.images import EXTENSIONS, ImageError, header_size, read_levels
-from src.datamodules.mask_levels import Scale, mask_fault, not_a_mask, scale_of, scaled
+from src.datamodules.mask_levels import (
+    MATTE_ADVICE,
+    Scale,
+    mask_fault,
+    not_a_mask,
+    scale_of,
+    scaled,
+)
 from src.datamodules.raster import KindError
 
 SOFT = "ground truth has gray values; foreground is where it is > 128"
+GRAY = "ground truth is gray over most of the image, as no mask is"
 RESIZED = "map resized to the target's size (bilinear, 8 bit)"
 ZERO_ONE = "all maps of the set hold 0 and 1 only; read as background and foreground"
 
@@ -66,16 +75,28 @@ class MapFile:
         except KindError as error:
             raise ImageError(f"{self.path}: {error}") from None
 
-    def as_target(self, scale: int | None = None) -> npt.NDArray[np.uint8]:
+    def as_target(self, scale: int | None = None, soft: bool = False) -> npt.NDArray[np.uint8]:
         """As `as_map`, of a true mask; one without any foreground is one too.
+
+        Args:
+            scale: As for `as_map`.
+            soft: A matte that is gray over most of the image is one too.
 
         Raises:
             ImageError: also where it is no mask: a label map, a photograph.
         """
         target = self.as_map(scale)
-        if fault := not_a_mask(target, jpeg=self._jpeg) or mask_fault(target, allow_empty=True):
+        if fault := self.target_fault(target, soft):
             raise ImageError(f"{self.path}: {fault}")
         return target
+
+    def target_fault(self, target: npt.NDArray[np.uint8], soft: bool = False) -> str | None:
+        """What makes the file's levels no true mask, or if `soft` no matte; None if nothing."""
+        fault = not_a_mask(target, jpeg=self._jpeg, soft=soft)
+        fault = fault or mask_fault(target, allow_empty=True, soft=soft)
+        if fault is None or not fault.endswith(MATTE_ADVICE):
+            return fault
+        return fault.removesuffix(MATTE_ADVICE) + " (metrics=matting takes it for a matte)"
 
 
 def read_map(path: Path, scale: int | None = None) -> npt.NDArray[np.uint8]:

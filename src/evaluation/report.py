@@ -37,6 +37,7 @@ class EvaluationReport:
         notices: Of each pair.
         problems: Files that were left out.
         partial: `{data set: "3 of 5"}` where images were left out.
+        order: Of the data sets; those that it does not name come last, by name.
     """
 
     method: str
@@ -45,11 +46,14 @@ class EvaluationReport:
     notices: Mapping[MapPair, Sequence[str]] = field(default_factory=dict)
     problems: Sequence[Problem] = ()
     partial: Mapping[str, str] = field(default_factory=dict)
+    order: Sequence[str] = ()
 
     def __post_init__(self) -> None:
-        self.pairs: dict[str, list[MapPair]] = {}
+        found: dict[str, list[MapPair]] = {}
         for pair in sorted(self.scores):
-            self.pairs.setdefault(pair.set, []).append(pair)
+            found.setdefault(pair.set, []).append(pair)
+        names = [name for name in self.order if name in found]
+        self.pairs = {name: found[name] for name in dict.fromkeys([*names, *found])}
         self.by_set: dict[str, list[ImageResult]] = {
             name: [self.scores[pair] for pair in pairs] for name, pairs in self.pairs.items()
         }

@@ -11,12 +11,20 @@ from filelock import FileLock, Timeout
 
 from src.errors import CommandError, UserError, file_fault, is_full
 from src.evaluation.matching import JOURNAL, Pairing, Problem, image_folders
-from src.evaluation.scoring import Resize, Scored, faults, header_faults, score_pairs
+from src.evaluation.scoring import (
+    Resize,
+    Scored,
+    are_of_mattes,
+    faults,
+    header_faults,
+    score_pairs,
+)
 from src.paths import cache_folder
 from src.results.folder import RUN_CONFIG
 from src.resume_log import ResumeLog
 
 OK, FAULTY_FILES = 0, 1
+ARE_GROUND_TRUTH = "the maps are the ground truth itself, so that every score is perfect"
 
 
 @dataclass(frozen=True)
@@ -110,7 +118,8 @@ def _early_problems(request: ScoringRequest) -> list[Problem]:
     pairing = request.pairing
     if not request.fatal([*pairing.problems, *header_faults(pairing.pairs, request.resize)]):
         return []
-    return [*pairing.problems, *faults(pairing.pairs, request.resize)]
+    mattes = are_of_mattes(request.metrics)
+    return [*pairing.problems, *faults(pairing.pairs, request.resize, mattes)]
 
 
 def refuse(problems: Sequence[Problem]) -> int:

@@ -1,6 +1,5 @@
 """Scores the maps of several methods on several data sets, and puts them into one table."""
 
-import itertools
 import sys
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -10,12 +9,23 @@ from pathlib import Path
 from src.atomic import atomic_write
 from src.errors import UserError
 from src.evaluation import method_table
-from src.evaluation.matching import MapPair, Pairing, Problem, find_pairs, incomplete
+from src.evaluation.gallery import ranking_metric, write_gallery
+from src.evaluation.matching import (
+    CURVES_OF_SET,
+    WORST,
+    MapPair,
+    Pairing,
+    Problem,
+    are_ground_truth,
+    find_pairs,
+    incomplete,
+)
 from src.evaluation.method_curves import plot_methods
 from src.evaluation.method_table import MethodTable, build_method_table
-from src.evaluation.methods import MethodOnSet, MethodPlan, is_ground_truth_itself
+from src.evaluation.methods import MethodOnSet, MethodPlan
 from src.evaluation.report import EvaluationReport
 from src.evaluation.request import (
+    ARE_GROUND_TRUTH,
     OK,
     ScoringRequest,
     list_problems,
@@ -27,12 +37,11 @@ from src.metrics import ImageResult
 from src.render import file_name
 
 DIGITS = 3
-_LOOKED_AT = 3  # files by which maps are taken for the ground truth itself
 TABLE = "table"
 
 
 def evaluate_methods(
-    plan: MethodPlan, request: ScoringRequest, emphasize: str | None = None
+    plan: MethodPlan, request: ScoringRequest, emphasize: str | None = None, worst: int = 12
 ) -> int:
     """Score every method on every set; write a folder of results for each, a table and curves.
 
@@ -43,6 +52,7 @@ def evaluate_methods(
         plan: Methods and data sets.
         request: How to score; its pairing is made here.
         emphasize: Method whose curves are thick.
+        worst: Images in the gallery of the worst of each method.
 
     Returns:
         The exit code: 0, or 1 if files are faulty.
@@ -68,11 +78,13 @@ def evaluate_methods(
         folder = request.output / file_name(report.method)
         folder.mkdir(exist_ok=True)
         report.write(folder)
-    images = {
+        write_gallery(folder / WORST, report.scores, ranking_metric(request.metrics), worst)
+    counts = {
         entry.set: count
         for entry in plan.entries
         for count in pairings[_key(entry)].targets.values()
     }
+    images = {name: counts[name] for name in plan.sets if name in counts}
     table = build_method_table(reports, images)
     write_method_table(request.output, table, emphasize)
     print(method_table.markdown(table, DIGITS))
@@ -85,7 +97,7 @@ def write_method_table(output: Path, table: MethodTable, emphasize: str | None) 
     figures: dict[str, bytes] = {}
     for name in table.sets:
         for form, content in plot_methods(table.reports, name, emphasize).items():
-            atomic_write(output / f"curves_{file_name(name)}.{form}", content)
+            atomic_write(output / f"{CURVES_OF_SET}{file_name(name)}.{form}", content)
             if form == "png":
                 figures[f"Curves on {name}"] = content
     title = f"{len(table.reports)} methods on {', '.join(table.sets)}"
@@ -125,23 +137,12 @@ def _joined(plan: MethodPlan, pairings: Sequence[Pairing]) -> Pairing:
 
 
 def _warnings(plan: MethodPlan, pairings: Mapping[str, Pairing]) -> list[str]:
-    """Of maps that are the ground truth itself, by folder or by content."""
+    """Of maps that are the ground truth itself."""
     return [
-        f"warning: {_key(entry)}: the maps are the ground truth itself, so that every score is "
-        "perfect"
+        f"warning: {_key(entry)}: {ARE_GROUND_TRUTH}"
         for entry in plan.entries
-        if is_ground_truth_itself(entry) or _are_copies(pairings[_key(entry)].pairs)
+        if are_ground_truth(pairings[_key(entry)].pairs)
     ]
-
-
-def _are_copies(pairs: Sequence[MapPair]) -> bool:
-    try:
-        return bool(pairs) and all(
-            pair.map.read_bytes() == pair.target.read_bytes()
-            for pair in itertools.islice(pairs, _LOOKED_AT)
-        )
-    except OSError:  # which is a problem of its own, and listed as one
-        return False
 
 
 def _report(
@@ -161,8 +162,10 @@ def _report(
             scores[renamed], notices[renamed] = result, scored.notices[pair]
     targets = {sets[key]: count for key in sets for count in pairings[key].targets.values()}
     problems = [problem for key in sets for problem in pairings[key].problems]
+    unread = (found for pair, found in scored.left_out.items() if pair.set in sets)
+    problems += sorted(problem for found in unread for problem in found)
     partial = incomplete(targets, Counter(pair.set for pair in scores))
-    return EvaluationReport(method, request.metrics, scores, notices, problems, partial)
+    return EvaluationReport(method, request.metrics, scores, notices, problems, partial, plan.sets)
 
 
 def _require_folders_of_their_own(methods: Sequence[str]) -> None:

@@ -22,6 +22,7 @@ from src.datamodules.mask_levels import Scale
 from src.errors import UserError
 from src.evaluation.matching import MapPair, Problem
 from src.evaluation.read_map import (
+    GRAY,
     RESIZED,
     SOFT,
     ZERO_ONE,
@@ -67,14 +68,19 @@ class Scored:
     Attributes:
         scores: By pair, which now has the scales of its set.
         notices: By pair, what its reader should know of it.
-        problems: Why the others could not be scored.
+        left_out: By pair, why the others could not be scored.
         reused: How many scores an earlier run had left.
     """
 
     scores: dict[MapPair, ImageResult] = field(default_factory=dict)
     notices: dict[MapPair, list[str]] = field(default_factory=dict)
-    problems: list[Problem] = field(default_factory=list)
+    left_out: dict[MapPair, list[Problem]] = field(default_factory=dict)
     reused: int = 0
+
+    @property
+    def problems(self) -> list[Problem]:
+        """All of `left_out`, sorted."""
+        return sorted(problem for found in self.left_out.values() for problem in found)
 
 
 def header_faults(pairs: Sequence[MapPair], resize: Resize) -> list[Problem]:
@@ -84,11 +90,16 @@ def header_faults(pairs: Sequence[MapPair], resize: Resize) -> list[Problem]:
         return [problem for problems in found for problem in problems]
 
 
-def faults(pairs: Sequence[MapPair], resize: Resize) -> list[Problem]:
+def faults(pairs: Sequence[MapPair], resize: Resize, mattes: bool = False) -> list[Problem]:
     """Everything that keeps these pairs from being scored; every file is read."""
     with ThreadPoolExecutor(READERS) as threads:
-        found = threads.map(lambda pair: _faults(pair, resize), pairs)
+        found = threads.map(lambda pair: _faults(pair, resize, mattes), pairs)
         return [problem for problems in found for problem in problems]
+
+
+def are_of_mattes(metrics: Iterable[str]) -> bool:
+    """Whether all metrics take the ground truth as it is, however gray."""
+    return all(record(name).soft_target for name in metrics)
 
 
 def score_pairs(
@@ -112,7 +123,8 @@ def score_pairs(
         workers: Processes; None for one per core.
         skeletons: Folder that keeps the skeletons of targets.
     """
-    job = partial(score_files, resize=resize, skeletons=skeletons)
+    mattes = are_of_mattes(metrics)
+    job = partial(score_files, resize=resize, skeletons=skeletons, mattes=mattes)
     found: dict[MapPair, Outcome] = {}
     scored = Scored()
     with progress_bars() as bar:
@@ -122,11 +134,13 @@ def score_pairs(
             """Those that no earlier run has scored; the scores of the others are taken over."""
             for pair, content in _contents(some):
                 if not isinstance(content, PairContent):
-                    scored.problems += content
+                    scored.left_out[pair] = content
                     bar.advance(task)
                     continue
                 key = key_of(pair, content, resize)
                 earlier, lacking = from_entry(journal.get(key)), list(metrics)
+                if earlier is not None and not mattes and GRAY in earlier.notices:
+                    earlier = None  # scored as a matte: as a mask it is still to be judged
                 if earlier is not None:
                     earlier, lacking = complete(earlier, metrics)
                 if earlier is None or lacking:
@@ -140,7 +154,7 @@ def score_pairs(
         def score(some: Sequence[MapPair]) -> None:
             for one, outcome in _outcomes(unscored(some), len(some), job, workers):
                 if isinstance(outcome, list):
-                    scored.problems += outcome
+                    scored.left_out[one.pair] = outcome
                     bar.advance(task)
                     continue
                 found[one.pair] = outcome = join(one.earlier, outcome)
@@ -152,15 +166,15 @@ def score_pairs(
         scales = _of_sets(found)
         waiting = [pair for pair in found if found[pair].score is None]
         score([_in_scale(pair, *scales[pair.set]) for pair in waiting])
-    binarized = not all(record(name).soft_target for name in metrics)
     for pair, (of_pair, notices, _) in found.items():
         if of_pair is not None:
             pair = _in_scale(pair, *scales[pair.set])
             scored.scores[pair] = asked_for(of_pair, metrics)
-            scored.notices[pair] = [text for text in notices if binarized or text != SOFT]
+            scored.notices[pair] = [
+                text for text in notices if not (mattes and text in (SOFT, GRAY))
+            ]
             if pair.map_scale == 1:
                 scored.notices[pair].append(ZERO_ONE)
-    scored.problems.sort()
     return scored
 
 
@@ -185,6 +199,7 @@ def score_files(
     metrics: Sequence[str],
     resize: Resize,
     skeletons: Path | None = None,
+    mattes: bool = False,
 ) -> Outcome | list[Problem]:
     """Decode and score one pair, or say what kept it from being scored."""
     files = _decoded(pair, content)
@@ -194,7 +209,7 @@ def score_files(
     of_sets = pair.map_scale, pair.target_scale
     if any(f.waits_for_its_set and known is None for f, known in zip(files, of_sets, strict=True)):
         return Outcome(None, [], scales)
-    maps = _maps(pair, files, resize)
+    maps = _maps(pair, files, resize, mattes)
     if isinstance(maps, list):
         return maps
     prediction, target = maps
@@ -204,6 +219,8 @@ def score_files(
         notices.append(RESIZED)
     if is_soft(target):
         notices.append(SOFT)
+    if mattes and files[1].target_fault(target) is not None:
+        notices.append(GRAY)
     return Outcome(score_pair(prediction, target, metrics, skeletons=skeletons), notices, scales)
 
 
@@ -312,13 +329,13 @@ def _decoded(pair: MapPair, content: PairContent) -> tuple[MapFile, MapFile] | l
 
 
 def _maps(
-    pair: MapPair, files: tuple[MapFile, MapFile], resize: Resize
+    pair: MapPair, files: tuple[MapFile, MapFile], resize: Resize, mattes: bool
 ) -> tuple[Gray, Gray] | list[Problem]:
     """Map and target in 8 bits and of one size, unless resized later; or why not."""
     maps, problems = [], []
     for read, scale in (
         (files[0].as_map, pair.map_scale),
-        (files[1].as_target, pair.target_scale),
+        (partial(files[1].as_target, soft=mattes), pair.target_scale),
     ):
         try:
             maps.append(read(scale))
@@ -344,10 +361,10 @@ def _header_faults(pair: MapPair, resize: Resize) -> list[Problem]:
     return problems
 
 
-def _faults(pair: MapPair, resize: Resize) -> list[Problem]:
+def _faults(pair: MapPair, resize: Resize, mattes: bool) -> list[Problem]:
     content = _content(pair)
     files = _decoded(pair, content) if isinstance(content, PairContent) else content
-    maps = files if isinstance(files, list) else _maps(pair, files, resize)
+    maps = files if isinstance(files, list) else _maps(pair, files, resize, mattes)
     return maps if isinstance(maps, list) else []
 
 

@@ -387,3 +387,27 @@ def test_maps_of_zeros_and_ones_are_read_alike_and_said(tmp_path: Path) -> None:
     rows = (tmp_path / "out/per_image.csv").read_text()
     assert "i000,0.0" in rows.replace(" ", ""), "1 of 255 beside a map that reaches 255"
     assert "i001,1.0" in rows.replace(" ", "")
+
+
+def test_a_matte_that_is_gray_all_over_is_scored_by_metrics_of_mattes_alone(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    maps, target = write_maps(tmp_path, 2)
+    smoke = np.tile(np.arange(0, 192, 4, dtype=np.uint8), (48, 1))
+    cv2.imwrite(str(target / "i001.png"), smoke)
+    cv2.imwrite(str(maps / "i001.png"), smoke)
+    output = tmp_path / "out"
+    assert evaluate_maps(maps, target, output, ["sad", "mad"]) == OK
+    assert "gray" not in (output / "results.md").read_text()
+    # What is stored of the matte gives no metric of masks, not even one that histograms give.
+    for metrics in (["mae"], ["sad", "mae"]):
+        assert evaluate_maps(maps, target, output, metrics) == FAULTY_FILES
+        assert "a photograph, not a mask?" in capsys.readouterr().err
+
+
+def test_the_ground_truth_as_a_method_is_warned_of(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    _, target = write_maps(tmp_path, 2)
+    assert evaluate_maps(target, target, tmp_path / "out", ["mae"], worst=0) == OK
+    assert "warning: the maps are the ground truth itself" in capsys.readouterr().err

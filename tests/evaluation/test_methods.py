@@ -6,7 +6,7 @@ import pytest
 
 from src.errors import UserError
 from src.evaluation.matching import Naming
-from src.evaluation.methods import MethodPlan, find_plan, is_ground_truth_itself, read_plan
+from src.evaluation.methods import MethodPlan, find_plan, read_plan
 from tests.evaluation.test_matching import touch
 
 
@@ -133,10 +133,18 @@ def test_a_set_that_only_some_methods_have_is_listed(tmp_path: Path) -> None:
     assert [problem.kind for problem in read_plan(file).problems] == ["extra", "missing"]
 
 
-def test_the_ground_truth_as_a_method_is_known(tmp_path: Path) -> None:
-    masks = touch(tmp_path / "SOD", "a.png")
-    maps = touch(tmp_path / "m", "DSS/a.png")
-    (maps / "Ours").symlink_to(masks)
-    plan = find_plan(maps, masks)
+def test_a_set_with_images_beside_its_masks_is_one_set(tmp_path: Path) -> None:
+    truth = touch(tmp_path / "SOD", "masks/a.png", "images/a.jpg")
+    maps = touch(tmp_path / "m", "DSS/a.png", "PiCA/a.png")
+    assert found(find_plan(maps, truth), tmp_path) == [
+        ("DSS", "SOD", "m/DSS", "SOD"),
+        ("PiCA", "SOD", "m/PiCA", "SOD"),
+    ]
+
+
+def test_what_an_evaluation_wrote_is_no_method(tmp_path: Path, truth: Path) -> None:
+    maps = touch(tmp_path / "m", "DSS/SOD/a.png", "DSS/ECSSD/b.png", "scores/curves_SOD.png")
+    touch(maps, "scores/journal.jsonl", "scores/DSS/worst.png", "scores/DSS/provenance.json")
+    plan = find_plan(maps, truth)
     assert plan is not None
-    assert [is_ground_truth_itself(entry) for entry in plan.entries] == [False, True]
+    assert (plan.methods, plan.problems) == (["DSS"], [])

@@ -11,6 +11,7 @@ import pytest
 from src.errors import CommandError, UserError
 from src.evaluation import scoring
 from src.evaluation.maps import evaluate_maps, score_folder
+from src.results.folder import read_results_folder
 
 METRICS = ["mae", "max_f", "mba"]
 COUNT = 6
@@ -167,3 +168,33 @@ def test_mistakes_are_said_before_anything_is_read(lab: Path) -> None:
     (lab / "maps/GOOD").symlink_to(lab / "maps/good")
     with pytest.raises(UserError, match="would write to one folder"):
         evaluate(lab)
+
+
+def test_sets_and_methods_stand_in_the_order_of_the_file(lab: Path) -> None:
+    file = lab / "methods.yaml"
+    file.write_text(
+        "{sets: {B: gt/B/masks, A: gt/A/masks},"
+        " methods: {noisy: {maps: {A: maps/noisy/A}}, good: 'maps/good/{set}'}}"
+    )
+    assert evaluate_maps(file, None, None, ["mae"], allow_missing=True, workers=1) == 0
+    head, _, *rows = (lab / "methods_scores/table.md").read_text().splitlines()[:4]
+    assert head == "| method | B mae ↓ | A mae ↓ |"
+    assert [row.split(" | ")[0] for row in rows] == ["| noisy", "| good"]
+    assert list(json.loads((lab / "methods_scores/good/results.json").read_text())) == ["B", "A"]
+
+
+def test_a_file_found_unreadable_while_scoring_is_listed_with_its_method(lab: Path) -> None:
+    spoiled = lab / "maps/good/A/0.png"
+    spoiled.write_bytes(spoiled.read_bytes()[:60])
+    assert evaluate(lab, allow_missing=True) == 0
+    (line,) = read_results_folder(lab / "out/good").provenance.left_out
+    assert line.startswith(f"unreadable: {spoiled}: damaged")
+    assert read_results_folder(lab / "out/bad").provenance.left_out == []
+
+
+def test_each_method_has_a_gallery_of_its_worst(lab: Path) -> None:
+    assert evaluate(lab, worst=2) == 0
+    for method in ("good", "noisy", "bad"):
+        drawn = cv2.imread(str(lab / "out" / method / "worst.png"))
+        assert drawn is not None
+        assert drawn.shape[0] == 2 * (22 + 256 + 6)
