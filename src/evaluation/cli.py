@@ -36,6 +36,9 @@ def main(cfg: DictConfig) -> int:
             settings.map_suffix or "",
             settings.mask_prefix or "",
             settings.mask_suffix or "",
+            settings.trimap_prefix or "",
+            settings.trimap_suffix or "",
         ),
         emphasize=settings.emphasize,
+        trimaps=settings.trimaps,
     )

@@ -17,7 +17,12 @@ from src.errors import UserError
 from src.evaluation.read_map import RESIZED
 from src.metrics import higher_is_better, records, require_same
 from src.render import one_line
-from src.results.folder import ResultsFolder, advice_for, read_results_folder
+from src.results.folder import (
+    ResultsFolder,
+    advice_for,
+    read_results_folder,
+    refuse_mixed_trimaps,
+)
 from src.results.schema import PER_IMAGE
 
 RESAMPLES = 10_000
@@ -100,6 +105,7 @@ def compare_results(ours: ResultsFolder, theirs: ResultsFolder, seed: int = 0) -
     if not shared:
         raise UserError(f"{ours.path} and {theirs.path} have no metric in common")
     require_same(ours.protocol, theirs.protocol, shared)
+    refuse_mixed_trimaps((ours, theirs))
     results = []
     for data in ours.per_image:
         keys = [key for key in left if key[0] == data]

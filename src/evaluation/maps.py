@@ -27,8 +27,8 @@ from src.evaluation.matching import (
     find_pairs,
     incomplete,
 )
-from src.evaluation.methods import FILE_SUFFIXES, MethodPlan, find_plan, read_plan
-from src.evaluation.report import EvaluationReport
+from src.evaluation.methods import FILE_SUFFIXES, MethodPlan, find_plan, read_plan, with_trimaps
+from src.evaluation.report import EvaluationReport, hash_trimaps
 from src.evaluation.request import (
     ARE_GROUND_TRUTH,
     OK,
@@ -38,7 +38,7 @@ from src.evaluation.request import (
     score,
 )
 from src.evaluation.scoring import Resize, Scored
-from src.metrics import DEFAULT_METRICS, require_no_trimap
+from src.metrics import DEFAULT_METRICS, needing_trimap
 from src.results.folder import ResultsFolder
 
 log = logging.getLogger(__name__)
@@ -56,6 +56,7 @@ def evaluate_maps(
     worst: int = 12,
     naming: Naming = PLAIN_NAMES,
     emphasize: str | None = None,
+    trimaps: str | Path | None = None,
 ) -> int:
     """Score all maps below a folder and write `results.json`, `per_image.csv` and tables.
 
@@ -77,6 +78,8 @@ def evaluate_maps(
         worst: Images in the gallery of the worst, of each method.
         naming: What maps and masks carry before and after the name (`cat_pred.png`).
         emphasize: Of several methods, the one whose curve is thick.
+        trimaps: Folder of a trimap for each mask, under the same names, for metrics that need one;
+            of several data sets, with a folder for each.
 
     Returns:
         The exit code: 0, or 1 if files are faulty.
@@ -85,7 +88,9 @@ def evaluate_maps(
         UserError: The command is wrong, or nothing can be read or written.
     """
     _check_words(metrics, resize)
-    plan = _plan(Path(maps), target, naming)
+    if Path(maps).suffix.lower() not in FILE_SUFFIXES:  # each set of a file has its own
+        _check_trimaps(metrics, trimaps)
+    plan = _plan(Path(maps), target, naming, trimaps)
     if plan is not None:
         # Tables and figures bring Hydra and Matplotlib, which the maps of one method do not need.
         from src.evaluation.score_methods import evaluate_methods
@@ -102,7 +107,9 @@ def evaluate_maps(
         raise CommandError("ground_truth= is missing: folder of ground-truth masks")
     if emphasize is not None:
         raise CommandError(f"emphasize={emphasize}: {maps} holds the maps of one method")
-    request = _request(maps, target, output, metrics, allow_missing, resize, workers, naming)
+    request = _request(
+        maps, target, output, metrics, allow_missing, resize, workers, naming, trimaps
+    )
     for remark in request.pairing.remarks:
         print(remark, file=sys.stderr)
     if are_ground_truth(request.pairing.pairs):
@@ -122,6 +129,7 @@ def score_folder(
     workers: int | None = None,
     map_suffix: str = "",
     mask_suffix: str = "",
+    trimaps: str | Path | None = None,
 ) -> dict[str, dict[str, float]]:
     """Score all maps below a folder against the masks of the same names in another.
 
@@ -140,6 +148,7 @@ def score_folder(
         workers: Processes; None for one per core.
         map_suffix: What maps carry after the name (`cat_pred.png`).
         mask_suffix: What masks carry after the name (`cat_mask.png`).
+        trimaps: Folder of a trimap for each mask, under the same names, for metrics that need one.
 
     Returns:
         `{data set: {metric: value}}`; NaN where a metric is undefined on every image.
@@ -152,8 +161,9 @@ def score_folder(
         folder = Path(output or stack.enter_context(TemporaryDirectory(prefix="finecut-")))
         naming = Naming(map_suffix=map_suffix, mask_suffix=mask_suffix)
         _check_words(metrics, resize)
+        _check_trimaps(metrics, trimaps)
         request = _request(
-            maps, ground_truth, folder, metrics, allow_missing, resize, workers, naming
+            maps, ground_truth, folder, metrics, allow_missing, resize, workers, naming, trimaps
         )
         for remark in request.pairing.remarks:
             log.warning("%s", remark)
@@ -167,16 +177,19 @@ def score_folder(
         return report.values
 
 
-def _plan(maps: Path, target: str | Path | None, naming: Naming) -> MethodPlan | None:
+def _plan(
+    maps: Path, target: str | Path | None, naming: Naming, trimaps: str | Path | None
+) -> MethodPlan | None:
     """The methods and data sets to be scored; None where the maps are one method's."""
     if maps.suffix.lower() in FILE_SUFFIXES:
-        if target is not None or any(naming):
+        if target is not None or trimaps is not None or any(naming):
             raise CommandError(
-                f"{maps} names the ground truth, prefixes and suffixes itself: leave out "
+                f"{maps} names the ground truth, trimaps, prefixes and suffixes itself: leave out "
                 "ground_truth= and the others"
             )
         return read_plan(maps)
-    return None if target is None else find_plan(maps, Path(target), naming)
+    plan = None if target is None else find_plan(maps, Path(target), naming)
+    return plan if plan is None or trimaps is None else with_trimaps(plan, Path(trimaps))
 
 
 def _request(
@@ -188,9 +201,12 @@ def _request(
     resize: str | None,
     workers: int | None,
     naming: Naming,
+    trimaps: str | Path | None,
 ) -> ScoringRequest:
     maps, kernel = Path(maps).resolve(), cast(Resize, resize)
-    pairing, folder = find_pairs(maps, Path(target), naming), _folder(maps, output)
+    uncertain = None if trimaps is None else Path(trimaps)
+    pairing = find_pairs(maps, Path(target), naming, trimaps=uncertain)
+    folder = _folder(maps, output)
     return ScoringRequest(pairing, maps.name, folder, metrics, allow_missing, kernel, workers)
 
 
@@ -200,7 +216,21 @@ def _check_words(metrics: Sequence[str], resize: str | None) -> None:
         raise CommandError(f"resize={resize}: only resize=prediction is known")
     if not metrics:
         raise CommandError("metrics: no metric is named")
-    require_no_trimap(metrics)
+
+
+def _check_trimaps(metrics: Sequence[str], trimaps: str | Path | None) -> None:
+    """Refuse metrics that need trimaps where there are none, and trimaps that no metric needs."""
+    needing = needing_trimap(metrics)
+    if needing and trimaps is None:
+        raise CommandError(
+            f"metric {needing[0]} needs a trimap for each image: give trimaps=FOLDER, under the "
+            "names of the ground truth"
+        )
+    if trimaps is not None and not needing:
+        raise CommandError(
+            f"trimaps={trimaps}: no metric asked for needs trimaps; metrics=matting_trimap has all "
+            "that do"
+        )
 
 
 def _folder(maps: str | Path, output: str | Path | None) -> Path:
@@ -234,6 +264,7 @@ def _report(request: ScoringRequest, scored: Scored) -> EvaluationReport:
         scored.notices,
         [*request.pairing.problems, *scored.problems],
         incomplete(request.pairing.targets, counts),
+        trimaps={name: hash_trimaps(files) for name, files in request.pairing.trimaps.items()},
     )
 
 

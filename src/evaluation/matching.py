@@ -2,7 +2,7 @@
 
 import unicodedata
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
@@ -15,6 +15,7 @@ from src.results.schema import HISTOGRAMS, KEPT, PROVENANCE
 
 # Folders that data sets put targets in; they are no part of a name.
 TRUTH_FOLDERS = frozenset({"gt", "gts", "mask", "masks", "truth", "truths", "groundtruth"})
+TRIMAP_FOLDERS = frozenset({"trimap", "trimaps"})
 # What an evaluation leaves in its output folder; the images are none of the images.
 WORST, JOURNAL = "worst.png", "journal.jsonl"
 CURVES_OF_SET = "curves_"  # and the name of the set
@@ -24,7 +25,9 @@ _OTHER_MAPS = frozenset({".fits", ".mat", ".nii", ".npz", ".nrrd", ".pfm", ".pic
 
 
 class MapPair(NamedTuple):
-    """A map and its target. `set` is the data set, `name` the path in it, without extension.
+    """A map and its target, and the trimap if one is asked for.
+
+    `set` is the data set, `name` the path in it, without extension.
 
     The scales are those of the set's levels, see `read_map.full_scale`; None before they are known.
     """
@@ -35,6 +38,7 @@ class MapPair(NamedTuple):
     target: Path
     map_scale: int | None = None
     target_scale: int | None = None
+    trimap: Path | None = None
 
 
 class Problem(NamedTuple):
@@ -53,15 +57,24 @@ class Pairing:
 
     Attributes:
         pairs: Sorted by data set and name.
-        problems: Each file without a partner, each name given twice, each kind that is not read.
-        truths: How many targets each data set has, with or without a map.
+        map_problems: Each file without a partner, each name given twice, each kind that is not
+            read, but for those of `target_problems`.
+        targets: How many targets each data set has, with or without a map.
         remarks: What was left out as asked, and what may explain many missing names.
+        target_problems: Of the targets and their trimaps, whatever the maps.
+        trimaps: Of each data set those that were found, by image.
     """
 
     pairs: list[MapPair]
-    problems: list[Problem]
+    map_problems: list[Problem]
     targets: dict[str, int] = field(default_factory=dict)
     remarks: list[str] = field(default_factory=list)
+    target_problems: list[Problem] = field(default_factory=list)
+    trimaps: dict[str, dict[str, Path]] = field(default_factory=dict)
+
+    @property
+    def problems(self) -> list[Problem]:
+        return [*self.map_problems, *self.target_problems]
 
 
 class Naming(NamedTuple):
@@ -71,13 +84,19 @@ class Naming(NamedTuple):
     map_suffix: str = ""
     mask_prefix: str = ""
     mask_suffix: str = ""
+    trimap_prefix: str = ""
+    trimap_suffix: str = ""
 
 
 PLAIN_NAMES = Naming()
 
 
 def find_pairs(
-    maps: Path, target: Path, naming: Naming = PLAIN_NAMES, set_name: str | None = None
+    maps: Path,
+    target: Path,
+    naming: Naming = PLAIN_NAMES,
+    set_name: str | None = None,
+    trimaps: Path | None = None,
 ) -> Pairing:
     """Pair all images below `maps` with those below `target`.
 
@@ -92,13 +111,18 @@ def find_pairs(
         target: Folder of targets.
         naming: What files carry beside the name; those without it are left out.
         set_name: All images are of this data set, whatever folders they lie in; None as above.
+        trimaps: Folder of a trimap for each target, under the same names; `trimap` and `trimaps`
+            are no part of a name. None where none are needed.
 
     Raises:
         UserError: a folder is not there or has no image.
     """
     ours = _Listing(maps, "maps", "map", naming.map_prefix, naming.map_suffix)
     theirs = _Listing(target, "ground_truth", "mask", naming.mask_prefix, naming.mask_suffix)
-    problems = [*ours.problems, *theirs.problems]
+    uncertain = None
+    if trimaps is not None:
+        carried = naming.trimap_prefix, naming.trimap_suffix
+        uncertain = _Listing(trimaps, "trimaps", "trimap", *carried, TRIMAP_FOLDERS)
     default = set_name_of(target)
 
     def split(key: Key) -> tuple[str, str]:
@@ -106,17 +130,33 @@ def find_pairs(
 
     missing = sorted(theirs.found.keys() - ours.found.keys())
     extra = sorted(ours.found.keys() - theirs.found.keys())
+    problems = list(ours.problems)
     problems += [Problem("missing", f"no map of {theirs.found[key]}") for key in missing]
     problems += [Problem("extra", f"no target of {ours.found[key]}") for key in extra]
     pairs = [
         MapPair(*split(key), ours.found[key], theirs.found[key])
         for key in sorted(ours.found.keys() & theirs.found.keys())
+        if uncertain is None
     ]
+    of_targets = list(theirs.problems)
+    trimaps_of: dict[str, dict[str, Path]] = {}
+    if uncertain is not None:
+        of_targets += _of_trimaps(uncertain, theirs)
+        for key in sorted(uncertain.found.keys() & theirs.found.keys()):
+            (of_set, name), path = split(key), uncertain.found[key]
+            trimaps_of.setdefault(of_set, {})[name] = path
+            if key in ours.found:
+                pair = MapPair(of_set, name, ours.found[key], theirs.found[key], trimap=path)
+                pairs.append(pair)
     targets = Counter(split(key)[0] for key in {*theirs.found, *theirs.unread})
-    remarks = [*ours.remarks, *theirs.remarks]
+    remarks = [*ours.remarks, *theirs.remarks, *(uncertain.remarks if uncertain else ())]
     if not any(naming):
-        remarks += _suffix_hints(missing, extra)
-    return Pairing(sorted(pairs), problems, dict(targets), remarks)
+        remarks += [*_suffix_hint("map_suffix", extra, missing)]
+        remarks += [*_suffix_hint("mask_suffix", missing, extra)]
+        if uncertain is not None:
+            known, true = uncertain.found.keys(), theirs.found.keys()
+            remarks += [*_suffix_hint("trimap_suffix", known - true, true - known)]
+    return Pairing(sorted(pairs), problems, dict(targets), remarks, of_targets, trimaps_of)
 
 
 def are_ground_truth(pairs: Sequence[MapPair]) -> bool:
@@ -130,17 +170,31 @@ def are_ground_truth(pairs: Sequence[MapPair]) -> bool:
 
 
 def image_folders(pairing: Pairing) -> set[Path]:
-    """The folders that hold a map or a target, links resolved."""
-    return {path.parent.resolve() for pair in pairing.pairs for path in (pair.map, pair.target)}
+    """The folders that hold a map, a target or a trimap, links resolved."""
+    files = (path for pair in pairing.pairs for path in (pair.map, pair.target, pair.trimap))
+    return {path.parent.resolve() for path in files if path is not None}
 
 
 Key = tuple[str, ...]
 
 
 class _Listing:
-    """The images below a folder by their keys, the names of those that are not read, and why."""
+    """The images below a folder by their keys, the names of those that are not read, and why.
 
-    def __init__(self, folder: Path, option: str, kind: str, prefix: str, suffix: str) -> None:
+    Where there are folders called as in `nameless`, only what is in them counts, and these folders
+    are no part of a key.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        option: str,
+        kind: str,
+        prefix: str,
+        suffix: str,
+        nameless: frozenset[str] = TRUTH_FOLDERS,
+    ) -> None:
+        self._nameless = nameless
         if not folder.is_dir():
             raise UserError(f"{option}: no folder {folder}")
         self.found: dict[Key, Path] = {}
@@ -157,9 +211,9 @@ class _Listing:
                 bare += 1
                 continue
             (images if path.suffix.lower() in MAP_EXTENSIONS else unread).append(path)
-        inner = any(_is_inner(path, folder) for path in [*images, *unread])
+        inner = any(self._is_inner(path, folder) for path in [*images, *unread])
         images, unread = (
-            [path for path in paths if _is_inner(path, folder) or not inner]
+            [path for path in paths if self._is_inner(path, folder) or not inner]
             for paths in (images, unread)
         )
         carried = " and ".join(
@@ -196,10 +250,24 @@ class _Listing:
         *folders, name = path.relative_to(folder).with_suffix("").parts
         before, after = self._cut
         parts = (
-            *(part for part in folders if not is_target_folder(part)),
+            *(part for part in folders if part.lower() not in self._nameless),
             name[before : len(name) - after],
         )
         return tuple(unicodedata.normalize("NFC", part) for part in parts)
+
+    def _is_inner(self, path: Path, folder: Path) -> bool:
+        return any(part.lower() in self._nameless for part in path.relative_to(folder).parts[:-1])
+
+
+def _of_trimaps(trimaps: _Listing, targets: _Listing) -> list[Problem]:
+    """Targets without a trimap, and trimaps without a target."""
+    missing = sorted(targets.found.keys() - trimaps.found.keys() - trimaps.unread)
+    extra = sorted(trimaps.found.keys() - targets.found.keys() - targets.unread)
+    return [
+        *trimaps.problems,
+        *(Problem("missing", f"no trimap of {targets.found[key]}") for key in missing),
+        *(Problem("extra", f"no target of trimap {trimaps.found[key]}") for key in extra),
+    ]
 
 
 def _carries(stem: str, prefix: str, suffix: str) -> bool:
@@ -243,28 +311,18 @@ def _counted(paths: Iterable[Path]) -> str:
     return f"{listed}, which are not read: save them as PNG"
 
 
-def _suffix_hints(missing: list[Key], extra: list[Key]) -> list[str]:
-    """What explains at least half of the names without a partner, and more than one."""
-    hints = []
-    for option, longer, shorter in (
-        ("map_suffix", extra, missing),
-        ("mask_suffix", missing, extra),
-    ):
-        names = {*shorter}
-        endings = Counter(
-            key[-1][cut:]
-            for key in longer
-            for cut in range(1, len(key[-1]))
-            if (*key[:-1], key[-1][:cut]) in names
-        )
-        for ending, count in endings.most_common(1):
-            if count > 1 and 2 * count >= len(longer):
-                hints.append(f"{count} names without a partner end with it: {option}={ending}")
-    return hints
-
-
-def _is_inner(path: Path, folder: Path) -> bool:
-    return any(is_target_folder(part) for part in path.relative_to(folder).parts[:-1])
+def _suffix_hint(option: str, longer: Collection[Key], shorter: Iterable[Key]) -> Iterator[str]:
+    """What explains at least half of the longer names without a partner, and more than one."""
+    names = {*shorter}
+    endings = Counter(
+        key[-1][cut:]
+        for key in longer
+        for cut in range(1, len(key[-1]))
+        if (*key[:-1], key[-1][:cut]) in names
+    )
+    for ending, count in endings.most_common(1):
+        if count > 1 and 2 * count >= len(longer):
+            yield f"{count} names without a partner end with it: {option}={ending}"
 
 
 def set_name_of(folder: Path) -> str:

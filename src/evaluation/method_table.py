@@ -202,6 +202,10 @@ def _remarks(table: MethodTable) -> list[str]:
         for notice, count in report.notice_counts().items()
     ]
     counts = [f"{name}: {count} images" for name, count in table.sets.items()]
+    # The same for all that were scored with some: others are refused.
+    counts += dict.fromkeys(
+        said for name in table.sets for one in table.reports if (said := one.trimaps_said(name))
+    )
     protocol = [f"{metric}: {describe(metric)}" for metric in table.metrics]
     return [*incomplete, *notices, *counts, *protocol]
 

@@ -6,6 +6,7 @@ Either found in two folders, `maps/<method>/<set>` (or `maps/<set>/<method>`) an
     sets:
       SOD: data/SOD/masks
       ECSSD: {ground_truth: data/ECSSD/gt, mask_suffix: _mask}
+      P3M: {ground_truth: data/P3M/mask, trimaps: data/P3M/trimap}
     methods:
       DSS: maps/dss/{set}
       BASNet: {maps: maps/{set}_basnet, map_suffix: _pred}
@@ -48,6 +49,7 @@ class MethodOnSet:
         maps: Folder of its maps.
         ground_truth: Folder of the set's masks.
         naming: What files carry before and after an image's name.
+        trimaps: Folder of the set's trimaps; None where it has none.
     """
 
     method: str
@@ -55,6 +57,7 @@ class MethodOnSet:
     maps: Path
     ground_truth: Path
     naming: Naming = PLAIN_NAMES
+    trimaps: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -88,6 +91,9 @@ class _SetSettings(Settings):
     ground_truth: Text = setting("folder of masks")
     mask_prefix: str = setting("what masks carry before the name", default="")
     mask_suffix: str = setting("what masks carry after the name", default="")
+    trimaps: Text | None = setting("folder of trimaps, for metrics that need them", default=None)
+    trimap_prefix: str = setting("what trimaps carry before the name", default="")
+    trimap_suffix: str = setting("what trimaps carry after the name", default="")
 
 
 class _MethodSettings(Settings):
@@ -127,10 +133,12 @@ def read_plan(path: Path) -> MethodPlan:
                 plan.problems.append(Problem("missing", text))
                 continue
             naming = Naming(
-                given.map_prefix, given.map_suffix, target.mask_prefix, target.mask_suffix
+                *(given.map_prefix, given.map_suffix, target.mask_prefix, target.mask_suffix),
+                *(target.trimap_prefix, target.trimap_suffix),
             )
             maps, masks = (path.parent / p for p in (folders[name], target.ground_truth))
-            plan.entries.append(MethodOnSet(method, name, maps, masks, naming))
+            trimaps = None if target.trimaps is None else path.parent / target.trimaps
+            plan.entries.append(MethodOnSet(method, name, maps, masks, naming, trimaps))
     return _checked(plan)
 
 
@@ -208,6 +216,22 @@ def _fill(
                 plan.entries.append(MethodOnSet(method, name, path, targets[name], naming))
             else:
                 plan.problems.append(Problem("missing", f"{method} has no maps of {name}"))
+
+
+def with_trimaps(plan: MethodPlan, folder: Path) -> MethodPlan:
+    """The plan with trimaps of each set in the folder that is called as it, or all in the folder.
+
+    Raises:
+        UserError: There is no such folder.
+    """
+    if not folder.is_dir():
+        raise UserError(f"trimaps: no folder {folder}")
+    inner = {path.name.casefold(): path for path in folder.iterdir() if path.is_dir()}
+    found = {name: inner.get(name.casefold()) for name in plan.columns}
+    if len(found) == 1:
+        found = {name: path or folder for name, path in found.items()}
+    entries = [replace(entry, trimaps=found[entry.set]) for entry in plan.entries]
+    return replace(plan, entries=entries)
 
 
 def _checked(plan: MethodPlan) -> MethodPlan:

@@ -28,6 +28,7 @@ from src.datamodules.mask_levels import (
     scaled,
 )
 from src.datamodules.raster import KindError
+from src.metrics import TRIMAP_LEVELS
 
 SOFT = "ground truth has gray values; foreground is where it is > 128"
 GRAY = "ground truth is gray over most of the image, as no mask is"
@@ -35,6 +36,7 @@ RESIZED = "map resized to the target's size (bilinear, 8 bit)"
 ZERO_ONE = "all maps of the set hold 0 and 1 only; read as background and foreground"
 
 
+_SHOWN = 3  # levels of a trimap that are none
 MAP_EXTENSIONS = EXTENSIONS | {".npy"}
 
 
@@ -102,6 +104,31 @@ class MapFile:
 def read_map(path: Path, scale: int | None = None) -> npt.NDArray[np.uint8]:
     """Read a predicted map, uint8 `(H, W)`; for the argument and errors see `MapFile`."""
     return MapFile(path).as_map(scale)
+
+
+def read_trimap(path: Path, content: bytes | None = None) -> npt.NDArray[np.uint8]:
+    """Read a trimap, uint8 `(H, W)`: 0 background, 128 unknown, 255 foreground.
+
+    Args:
+        path: The file.
+        content: Its bytes, where they were read before.
+
+    Raises:
+        ImageError: The file is damaged, of an unknown kind, or holds other levels.
+    """
+    levels, _ = _levels(path, content)
+    if levels.dtype == np.bool_:
+        levels = levels.astype(np.uint8) * np.uint8(255)
+    if levels.dtype != np.uint8:
+        raise ImageError(f"{path}: {levels.dtype} levels; a trimap has 8 bits")
+    present = np.flatnonzero(np.bincount(levels.ravel(), minlength=256)).tolist()
+    if others := [level for level in present if level not in TRIMAP_LEVELS]:
+        shown = ", ".join(map(str, others[:_SHOWN])) + (", …" if len(others) > _SHOWN else "")
+        raise ImageError(
+            f"{path}: level {shown}; a trimap has 0 (background), 128 (unknown) and 255 "
+            "(foreground) alone"
+        )
+    return np.ascontiguousarray(levels)
 
 
 def full_scale(scales: Iterable[Scale | None]) -> int | None:

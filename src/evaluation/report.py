@@ -10,6 +10,7 @@ from src import render
 from src.atomic import atomic_write
 from src.datamodules.pairs import targets_hash
 from src.evaluation.matching import MapPair, Problem
+from src.hashing import bytes_hash, file_hash
 from src.metrics import (
     ImageResult,
     degenerate,
@@ -38,6 +39,7 @@ class EvaluationReport:
         problems: Files that were left out.
         partial: `{data set: "3 of 5"}` where images were left out.
         order: Of the data sets; those that it does not name come last, by name.
+        trimaps: `hash_trimaps` of each data set that was scored with some.
     """
 
     method: str
@@ -47,6 +49,7 @@ class EvaluationReport:
     problems: Sequence[Problem] = ()
     partial: Mapping[str, str] = field(default_factory=dict)
     order: Sequence[str] = ()
+    trimaps: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         found: dict[str, list[MapPair]] = {}
@@ -86,6 +89,8 @@ class EvaluationReport:
     def _fingerprint(self, name: str) -> dict[str, Any]:
         """What identifies the ground truth that a set was scored with; less where it is partial."""
         known: dict[str, Any] = {"sets": [name]}
+        if name in self.trimaps:
+            known["trimaps"] = self.trimaps[name]
         if name in self.partial:
             return known
         targets = targets_hash((pair.name, pair.target) for pair in self.pairs[name])
@@ -98,6 +103,10 @@ class EvaluationReport:
             for notice in notices:
                 counts[notice] = counts.get(notice, 0) + 1
         return counts
+
+    def trimaps_said(self, name: str) -> str:
+        """Which trimaps a set was scored with; empty for none."""
+        return f"{name}: trimaps {self.trimaps[name][:12]}" if name in self.trimaps else ""
 
     def markdown(self) -> str:
         """The table, and under it what its numbers mean."""
@@ -146,11 +155,27 @@ class EvaluationReport:
         for name, of in self.by_set.items():
             odd = [f"{count} x {kind}" for kind, count in degenerate(of).items() if count]
             remarks += [f"{name}: {', '.join(odd)}"] if odd else []
+            remarks += [said] if (said := self.trimaps_said(name)) else []
             remarks += [
                 f"{name}: {metric} is undefined on {count} images, which are left out of it"
                 for metric, count in undefined(of, self.metrics).items()
             ]
         return remarks
+
+
+def hash_trimaps(files: Mapping[str, Path]) -> str:
+    """SHA-256 of the names of images and the contents of their trimaps.
+
+    Errors in the unknown region depend on how wide it was drawn: numbers with other trimaps are
+    never compared.
+
+    Args:
+        files: Trimaps by the image's name.
+    """
+    return bytes_hash(
+        f"{name}|{file_hash(path)}\n".encode("utf-8", "surrogateescape")
+        for name, path in sorted(files.items())
+    )
 
 
 def _heading(metric: str) -> str:

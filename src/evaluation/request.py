@@ -18,6 +18,7 @@ from src.evaluation.scoring import (
     faults,
     header_faults,
     score_pairs,
+    trimap_faults,
 )
 from src.paths import cache_folder
 from src.results.folder import RUN_CONFIG
@@ -115,11 +116,13 @@ def _early_problems(request: ScoringRequest) -> list[Problem]:
 
     What does not stop it, scoring itself comes across.
     """
-    pairing = request.pairing
-    if not request.fatal([*pairing.problems, *header_faults(pairing.pairs, request.resize)]):
+    pairing, resize = request.pairing, request.resize
+    of_trimaps = trimap_faults(pairing.pairs)
+    if not request.fatal([*pairing.problems, *header_faults(pairing.pairs, resize), *of_trimaps]):
         return []
-    mattes = are_of_mattes(request.metrics)
-    return [*pairing.problems, *faults(pairing.pairs, request.resize, mattes)]
+    found = faults(pairing.pairs, resize, are_of_mattes(request.metrics))
+    # A fault of the ground truth is found with the maps of each method.
+    return list(dict.fromkeys([*pairing.problems, *found, *of_trimaps]))
 
 
 def refuse(problems: Sequence[Problem]) -> int:

@@ -23,7 +23,7 @@ from src.evaluation.matching import (
 from src.evaluation.method_curves import plot_methods
 from src.evaluation.method_table import MethodTable, build_method_table
 from src.evaluation.methods import MethodOnSet, MethodPlan
-from src.evaluation.report import EvaluationReport
+from src.evaluation.report import EvaluationReport, hash_trimaps
 from src.evaluation.request import (
     ARE_GROUND_TRUTH,
     OK,
@@ -33,7 +33,7 @@ from src.evaluation.request import (
     score,
 )
 from src.evaluation.scoring import Scored
-from src.metrics import ImageResult
+from src.metrics import ImageResult, needing_trimap
 from src.render import file_name
 
 DIGITS = 3
@@ -65,6 +65,7 @@ def evaluate_methods(
     if emphasize is not None and emphasize not in plan.methods:
         listed = ", ".join(plan.methods)
         raise UserError(f"emphasize={emphasize}: no such method; there are {listed}")
+    plan = _with_trimaps_needed(plan, request.metrics)
     pairings = {_key(entry): _paired(entry) for entry in plan.entries}
     request = replace(request, pairing=_joined(plan, list(pairings.values())))
     for remark in [*request.pairing.remarks, *_warnings(plan, pairings)]:
@@ -111,6 +112,19 @@ def write_method_table(output: Path, table: MethodTable, emphasize: str | None) 
         print(error, file=sys.stderr)
 
 
+def _with_trimaps_needed(plan: MethodPlan, metrics: Sequence[str]) -> MethodPlan:
+    """The plan without trimaps where no metric needs them, or with the sets that lack theirs."""
+    needing = needing_trimap(metrics)
+    if not needing:
+        return replace(plan, entries=[replace(entry, trimaps=None) for entry in plan.entries])
+    lacking = dict.fromkeys(entry.set for entry in plan.entries if entry.trimaps is None)
+    problems = [
+        Problem("missing", f"{name} has no folder of trimaps, which {needing[0]} needs")
+        for name in lacking
+    ]
+    return replace(plan, problems=[*plan.problems, *problems])
+
+
 def _key(entry: MethodOnSet) -> str:
     """What an entry is called while all are scored together, each with levels of its own."""
     return f"{entry.method}/{entry.set}"
@@ -118,21 +132,27 @@ def _key(entry: MethodOnSet) -> str:
 
 def _paired(entry: MethodOnSet) -> Pairing:
     try:
-        found = find_pairs(entry.maps, entry.ground_truth, entry.naming, _key(entry))
+        found = find_pairs(entry.maps, entry.ground_truth, entry.naming, _key(entry), entry.trimaps)
     except UserError as error:
         return Pairing([], [Problem("missing", f"{_key(entry)}: {error}")])
-    problems = [Problem(p.kind, f"{_key(entry)}: {p.text}") for p in found.problems]
-    remarks = [f"{_key(entry)}: {remark}" for remark in found.remarks]
-    return Pairing(found.pairs, problems, found.targets, remarks)
+    return replace(
+        found,
+        map_problems=[Problem(p.kind, f"{_key(entry)}: {p.text}") for p in found.map_problems],
+        target_problems=[Problem(p.kind, f"{entry.set}: {p.text}") for p in found.target_problems],
+        remarks=[f"{_key(entry)}: {remark}" for remark in found.remarks],
+    )
 
 
 def _joined(plan: MethodPlan, pairings: Sequence[Pairing]) -> Pairing:
     joined = Pairing([], list(plan.problems), remarks=list(plan.remarks))
     for pairing in pairings:
         joined.pairs += pairing.pairs
-        joined.problems += pairing.problems
+        joined.map_problems += pairing.map_problems
+        joined.target_problems += pairing.target_problems
         joined.targets |= pairing.targets
         joined.remarks += pairing.remarks
+    # What is wrong with a set is found with each method.
+    joined.target_problems = list(dict.fromkeys(joined.target_problems))
     return joined
 
 
@@ -165,7 +185,12 @@ def _report(
     unread = (found for pair, found in scored.left_out.items() if pair.set in sets)
     problems += sorted(problem for found in unread for problem in found)
     partial = incomplete(targets, Counter(pair.set for pair in scores))
-    return EvaluationReport(method, request.metrics, scores, notices, problems, partial, plan.sets)
+    trimaps = {
+        sets[key]: hash_trimaps(files) for key in sets for files in pairings[key].trimaps.values()
+    }
+    return EvaluationReport(
+        *(method, request.metrics, scores, notices, problems, partial, plan.sets, trimaps)
+    )
 
 
 def _require_folders_of_their_own(methods: Sequence[str]) -> None:

@@ -30,6 +30,7 @@ from src.evaluation.read_map import (
     full_scale,
     is_soft,
     map_size,
+    read_trimap,
 )
 from src.evaluation.stored_scores import (
     Outcome,
@@ -95,6 +96,14 @@ def faults(pairs: Sequence[MapPair], resize: Resize, mattes: bool = False) -> li
     with ThreadPoolExecutor(READERS) as threads:
         found = threads.map(lambda pair: _faults(pair, resize, mattes), pairs)
         return [problem for problems in found for problem in problems]
+
+
+def trimap_faults(pairs: Sequence[MapPair]) -> list[Problem]:
+    """What is wrong with the trimaps of these pairs; each is read, once for all methods."""
+    targets = {pair.trimap: pair.target for pair in pairs if pair.trimap is not None}
+    with ThreadPoolExecutor(READERS) as threads:
+        found = threads.map(lambda files: _trimap_fault(*files), targets.items())
+        return [problem for problem in found if problem is not None]
 
 
 def are_of_mattes(metrics: Iterable[str]) -> bool:
@@ -213,6 +222,9 @@ def score_files(
     if isinstance(maps, list):
         return maps
     prediction, target = maps
+    trimap = _trimap(pair, content, target.shape)
+    if isinstance(trimap, Problem):
+        return [trimap]
     notices = []
     if prediction.shape != target.shape:
         prediction = np.asarray(cv2.resize(prediction, target.shape[::-1]), np.uint8)
@@ -221,7 +233,8 @@ def score_files(
         notices.append(SOFT)
     if mattes and files[1].target_fault(target) is not None:
         notices.append(GRAY)
-    return Outcome(score_pair(prediction, target, metrics, skeletons=skeletons), notices, scales)
+    score = score_pair(prediction, target, metrics, skeletons=skeletons, trimap=trimap)
+    return Outcome(score, notices, scales)
 
 
 class _Task(NamedTuple):
@@ -308,10 +321,11 @@ def _contents(pairs: Iterable[MapPair]) -> Iterator[tuple[MapPair, PairContent |
 
 
 def _content(pair: MapPair) -> PairContent | list[Problem]:
-    contents, problems = [], []
-    for path in (pair.map, pair.target):
+    contents: list[bytes] = []
+    problems = []
+    for path in (pair.map, pair.target, pair.trimap):
         try:
-            contents.append(path.read_bytes())
+            contents += [] if path is None else [path.read_bytes()]
         except OSError as error:
             problems.append(Problem("unreadable", f"{path}: {error.strerror or error}"))
     return problems or PairContent(*contents)
@@ -320,7 +334,7 @@ def _content(pair: MapPair) -> PairContent | list[Problem]:
 def _decoded(pair: MapPair, content: PairContent) -> tuple[MapFile, MapFile] | list[Problem]:
     """Map and target, or why not."""
     files, problems = [], []
-    for path, data in zip((pair.map, pair.target), content, strict=True):
+    for path, data in ((pair.map, content.map), (pair.target, content.target)):
         try:
             files.append(MapFile(path, data))
         except ImageError as error:
@@ -347,6 +361,35 @@ def _maps(
     if prediction.shape != target.shape and resize is None:
         return [_other_size(pair, prediction.shape, target.shape)]
     return prediction, target
+
+
+def _trimap(pair: MapPair, content: PairContent, shape: tuple[int, ...]) -> Gray | Problem | None:
+    """The trimap of a pair whose target has this shape; None where it has none, or why not."""
+    if pair.trimap is None:
+        return None
+    try:
+        trimap = read_trimap(pair.trimap, content.trimap)
+    except ImageError as error:
+        return Problem("unreadable", str(error))
+    return trimap if trimap.shape == shape else _other_trimap(pair.trimap, trimap.shape, shape)
+
+
+def _trimap_fault(path: Path, target: Path) -> Problem | None:
+    try:
+        shape = read_trimap(path).shape
+    except (ImageError, OSError) as error:
+        return Problem("unreadable", str(error))
+    try:
+        size = map_size(target)
+    except ImageError:
+        return None  # which is said of the target
+    return None if shape == size else _other_trimap(path, shape, size)
+
+
+def _other_trimap(path: Path, shape: tuple[int, ...], true: tuple[int, ...]) -> Problem:
+    (height, width), (true_height, true_width) = shape, true
+    text = f"trimap {path} is {width}x{height}, its target {true_width}x{true_height}"
+    return Problem("size", text)
 
 
 def _header_faults(pair: MapPair, resize: Resize) -> list[Problem]:

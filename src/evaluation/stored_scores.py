@@ -155,18 +155,20 @@ def _scales(given: Any) -> tuple[Scale | None, Scale | None] | None:
 
 
 class PairContent(NamedTuple):
-    """The bytes of a pair's two files."""
+    """The bytes of a pair's files."""
 
     map: bytes
     target: bytes
+    trimap: bytes | None = None
 
 
 def key_of(pair: MapPair, content: PairContent, resize: Resize) -> str:
-    """What a pair's histogram and values depend on: both files' contents and kinds, resizing, and
+    """What a pair's histogram and values depend on: all files' contents and kinds, resizing, and
     the scales of the sets' levels where the pair has them.
     """
     parts = []
-    for path, data in zip((pair.map, pair.target), content, strict=True):
-        parts += [bytes.fromhex(checksum(data, 32)), path.suffix.lower().encode()]
+    for path, data in zip((pair.map, pair.target, pair.trimap), content, strict=True):
+        if path is not None and data is not None:
+            parts += [bytes.fromhex(checksum(data, 32)), path.suffix.lower().encode()]
     parts.append(json.dumps([_FORMAT, resize, pair.map_scale, pair.target_scale]).encode())
     return checksum(parts, 32)

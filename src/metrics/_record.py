@@ -279,18 +279,22 @@ def _known(name: str) -> MetricRecord | None:
     return records().get(name) or _foreign.get(name)
 
 
+def needing_trimap(names: Iterable[str]) -> list[str]:
+    """Those of some metrics that are of images with a trimap. Raises UserError as `record`."""
+    return [name for name in names if record(name).needs_trimap]
+
+
 def require_no_trimap(names: Iterable[str]) -> None:
-    """Refuse metrics of images with a trimap, where there are but maps and masks.
+    """Refuse metrics of images with a trimap, where there are but images and masks.
 
     Raises:
         UserError: a name is such a metric's, or none's.
     """
-    for name in names:
-        if record(name).needs_trimap:
-            raise CommandError(
-                f"metric {name} needs a trimap for each image, which commands do not read: in "
-                "Python, score_image and SegmentationMetrics take them"
-            )
+    for name in needing_trimap(names):
+        raise CommandError(
+            f"metric {name} needs a trimap for each image, which data sets do not have: "
+            "finecut evaluate maps=… trimaps=… scores predicted maps with them"
+        )
 
 
 def describe(name: str) -> str:

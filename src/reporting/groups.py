@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 from src.errors import UserError
 from src.metrics import is_same_protocol
 from src.reporting.runs import Run
+from src.results.folder import refuse_mixed_trimaps
 from src.results.schema import Kind
 
 _MOST_DIFFERENCES = 3
@@ -82,7 +83,12 @@ def group(runs: Sequence[Run]) -> list[Group]:
 
 
 def refuse_mixed_protocols(runs: Sequence[Run]) -> None:
-    """A column of a table must mean one thing."""
+    """A column of a table must mean one thing.
+
+    Raises:
+        UserError: Two runs have a metric by two protocols, or a data set with different trimaps.
+    """
+    refuse_mixed_trimaps(run.scored for run in runs)
     seen: dict[str, tuple[str, Run]] = {}
     for run in runs:
         for metric, text in run.protocol.items():

@@ -5,7 +5,7 @@ import logging
 import math
 import zipfile
 import zlib
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -198,6 +198,11 @@ class ResultsFolder:
             for i in range(len(table.names))
         ]
 
+    def trimaps(self, test_set: str) -> str | None:
+        """The hash of the trimaps that a data set was scored with; None for none."""
+        part = self.provenance.data.get(f"test/{test_set}")
+        return None if part is None else part.trimaps
+
     def expected_images(self, test_set: str) -> int | None:
         """How many images a data set has, scored or not; None where that was not written down."""
         part = self.provenance.data.get(f"test/{test_set}")
@@ -266,6 +271,30 @@ def read_results_folder(folder: str | Path) -> ResultsFolder:
         for name, row in table.items()
     }
     return ResultsFolder(path, provenance, values)
+
+
+def refuse_mixed_trimaps(folders: Iterable[ResultsFolder]) -> None:
+    """Refuse numbers of one data set that were made with different trimaps.
+
+    How wide the unknown region is drawn changes them as much as methods do.
+
+    Raises:
+        UserError: Naming the set and two folders.
+    """
+    seen: dict[str, tuple[str | None, Path]] = {}
+    for one in folders:
+        for name, row in one.values.items():
+            if not any((known := records().get(m)) and known.needs_trimap for m in row):
+                continue
+            mine = one.trimaps(name)
+            theirs, other = seen.setdefault(name, (mine, one.path))
+            if mine != theirs:
+                raise UserError(
+                    f"{one_line(name)} was scored with different trimaps and cannot share a table:"
+                    f"\n  {other}: trimaps {(theirs or 'unknown')[:12]}"
+                    f"\n  {one.path}: trimaps {(mine or 'unknown')[:12]}"
+                    "\n  Score both with the same (trimaps=DIR), or collect them apart"
+                )
 
 
 def read_if_sound(folder: Path, advice: str = "") -> ResultsFolder | None:

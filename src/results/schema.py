@@ -51,12 +51,14 @@ class DataPart:
         count: Images.
         sha256: Of names and sizes of images and masks, or of what else identifies them.
         targets: SHA-256 of names and sizes of the ground-truth files alone.
+        trimaps: SHA-256 of names and contents of the trimaps that mattes were scored with.
     """
 
     sets: list[StrictStr] | None = None
     count: Count | None = None
     sha256: StrictStr | None = None
     targets: StrictStr | None = None
+    trimaps: StrictStr | None = None
 
 
 @dataclass(frozen=True)

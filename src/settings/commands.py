@@ -133,6 +133,12 @@ class EvaluateSettings(Settings):
     mask_suffix: Text | None = setting(
         "what ground-truth masks carry after the name: _mask pairs cat.png with cat_mask.png"
     )
+    trimaps: FilePath | None = setting(
+        "folder of trimaps (0, 128 unknown, 255), under the names of the ground truth, for "
+        "metrics=matting_trimap"
+    )
+    trimap_prefix: Text | None = setting("what trimaps carry before the name")
+    trimap_suffix: Text | None = setting("what trimaps carry after the name: _trimap")
     output: FilePath | None = setting("where the numbers go; null: a folder beside the maps")
     allow_missing: Flag = setting("score what is there and mark the table")
     resize: Literal["prediction"] | None = setting(
@@ -146,7 +152,7 @@ class EvaluateSettings(Settings):
     workers: Whole | None = setting("processes; null: all cores", ge=1, le=1024)
     weights: FilePath | None = setting("a checkpoint to score instead of maps, with data=…")
     metrics: MetricSettings = setting(
-        "metrics=all, everything or matting, or metrics.test=[mae,hce]"
+        "metrics=all, everything, matting or matting_trimap, or metrics.test=[mae,hce]"
     )
 
     @model_validator(mode="after")
@@ -162,6 +168,7 @@ class EvaluateCheckpointSettings(Settings):
     weights: FilePath = setting("a checkpoint to score, with data=…; or maps= and ground_truth=")
     output: FilePath | None = setting("where the numbers go; null: a new folder in logs/evaluate")
     ground_truth: Any = setting("of maps= only")
+    trimaps: Any = setting("of maps= only")
     allow_missing: Flag = setting("of maps= only")
     resize: Any = setting("of maps= only")
     compare: Any = setting("of maps= only")
@@ -170,6 +177,7 @@ class EvaluateCheckpointSettings(Settings):
     def _check(self) -> "EvaluateCheckpointSettings":
         given = {
             "ground_truth": self.ground_truth,
+            "trimaps": self.trimaps,
             "resize": self.resize,
             "compare": self.compare,
             "allow_missing": self.allow_missing or None,
