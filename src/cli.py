@@ -198,9 +198,16 @@ def _run(name: str, words: list[str]) -> int:
 
 
 def config_of(name: str, words: Sequence[str]) -> str | None:
-    """The yaml of a command. Maps are scored by one without a model or anything of training."""
+    """The yaml of a command. Maps are scored by one without a model or anything of training.
+
+    So are stored results put into a table.
+    """
     settings = [word for word in words if "=" in word and not word.startswith("hydra")]
-    if name == "evaluate" and settings and not any(one.startswith("maps=") for one in settings):
+    if (
+        name == "evaluate"
+        and settings
+        and not any(one.startswith(("maps=", "results=")) for one in settings)
+    ):
         return "evaluate_checkpoint"
     return COMMANDS[name].config
 

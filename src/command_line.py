@@ -28,7 +28,7 @@ _TEXT = frozenset(
     )
 )
 # …and those that are text in one place only: elsewhere they are numbers, or shares by set.
-_TEXT_AT_THE_TOP = frozenset({"weights", "type", "runs"})
+_TEXT_AT_THE_TOP = frozenset({"results", "runs", "type", "weights"})
 _TEXT_OR_SWITCH = frozenset({"pretrained"})
 # What `trainer.…` has; Hydra adds other arguments of Lightning's Trainer with `++` in front only.
 TRAINER = frozenset(

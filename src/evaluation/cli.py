@@ -1,4 +1,4 @@
-"""What `finecut evaluate` does: scores a folder of maps, or a checkpoint on a data set."""
+"""What `finecut evaluate` does: scores maps, or a checkpoint on a data set, or reads results."""
 
 from omegaconf import DictConfig
 
@@ -8,7 +8,7 @@ from src.settings.parse import parse_part
 
 def main(cfg: DictConfig) -> int:
     """Score as the config says; returns the exit code, which for a checkpoint is a run's."""
-    if cfg.get("maps") is None:
+    if cfg.get("maps") is None and cfg.get("results") is None:
         from src.training import cli
         from src.training.evaluate_checkpoint import as_test_run
 
@@ -21,6 +21,17 @@ def main(cfg: DictConfig) -> int:
     from src.metrics import use_foreign
 
     use_foreign(settings.metrics.extra)
+    if settings.results is not None:
+        from src.evaluation.stored_methods import tabulate_results
+
+        return tabulate_results(
+            settings.results,
+            settings.output,
+            settings.metrics.test,
+            settings.allow_missing,
+            settings.emphasize,
+        )
+    assert settings.maps is not None
     return evaluate_maps(
         maps=settings.maps,
         target=settings.ground_truth,

@@ -42,7 +42,11 @@ class MapPair(NamedTuple):
 
 
 class Problem(NamedTuple):
-    """A fault of the input. `kind` is missing, extra, twice, unread, unreadable or size."""
+    """A fault of the input.
+
+    `kind` is missing, extra, twice, unread, unreadable or size; of stored results also differs or
+    repeated.
+    """
 
     kind: str
     text: str

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from matplotlib.figure import Figure
 
-from src.evaluation.report import EvaluationReport
+from src.evaluation.report import MethodScores
 from src.metrics import ImageSet
 from src.reporting.figures import FORMATS, figure_text, save_figure
 
@@ -13,7 +13,7 @@ _OVER_THRESHOLDS = (("f", "F-measure, β² = 0.3"), ("e", "E-measure"), ("iou", 
 
 
 def plot_methods(
-    reports: Sequence[EvaluationReport], test_set: str, emphasize: str | None = None
+    methods: Sequence[MethodScores], test_set: str, emphasize: str | None = None
 ) -> dict[str, bytes]:
     """The figure of a data set by format: PNG, PDF and SVG; none where no method was scored on it.
 
@@ -21,22 +21,22 @@ def plot_methods(
     are stretched to the full range.
 
     Args:
-        reports: One of each method.
+        methods: Those that were scored on it are drawn.
         test_set: The data set.
         emphasize: Method whose line is thick and in front.
     """
-    drawn = [report for report in reports if test_set in report.by_set]
+    drawn = [one for one in methods if test_set in one.by_set]
     if not drawn:
         return {}
     figure = Figure(figsize=(10, 8.4), layout="constrained")
     (left, *others), row = figure.subplots(2, 2)
     panels = [*others, *row]
-    for report in drawn:
-        images = ImageSet(report.by_set[test_set])
-        own = report.method == emphasize
+    for one in drawn:
+        images = ImageSet(one.by_set[test_set])
+        own = one.method == emphasize
         style = {"linewidth": 2.6 if own else 1.0, "zorder": 3 if own else 2}
         precision, recall = images.mean_precision_recall()
-        left.plot(recall, precision, label=figure_text(report.method), **style)
+        left.plot(recall, precision, label=figure_text(one.method), **style)
         for axes, (kind, _) in zip(panels, _OVER_THRESHOLDS, strict=True):
             curve = images.mean_curve(kind)
             axes.plot(np.arange(curve.size), curve, **style)

@@ -27,6 +27,27 @@ DIGITS = 4
 _HEAD = ("method", "data", "N")
 
 
+@dataclass(frozen=True)
+class MethodScores:
+    """What a table of several methods takes of one, just scored or read from its results.
+
+    Attributes:
+        method: Its name.
+        by_set: Its images' scores by data set.
+        values: `{data set: {metric: value}}`; sets need not have the same metrics.
+        partial: `{data set: "3 of 5"}` where images were left out.
+        notices: How many images each notice is about.
+        trimaps: Hash of those that a data set was scored with, where it was with some.
+    """
+
+    method: str
+    by_set: Mapping[str, Sequence[ImageResult]]
+    values: Mapping[str, Mapping[str, float]]
+    partial: Mapping[str, str] = field(default_factory=dict)
+    notices: Mapping[str, int] = field(default_factory=dict)
+    trimaps: Mapping[str, str] = field(default_factory=dict)
+
+
 @dataclass
 class EvaluationReport:
     """One evaluation, ready to be written.
@@ -79,6 +100,13 @@ class EvaluationReport:
             data={f"test/{name}": self._fingerprint(name) for name in self.pairs},
         )
 
+    def method_scores(self) -> MethodScores:
+        """What a table of several methods takes of it."""
+        return MethodScores(
+            *(self.method, self.by_set, self.values, self.partial),
+            *(self.notice_counts(), self.trimaps),
+        )
+
     def results(self) -> dict[str, SetResults]:
         """What was scored, by data set."""
         return {
@@ -103,10 +131,6 @@ class EvaluationReport:
             for notice in notices:
                 counts[notice] = counts.get(notice, 0) + 1
         return counts
-
-    def trimaps_said(self, name: str) -> str:
-        """Which trimaps a set was scored with; empty for none."""
-        return f"{name}: trimaps {self.trimaps[name][:12]}" if name in self.trimaps else ""
 
     def markdown(self) -> str:
         """The table, and under it what its numbers mean."""
@@ -155,12 +179,18 @@ class EvaluationReport:
         for name, of in self.by_set.items():
             odd = [f"{count} x {kind}" for kind, count in degenerate(of).items() if count]
             remarks += [f"{name}: {', '.join(odd)}"] if odd else []
-            remarks += [said] if (said := self.trimaps_said(name)) else []
+            if name in self.trimaps:
+                remarks.append(describe_trimaps(name, self.trimaps[name]))
             remarks += [
                 f"{name}: {metric} is undefined on {count} images, which are left out of it"
                 for metric, count in undefined(of, self.metrics).items()
             ]
         return remarks
+
+
+def describe_trimaps(name: str, digest: str) -> str:
+    """Which trimaps a data set was scored with, as tables say it."""
+    return f"{name}: trimaps {digest[:12]}"
 
 
 def hash_trimaps(files: Mapping[str, Path]) -> str:

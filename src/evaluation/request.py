@@ -25,6 +25,8 @@ from src.results.folder import RUN_CONFIG
 from src.resume_log import ResumeLog
 
 OK, FAULTY_FILES = 0, 1
+# What allow_missing=true does not pass over.
+FATAL_KINDS = frozenset({"size", "differs", "repeated"})
 ARE_GROUND_TRUTH = "the maps are the ground truth itself, so that every score is perfect"
 
 
@@ -67,7 +69,7 @@ class ScoringRequest:
 
     def fatal(self, problems: Sequence[Problem]) -> list[Problem]:
         """Those that stop the evaluation; a size never goes without saying."""
-        return [p for p in problems if p.kind == "size" or not self.allow_missing]
+        return [p for p in problems if p.kind in FATAL_KINDS or not self.allow_missing]
 
 
 def score(request: ScoringRequest) -> Scored | list[Problem]:
@@ -129,7 +131,7 @@ def refuse(problems: Sequence[Problem]) -> int:
     """Say why nothing was scored; returns the exit code."""
     list_problems(problems)
     kinds = {problem.kind for problem in problems}
-    advice = "" if kinds == {"size"} else "; allow_missing=true scores the rest"
+    advice = "" if kinds <= FATAL_KINDS else "; allow_missing=true scores the rest"
     print(f"error: {len(problems)} faults, nothing was written{advice}", file=sys.stderr)
     return FAULTY_FILES
 

@@ -4,14 +4,10 @@ import sys
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
 
-from src.atomic import atomic_write
 from src.errors import UserError
-from src.evaluation import method_table
 from src.evaluation.gallery import ranking_metric, write_gallery
 from src.evaluation.matching import (
-    CURVES_OF_SET,
     WORST,
     MapPair,
     Pairing,
@@ -20,8 +16,7 @@ from src.evaluation.matching import (
     find_pairs,
     incomplete,
 )
-from src.evaluation.method_curves import plot_methods
-from src.evaluation.method_table import MethodTable, build_method_table
+from src.evaluation.method_table import build_method_table, markdown, write_method_table
 from src.evaluation.methods import MethodOnSet, MethodPlan
 from src.evaluation.report import EvaluationReport, hash_trimaps
 from src.evaluation.request import (
@@ -35,9 +30,6 @@ from src.evaluation.request import (
 from src.evaluation.scoring import Scored
 from src.metrics import ImageResult, needing_trimap
 from src.render import file_name
-
-DIGITS = 3
-TABLE = "table"
 
 
 def evaluate_methods(
@@ -86,30 +78,12 @@ def evaluate_methods(
         for count in pairings[_key(entry)].targets.values()
     }
     images = {name: counts[name] for name in plan.sets if name in counts}
-    table = build_method_table(reports, images)
+    scores = [report.method_scores() for report in reports]
+    table = build_method_table(scores, request.metrics, images)
     write_method_table(request.output, table, emphasize)
-    print(method_table.markdown(table, DIGITS))
+    print(markdown(table))
     list_problems([*request.pairing.problems, *scored.problems])
     return OK
-
-
-def write_method_table(output: Path, table: MethodTable, emphasize: str | None) -> None:
-    """Write `table.md`, `.tex`, `.csv`, `.html`, `.xlsx`, and curves of each data set."""
-    figures: dict[str, bytes] = {}
-    for name in table.sets:
-        for form, content in plot_methods(table.reports, name, emphasize).items():
-            atomic_write(output / f"{CURVES_OF_SET}{file_name(name)}.{form}", content)
-            if form == "png":
-                figures[f"Curves on {name}"] = content
-    title = f"{len(table.reports)} methods on {', '.join(table.sets)}"
-    atomic_write(output / f"{TABLE}.md", method_table.markdown(table, DIGITS))
-    atomic_write(output / f"{TABLE}.tex", method_table.latex(table, DIGITS))
-    atomic_write(output / f"{TABLE}.csv", method_table.comma_separated(table))
-    atomic_write(output / f"{TABLE}.html", method_table.html(table, DIGITS, figures, title))
-    try:
-        atomic_write(output / f"{TABLE}.xlsx", method_table.excel(table, DIGITS))
-    except UserError as error:
-        print(error, file=sys.stderr)
 
 
 def _with_trimaps_needed(plan: MethodPlan, metrics: Sequence[str]) -> MethodPlan:

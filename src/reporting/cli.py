@@ -24,7 +24,7 @@ from src.reporting.verify import report, verify
 from src.settings.commands import TablesSettings
 from src.settings.describe import help_text
 from src.settings.parse import parse
-from src.settings.schema import TableFormat
+from src.settings.schema import TableFormat, TableLayout
 
 _TEXT = ("experiment", "train")  # not for Hydra, where they choose or hold other settings
 CONFIG = CONF / "tables.yaml"
@@ -33,6 +33,7 @@ runs, checkpoints (finecut evaluate weights=…) and folders of maps (finecut ev
 
   python tables.py                                 a table of every finished run
   python tables.py runs=[logs,maps_scores]         and of maps that were scored
+  python tables.py layout=wide                     data sets side by side, as papers print them
   python tables.py experiment=isnet/dis5k          of one recipe, beside the printed numbers
   python tables.py verify experiment=isnet/dis5k   exit code 0 only if every number agrees
 
@@ -87,8 +88,8 @@ def _write(cfg: TablesSettings) -> int:
     table = build(groups, reported_results.load(), _metrics(cfg, groups), cfg.digits)
     folder = Path(cfg.output) / (cfg.experiment or "")
     title = cfg.experiment or "finecut"
-    write(table, groups, folder, title, cfg.digits, problems, cfg.formats)
-    print(markdown(table, cfg.digits))
+    write(table, groups, folder, title, cfg.digits, problems, cfg.formats, cfg.layout)
+    print(markdown(table, cfg.digits, cfg.layout))
     print(f"in {folder}: {' '.join(f'table.{name}' for name in cfg.formats)}")
     return _report_left_out(problems)
 
@@ -101,6 +102,7 @@ def write(
     digits: int,
     problems: list[str] | None = None,
     formats: Sequence[TableFormat] = ("md", "tex", "csv", "html"),
+    layout: TableLayout = "long",
 ) -> None:
     """The formats of a table into a folder; the same runs give the same bytes.
 
@@ -111,11 +113,11 @@ def write(
     curves = {name: png for name, png in drawn.items() if png is not None}
     clicks = {name: plot_clicks(groups, name, problems) for name in table.test_sets()}
     makers: dict[TableFormat, Callable[[], str | bytes]] = {
-        "md": lambda: markdown(table, digits),
-        "tex": lambda: latex(table, digits),
+        "md": lambda: markdown(table, digits, layout),
+        "tex": lambda: latex(table, digits, layout),
         "csv": lambda: comma_separated(table),
-        "html": lambda: html(table, groups, curves, title, digits, problems),
-        "xlsx": lambda: excel(table, digits),
+        "html": lambda: html(table, groups, curves, title, digits, problems, layout),
+        "xlsx": lambda: excel(table, digits, layout),
     }
     made = {name: makers[name]() for name in formats}
     folder.mkdir(parents=True, exist_ok=True)
@@ -164,9 +166,12 @@ def _metrics(cfg: TablesSettings, groups: Sequence[Group]) -> list[str] | None:
     wanted = cfg.metrics
     known = list(dict.fromkeys(name for one in groups for name in one.metrics()))
     if unknown := [name for name in wanted or () if name not in known]:
-        raise UserError(f"metrics: no run has {', '.join(unknown)}; they have {', '.join(known)}")
+        raise UserError(
+            f"metrics: no run has {', '.join(unknown)}, nor do they follow from what is stored; "
+            f"they have {', '.join(known)}"
+        )
     return wanted
 
 
 def _groups(cfg: TablesSettings, problems: list[str]) -> list[Group]:
-    return group(collect(cfg.runs, cfg.experiment, cfg.means, problems))
+    return group(collect(cfg.runs, cfg.experiment, cfg.means, problems, cfg.metrics or ()))

@@ -15,8 +15,10 @@ from pydantic import StrictBool, StrictInt, StrictStr, TypeAdapter
 from pydantic.types import StringConstraints
 
 from src.errors import UserError
+from src.metrics import describe
 from src.paths import files_below
 from src.plain_data import read_yaml
+from src.results.derived import derive, follows
 from src.results.folder import (
     RUN_CONFIG,
     ResultsFolder,
@@ -122,21 +124,25 @@ class Run:
         scored: What the folder holds of results.
         config: As it was saved; of maps, one that says nothing.
         results: `{test set: {metric: value}}`, means over several sets included; what is undefined
-            on a set is left out.
+            on a set is left out. Metrics that are asked for and not stored are there where they
+            follow from what is.
         members: The sets that each mean is over.
 
     Raises:
         UserError: A file is damaged, holds other values than finecut writes, or was changed since.
     """
 
-    def __init__(self, folder: Path, means: Mapping[str, Sequence[str]]) -> None:
+    def __init__(
+        self, folder: Path, means: Mapping[str, Sequence[str]], metrics: Sequence[str] = ()
+    ) -> None:
         self.folder = folder
         self.scored = read_results_folder(folder)
         is_run = self.scored.kind != "maps"
         self.config = read_config(folder) if is_run else _config_of_maps(self.scored)
+        self._derived: dict[str, str] = {}
         self.results = {
             name: {metric: value for metric, value in row.items() if not math.isnan(value)}
-            for name, row in self.scored.values.items()
+            for name, row in self._with_derived(metrics).items()
         }
         self.members = {
             name: tuple(sets)
@@ -198,7 +204,7 @@ class Run:
     @property
     def protocol(self) -> Mapping[str, str]:
         """How each metric was computed, in words."""
-        return self.scored.protocol
+        return {**self.scored.protocol, **self._derived}
 
     @property
     def commit(self) -> str | None:
@@ -231,6 +237,17 @@ class Run:
         named = [self.fingerprint(use).sets or () for use in uses]
         return tuple(dict.fromkeys(name for names in named for name in names))
 
+    def _with_derived(self, metrics: Sequence[str]) -> dict[str, dict[str, float]]:
+        found = {name: dict(row) for name, row in self.scored.values.items()}
+        # What is stored by another protocol stays what it is, and is refused beside others.
+        lacking = [metric for metric in metrics if metric not in self.scored.protocol]
+        for name, row in found.items() if lacking else ():
+            wanted = [metric for metric in lacking if follows(self.scored, name, metric)]
+            if wanted:
+                row |= derive(self.scored, name, wanted)[0]
+                self._derived |= {metric: describe(metric) for metric in wanted}
+        return found
+
     def _expected(self, test_set: str) -> int | None:
         return self.config.data.count(test_set) or self.scored.expected_images(test_set)
 
@@ -240,6 +257,7 @@ def collect(
     experiment: str | None = None,
     means: Mapping[str, Sequence[str]] | None = None,
     problems: list[str] | None = None,
+    metrics: Sequence[str] = (),
 ) -> list[Run]:
     """All that was scored under the folders, of a recipe or paper if `experiment` is given, sorted.
 
@@ -249,6 +267,7 @@ def collect(
         means: Names of means, each with the sets that it is over.
         problems: Gains a line for each run that cannot be read, which is then left out; without
             it, such a run is an error.
+        metrics: To be added where they are not stored and follow from what is.
 
     Raises:
         UserError: A folder is not there or holds no such run.
@@ -261,7 +280,7 @@ def collect(
             log.info("passed over %s: nothing says how its numbers were made", folder)
             continue
         try:
-            run = Run(folder, means or {})
+            run = Run(folder, means or {}, metrics)
         except UserError as error:
             if problems is None:
                 raise

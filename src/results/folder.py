@@ -122,6 +122,11 @@ class ResultsFolder:
         self._require_counts(path, {name: len(table.names) for name, table in tables.items()})
         return tables
 
+    @property
+    def has_histograms(self) -> bool:
+        """Whether there are histograms, which older versions did not store."""
+        return (self.path / HISTOGRAMS).is_file()
+
     @cached_property
     def histograms(self) -> dict[str, Histograms]:
         """Pixels by ground truth and gray level, `(n, 2, 256)` for each data set.

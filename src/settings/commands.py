@@ -17,6 +17,7 @@ from src.settings.schema import (
     Settings,
     Size,
     TableFormats,
+    TableLayout,
     Text,
     Whole,
     Words,
@@ -121,8 +122,12 @@ class MetricSettings(OpenSettings):
 class EvaluateSettings(Settings):
     """Numbers for a folder of maps."""
 
-    maps: FilePath = setting(
+    maps: FilePath | None = setting(
         "folder of predicted maps, or of METHOD/SET folders, or a YAML file that names them"
+    )
+    results: Paths | None = setting(
+        "instead of maps: folders that hold results, of one or several methods; the table is made "
+        "from them, nothing is scored"
     )
     ground_truth: FilePath | None = setting("folder of ground-truth masks, under the same names")
     map_prefix: Text | None = setting("what maps carry before the name")
@@ -159,6 +164,17 @@ class EvaluateSettings(Settings):
     def _check(self) -> "EvaluateSettings":
         if self.weights is not None:
             raise ValueError("maps= and weights= exclude each other: score one of them")
+        if self.results is None:
+            return self
+        of_maps = {
+            "maps": self.maps,
+            "ground_truth": self.ground_truth,
+            "trimaps": self.trimaps,
+            "resize": self.resize,
+            "compare": self.compare,
+        }
+        for key in (key for key, value in of_maps.items() if value is not None):
+            raise ValueError(f"{key}= is for maps that are to be scored, not for results=")
         return self
 
 
@@ -274,6 +290,9 @@ class TablesSettings(Settings):
     runs: Paths = setting("folders that hold runs, scored checkpoints or scored maps")
     output: FilePath = setting("where the tables and curves_*.png go")
     formats: TableFormats = setting("of the table; xlsx needs pip install 'finecut[tables]'")
+    layout: TableLayout = setting(
+        "long: data sets below each other; wide: beside each other, a row for each method"
+    )
     experiment: Name | None = setting(
         "a recipe, a paper (isnet), or the name= of runs; null: all runs in one table"
     )

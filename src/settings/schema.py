@@ -139,6 +139,7 @@ Names = Annotated[
     list[Name], BeforeValidator(_parse_list), Allowed("a name, or a list of them: [one,two]")
 ]
 TableFormat = Literal["md", "tex", "csv", "html", "xlsx"]
+TableLayout = Literal["long", "wide"]
 TableFormats = Annotated[
     list[TableFormat],
     BeforeValidator(_parse_list),

@@ -10,8 +10,10 @@ import pytest
 
 from src import cli
 from src.errors import UserError
+from src.metrics import score_histograms, summarize
 from src.reporting.cli import main
 from src.reporting.reported_results import load, of
+from src.results.folder import read_results_folder
 from tests.reporting.run_folders import write_run
 
 ROOT = Path(__file__).parents[2]
@@ -96,7 +98,8 @@ def test_one_column_can_be_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert "mae" in head
     assert "max_f" not in head
     for words, message, code in (
-        (["metrics=mse"], "no run has mse; they have mae, max_f", 1),
+        (["metrics=hce"], "no run has hce, nor do they follow from what is stored; they ", 1),
+        (["layout=broad"], "layout=broad: give ", 2),
         (["metrics=[[7]]"], "metrics=[[7]]: give a name, or a list", 2),
         (["digits=x"], "digits=x: give a whole number", 2),
         (["means=7"], "means=7: give keys and their values", 2),
@@ -105,6 +108,19 @@ def test_one_column_can_be_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyP
         with pytest.raises(UserError, match=re.escape(message)) as error:
             main(words)
         assert error.value.exit_code == code
+
+
+def test_a_metric_that_follows_from_histograms_is_a_column_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    folder = write_run(tmp_path / "logs" / "a", {"SOD": {"mae": 0.1}}, name="a")
+    assert main(["metrics=[mae,whole_dice]", "layout=wide", "formats=md"]) == 0
+    head, _, row = (tmp_path / "tables" / "table.md").read_text().splitlines()[:3]
+    assert head == "| method | seeds | weights | SOD mae ↓ | SOD whole_dice ↑ |"
+    images = score_histograms(["whole_dice"], list(read_results_folder(folder).histograms["SOD"]))
+    value = summarize(images, ["whole_dice"])["whole_dice"]
+    assert row.endswith(f"| 0.100 | {value:.3f} |")
 
 
 @pytest.mark.parametrize(

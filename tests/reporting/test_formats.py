@@ -5,7 +5,15 @@ import io
 
 import pytest
 
-from src.reporting.formats import comma_separated, latex, markdown, number, origin_lines, seeds
+from src.reporting.formats import (
+    comma_separated,
+    html,
+    latex,
+    markdown,
+    number,
+    origin_lines,
+    seeds,
+)
 from src.reporting.table import DIFFERENCE, PUBLISHED, Cell, Origin, Row, Table
 
 RUN, BEST, SECOND = "run", "best", "second"
@@ -148,3 +156,36 @@ def test_csv_says_notes_marks_and_origin() -> None:
     assert (second["metric"], second["std"], second["mark"]) == ("hce", "", "")
     assert (third["images"], third["seeds"], third["kind"]) == ("", "", "published")
     assert (third["trained_on"], third["commit"], third["weights"]) == ("", "", "")
+
+
+# Sets beside each other.
+
+
+def wide_table() -> Table:
+    return one(
+        row(cells={"max_f": Cell(0.9, 0.01, BEST), "hce": Cell(12.3)}, expected=300),
+        row("theirs", images=298, expected=300, cells={"max_f": Cell(0.8)}, notes=(1,)),
+        row(test_set="ECSSD", images=1000, expected=1000, cells={"max_f": Cell(0.95)}),
+        row("printed", PUBLISHED, images=None, seeds=(), cells={"max_f": Cell(0.91)}),
+        notes=("contaminated: trained on SOD",),
+    )
+
+
+def test_wide_a_method_is_a_row_and_a_set_a_group_of_columns() -> None:
+    text = markdown(wide_table(), 3, "wide")
+    head, _, mine, theirs, printed = lines(text)
+    numbers = ["SOD max_f ↑", "SOD hce ↓", "ECSSD max_f ↑"]  # nobody has hce on ECSSD
+    assert head == ["method", "seeds", "weights", *numbers]
+    assert mine[3:] == ["**0.900 ± 0.010**", "12.3", "0.950"]
+    assert theirs[3:] == ["0.800 (298 of 300) [1]", "–", "–"]
+    assert printed[0] == "printed"
+    assert "[1] contaminated: trained on SOD" in text
+
+
+def test_wide_sets_stand_above_their_columns() -> None:
+    text = latex(wide_table(), 3, "wide")
+    assert r"& \multicolumn{2}{c}{SOD (300)} & \multicolumn{1}{c}{ECSSD (1000)} \\" in text
+    body = [line for line in text.splitlines() if line.endswith(r"\\")]
+    assert {line.count("&") for line in body[1:]} == {4}
+    page = html(wide_table(), [], {}, "t", 3, layout="wide")
+    assert '<td colspan="2">SOD (300)</td><td colspan="1">ECSSD (1000)</td>' in page
