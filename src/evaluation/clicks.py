@@ -6,7 +6,7 @@ share it (docs/metrics.md).
 """
 
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from src.datamodules.clicks import Click
+from src.datamodules.instance_sources import InstanceSource
 from src.datamodules.simulated_user import Jitter, SimulatedUser
 from src.errors import UserError
 from src.metrics import STARTS, ClickCurves, Start
@@ -24,7 +25,7 @@ THRESHOLD = 0.49  # of a probability, as in all published numbers
 
 Mask = npt.NDArray[np.bool_]
 Probabilities = npt.NDArray[np.floating[Any]]
-Predict = Callable[[Any, Sequence[Click]], Probabilities]
+Predict = Callable[..., Probabilities]  # see `evaluate_clicks`
 Answer = Callable[[Sequence[Click]], Probabilities]
 
 
@@ -47,6 +48,16 @@ class ObjectToClick:
     mask: npt.NDArray[Any] | None = None
 
 
+def objects_of(source: InstanceSource) -> Iterator[ObjectToClick]:
+    """The objects of a data set, `Davis585(root)` for example, each read when its turn comes.
+
+    Their `image` is uint8 RGB `(H, W, 3)`; `mask` is there where the set has start masks.
+    """
+    for item in range(len(source)):
+        one = source.sample(item)
+        yield ObjectToClick(one.name, one.image, one.mask, one.void, one.start_mask)
+
+
 def evaluate_clicks(
     predict: Predict,
     objects: Iterable[ObjectToClick],
@@ -56,13 +67,14 @@ def evaluate_clicks(
     jitter_runs: int = 0,
     gamma: float = JITTER_GAMMA,
     seed: int = 0,
+    previous: bool = False,
 ) -> ClickCurves:
     """Click on objects and keep the IoU after each click; `values()` of these are the numbers.
 
     Args:
         predict: Gets an object's `image` and all clicks so far, `(x, y, inside)` each; returns its
             probability, float `(H, W)` in [0, 1]. With a prompt's start it is first called without
-            a click.
+            a click. See also `previous`.
         objects: In the order of the results.
         start: `nothing`; `mask`, each object's own; `prompt3` (box and inside point) or `prompt4`
             (extreme points), which the network takes from `image`, and which count as clicks.
@@ -70,6 +82,9 @@ def evaluate_clicks(
         jitter_runs: How many users with jitter click beside the one without.
         gamma: Of the jitter, see `Jitter`.
         seed: Of the jitter's first run; the next has the next.
+        previous: `predict` also gets, as a third argument, what the next click is to correct, as
+            networks with a mask among their inputs need it: float `(H, W)`, its own last answer;
+            before the first click the object's mask as 0 and 1, or zeros where there is none.
 
     Raises:
         UserError: An object without a pixel, maps of different sizes, two objects of one name, or
@@ -88,10 +103,12 @@ def evaluate_clicks(
             raise UserError(f"two objects are called {one.name}; give each a name of its own")
         names[one.name] = None
         begun = time.perf_counter()
-        ious.append(_curve(predict, one, start, clicks, None))
+        ious.append(_curve(predict, one, start, clicks, None, previous))
         seconds.append(time.perf_counter() - begun)
         jitters = [Jitter(seed + run, one.name, gamma) for run in range(jitter_runs)]
-        jittered.append([_curve(predict, one, start, clicks, jitter) for jitter in jitters])
+        jittered.append(
+            [_curve(predict, one, start, clicks, jitter, previous) for jitter in jitters]
+        )
     if not names:
         raise UserError("there are no objects to click on")
     return ClickCurves(
@@ -126,15 +143,22 @@ def click_through(
 
 
 def _curve(
-    predict: Predict, one: ObjectToClick, start: Start, clicks: int, jitter: Jitter | None
+    predict: Predict,
+    one: ObjectToClick,
+    start: Start,
+    clicks: int,
+    jitter: Jitter | None,
+    previous: bool,
 ) -> npt.NDArray[np.float32]:
     target = _mask(one, "target")
     if target is None or not target.any():
         raise UserError(f"{one.name}: the target has no pixel to click on")
     void = _mask(one, "void")
+    last: Probabilities = np.zeros(target.shape, np.float32)
 
     def answer(given: Sequence[Click]) -> Probabilities:
-        found = np.asarray(predict(one.image, tuple(given)))
+        nonlocal last
+        found = np.asarray(predict(one.image, tuple(given), *((last,) if previous else ())))
         if found.shape != target.shape:
             raise UserError(
                 f"{one.name}: predict returned {found.shape}, and the target is {target.shape} "
@@ -142,6 +166,7 @@ def _curve(
             )
         if found.dtype.kind != "f" or not (found >= 0).all() or not (found <= 1).all():
             raise UserError(f"{one.name}: predict returned no probabilities: floats from 0 to 1")
+        last = found
         return found
 
     user = SimulatedUser(target, void, jitter)
@@ -151,7 +176,7 @@ def _curve(
         given = _mask(one, "mask")
         if given is None:
             raise UserError(f"{one.name} has no mask to begin with; start=mask needs one")
-        begin = given
+        begin, last = given, given.astype(np.float32)
     else:
         begin = answer(()) > THRESHOLD
     return click_through(answer, user, start, clicks, begin)

@@ -1,5 +1,6 @@
 """Click-guided networks: trained as any other, and tested with the interactive field's clicks."""
 
+import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -19,6 +20,8 @@ from src.metrics import STARTS, ClickCurves, ClickScores, ImageResult, Start, de
 from src.networks.network import Output
 from src.processing import NonFiniteError
 from src.processing.crop import Box
+
+log = logging.getLogger(__name__)
 
 # The prompt's points are clicks of the object, and the list of IoUs begins with the last of them.
 STARTS_OF: Mapping[str, Start] = {"extreme_points": "prompt4", "inside_outside": "prompt3"}
@@ -90,6 +93,8 @@ class InteractiveModule(SegmentationModule):
         begun = time.perf_counter()
         first = self.first_pass(batch)
         if self.clicks:
+            if batch_idx == 0 and "start_mask_full" in batch and self.global_rank == 0:
+                self._say_that_masks_are_not_used(list(self.test_scores)[dataloader_idx])
             self._click_objects(first, batch, begun, dataloader_idx)
         scores: Any = list(self.test_scores.values())[dataloader_idx]
         return self.score(self.prompt_masks(first, batch, dataloader_idx), batch, scores)
@@ -133,6 +138,16 @@ class InteractiveModule(SegmentationModule):
         """
         scored: Any = self.click_scores
         return {name: scores.curves(names[name]) for name, scores in scored.items()}
+
+    def _say_that_masks_are_not_used(self, test_set: str) -> None:
+        """No network here takes a mask: its clicks begin with its prompt, whatever the set has."""
+        log.warning(
+            "%s: its start masks are not used: %s takes no mask and begins with its prompt "
+            "(noc90%s); src.evaluation.clicks.evaluate_clicks(start='mask') measures any network "
+            "that does",
+            *(test_set, self.network.title or type(self.network).__name__),
+            STARTS[self.start].suffix,
+        )
 
     def _click_objects(
         self, first: FirstPass, batch: Batch, begun: float, dataloader_idx: int

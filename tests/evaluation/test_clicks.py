@@ -10,9 +10,11 @@ import numpy as np
 import pytest
 
 from src.datamodules.clicks import Click
+from src.datamodules.davis_585 import Davis585
 from src.errors import UserError
-from src.evaluation.clicks import ObjectToClick, evaluate_clicks
+from src.evaluation.clicks import ObjectToClick, evaluate_clicks, objects_of
 from src.metrics import ClickCurves, Start
+from tests.datamodules.object_layouts import write_davis_585
 
 # `../shared/golden/public/clicks`, made with RITM's code: objects and a fake network.
 GOLDEN = Path(__file__).parents[1] / "golden" / "clicks"
@@ -179,3 +181,46 @@ def test_what_cannot_be_clicked_is_one_line_that_names_the_object(
 ) -> None:
     with pytest.raises(UserError, match=words):
         evaluate_clicks(exact, objects, **options)
+
+
+def test_a_network_with_a_mask_among_its_inputs_gets_what_it_is_to_correct() -> None:
+    """The object's own mask first, then its last answer; each user begins anew."""
+    target = np.zeros((20, 30), bool)
+    target[5:15, 5:25] = True
+    start = np.zeros_like(target)
+    start[5:15, 5:12] = True
+    given: list[np.ndarray] = []
+
+    def predict(_: Any, clicks: Sequence[Click], previous: np.ndarray) -> np.ndarray:
+        given.append(previous)
+        answer = previous.copy()
+        for x, y, inside in clicks[-1:]:
+            answer[max(0, y - 3) : y + 4, max(0, x - 3) : x + 4] = inside
+        return answer
+
+    objects = [ObjectToClick("a", None, target, mask=start)]
+    curves = evaluate_clicks(predict, objects, start="mask", clicks=3, jitter_runs=1, previous=True)
+    assert [np.array_equal(one, start) for one in given] == [True, False, False] * 2
+    assert given[0].dtype == np.float32
+    assert (np.diff(curves.ious[0]) > 0).all()
+    given.clear()
+    evaluate_clicks(predict, objects, clicks=2, previous=True)
+    assert not given[0].any()
+    assert given[1].any()
+
+
+def test_davis_585_is_clicked_from_its_own_masks(tmp_path: Path) -> None:
+    write_davis_585(tmp_path)
+    source = Davis585(tmp_path, "stm", cache_dir=tmp_path / "cache")
+    objects = list(objects_of(source))
+    assert [one.name for one in objects] == source.names
+    assert all(one.mask is not None for one in objects)
+    curves = evaluate_clicks(
+        lambda _, clicks, previous: previous, objects, start="mask", previous=True
+    )
+    # A network that leaves the mask as it is keeps its IoU, and costs a click where it is good.
+    for ious, one in zip(curves.ious, objects, strict=True):
+        assert one.mask is not None
+        first, true = one.mask > 128, one.target > 128
+        assert ious.tolist() == [np.float32((first & true).sum() / (first | true).sum())] * 20
+    assert "noc90_from_mask" in curves.values()

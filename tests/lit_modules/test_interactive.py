@@ -158,6 +158,19 @@ def test_the_rows_of_objects_hold_their_own_clicks() -> None:
     assert "iou_after_3" in values_of(lit)
 
 
+def test_start_masks_that_no_network_takes_are_said_not_to_be_used(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    lit, sample = built(InteractiveModule, Still(), "inside_outside", clicks=20), batch(1)
+    scored(lit, sample)
+    assert caplog.text == ""
+    sample["start_mask_full"] = sample["mask_full"]
+    scored(lit, sample)
+    (record,) = caplog.records
+    assert record.getMessage().startswith("SET: its start masks are not used: Still takes no mask")
+    assert "noc90_prompt3" in record.getMessage()
+
+
 def test_without_clicks_nothing_is_simulated() -> None:
     lit = built(InteractiveModule, Still(), "inside_outside")
     with torch.inference_mode():
