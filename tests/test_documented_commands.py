@@ -28,6 +28,7 @@ from torch import nn
 from src.cli import config_of
 from src.command_line import quote_overrides
 from src.evaluation.maps import score_folder
+from src.metrics import DEFAULT_METRICS
 from src.networks.iog import IOG
 from src.training.config import register
 from src.training.execute import build_module
@@ -143,7 +144,7 @@ def test_a_documented_command_works(
         return
     lay_out_files(words, home, weights)
     words += QUICK.get(name, [])
-    of_maps = any(word.startswith("maps=") for word in words)
+    of_maps = any(word.startswith(("maps=", "results=")) for word in words)
     if (name in ("train", "evaluate") or words[0] == "-m") and not of_maps:
         words += small_data_and_network(words, home)
     run_command(*words)
@@ -205,6 +206,15 @@ def lay_out_files(words: list[str], home: Path, weights: Callable[[str], Path]) 
     if "maps=ROOT" in words:
         for folder in ("ROOT/Ours/SOD", "ROOT/Theirs/SOD", "SETS/SOD"):
             shutil.copytree(home / "cutouts", home / folder)
+    if "trimaps=P3M/trimap" in words:
+        for folder in ("MAPS", "P3M/mask", "P3M/trimap"):
+            shutil.copytree(home / "cutouts", home / folder)
+    if any(word.startswith("results=") for word in words):
+        (home / "logs").mkdir(exist_ok=True)
+        for method in ("paper/DSS", "paper/PiCANet"):
+            shutil.copytree(home / "cutouts", home / method.replace("paper", "maps"))
+            maps = home / method.replace("paper", "maps")
+            score_folder(maps, "cutouts", method, DEFAULT_METRICS, workers=1)
 
 
 def finding(network: nn.Module) -> nn.Module:
