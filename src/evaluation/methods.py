@@ -163,7 +163,7 @@ def find_plan(maps: Path, ground_truth: Path, naming: Naming = PLAIN_NAMES) -> M
     targets = {path.name: path for path in inner} or {set_name_of(ground_truth): ground_truth}
     known = {name.casefold(): name for name in targets}
     if not inner:
-        return _methods_on_one_set(outer, *next(iter(targets.items())), naming)
+        return _methods_on_one_set(maps, outer, *next(iter(targets.items())), naming)
     by_set = [path for path in outer if path.name.casefold() in known]
     if by_set and not any(_image_folders(path) and not _has_maps(path) for path in by_set):
         return None
@@ -180,12 +180,13 @@ def find_plan(maps: Path, ground_truth: Path, naming: Naming = PLAIN_NAMES) -> M
             # Folders of neither methods nor sets: as before, a name each without a partner.
             return None
     plan.problems.extend(Problem("extra", f"{path}: neither a method nor a set") for path in stray)
+    plan.problems.extend([*_empty(maps), *_empty(ground_truth)])
     _fill(plan, found, targets, naming)
     return _checked(plan)
 
 
 def _methods_on_one_set(
-    folders: Iterable[Path], name: str, target: Path, naming: Naming
+    maps: Path, folders: Iterable[Path], name: str, target: Path, naming: Naming
 ) -> MethodPlan:
     """Methods whose maps lie in `maps/<method>`, or there in a folder that is called as the set."""
     plan = MethodPlan([], [name], remarks=[f"maps: a method in each folder, all of {name}"])
@@ -193,6 +194,7 @@ def _methods_on_one_set(
         inner = [p for p in _image_folders(method) if p.name.casefold() == name.casefold()]
         source = inner[0] if inner and not _has_maps(method) else method
         plan.entries.append(MethodOnSet(method.name, name, source, target, naming))
+    plan.problems.extend(_empty(maps))
     return _checked(plan)
 
 
@@ -288,6 +290,16 @@ def _image_folders(folder: Path) -> list[Path]:
         if not path.name.startswith(".")
         and not is_target_folder(path.name)
         and any(is_map(file) for file in files_below(path))
+    ]
+
+
+def _empty(folder: Path) -> list[Problem]:
+    """Folders directly within that hold no file at all: maps or masks were to come there."""
+    inner = sorted(path for path in folder.iterdir() if path.is_dir())
+    return [
+        Problem("missing", f"{path}: an empty folder")
+        for path in inner
+        if not path.name.startswith(".") and not any(True for _ in files_below(path))
     ]
 
 

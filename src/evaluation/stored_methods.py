@@ -69,6 +69,8 @@ def tabulate_results(
 
 
 def _output(folders: Sequence[str | Path], output: str | Path | None) -> Path:
+    for folder in (folder for folder in folders if not Path(folder).is_dir()):
+        raise UserError(f"results: no folder {folder}")
     if output is None and (len(folders) > 1 or has_results(Path(folders[0]))):
         raise CommandError("output= is missing: a folder for the table and curves")
     target = Path(folders[0] if output is None else output)

@@ -5,6 +5,7 @@ with an underscore are machinery. Two numbers may share a table only if they wer
 protocol: an id such as `max_f/1`, whose version rises when a change of this code changes a number.
 """
 
+import difflib
 import importlib
 import math
 import pkgutil
@@ -267,11 +268,13 @@ def replace_foreign(records: Iterable[MetricRecord]) -> None:
 
 
 def record(name: str) -> MetricRecord:
-    """A metric by name. Raises UserError for a name that there is not, listing all."""
+    """A metric by name. Raises UserError for a name that there is not, with those most alike."""
     known = _known(name)
     if known is None:
-        names = ", ".join([*records(), *_foreign])
-        raise CommandError(f"no metric {name!r}; there are: {names}")
+        names = [*records(), *_foreign]
+        alike = ", ".join(difflib.get_close_matches(name, names, 5, 0.5))
+        asked = f"did you mean one of {alike}? " if alike else ""
+        raise CommandError(f"no metric {name!r}; {asked}docs/protocols.md lists all {len(names)}")
     return known
 
 

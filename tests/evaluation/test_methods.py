@@ -142,6 +142,20 @@ def test_a_set_with_images_beside_its_masks_is_one_set(tmp_path: Path) -> None:
     ]
 
 
+def test_empty_folders_are_methods_and_sets_whose_files_are_missing(
+    tmp_path: Path, truth: Path
+) -> None:
+    maps = touch(tmp_path / "m", "DSS/SOD/a.png", "DSS/ECSSD/b.png")
+    (maps / "PiCA/SOD").mkdir(parents=True)
+    (truth / "HKU/masks").mkdir(parents=True)
+    plan = find_plan(maps, truth)
+    assert plan is not None
+    assert [str(problem) for problem in plan.problems] == [
+        f"missing: {maps / 'PiCA'}: an empty folder",
+        f"missing: {truth / 'HKU'}: an empty folder",
+    ]
+
+
 def test_what_an_evaluation_wrote_is_no_method(tmp_path: Path, truth: Path) -> None:
     maps = touch(tmp_path / "m", "DSS/SOD/a.png", "DSS/ECSSD/b.png", "scores/curves_SOD.png")
     touch(maps, "scores/journal.jsonl", "scores/DSS/worst.png", "scores/DSS/provenance.json")

@@ -143,5 +143,7 @@ def test_wrong_commands(scored: Path, out: Path) -> None:
         tabulate_results([out], out / "good", METRICS)
     with pytest.raises(UserError, match="emphasize=ours: no such method; there are bad, good"):
         tabulate_results([out], out, METRICS, emphasize="ours")
+    with pytest.raises(UserError, match="results: no folder"):
+        tabulate_results([out / "nowhere"], out, METRICS)
     with pytest.raises(UserError, match="no finished run and no scored maps in"):
         tabulate_results([scored / "maps"], out, METRICS)
