@@ -187,7 +187,10 @@ def data_csv(columns: Sequence[str], rows: Sequence[Mapping[str, Any]], head: bo
 
 
 def html_table(
-    head: Cells, rows: Sequence[tuple[str, Cells]], over: Sequence[tuple[str, int]] = ()
+    head: Cells,
+    rows: Sequence[tuple[str, Cells]],
+    over: Sequence[tuple[str, int]] = (),
+    align: str = "lr",
 ) -> str:
     """A table of HTML for `html_page`, where a click on a column's head sorts.
 
@@ -195,7 +198,9 @@ def html_table(
         head: Names of the columns.
         rows: Of each row its classes, which the page's style knows, and its cells.
         over: What stands above the names, and how many columns each spans.
+        align: As for `markdown_table`; of the first five columns.
     """
+    left = " ".join(f"left{i}" for i, letter in enumerate(align[:5], 1) if letter == "l")
     spans = "".join(f'<td colspan="{count}">{html(text)}</td>' for text, count in over)
     above = f'<tr class="over">{spans}</tr>' if over else ""
     names = "".join(f"<th>{html(name)}</th>" for name in head)
@@ -204,7 +209,7 @@ def html_table(
         for classes, cells in rows
     )
     return (
-        f'<div class="wide"><table>\n<thead>{above}<tr>{names}</tr></thead>\n'
+        f'<div class="wide"><table class="{left}">\n<thead>{above}<tr>{names}</tr></thead>\n'
         f"<tbody>\n{body}\n</tbody>\n</table></div>"
     )
 

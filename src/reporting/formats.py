@@ -156,13 +156,13 @@ def _html_table(table: Table, digits: int, layout: TableLayout) -> str:
         wide = widen(table, digits)
         kinds = [row.kind for row in wide.rows]
         rows = list(zip(kinds, wide.body(), strict=True))
-        return render.html_table(wide.head(named=False), rows, wide.over())
+        return render.html_table(wide.head(named=False), rows, wide.over(), "lrlr")
     long, previous = [], None
     for row in table.rows:
         first = " first" if row.test_set != previous else ""
         long.append((f"{row.kind}{first}", _cells(row, table, digits)))
         previous = row.test_set
-    return render.html_table(_head(table), long)
+    return render.html_table(_head(table), long, align="lrlrlr")
 
 
 def _head(table: Table, weights: bool = True) -> list[str]:
