@@ -51,7 +51,7 @@ LOWEST := $(addprefix tests/,$(addprefix datamodules/test_,images.py augmentatio
 	sample_cache.py coco_instances.py pascal_sbd.py instance_sources.py) $(addprefix metrics/test_,golden.py \
 	scores.py bits.py) $(addprefix networks/test_,backbone.py rsu.py) \
 	$(addprefix weights/test_,loading.py registry.py) test_download.py settings test_configs.py \
-	engines/test_formats.py webapp/test_server.py inference/test_video.py \
+	engines/test_formats.py engines/test_engine_network.py webapp/test_server.py inference/test_video.py \
 	inference/test_foreground.py reporting/test_page.py reporting/test_curves.py \
 	results/test_folder.py test_render.py networks/test_birefnet.py losses/test_birefnet.py \
 	sweeps/test_search.py test_train.py::test_a_run_leaves_its_results_and_where_they_come_from)

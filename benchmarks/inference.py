@@ -25,7 +25,8 @@ from PIL import Image
 from skimage import io
 from torch import nn
 
-from src.engines.onnx_network import OnnxNetwork, write_network
+from src.engines.engine_network import EngineNetwork, write_network
+from src.engines.runtimes import open_graph
 from src.inference import Segmenter
 from src.inference.model_spec import named
 from src.networks.network import Network
@@ -63,7 +64,7 @@ def compare(model: str, photos: list[Path], folder: Path, threads: int) -> None:
     network, processor = recipe.build(), recipe.processor
     session = exported(network, processor, folder / f"{model}.onnx", threads)
     quick = Segmenter(recipe.build(), processor, name=model, device="cpu")
-    quick.network = OnnxNetwork(folder / f"{model}.onnx")
+    quick.network = EngineNetwork(open_graph(folder / f"{model}.onnx", "onnxruntime"))
     segmenter = Segmenter(recipe_copy(network, recipe), processor, name=model, device="cpu")
     tensor = processor.normalize(
         torch.from_numpy(processor.resize_image(np.asarray(Image.open(photos[0]))))
@@ -112,7 +113,7 @@ def recipe_copy(network: nn.Module, recipe: Any) -> Network:
 def exported(
     network: nn.Module, processor: Processor, path: Path, threads: int
 ) -> onnxruntime.InferenceSession:
-    write_network(network, processor.size, path)
+    write_network(network, torch.rand(1, 3, *processor.size), path)
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])

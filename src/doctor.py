@@ -23,6 +23,7 @@ _PACKAGES = ("torch", "torchvision", "lightning", "timm", "torchmetrics", "album
 # What each extra is for, by the package that shows whether it is installed.
 _EXTRAS = {
     "export": ("onnxruntime", "export.py format=onnx, engine=onnxruntime"),
+    "openvino": ("openvino", "engine=openvino"),
     "video": ("av", "videos"),
     "coco": ("pycocotools", "COCO's masks, annotate.py"),
     "sweep": ("optuna", "sweep=optuna"),

@@ -61,7 +61,7 @@ class CommandError(UserError):
     exit_code = 2
 
 
-def missing_extra(need: str, extra: str) -> UserError:
+def missing_extra(need: str, *extras: str) -> UserError:
     """The error for a package of an optional part of the installation, with the command that
     installs it.
 
@@ -70,11 +70,13 @@ def missing_extra(need: str, extra: str) -> UserError:
 
     Args:
         need: What needs which package.
-        extra: Name in pyproject.toml.
+        extras: Names in pyproject.toml.
     """
     if not IS_INSTALLED:
-        return UserError(f"{need}: pip install -e {shlex.quote(f'{IMPORT_ROOT}[{extra}]')}")
-    marker = re.compile(rf"\s*;\s*extra\s*==\s*['\"]{re.escape(extra)}['\"]\s*$")
+        place = f"{IMPORT_ROOT}[{','.join(extras)}]"
+        return UserError(f"{need}: pip install -e {shlex.quote(place)}")
+    named = "|".join(map(re.escape, extras))
+    marker = re.compile(rf"\s*;\s*extra\s*==\s*['\"](?:{named})['\"]\s*$")
     listed = requires("finecut") or []
     wanted = [marker.sub("", line) for line in listed if marker.search(line)]
     return UserError(f"{need}: pip install {shlex.join(wanted)}")

@@ -3,8 +3,10 @@
 import ctypes
 import math
 import os
+import platform
 import signal
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 _PR_SET_PDEATHSIG = 1
@@ -21,6 +23,15 @@ def available_cpus() -> int:
     bound = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     quota = _quota()
     return max(1, min(bound or 1, math.ceil(quota) if quota else bound or 1))
+
+
+def processor_name() -> str:
+    """What the processor calls itself; the machine's architecture where the system does not say."""
+    with suppress(OSError):
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()
 
 
 def _quota() -> float | None:

@@ -22,7 +22,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "losses": {"networks", "datamodules"},  # of datamodules only `Batch`
     "lit_modules": {"networks", "losses", "processing", "metrics", "datamodules", "evaluation"},
     "training": {"settings", "networks", "weights", "processing", "datamodules", "results"},
-    "callbacks": {"processing", "metrics", "datamodules", "training", "results"},
+    "callbacks": {"processing", "metrics", "datamodules", "training", "results", "engines"},
     "sweeps": {"settings", "training", "results"},
     "evaluation": {"settings", "metrics", "datamodules", "training", "results", "reporting"},
     "reporting": {"settings", "training", "weights", "metrics", "results"},

@@ -131,7 +131,7 @@ def write_onnx(
     shapes: Shapes,
     *,
     output: str,
-    precision: str = "full",
+    precision: str = "fp32",
     calibration: Iterable[np.ndarray] = (),
 ) -> None:
     """Write one `.onnx` file with metadata, whole or not at all.
@@ -139,12 +139,12 @@ def write_onnx(
     Args:
         shapes: Free dimensions, as torch.export takes them.
         output: Name of the output; the input is called `image`.
-        precision: `full`, `half` (fp16 inside, types of input and output kept), or `int8`
-            (convolutions and their weights, calibrated).
-        calibration: Images from which int8 learns the ranges.
+        precision: `fp32`, `fp16` (inside; types of input and output are kept), or `int8`
+            (convolutions, a scale for each channel of their weights, calibrated).
+        calibration: Inputs from which int8 learns the ranges.
     """
     model = _converted(module, example, shapes, output)
-    if precision == "half":
+    if precision == "fp16":
         model = _halved(model)
     elif precision == "int8":
         model = _quantized(model, calibration)

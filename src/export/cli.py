@@ -23,10 +23,11 @@ def main(cfg: DictConfig) -> int:
     request = Request(
         format=settings.format,
         output=Path(settings.output).expanduser(),
-        precision="half" if settings.half else "int8" if settings.int8 else "full",
+        precision=settings.precision,
         bare=settings.bare,
         dynamic=settings.dynamic,
         images=Path(settings.images).expanduser() if settings.images else None,
+        calibrate_on=Path(settings.calibrate_on).expanduser() if settings.calibrate_on else None,
         license=settings.license,
     )
     segmenter = Segmenter.from_checkpoint(

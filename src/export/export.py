@@ -2,7 +2,8 @@
 
 import copy
 import json
-from collections.abc import Mapping
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -12,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from src.atomic import atomic_write
+from src.datamodules.images import read_image
 from src.engines.formats import (
     SUFFIXES,
     Run,
@@ -21,14 +23,18 @@ from src.engines.formats import (
     write_torchscript,
 )
 from src.engines.graph import BakedNetwork, BareNetwork
+from src.engines.parity import TOLERANCES, gray_levels
 from src.errors import UserError
-from src.export.parity import TOLERANCES, Parity, compare, images, markdown
+from src.export.parity import BLANK, Parity, compare, image_files, images, markdown
 from src.hashing import file_hash
 from src.inference import Segmenter
 from src.training.provenance import git_state
 from src.weights.registry import identify
 
 UNKNOWN = "not stated; that of the weights' owner and of their training data"
+# Photos that int8 learns its ranges from, and, unless images= names others, how many of them are
+# kept for the comparison instead: on what it was fitted to, a file always looks well.
+_CALIBRATION, _FEWEST, _HELD_BACK = 64, 8, 8
 _EXAMPLE_SIDES = (213, 341)  # of the image that is traced; any, but no special one
 __all__ = ["Exported", "Request", "Run", "export"]
 
@@ -66,26 +72,30 @@ class Request:
 
     format: `onnx`, `torchscript` or `torch_export`.
     output: A file, or a folder for `<model>.onnx`.
-    precision: `full`, `half` or `int8`; the last for ONNX only.
+    precision: `fp32`, `fp16` or `int8`; the last for ONNX only.
     bare: The network alone, from normalized floats to logits.
     dynamic: A bare file takes any batch size. Files with processing take any image anyway.
-    images: A folder for parity and calibration; None uses built-in drawings.
+    images: A folder to compare on; None: built-in drawings, or with int8 some of the photos.
+    calibrate_on: A folder of photos from which int8 learns its ranges.
     license: Written into the file where the registry does not know it.
     """
 
     format: str
     output: Path
-    precision: Literal["full", "half", "int8"] = "full"
+    precision: Literal["fp32", "fp16", "int8"] = "fp32"
     bare: bool = False
     dynamic: bool = False
     images: Path | None = None
+    calibrate_on: Path | None = None
     license: str | None = None
 
     def __post_init__(self) -> None:
         if self.format not in SUFFIXES:
             raise UserError(f"format {self.format!r} is unknown; choose of {', '.join(SUFFIXES)}")
         if self.precision == "int8" and self.format != "onnx":
-            raise UserError("int8 is for format=onnx; the torch formats have full and half")
+            raise UserError("int8 is for format=onnx; the torch formats have fp32 and fp16")
+        if (self.precision == "int8") != (self.calibrate_on is not None):
+            raise UserError("precision=int8 and calibrate_on=FOLDER of photos go together")
         if self.dynamic and not self.bare:
             raise UserError(
                 "dynamic=true frees the batch of a bare=true file; with processing baked in, "
@@ -107,7 +117,8 @@ def export(segmenter: Segmenter, request: Request) -> Exported:
     """Write the file, and beside it `<file>.parity.md` and `<file>.parity.json`.
 
     Raises:
-        UserError: A network that needs clicks without `bare`, or one that cannot be halved.
+        UserError: A network that needs clicks without `bare`, one that cannot be halved, or one
+            whose masks int8 changes by more than its tolerance: then there is a report and no file.
     """
     if segmenter.inputs != ("image",) and not request.bare:
         raise UserError(
@@ -119,15 +130,39 @@ def export(segmenter: Segmenter, request: Request) -> Exported:
     metadata = describe(
         segmenter, bare=request.bare, precision=request.precision, license=request.license
     )
-    photos = images(request.images)
+    photos, calibration = _photos(request)
     inputs = _bare_inputs(segmenter, photos) if request.bare else photos
-    _write(segmenter, request, path, metadata, list(inputs.values()))
-    parity = _compare(segmenter, request, path, inputs)
+    with tempfile.TemporaryDirectory(dir=path.parent, prefix=".finecut-") as folder:
+        written = Path(folder, path.name) if request.precision == "int8" else path
+        _write(segmenter, request, written, metadata, inputs, calibration)
+        parity = _compare(segmenter, request, written, inputs)
+        if parity.passed and written != path:
+            written.replace(path)
     report = path.with_name(f"{path.name}.parity.md")
     atomic_write(report, markdown(parity, metadata, path.name))
     values = {"file": path.name, "metadata": metadata, **parity.to_dict()}
     atomic_write(report.with_suffix(".json"), json.dumps(values, indent=2) + "\n")
+    if request.precision == "int8" and not parity.passed:
+        why = BLANK if parity.blank else f"in gray levels of 255: {parity}"
+        raise UserError(f"{segmenter.name} is not written in int8, {why}; {report}")
     return Exported(path, report, parity)
+
+
+def _photos(request: Request) -> tuple[dict[str, np.ndarray], list[Path]]:
+    """Images to compare on by their names, and the files of those to calibrate on."""
+    if request.calibrate_on is None:
+        return images(request.images), []
+    files = image_files(request.calibrate_on, _CALIBRATION, "calibrate_on")
+    if len(files) < _FEWEST:
+        raise UserError(
+            f"calibrate_on={request.calibrate_on} has {len(files)} images; int8 learns its ranges "
+            f"from at least {_FEWEST}, like those that it will be used on"
+        )
+    if request.images is not None:
+        return images(request.images), list(files.values())
+    held_back = list(files)[:: max(2, len(files) // _HELD_BACK)][:_HELD_BACK]
+    compared = {name: read_image(files.pop(name)) for name in held_back}
+    return compared, list(files.values())
 
 
 def _file(segmenter: Segmenter, request: Request) -> Path:
@@ -155,10 +190,11 @@ def _write(
     request: Request,
     path: Path,
     metadata: Mapping[str, str],
-    inputs: list[np.ndarray],
+    inputs: Mapping[str, np.ndarray],
+    calibration: list[Path],
 ) -> None:
     module, bare = _module(segmenter, bare=request.bare), request.bare
-    example = _example(inputs[0], request)
+    example = _example(next(iter(inputs.values())), request)
     shapes = dynamic_shapes(bare=bare, dynamic=request.dynamic)
     if request.format == "onnx":
         from src.engines.formats import write_onnx
@@ -171,10 +207,10 @@ def _write(
             shapes,
             output="logits" if bare else "mask",
             precision=request.precision,
-            calibration=inputs,
+            calibration=_calibrating(segmenter, calibration, bare=bare),
         )
         return
-    if request.precision == "half":
+    if request.precision == "fp16":
         _halve(module, example, segmenter.name)
     if request.format == "torchscript":
         write_torchscript(module, example, path, metadata)
@@ -198,31 +234,44 @@ def _halve(module: nn.Module, example: Tensor, name: str) -> None:
     except RuntimeError as error:
         raise UserError(
             f"{name} computes parts in fp32 on purpose and cannot be halved as a module "
-            f"({str(error).splitlines()[0]}); use format=onnx half=true"
+            f"({str(error).splitlines()[0]}); use format=onnx precision=fp16"
         ) from error
 
 
+def _calibrating(
+    segmenter: Segmenter, files: Iterable[Path], *, bare: bool
+) -> Iterator[np.ndarray]:
+    """What the file takes, of one photo after another."""
+    for i, path in enumerate(files):
+        image = read_image(path)
+        yield _bare_input(segmenter, image, seed=i) if bare else image
+
+
 def _bare_inputs(segmenter: Segmenter, photos: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Normalized images; channels that they lack, of clicks, are drawn at random."""
+    return {
+        name: _bare_input(segmenter, image, seed=i)
+        for i, (name, image) in enumerate(photos.items())
+    }
+
+
+def _bare_input(segmenter: Segmenter, image: np.ndarray, seed: int) -> np.ndarray:
+    """A normalized image; channels that it lacks, of clicks, are drawn at random."""
     channels = next(p for p in segmenter.network.parameters() if p.ndim == 4).shape[1]
-    found: dict[str, np.ndarray] = {}
-    for i, (name, image_file) in enumerate(photos.items()):
-        resized = segmenter.processor.resize_image(image_file)
-        batch = torch.tensor(resized).permute(2, 0, 1)[None]
-        values = segmenter.processor.normalize(batch)[:, :channels]
-        extra = torch.rand(
-            (1, channels - values.shape[1], *values.shape[2:]),
-            generator=torch.Generator().manual_seed(i),
-        )
-        found[name] = torch.cat([values, 255 * extra], dim=1).numpy()
-    return found
+    resized = segmenter.processor.resize_image(image)
+    batch = torch.tensor(resized).permute(2, 0, 1)[None]
+    values = segmenter.processor.normalize(batch)[:, :channels]
+    extra = torch.rand(
+        (1, channels - values.shape[1], *values.shape[2:]),
+        generator=torch.Generator().manual_seed(seed),
+    )
+    return torch.cat([values, 255 * extra], dim=1).numpy()
 
 
 def _compare(
     segmenter: Segmenter, request: Request, path: Path, inputs: Mapping[str, np.ndarray]
 ) -> Parity:
     module = _module(segmenter, bare=request.bare)
-    levels = _levels if request.bare else _unchanged
+    levels = gray_levels if request.bare else _unchanged
 
     def graph(array: np.ndarray) -> np.ndarray:
         with torch.inference_mode():
@@ -236,11 +285,6 @@ def _compare(
         graph if request.bare else segmenter.mask,
         TOLERANCES[request.precision],
     )
-
-
-def _levels(logits: np.ndarray) -> np.ndarray:
-    """Logits as gray levels of their sigmoid."""
-    return 255 / (1 + np.exp(-logits.astype(np.float64).clip(-60, 60)))
 
 
 def _unchanged(mask: np.ndarray) -> np.ndarray:

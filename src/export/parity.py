@@ -6,18 +6,17 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import cv2
 import numpy as np
 
 from src.datamodules.images import read_image
 from src.engines.formats import Run
+from src.engines.parity import Tolerance, difference, drawing
 from src.errors import UserError
 from src.inference.sources import find_sources
 from src.render import markdown_table
 
 _SIZES = ((480, 640), (333, 217), (768, 1024))
 _RUNS, _SECONDS = 5, 5.0  # timed calls of each, and after how long no further one is started
-_FARTHEST = (float("inf"),) * 3
 BLANK = (
     "Every mask is of one gray, so that agreement says nothing: are the weights trained, and do "
     "the images show what the model finds? images=FOLDER chooses others"
@@ -32,46 +31,19 @@ def images(folder: Path | None, count: int = 8) -> dict[str, np.ndarray]:
     """
     if folder is None:
         return {f"drawing {h}×{w}": drawing(h, w, seed=i) for i, (h, w) in enumerate(_SIZES)}
+    return {name: read_image(path) for name, path in image_files(folder, count).items()}
+
+
+def image_files(folder: Path, count: int, key: str = "images") -> dict[str, Path]:
+    """Up to `count` image files of a folder by their path in it.
+
+    Raises:
+        UserError: The folder, which is the value of `key`, has none.
+    """
     sources = [source for source in find_sources(folder) if not source.is_video][:count]
     if not sources:
-        raise UserError(f"images={folder} has no image to compare on")
-    return {(s.name.parent / s.path.name).as_posix(): read_image(s.path) for s in sources}
-
-
-def drawing(height: int, width: int, seed: int) -> np.ndarray:
-    """An ellipse with a thin handle over a textured gradient, uint8 `(H, W, 3)`."""
-    rng = np.random.default_rng(seed)
-    colors = rng.random((3, 4, 3)).astype(np.float32) * 255
-    gradient = cv2.resize(colors, (width, height), interpolation=cv2.INTER_CUBIC)
-    noise = rng.normal(0, 12, gradient.shape)
-    image = (gradient + noise).clip(0, 255).astype(np.uint8)
-    center = (int(width * rng.uniform(0.4, 0.6)), int(height * rng.uniform(0.4, 0.6)))
-    color = tuple(float(value) for value in rng.integers(0, 256, 3))
-    cv2.ellipse(image, center, (width // 4, height // 5), 20, 0, 360, color, -1, cv2.LINE_AA)
-    cv2.line(image, center, (width - width // 8, height // 8), color, 5, cv2.LINE_AA)
-    return image
-
-
-class Tolerance(NamedTuple):
-    """What still counts as the same, in gray levels of 255.
-
-    graph_p99, graph_mean: The file against the same graph in PyTorch: all pixels but one in a
-        hundred, since a resized gray level that lies between two may fall to either, and a steep
-        network shows it; and the mean.
-    python_mean: The file against `Segmenter.mask`, whose resize kernels are others.
-    """
-
-    graph_p99: float
-    graph_mean: float
-    python_mean: float
-
-
-# A level of rounding at full precision; half has 11 bits, int8 a scale for each channel.
-TOLERANCES: dict[str, Tolerance] = {
-    "full": Tolerance(2, 0.1, 1),
-    "half": Tolerance(8, 1, 2),
-    "int8": Tolerance(255, 8, 8),
-}
+        raise UserError(f"{key}={folder} has no image to compare on")
+    return {(s.name.parent / s.path.name).as_posix(): s.path for s in sources}
 
 
 class ParityRow(NamedTuple):
@@ -122,6 +94,16 @@ class Parity(NamedTuple):
             "pictures": [row._asdict() for row in self.rows],
         }
 
+    def __str__(self) -> str:
+        """The worst figures beside what is allowed."""
+        worst = {
+            field: max(getattr(row, field) for row in self.rows) for field in Tolerance._fields
+        }
+        return ", ".join(
+            f"{field.replace('_', ' ')} {value:.3g} (allowed {getattr(self.tolerance, field):g})"
+            for field, value in worst.items()
+        )
+
 
 def compare(
     inputs: Mapping[str, np.ndarray], file: Run, graph: Run, python: Run, tolerance: Tolerance
@@ -146,21 +128,11 @@ def compare(
 def _row(name: str, array: np.ndarray, file: Run, graph: Run, python: Run) -> ParityRow:
     found, file_ms = _timed(lambda: file(array))
     reference, python_ms = _timed(lambda: python(array))
-    to_graph, to_python = (_difference(found, other) for other in (graph(array), reference))
+    to_graph, to_python = (difference(found, other) for other in (graph(array), reference))
     shape = "×".join(str(side) for side in array.shape)
     return ParityRow(
         name, shape, float(np.ptp(reference)), *to_graph, *to_python, file_ms, python_ms
     )
-
-
-def _difference(a: np.ndarray, b: np.ndarray) -> tuple[float, float, float]:
-    """Largest, 99th percentile and mean; other shapes and NaN are as far apart as can be."""
-    if a.shape != b.shape:
-        return _FARTHEST
-    gap = np.abs(a.astype(np.float64) - b.astype(np.float64))
-    if not np.isfinite(gap).all():
-        return _FARTHEST
-    return float(gap.max()), float(np.percentile(gap, 99)), float(gap.mean())
 
 
 def _timed(run: Callable[[], np.ndarray]) -> tuple[np.ndarray, float]:

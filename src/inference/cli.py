@@ -113,6 +113,6 @@ def _segmenter(settings: PredictSettings, device: str) -> Segmenter:
         batch_size=settings.batch_size,
     )
     segmenter.refuse_clicks()
-    if settings.engine == "onnxruntime":
-        segmenter.use_onnxruntime()
+    if settings.engine is not None:
+        segmenter.use_engine(settings.engine, detail=settings.detail)
     return segmenter

@@ -13,7 +13,8 @@ from typing_extensions import Self
 
 from src.datamodules.clicks import Prompts
 from src.datamodules.raster import within
-from src.engines.onnx_network import in_onnx_runtime
+from src.engines.runtimes import EngineName
+from src.engines.selection import in_engine
 from src.errors import UserError
 from src.inference import model_spec
 from src.inference.detail import blended_logits, tiled_logits
@@ -65,6 +66,7 @@ class Segmenter:
         self.network = fuse_conv_bn(network.eval()).to(self.device)
         self.processor, self.name, self.inputs = processor, name, tuple(inputs)
         self.weights, self.precision, self.batch_size = weights, precision, batch_size
+        self.engine: EngineName = "torch"
         self._interactive = (
             InteractiveSegmenter(
                 self.network,
@@ -88,6 +90,7 @@ class Segmenter:
         size: int | Sequence[int] | None = None,
         precision: str = "fp32",
         batch_size: int = 4,
+        engine: str | None = None,
     ) -> Self:
         """Load a checkpoint of ours, a released file, or a name of the registry.
 
@@ -97,12 +100,13 @@ class Segmenter:
                 the name under which it was released.
             device: As for the class.
             size: Another input size than the model's.
+            engine: What runs the network, see `use_engine`; None for PyTorch.
 
         Raises:
             UserError: No such file or device, or weights that do not fit the model.
         """
         network, spec, file = model_spec.load(path, model, size)
-        return cls(
+        segmenter = cls(
             network,
             spec.processor,
             name=spec.name,
@@ -113,25 +117,45 @@ class Segmenter:
             precision=precision,
             batch_size=batch_size,
         )
+        if engine is not None:
+            segmenter.use_engine(engine)
+        return segmenter
 
-    def use_onnxruntime(self) -> None:
-        """Run the network in ONNX Runtime from now on: on a CPU a quarter to a third sooner.
+    def use_engine(self, engine: str, *, detail: Detail = "whole") -> None:
+        """Run the network in another engine from now on: on a CPU often sooner.
 
-        The file it needs is written once for these weights and this size, which takes a minute.
+        `onnxruntime` and `openvino` run a graph, which is written once for these weights and this
+        size (a minute) and compared with PyTorch. `auto` takes the fastest of those that are
+        installed, as measured here once (seconds); where none but PyTorch can be used, that one.
+
+        Args:
+            engine: `torch`, `onnxruntime`, `openvino` or `auto`.
+            detail: How masks will be asked for: `blended` needs PyTorch.
 
         Raises:
-            UserError: Not on a CPU in fp32, no file of weights, or a model that is clicked at.
+            UserError: Not installed, not on a CPU, a precision that the engine does not have here,
+                or a network that it cannot run.
         """
-        self.refuse_clicks()
-        if self.device.type != "cpu" or self.precision != "fp32" or self.weights is None:
-            raise UserError(
-                f"engine=onnxruntime is for device=cpu and precision=fp32, not for {self}"
-            )
-        self.network = in_onnx_runtime(self.network, self.processor.size, self.weights)
+        if engine == self.engine:
+            return
+        if self.engine != "torch":
+            raise UserError(f"{self} cannot go on with engine={engine}: load the model again")
+        self.engine, self.network = in_engine(
+            self.network,
+            self.processor,
+            engine,
+            name=self.name,
+            device=self.device,
+            precision=self.precision,
+            obstacle="detail=blended runs at the image's own size" * (detail == "blended") or None,
+        )
+        if self._interactive is not None:
+            self._interactive.network = self.network
 
     def __str__(self) -> str:
         height, width = self.processor.size
-        return f"{self.name} on {self.device}, {self.precision}, {height}×{width}"
+        engine = "" if self.engine == "torch" else f" in {self.engine}"
+        return f"{self.name} on {self.device}{engine}, {self.precision}, {height}×{width}"
 
     def mask(
         self,
@@ -233,6 +257,8 @@ class Segmenter:
         self.refuse_clicks()
         if detail not in DETAILS:
             raise UserError(f"detail {detail!r} is unknown; choose one of {', '.join(DETAILS)}")
+        if detail == "blended" and self.engine != "torch":
+            raise UserError("detail=blended runs at the image's own size: it needs engine=torch")
         if detail == "blended" and not self.network.blends:
             raise UserError(f"detail=blended is InSPyReNet's; {self.name} has whole and tiles")
         if not 0 <= overlap < 1:
@@ -301,6 +327,7 @@ def load(
     size: int | Sequence[int] | None = None,
     precision: str = "fp32",
     batch_size: int = 4,
+    engine: str | None = None,
 ) -> Segmenter:
     """A model that makes masks, from a checkpoint of ours, a released file or a registry's name.
 
@@ -312,12 +339,19 @@ def load(
         size: Another input size than the model's: one side, or (height, width).
         precision: `fp32`, or `bf16` and `fp16` by autocast.
         batch_size: Images or tiles that the network sees at once.
+        engine: `torch`, `onnxruntime`, `openvino` or `auto`, see `Segmenter.use_engine`.
 
     Raises:
         UserError: No such file or device, or weights that do not fit the model.
     """
     return Segmenter.from_checkpoint(
-        weights, model, device, size=size, precision=precision, batch_size=batch_size
+        weights,
+        model,
+        device,
+        size=size,
+        precision=precision,
+        batch_size=batch_size,
+        engine=engine,
     )
 
 

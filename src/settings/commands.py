@@ -28,12 +28,14 @@ from src.settings.training import BackgroundSettings, Sizes
 
 Precision = Literal["fp32", "bf16", "fp16"]
 Detail = Literal["whole", "blended", "tiles"]
+Engine = Literal["torch", "onnxruntime", "openvino", "auto"]
 
 _WEIGHTS = "a checkpoint of ours, a released file, or a name of the registry"
 _MODEL = "only where the weights do not say it themselves"
 _DEVICE = "auto, cpu, cuda, cuda:1 or mps"
 _COMMERCIAL = "refuse released weights that may not be used so, or nothing says that they may"
 _SIZE = "another input size than the model's"
+_ENGINE = "what runs the network on a CPU; auto: the fastest, measured once; null: torch"
 
 
 def _check_device(value: Any) -> Any:
@@ -65,6 +67,11 @@ Foreground = Annotated[
 ]
 
 
+def _check_blended(engine: Engine | None, detail: Detail) -> None:
+    if engine in ("onnxruntime", "openvino") and detail == "blended":
+        raise ValueError("detail=blended runs at the image's own size: it needs engine=torch")
+
+
 class PredictSettings(Settings):
     """Masks and cut-outs of images and videos."""
 
@@ -79,9 +86,7 @@ class PredictSettings(Settings):
 
     device: Device = setting(_DEVICE)
     precision: Precision = setting("of the network's numbers")
-    engine: Literal["torch", "onnxruntime"] = setting(
-        "onnxruntime: sooner on a CPU; writes a file first, once"
-    )
+    engine: Engine | None = setting(_ENGINE)
     processes: Whole = setting(
         "at once, each with a GPU of its own, or with its share of the cores", ge=1, le=256
     )
@@ -105,8 +110,7 @@ class PredictSettings(Settings):
 
     @model_validator(mode="after")
     def _check(self) -> "PredictSettings":
-        if self.engine == "onnxruntime" and self.detail == "blended":
-            raise ValueError("detail=blended runs at the image's own size: it needs engine=torch")
+        _check_blended(self.engine, self.detail)
         return self
 
 
@@ -183,6 +187,7 @@ class EvaluateCheckpointSettings(Settings):
 
     weights: FilePath = setting("a checkpoint to score, with data=…; or maps= and ground_truth=")
     output: FilePath | None = setting("where the numbers go; null: a new folder in logs/evaluate")
+    engine: Engine | None = setting(_ENGINE)
     ground_truth: Any = setting("of maps= only")
     trimaps: Any = setting("of maps= only")
     allow_missing: Flag = setting("of maps= only")
@@ -212,26 +217,30 @@ class ExportSettings(Settings):
     model: Group = setting(_MODEL)
     size: Size | None = setting(_SIZE)
 
-    half: Flag = setting("fp16 inside")
-    int8: Flag = setting("ONNX: convolutions in 8 bit, calibrated on the images")
+    precision: Literal["fp32", "fp16", "int8"] = setting(
+        "inside of the file; int8: convolutions of an ONNX file, where its masks stay close enough"
+    )
+    calibrate_on: FilePath | None = setting("int8: a folder of photos like those it is used on")
     bare: Flag = setting("the network alone: normalized floats in, logits out")
     dynamic: Flag = setting("bare: any batch size")
     images: FilePath | None = setting(
-        "a folder of images for parity and calibration; null: built-in drawings"
+        "a folder to compare on; null: built-in drawings, or some photos of calibrate_on"
     )
     license: Text | None = setting("written into the file where the registry does not know it")
     commercial: Flag = setting(_COMMERCIAL)
 
     @model_validator(mode="after")
     def _check(self) -> "ExportSettings":
-        if self.half and self.int8:
-            raise ValueError("half=true and int8=true exclude each other")
+        if self.precision == "int8" and self.calibrate_on is None:
+            raise ValueError("precision=int8 needs calibrate_on=FOLDER of photos")
+        if self.precision != "int8" and self.calibrate_on is not None:
+            raise ValueError("calibrate_on= is for precision=int8")
         if self.dynamic and not self.bare:
             raise ValueError(
                 "dynamic=true needs bare=true: a file with its processing takes one image"
             )
-        if self.int8 and self.format != "onnx":
-            raise ValueError(f"int8=true needs format=onnx, not {self.format}")
+        if self.precision == "int8" and self.format != "onnx":
+            raise ValueError(f"precision=int8 needs format=onnx, not {self.format}")
         return self
 
 
@@ -267,6 +276,7 @@ class AppSettings(Settings):
 
     device: Device = setting(_DEVICE)
     precision: Precision = setting("of the network's numbers")
+    engine: Engine | None = setting(_ENGINE)
     size: Size | None = setting(_SIZE)
     detail: Detail = setting("blended: InSPyReNet at high resolution; tiles: overlapping parts")
 
@@ -282,6 +292,11 @@ class AppSettings(Settings):
     keep: Whole = setting("images kept; the one not used for longest makes room", ge=1, le=100_000)
     license: Text | None = setting("shown on the page where the registry does not know it")
     commercial: Flag = setting(_COMMERCIAL)
+
+    @model_validator(mode="after")
+    def _check(self) -> "AppSettings":
+        _check_blended(self.engine, self.detail)
+        return self
 
 
 class TablesSettings(Settings):

@@ -48,7 +48,13 @@ RENAMED: Mapping[str, Mapping[str, str]] = {
     "check": _TRAIN,
     "preview": _TRAIN,
     "predict": {"destination": "output", **_WEIGHTS},
-    "export": {"destination": "output", "pictures": "images", **_WEIGHTS},
+    "export": {
+        "destination": "output",
+        "pictures": "images",
+        "half=true": "precision=fp16",
+        "int8=true": "precision=int8",
+        **_WEIGHTS,
+    },
     "annotate": {"pictures": "images", **_WEIGHTS},
     "app": _WEIGHTS,
     "reproduce": {"root": "data.root", "folder": "output"},
@@ -136,6 +142,8 @@ def _renamed(command: str, key: str, value: str | None) -> tuple[str, str]:
     table = RENAMED.get(command, {})
     if value is not None:
         choices = [f"{key}={part}" for part in value.split(",")]  # several in a sweep
+        if len(choices) == 1 and choices[0] in table:  # which may be another key's
+            return choices[0], table[choices[0]]
         if any(choice in table for choice in choices):
             new = [table.get(choice, choice).partition("=")[2] for choice in choices]
             return f"{key}={value}", f"{key}={','.join(new)}"

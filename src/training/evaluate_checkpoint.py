@@ -39,6 +39,10 @@ def as_test_run(cfg: DictConfig) -> DictConfig:
     own = "prompt" in cfg.model.inputs or cfg.data.get("soft")
     if own and not _chosen("metrics", "test"):  # of mattes, those of mattes
         cfg.metrics.test = cfg.model.test_metrics
+    engine = cfg.pop("engine", None)
+    if engine not in (None, "torch"):
+        node = {"_target_": "src.callbacks.engine.ScoreInEngine", "engine": engine}
+        cfg.callbacks.engine = node
     cfg.fit = False
     return cfg
 

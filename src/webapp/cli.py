@@ -46,6 +46,8 @@ def main(cfg: DictConfig) -> int:
             size=settings.size,
             precision=settings.precision,
         )
+        if settings.engine is not None:
+            segmenter.use_engine(settings.engine, detail=settings.detail)
         if segmenter.clicks is None:  # what cannot work fails now, not at the first image
             segmenter.mask(np.zeros((64, 64, 3), np.uint8), detail=settings.detail)
         store, patience = _store(settings, segmenter, limits), Patience()

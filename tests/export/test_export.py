@@ -13,6 +13,7 @@ from PIL import Image
 from torch import nn
 
 from src.engines.formats import SUFFIXES, open_file, read_metadata
+from src.engines.parity import Tolerance
 from src.errors import UserError
 from src.export import parity
 from src.export.cli import main
@@ -82,9 +83,7 @@ def test_a_file_says_what_it_is(whole: tuple[Segmenter, Exported]) -> None:
     assert Processor(**json.loads(said["processor"])) == segmenter.processor
 
 
-@pytest.mark.parametrize(
-    ("kind", "precision"), [("onnx", "half"), ("onnx", "int8"), ("torch_export", "half")]
-)
+@pytest.mark.parametrize(("kind", "precision"), [("onnx", "fp16"), ("torch_export", "fp16")])
 def test_smaller_files_on_real_pictures(tmp_path: Path, kind: str, precision: Any) -> None:
     for i in range(2):
         save_picture(tmp_path / "photos" / f"{i}.jpg")
@@ -93,6 +92,48 @@ def test_smaller_files_on_real_pictures(tmp_path: Path, kind: str, precision: An
     assert exported.parity.passed, exported.report.read_text()
     assert [row.name for row in exported.parity.rows] == ["0.jpg", "1.jpg"]
     assert read_metadata(exported.file)["precision"] == precision
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    """Enough of them to calibrate on."""
+    for i in range(8):
+        save_picture(tmp_path / "photos" / f"{i}.jpg", 40 + i, 60)
+    return tmp_path / "photos"
+
+
+def test_int8_is_calibrated_on_photos_and_compared_on_others(tmp_path: Path, photos: Path) -> None:
+    request = Request("onnx", tmp_path / "out", "int8", calibrate_on=photos)
+    exported = export(finder(), request)
+    assert exported.parity.passed, exported.report.read_text()
+    assert [row.name for row in exported.parity.rows] == ["0.jpg", "2.jpg", "4.jpg", "6.jpg"]
+    assert read_metadata(exported.file)["precision"] == "int8"
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
+        "network.onnx",
+        "network.onnx.parity.json",
+        "network.onnx.parity.md",
+    ]
+
+
+def test_int8_that_changes_the_masks_is_refused_with_its_figures(
+    tmp_path: Path, photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was there before stays."""
+    from src.export import export as module
+
+    monkeypatch.setitem(module.TOLERANCES, "int8", Tolerance(0, 0, 0))
+    (tmp_path / "network.onnx").write_bytes(b"an earlier one")
+    request = Request("onnx", tmp_path, "int8", calibrate_on=photos)
+    with pytest.raises(UserError, match=r"not written in int8, .*graph mean \S+ \(allowed 0\)"):
+        export(finder(), request)
+    assert (tmp_path / "network.onnx").read_bytes() == b"an earlier one"
+    assert "parity FAILED" in (tmp_path / "network.onnx.parity.md").read_text()
+
+
+def test_int8_needs_photos_enough(tmp_path: Path, photos: Path) -> None:
+    (photos / "0.jpg").unlink()
+    with pytest.raises(UserError, match="has 7 images; int8 learns its ranges from at least 8"):
+        export(finder(), Request("onnx", tmp_path, "int8", calibrate_on=photos))
 
 
 def test_a_bare_file_gives_logits(tmp_path: Path, kind: str) -> None:
@@ -134,6 +175,8 @@ def test_masks_that_show_nothing_prove_nothing(tmp_path: Path) -> None:
     [
         ({"format": "coreml"}, "onnx, torchscript, torch_export"),
         ({"format": "torchscript", "precision": "int8"}, "int8 is for format=onnx"),
+        ({"format": "onnx", "precision": "int8"}, "calibrate_on=FOLDER of photos go together"),
+        ({"format": "onnx", "calibrate_on": Path()}, "calibrate_on=FOLDER of photos go together"),
         ({"format": "onnx", "dynamic": True}, "any size already"),
     ],
 )
@@ -217,7 +260,7 @@ def test_the_interface_others_rely_on(tmp_path: Path) -> None:
     ("overrides", "words"),
     [
         (["format=onnx"], "weights= is missing"),
-        (["weights=x", "half=true", "int8=true"], "exclude"),
+        (["weights=x", "precision=int8"], "precision=int8 needs calibrate_on=FOLDER"),
     ],
 )
 def test_what_is_wrong_is_said_in_a_line(

@@ -21,14 +21,14 @@ def commit(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def said(weights: Path | None = None, license: str | None = None, bare: bool = False) -> dict:
     segmenter = finder(name="mine", weights=weights)
-    return describe(segmenter, bare=bare, precision="half", license=license)
+    return describe(segmenter, bare=bare, precision="fp16", license=license)
 
 
 def test_everything_is_a_string() -> None:
     found = said()
     assert {type(value) for value in found.values()} == {str}
     assert found["framework"] == f"finecut abc, torch {torch.__version__}"
-    assert (found["model"], found["precision"]) == ("mine", "half")
+    assert (found["model"], found["precision"]) == ("mine", "fp16")
     assert Processor(**json.loads(found["processor"])) == PROCESSOR
 
 

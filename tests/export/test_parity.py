@@ -6,8 +6,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from src.engines.parity import TOLERANCES, Tolerance
 from src.export import parity
-from src.export.parity import TOLERANCES, Parity, ParityRow, Tolerance, compare, markdown
+from src.export.parity import Parity, ParityRow, compare, markdown
 
 TOLERANCE = Tolerance(graph_p99=2, graph_mean=0.1, python_mean=1)
 
@@ -86,7 +87,7 @@ def test_masks_of_one_grey_prove_nothing(contrasts: tuple[float, ...], blank: bo
 
 
 def test_smaller_files_may_be_further_away() -> None:
-    assert list(TOLERANCES) == ["full", "half", "int8"]
+    assert list(TOLERANCES) == ["fp32", "fp16", "int8"]
     for field in Tolerance._fields:
         allowed = [getattr(tolerance, field) for tolerance in TOLERANCES.values()]
         assert allowed == sorted(allowed)

@@ -5,8 +5,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from src.engines.parity import drawing
 from src.errors import UserError
-from src.export.parity import drawing, images
+from src.export.parity import images
 from tests.inference.tiny import red_on_blue, save_picture
 
 

@@ -78,6 +78,12 @@ def test_an_old_word_is_answered_with_the_new_one(word: str, sentence: str) -> N
     assert caught.value.exit_code == 2
 
 
+def test_an_old_flag_is_answered_with_another_keys_choice() -> None:
+    said = r"^half=true is now precision=fp16: python export\.py precision=fp16$"
+    with pytest.raises(CommandError, match=said):
+        renamed.require_new_keys("export", ["weights=x", "half=true"])
+
+
 @pytest.mark.usefixtures("table")
 @pytest.mark.parametrize("word", ["new=1", "model.old=1", "oldest=1", "data=square", "-m", "a b"])
 def test_other_words_pass(word: str) -> None:

@@ -173,3 +173,14 @@ def test_what_names_its_test_sets_keeps_them(tmp_path: Path, words: list[str]) -
         assert OmegaConf.to_yaml({"x": found._get_node(key)}) == OmegaConf.to_yaml(
             {"x": given.data._get_node(key)}
         )
+
+
+@pytest.mark.parametrize(
+    ("engine", "added"), [("openvino", True), ("torch", False), ("null", False)]
+)
+def test_an_engine_is_a_callback_of_the_test(tmp_path: Path, engine: str, added: bool) -> None:
+    cfg = as_test_run(command(f"weights={checkpoint(tmp_path)}", "data.seed=1", f"engine={engine}"))
+    assert ("engine" in cfg.callbacks) is added
+    assert "engine" not in cfg
+    if added:
+        assert cfg.callbacks.engine.engine == engine
