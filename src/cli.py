@@ -74,6 +74,12 @@ COMMANDS: dict[str, Command] = {
     "export": Command(
         _USE, "an ONNX or torch file that runs without finecut", "src.export.cli:main", "export"
     ),
+    "benchmark": Command(
+        _USE,
+        "a model's speed in every engine of this machine",
+        "src.benchmark.cli:main",
+        "benchmark",
+    ),
     "train": Command(
         _TRAIN,
         "train a model and test it",

@@ -32,6 +32,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         *("settings", "networks", "weights", "processing", "datamodules", "training", "engines"),
     },
     "export": {"settings", "weights", "datamodules", "training", "engines", "inference"},
+    "benchmark": {"settings", "datamodules", "engines", "inference", "export"},
     "annotation": {"settings", "inference", "processing", "datamodules", "training"},
     "webapp": {"settings", "inference", "export", "annotation", "weights", "datamodules"},
 }

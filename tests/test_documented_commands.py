@@ -45,6 +45,8 @@ from .test_objects import write_objects
 OWN_TESTS = ("README.md", "docs/extend.md")
 ELSEWHERE = {
     "python app.py": "test_app.py, page/",
+    "python -m src export weights=isnet.pth": "export/test_export.py, on small photos",
+    "python -m src benchmark": "benchmark/",
     "python export.py model=isnet": "export/ does every network, this one at full size",
     "python predict.py weights=Plus_Ultra": "needs the file; blended: prediction/test_blended.py",
     "python predict.py weights=birefnet_general": "needs the file; networks/test_birefnet.py",

@@ -51,6 +51,7 @@ ELSEWHERE = {
     "python train.py -m launcher=slurm": "test_sweeps.py",
     "python train.py model=isnet data=dis5k data.root=~/sets memory": "runs/test_dry_run.py",
     "python annotate.py": "annotation/",
+    "python -m src benchmark": "benchmark/",
 }  # fmt: skip
 
 

@@ -152,17 +152,26 @@ def _photos(request: Request) -> tuple[dict[str, np.ndarray], list[Path]]:
     """Images to compare on by their names, and the files of those to calibrate on."""
     if request.calibrate_on is None:
         return images(request.images), []
-    files = image_files(request.calibrate_on, _CALIBRATION, "calibrate_on")
+    compared, calibrating = split_photos(request.calibrate_on)
+    if request.images is not None:
+        return images(request.images), [*calibrating, *compared.values()]
+    return {name: read_image(path) for name, path in compared.items()}, calibrating
+
+
+def split_photos(folder: Path) -> tuple[dict[str, Path], list[Path]]:
+    """The photos of `calibrate_on=`: some to compare on, by name, and the others to calibrate on.
+
+    Raises:
+        UserError: Too few.
+    """
+    files = image_files(folder, _CALIBRATION, "calibrate_on")
     if len(files) < _FEWEST:
         raise UserError(
-            f"calibrate_on={request.calibrate_on} has {len(files)} images; int8 learns its ranges "
-            f"from at least {_FEWEST}, like those that it will be used on"
+            f"calibrate_on={folder} has {len(files)} images; int8 learns its ranges from at least "
+            f"{_FEWEST}, like those that it will be used on"
         )
-    if request.images is not None:
-        return images(request.images), list(files.values())
     held_back = list(files)[:: max(2, len(files) // _HELD_BACK)][:_HELD_BACK]
-    compared = {name: read_image(files.pop(name)) for name in held_back}
-    return compared, list(files.values())
+    return {name: files.pop(name) for name in held_back}, list(files.values())
 
 
 def _file(segmenter: Segmenter, request: Request) -> Path:
@@ -207,7 +216,7 @@ def _write(
             shapes,
             output="logits" if bare else "mask",
             precision=request.precision,
-            calibration=_calibrating(segmenter, calibration, bare=bare),
+            calibration=calibration_inputs(segmenter, calibration, bare=bare),
         )
         return
     if request.precision == "fp16":
@@ -238,7 +247,7 @@ def _halve(module: nn.Module, example: Tensor, name: str) -> None:
         ) from error
 
 
-def _calibrating(
+def calibration_inputs(
     segmenter: Segmenter, files: Iterable[Path], *, bare: bool
 ) -> Iterator[np.ndarray]:
     """What the file takes, of one photo after another."""

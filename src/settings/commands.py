@@ -244,6 +244,25 @@ class ExportSettings(Settings):
         return self
 
 
+class BenchmarkSettings(Settings):
+    """A model in every engine and precision that this machine has, in one table."""
+
+    weights: FilePath = setting(_WEIGHTS)
+    model: Group = setting(_MODEL)
+    size: Size | None = setting(_SIZE)
+
+    engines: list[Literal["torch", "onnxruntime", "openvino"]] | None = setting(
+        "[torch,openvino]: these, which have to be installed; null: every one"
+    )
+    images: FilePath | None = setting(
+        "a folder of photos to measure on; null: some of calibrate_on, or built-in drawings"
+    )
+    calibrate_on: FilePath | None = setting("a folder of photos for int8; null: no row of int8")
+    device: Device = setting(f"of PyTorch: {_DEVICE}")
+    repeats: Whole = setting("timed calls of each, at most", ge=1, le=10_000)
+    seconds: float = setting("after which no further call is begun, but for three", ge=0, le=3600)
+
+
 class AnnotateSettings(Settings):
     """Boxes of a COCO file to masks."""
 

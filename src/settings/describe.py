@@ -26,6 +26,7 @@ COMMANDS: dict[str, tuple[str, type[BaseModel], str]] = {
     "evaluate": ("python evaluate.py maps=…", commands.EvaluateSettings, "evaluate"),
     "train": ("python train.py", TrainSettings, "train"),
     "export": ("python export.py", commands.ExportSettings, "export"),
+    "benchmark": ("finecut benchmark", commands.BenchmarkSettings, "benchmark"),
     "annotate": ("python annotate.py", commands.AnnotateSettings, "annotate"),
     "app": ("python app.py", commands.AppSettings, "app"),
     "tables": ("python tables.py", commands.TablesSettings, "tables"),

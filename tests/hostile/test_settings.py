@@ -202,7 +202,7 @@ def test_a_bad_value_for_training_names_its_key(training: DictConfig, bad: Any) 
         (["train.py", "trainer.accumulate_grad_batches=-1"], "accumulate_grad_batches"),
         (["train.py", "fit=no", "test=off"], "fit"),
         (["train.py", "-m", "sweep=optuna", "sweep.at_once=0", "seed=0,1"], "at_once"),
-        (["export.py", "weights=w", "half=yes", "int8=on"], "int8"),
+        (["export.py", "weights=w", "precision=int8"], "calibrate_on"),
         (["export.py", "weights=w", "format=tflite"], "format"),
         (
             ["annotate.py", "boxes=b", "images=i", "weights=w", "output=o", "threshold=2"],

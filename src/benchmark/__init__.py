@@ -1,0 +1,1 @@
+"""`finecut benchmark`: a model in every engine and precision of this machine, in one table."""
