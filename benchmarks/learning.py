@@ -107,11 +107,10 @@ def train(variant: Variant, folder: Path, output: Path, arguments: argparse.Name
         *(f"model.size={arguments.size}", f"model.batch_size={BATCH}", f"seed={arguments.seed}"),
         *("model.epochs=100000", "model.steps=-1", "val_check_interval=null"),
         *("model.patience=null", f"trainer.max_time=00:{hours:02}:{minutes:02}:{seconds:02}"),
-        *("trainer.accelerator=cpu", "data.num_workers=0", "data.cache=ram"),
+        *("trainer.accelerator=cpu", "data.num_workers=0"),
         *("callbacks.recent.minutes=600", "callbacks.progress=null", f"hydra.run.dir={folder}"),
     ]
-    if variant.many:  # which keeps no samples of one size
-        words = [word for word in words if not word.startswith("data.cache=")]
+    if variant.many:
         words.append(f"multiscale=[{','.join(map(str, sides))}]")
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     subprocess.run([sys.executable, "-m", "src", "train", *words], check=True)

@@ -4,7 +4,13 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from src.losses.terms import BinaryCrossEntropy, DeepSupervision, FeatureSupervision
+from src.losses.terms import (
+    BinaryCrossEntropy,
+    DeepSupervision,
+    FeatureSupervision,
+    Late,
+    late_terms,
+)
 from src.networks.network import Output
 from tests.golden_data import arrays, manifest, needs_shared, normal, uniform
 
@@ -108,3 +114,33 @@ def test_the_teacher_stays_out_of_the_state_and_learns_nothing() -> None:
 def test_unknown_distance_names_the_choices() -> None:
     with pytest.raises(ValueError, match="smooth_l1"):
         FeatureSupervision(nn.Identity(), distance="huber")  # type: ignore[arg-type]
+
+
+def test_late_weights_are_put_around_terms_and_in_place_of_a_recipes_own() -> None:
+    plain = DeepSupervision(BinaryCrossEntropy(), [1])
+    recipe = Late(DeepSupervision(BinaryCrossEntropy(), [1]), factor=0, epochs=40)
+    kept = DeepSupervision(BinaryCrossEntropy(), [1])
+    terms = {"plain": plain, "recipe": recipe, "kept": kept}
+    weights = {"plain": [1, 0.5], "recipe": [0, 2], "switched off": [1, 0]}
+    changed = late_terms(terms, 2, weights)
+    assert list(changed) == ["plain", "recipe", "kept"]
+    assert changed["kept"] is kept
+    seen: dict[str, list[float]] = {"plain": [], "recipe": []}
+    for name, of_epochs in seen.items():
+        term = changed[name]
+        assert isinstance(term, Late)
+        assert not isinstance(term.term, Late)
+        for epoch in range(5):
+            term.begin_epoch(epoch, 5)
+            of_epochs.append(term.weight)
+    assert seen == {"plain": [1, 1, 1, 0.5, 0.5], "recipe": [0, 0, 0, 2, 2]}
+
+
+def test_a_weight_can_shrink_again_in_each_late_epoch() -> None:
+    term = late_terms({"all": nn.Identity()}, 3, {"all": [1, 0.5]}, compound=True)["all"]
+    assert isinstance(term, Late)
+    weights = []
+    for epoch in range(4):
+        term.begin_epoch(epoch, 4)
+        weights.append(term.weight)
+    assert weights == [1, 0.5, 0.25, 0.125]

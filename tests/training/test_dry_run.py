@@ -2,6 +2,7 @@
 
 import pytest
 
+from src.settings.multiscale import Multiscale
 from src.training.dry_run import Cost, duration
 
 
@@ -17,6 +18,12 @@ def test_patience_makes_it_an_upper_bound() -> None:
     assert "the whole process, on the CPU" in text
     assert "350000 steps at most, fewer once model.patience runs out: 4.1 days" in text
     assert "0% of the time" in text
+
+
+def test_many_sizes_are_measured_at_the_largest() -> None:
+    text = str(Cost(1.0, 0.1, 2**30, 100, varied=Multiscale.parse([32, 64])))
+    assert "measured at 64×64, the largest size of multiscale" in text
+    assert "the mean batch has 62% of its pixels" in text
 
 
 @pytest.mark.parametrize(
