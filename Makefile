@@ -47,8 +47,8 @@ test: setup  ## Run the whole test suite
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal $(ARGS)
 
 # What exercises each dependency. Old packages warn of newer ones; those warnings are not ours.
-LOWEST := $(addprefix tests/,$(addprefix datamodules/test_,images.py augmentation.py \
-	sample_cache.py coco_instances.py pascal_sbd.py instance_sources.py) $(addprefix metrics/test_,golden.py \
+LOWEST := $(addprefix tests/,$(addprefix datamodules/test_,images.py photo_kinds.py \
+	augmentation.py sample_cache.py coco_instances.py pascal_sbd.py instance_sources.py) $(addprefix metrics/test_,golden.py \
 	scores.py bits.py) $(addprefix networks/test_,backbone.py rsu.py) \
 	$(addprefix weights/test_,loading.py registry.py) test_download.py settings test_configs.py \
 	engines/test_formats.py engines/test_engine_network.py webapp/test_server.py inference/test_video.py \

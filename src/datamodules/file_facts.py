@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from src.cache import CacheFolder, key_of_files
+from src.datamodules.file_kinds import IMAGE_KINDS
 from src.datamodules.images import ImageError, judge_mask
 from src.datamodules.mask_levels import ALL_BLACK, Scale, mask_fault, mixed_scales
 from src.datamodules.pairs import ImageMaskPair, files_of
@@ -16,7 +17,12 @@ log = logging.getLogger(__name__)
 _READERS = 16
 _BLOCK = 8 << 10
 # A changed pixel changes all that follows it, sizes and checksums at the end included.
-_COMPRESSED = frozenset({".jpg", ".jpeg", ".png", ".webp", ".avif", ".gif", ".jp2"})
+_COMPRESSED = {".jp2"} | {
+    suffix
+    for kind in IMAGE_KINDS.values()
+    if kind.format not in ("BMP", "TIFF")
+    for suffix in kind.suffixes
+}
 __all__ = ["ALL_BLACK", "mask_fault", "mask_faults"]
 # Changes with the judgement, so that what an older one found is found anew.
 _JUDGEMENT = 2

@@ -1,23 +1,22 @@
 """Reading images and masks as 8-bit arrays, the right way up, whatever the file holds.
 
-OpenCV decodes the plain cases, which are nearly all; Pillow decodes palettes, transparency and
-CMYK; `tiff.py` reads what of TIFF neither reads right. Each file is decoded once. A file whose
-meaning is not certain is refused by name rather than guessed.
+OpenCV decodes the plain cases, which are nearly all; Pillow decodes palettes, transparency, CMYK
+and, with packages of their own, HEIC and JPEG XL; `tiff.py` reads what of TIFF neither reads right.
+Each file is decoded once. A file whose meaning is not certain is refused by name, not guessed.
 """
 
 import io
-import os
 import struct
-import warnings
-import zlib
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
 import cv2
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
+from src.datamodules.file_kinds import IMAGE_KINDS
 from src.datamodules.mask_levels import Scale, not_a_mask, scale_of, scaled
+from src.datamodules.open_image import ImageError, beyond_limit, in_a_line, open_image
 from src.datamodules.raster import (
     KindError,
     Raster,
@@ -30,15 +29,10 @@ from src.datamodules.raster import (
     turned,
 )
 from src.datamodules.tiff import MAGIC, TiffLayout, read_layout, read_tiff
-from src.errors import UserError
 
-VARIABLE = "FINECUT_MAX_MEGAPIXELS"
-_DEFAULT = 178.956970  # what Pillow opens
-
-# Half of the limit is no reason to warn; beyond it files are refused.
-warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
-
-EXTENSIONS = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff"})
+EXTENSIONS = frozenset(
+    suffix for kind in IMAGE_KINDS.values() if kind.in_sets for suffix in kind.suffixes
+)
 _ORIENTATION_TAG = 0x0112
 # What OpenCV decodes as Pillow does, and sooner.
 _FAST_FORMATS = ("JPEG", "MPO", "PNG", "BMP", "WEBP")
@@ -50,54 +44,7 @@ _REDUCED_FLAGS = {
     4: cv2.IMREAD_REDUCED_GRAYSCALE_4,
     8: cv2.IMREAD_REDUCED_GRAYSCALE_8,
 }
-# Behind the pixels of a PNG; what lies before them Pillow finds itself.
-_TAIL = 65536 + 4096
 _DAMAGED = (OSError, SyntaxError, ValueError, EOFError, RuntimeError, struct.error)
-
-
-def max_megapixels() -> float:
-    """Millions of pixels above which no file is decoded.
-
-    Raises:
-        UserError: `FINECUT_MAX_MEGAPIXELS` is no number above 0.
-    """
-    text = os.environ.get(VARIABLE)
-    try:
-        value = _DEFAULT if text is None else float(text)
-    except ValueError:
-        value = 0
-    if not 0 < value < float("inf"):
-        raise UserError(f"{VARIABLE} is {text!r}; give a number of megapixels above 0")
-    return value
-
-
-def set_limit() -> None:
-    """Make Pillow's own limit ours, for whatever opens a file with it."""
-    # Pillow warns from here on and refuses twice as much.
-    Image.MAX_IMAGE_PIXELS = int(max_megapixels() * 1e6) // 2
-
-
-def beyond_limit(height: int | None = None, width: int | None = None) -> str | None:
-    """Say that an image is too large, and what to do; None if it is not.
-
-    Args:
-        height: In pixels, None where it is only known that the limit is passed.
-        width: The same.
-    """
-    set_limit()
-    size = ""
-    if height is not None and width is not None:
-        if height * width <= max_megapixels() * 1e6:
-            return None
-        size = f"{width}×{height} pixels, "
-    return (
-        f"{size}more than {max_megapixels():.3g} megapixels, the limit that keeps a small file "
-        f"from filling the memory; set the variable {VARIABLE} to a larger number to read it"
-    )
-
-
-class ImageError(UserError):
-    """A file that cannot be read as an image or as a mask; the message starts with its path."""
 
 
 class Header(NamedTuple):
@@ -218,7 +165,7 @@ def decode(
         content = path.read_bytes() if content is None else content
         if (layout := _layout(path, io.BytesIO(content))) is not None:
             return read_tiff(content, layout), _tiff_header(layout)
-        with _open(path, io.BytesIO(content)) as image:
+        with open_image(path, io.BytesIO(content)) as image:
             header = _header(image)
             return turned(_decoded(image, content, at_least), header.orientation), header
     except KindError as error:
@@ -237,7 +184,7 @@ def read_header(path: Path) -> Header:
         with path.open("rb") as file:
             if (layout := _layout(path, file)) is not None:
                 return _tiff_header(layout)
-            with _open(path, file) as image:
+            with open_image(path, file) as image:
                 return _header(image)
     except KindError as error:
         raise ImageError(f"{path}: {error}") from None
@@ -274,21 +221,6 @@ def _tiff_header(layout: TiffLayout) -> Header:
     return Header(size, "TIFF", layout.orientation, layout.pages, layout.profile)
 
 
-def _open(path: Path, file: BinaryIO) -> Image.Image:
-    set_limit()
-    try:
-        image = Image.open(file)
-        if image.format == "PNG" and "exif" not in image.info and (late := _late_exif(file)):
-            image.info["exif"] = late
-        return image
-    except UnidentifiedImageError:
-        raise ImageError(f"{path}: not an image, or damaged") from None
-    except Image.DecompressionBombError:
-        raise ImageError(f"{path}: {beyond_limit()}") from None
-    except (OSError, SyntaxError) as error:
-        raise ImageError(f"{path}: {error}") from None
-
-
 def _header(image: Image.Image) -> Header:
     width, height = image.size
     tag = _orientation(image)
@@ -297,15 +229,26 @@ def _header(image: Image.Image) -> Header:
         (width, height) if tag >= 5 else (height, width),
         kind,
         tag,
-        kind != "JPEG" and bool(getattr(image, "is_animated", False)),
+        kind != "JPEG" and _holds_several(image),
         image.info.get("icc_profile"),
         image.getexif() if "exif" in image.info else None,
     )
 
 
+def _holds_several(image: Image.Image) -> bool:
+    try:
+        return bool(getattr(image, "is_animated", False))
+    except (*_DAMAGED, IndexError):  # a GIF that breaks off behind its first image
+        return True
+
+
 def _orientation(image: Image.Image) -> int:
     # Asking a PNG without the tag for EXIF would decode all of it.
     if image.format == "PNG" and "exif" not in image.info:
+        return 1
+    # The turn of a JPEG XL image is in its codestream, and carried out; its EXIF tag counts for
+    # nothing there, unless what it holds is a JPEG.
+    if image.format == "JXL" and not getattr(image, "jpeg", False):
         return 1
     try:
         value = image.getexif().get(_ORIENTATION_TAG, 1)
@@ -333,7 +276,7 @@ def _decoded(image: Image.Image, content: bytes, at_least: tuple[int, int] | Non
     try:
         image.load()
     except _DAMAGED as error:
-        raise KindError(f"damaged ({error})") from None
+        raise KindError(f"damaged ({in_a_line(error)})") from None
     return raster_of(image)
 
 
@@ -366,26 +309,6 @@ def _reduction(image: Image.Image, at_least: tuple[int, int]) -> int:
         if height // factor >= at_least[0] and width // factor >= at_least[1]:
             return factor
     return 1
-
-
-def _late_exif(file: BinaryIO) -> bytes | None:
-    """The EXIF block that a PNG may carry behind its pixels, which Pillow meets in decoding.
-
-    The file is left at the place at which it was found.
-    """
-    before = file.tell()
-    length = file.seek(0, os.SEEK_END)
-    file.seek(max(0, length - _TAIL))
-    tail = file.read()
-    file.seek(before)
-    at = tail.find(b"eXIf")
-    while at >= 4:
-        size = int.from_bytes(tail[at - 4 : at], "big")
-        body, check = tail[at : at + 4 + size], tail[at + 4 + size : at + 8 + size]
-        if len(check) == 4 and zlib.crc32(body).to_bytes(4, "big") == check:
-            return b"Exif\0\0" + body[4:]
-        at = tail.find(b"eXIf", at + 1)
-    return None
 
 
 def from_pillow(image: Image.Image) -> Raster:

@@ -19,7 +19,8 @@ VOID = 2  # of binary masks: 0 is the background, 1 the object
 CITYSCAPES_CLASSES = (24, 25, 26, 27, 28, 31, 32, 33)
 OBJECTS_OF_A_CLASS = 1000
 _LABEL_MODES = ("P", "L", "1", "I", "I;16", "I;16B")
-_LOSSY = ("JPEG", "MPO", "JPEG2000", "WEBP", "AVIF")  # formats that change the numbers they keep
+# Formats that change the numbers they keep.
+_LOSSY = ("JPEG", "MPO", "JPEG2000", "WEBP", "AVIF", "HEIF", "JXL")
 
 
 def read_labels(path: Path) -> np.ndarray:

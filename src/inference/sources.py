@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from src.datamodules.file_kinds import Kind, is_video, kind_of, label_of
+from src.datamodules.file_kinds import Kind, how_to_read, is_video, kind_of, label_of
 from src.errors import UserError
 
 
@@ -37,9 +37,15 @@ class Inputs(NamedTuple):
 
     @property
     def left_out(self) -> str:
-        """`3 .heic, 1 .pdf`."""
+        """`3 .cr2, 1 .pdf`, and the command after which files among them are read."""
         counts = (*sorted(self.missed.items()), *sorted(self.others.items()))
-        return ", ".join(f"{count} {kind}" for kind, count in counts)
+        listed = ", ".join(f"{count} {kind}" for kind, count in counts)
+        return f"{listed} ({self.advice})" if self.advice else listed
+
+    @property
+    def advice(self) -> str | None:
+        """How images that were left out can be read; None where there is no way."""
+        return how_to_read(set(self.missed))
 
 
 def find_sources(
@@ -54,6 +60,7 @@ def find_inputs(
     *,
     recursive: bool = True,
     output: Path | None = None,
+    allow_empty: bool = False,
 ) -> Inputs:
     """The images and videos of a file, a folder, a glob pattern, or several of them.
 
@@ -65,6 +72,7 @@ def find_inputs(
 
     Args:
         output: A folder inside of an input folder that is not read: it holds results.
+        allow_empty: Nothing there is no error, as where files are still to come.
 
     Raises:
         UserError: Nothing there, an output folder that is the input folder itself, or two files
@@ -81,14 +89,14 @@ def find_inputs(
                 found.setdefault(real(path), (path, path.relative_to(root)))
             elif kind != "beside":
                 left[kind][real(path)] = label_of(path)
-        if not any(kind != "beside" for _, kind in files):
+        if not allow_empty and not any(kind != "beside" for _, kind in files):
             raise UserError(f"input {word}: no image or video there")
     missed, others = Counter(left["unread image"].values()), Counter(left["other"].values())
     inputs = Inputs(_named(list(found.values())), missed, others)
-    if not inputs.sources:
+    if not inputs.sources and not allow_empty:
         raise UserError(
             f"input {', '.join(map(str, words))}: no image or video there that can be read, but "
-            f"{inputs.left_out}; convert images to JPEG or PNG"
+            f"{inputs.left_out}{'' if inputs.advice else '; convert images to JPEG or PNG'}"
         )
     return inputs
 

@@ -12,6 +12,8 @@ from tempfile import TemporaryDirectory
 
 from PIL import Image, UnidentifiedImageError
 
+from src.datamodules.file_kinds import IMAGE_KINDS, load_plugin, plugin_kind
+from src.datamodules.jpeg_xl import jxl_size
 from src.errors import UserError
 from src.inference.image_file import ImageFile, read_image_file
 
@@ -19,11 +21,7 @@ log = logging.getLogger(__name__)
 
 # Formats that cameras and tools write. Pillow reads others, with parsers that fewer people test.
 # MPO is what some phones call a JPEG with a second image.
-_SUFFIXES = {
-    "JPEG": ".jpg", "MPO": ".jpg", "PNG": ".png", "WEBP": ".webp", "TIFF": ".tif", "BMP": ".bmp",
-    "GIF": ".gif", "AVIF": ".avif",
-}  # fmt: skip
-_KNOWN = "JPEG, PNG, WebP, TIFF, BMP, GIF or AVIF"
+_SUFFIXES = {kind.format: kind.suffixes[0] for kind in IMAGE_KINDS.values()} | {"MPO": ".jpg"}
 _LONGEST_NAME = 100
 OVERHEAD = 1 << 16  # bytes of a form around its file
 _HEADERS = 1 << 14  # bytes of a part's
@@ -118,7 +116,8 @@ def _checked_suffix(data: bytes, name: str, limits: Limits) -> str:
             # Ours is the limit that counts, and it is checked next.
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
             Image.init()
-            formats = [kind for kind in _SUFFIXES if kind in Image.OPEN]  # AVIF is new in Pillow
+            _load_plugin(data, name, limits)
+            formats = [kind for kind in _SUFFIXES if kind in Image.OPEN]
             with Image.open(BytesIO(data), formats=formats) as image:
                 limits.check_size(*image.size)
                 return _SUFFIXES[image.format or ""]
@@ -129,10 +128,33 @@ def _checked_suffix(data: bytes, name: str, limits: Limits) -> str:
             f"The image has more pixels than the limit here, {limits.megapixels:g} megapixels."
         ) from None
     except UnidentifiedImageError:
-        raise UploadError(f"{name}: not an image; send a {_KNOWN} file") from None
+        raise UploadError(f"{name}: not an image; send a {_known()} file") from None
     except Exception as error:  # as above
         log.warning("the header of an upload could not be read", exc_info=error)
-        raise UploadError(f"{name}: damaged; send a {_KNOWN} file") from None
+        raise UploadError(f"{name}: damaged; send a {_known()} file") from None
+
+
+def _load_plugin(data: bytes, name: str, limits: Limits) -> None:
+    """Load what Pillow needs for a kind of image of its own; one that decodes at once is measured.
+
+    Raises:
+        UploadError: It is not installed here.
+        TooLargeError: The image has too many pixels.
+    """
+    if (kind := plugin_kind(data[:16])) is None:
+        return
+    if not kind.is_read:
+        raise UploadError(f"{name}: {kind.called} is not read here; send a {_known()} file")
+    load_plugin(kind)
+    if kind.format == "JXL":
+        height, width = jxl_size(data)
+        limits.check_size(width, height)
+
+
+def _known() -> str:
+    """The kinds that are read here, in words."""
+    *names, last = (kind.called for kind in IMAGE_KINDS.values() if kind.is_read)
+    return f"{', '.join(names)} or {last}"
 
 
 def is_form(content_type: str) -> bool:

@@ -83,13 +83,13 @@ def test_linked_folders_are_read(tmp_path: Path) -> None:
 
 
 def test_kinds_that_are_not_read_are_faults_with_a_count(tmp_path: Path) -> None:
-    maps = touch(tmp_path / "maps", "a.png", "b.gif", "c.GIF", "d.avif")
+    maps = touch(tmp_path / "maps", "a.png", "b.gif", "c.GIF", "d.jp2")
     target = touch(tmp_path / "SET", "a.png", "b.gif", "c.gif", "notes.txt")
     pairing = find_pairs(maps, target)
     texts = [problem.text for problem in pairing.problems if problem.kind == "unread"]
     assert texts == [
-        f"1 .avif files in {maps} (d.avif): this kind is not read; save them as PNG",
         f"2 .gif files in {maps} (b.gif): this kind is not read; save them as PNG",
+        f"1 .jp2 files in {maps} (d.jp2): this kind is not read; save them as PNG",
         f"2 .gif files in {target} (b.gif): this kind is not read; save them as PNG",
     ]
     assert pairing.targets == {"SET": 3}

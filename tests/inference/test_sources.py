@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from src.datamodules import file_kinds
 from src.errors import UserError
 from src.inference.sources import find_inputs, find_sources
 from tests.inference.tiny import save_picture
@@ -59,16 +60,23 @@ def test_one_name_in_two_folders_is_refused(tmp_path: Path) -> None:
     assert len(find_sources([tmp_path, tmp_path / "a" / "1.jpg"])) == 2
 
 
-def test_kinds_that_are_not_read_are_counted_and_texts_are_not(tree: Path) -> None:
+def test_kinds_that_are_not_read_are_counted_and_texts_are_not(
+    tree: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(file_kinds, "_is_installed", lambda module: False)
     for name in ("1.HEIC", "2.heic", "sub/3.cr2", "4.jxl", "b.pdf", "Thumbs.db", "c.json", "d"):
         (tree / name).write_bytes(b"x")
     save_picture(tree / "sub" / "5.png").rename(tree / "sub" / "5.img")
     inputs = find_inputs(tree)
     assert len(inputs.sources) == 4
     assert inputs.missed == {".heic": 2, ".cr2": 1, ".jxl": 1, ".img": 1}
-    assert inputs.left_out == "1 .cr2, 2 .heic, 1 .img, 1 .jxl, 1 .pdf"
-    with pytest.raises(UserError, match=r"that can be read, but 1 \.heic"):
+    assert inputs.left_out.startswith(
+        "1 .cr2, 2 .heic, 1 .img, 1 .jxl, 1 .pdf (HEIC and JPEG XL are read by: pip install "
+    )
+    with pytest.raises(UserError, match=r"that can be read, but 1 \.heic \(HEIC are read by"):
         find_inputs([str(tree / "2.*")])
+    monkeypatch.undo()
+    assert find_inputs(tree).missed == {".cr2": 1, ".img": 1}
 
 
 def test_a_file_asked_for_by_name_is_tried_whatever_its_suffix(tmp_path: Path) -> None:
