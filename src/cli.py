@@ -291,7 +291,8 @@ def _with_bare_paths(words: Sequence[str]) -> list[str]:
     bare = [
         word
         for before, word in zip(["", *words], words, strict=False)
-        if "=" not in word and not word.startswith(("-", "+", "~")) and before not in _WITH_VALUE
+        if word == "-"
+        or ("=" not in word and not word.startswith(("-", "+", "~")) and before not in _WITH_VALUE)
     ]
     if not bare:
         return list(words)
@@ -299,7 +300,8 @@ def _with_bare_paths(words: Sequence[str]) -> list[str]:
     given = {word.partition("=")[0] for word in settings}
     if "input" in given:
         raise CommandError(f"{bare[0]} and input=: name what is read in one of the two ways")
-    chosen = [f"{key}={value}" for key, value in _BARE_PREDICT.items() if key not in given]
+    usual = _BARE_PREDICT | ({"output": "-"} if bare == ["-"] else {})
+    chosen = [f"{key}={value}" for key, value in usual.items() if key not in given]
     if chosen:
         print(f"chosen: {' '.join(chosen)}", file=sys.stderr)
     listed = bare[0] if len(bare) == 1 else f"[{','.join(map(quoted, bare))}]"

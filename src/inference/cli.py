@@ -2,20 +2,29 @@
 
 import logging
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig, ListConfig
 
-from src.errors import CommandError, disk_full_as_user_error, os_errors_as_user_errors
+from src.errors import (
+    CommandError,
+    UserError,
+    disk_full_as_user_error,
+    os_errors_as_user_errors,
+)
 from src.inference.outputs import is_type, parse_outputs
+from src.inference.pipes import PIPE, named_stdin, read_stdin, reserved_stdout, send
 from src.inference.predict_config import PredictConfig
 from src.inference.predict_files import Summary, predict_files
 from src.inference.processes import devices_for, predict_in_processes
 from src.inference.segmenter import Segmenter
-from src.inference.sources import Source, find_inputs
+from src.inference.sources import Source, find_inputs, find_sources
+from src.inference.watch import Watch, stopped_by_signals
 from src.settings.commands import PredictSettings
 from src.settings.parse import parse
 from src.weights.licenses import require_commercial
@@ -29,23 +38,83 @@ def main(cfg: DictConfig) -> int:
     settings = parse(PredictSettings, cfg)
     if settings.commercial:
         require_commercial(settings.weights)
+    if PIPE in (settings.output, *settings.input):
+        return _predict_piped(settings)
     plan = _plan(settings)
+    if settings.watch:
+        return _watch(settings, plan)
     inputs = find_inputs(settings.input, recursive=settings.recursive, output=plan.folder)
-    sources = inputs.sources
+    summary = _predict(settings, plan, inputs.sources)
+    log.info("%s", summary._replace(left_out=inputs.left_out))
+    return 1 if summary.failures or inputs.missed else 0
+
+
+def _predict(settings: PredictSettings, plan: PredictConfig, sources: list[Source]) -> Summary:
     plan.protect(sources)
-    with disk_full_as_user_error(plan.folder, "the same command with skip_existing=true goes on"):
-        _see_whether_writable(plan.folder)
+    with _writing_to(plan.folder):
         if settings.processes == 1:
             segmenter = _segmenter(settings, settings.device)
             log.info("%s; %d files", segmenter, len(sources))
-            summary = predict_files(segmenter, sources, plan)
+            return predict_files(segmenter, sources, plan)
+        devices = devices_for(settings.device, settings.processes)
+        log.info("%d files on %s", len(sources), ", ".join(devices))
+        share = partial(_predict_share, settings)
+        return predict_in_processes(share, devices, sources)
+
+
+def _predict_piped(settings: PredictSettings) -> int:
+    """Read the standard input, write the standard output, or both; what fails is one line."""
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="finecut-")))
+        out = stack.enter_context(reserved_stdout()) if settings.output == PIPE else None
+        if PIPE in settings.input:
+            sources = [read_stdin(folder)]
         else:
-            devices = devices_for(settings.device, settings.processes)
-            log.info("%d files on %s", len(sources), ", ".join(devices))
-            share = partial(_predict_share, settings)
-            summary = predict_in_processes(share, devices, sources)
-    log.info("%s", summary._replace(left_out=inputs.left_out))
-    return 1 if summary.failures or inputs.missed else 0
+            sources = find_sources(settings.input, recursive=settings.recursive)
+        plan = _plan(settings)
+        if out is not None:
+            if len(sources) > 1:
+                raise CommandError(f"output=- is for one result, not for {len(sources)} files")
+            # Of an image a PNG, whatever it came as: the name behind `>` is not known here.
+            formats = plan.formats or (() if sources[0].is_video else ("png",))
+            plan = replace(plan, folder=folder / "out", formats=formats)
+        summary = _predict(settings, plan, sources)
+        for path, reason in summary.failures:
+            text = reason if reason.startswith(str(path)) else f"{path}: {reason}"
+            raise UserError(named_stdin(text, sources[0]) if PIPE in settings.input else text)
+        if out is None:
+            log.info("%s", summary)
+        else:
+            send(next(path for path in plan.folder.iterdir()), out)
+    return 0
+
+
+def _watch(settings: PredictSettings, plan: PredictConfig) -> int:
+    with _writing_to(plan.folder), stopped_by_signals() as stop:
+        segmenter = _segmenter(settings, settings.device)
+        watch = Watch(
+            segmenter,
+            settings.input,
+            plan,
+            recursive=settings.recursive,
+            seconds=settings.watch_seconds,
+        )
+        log.info(
+            "%s; watching %s, looking every %g s; Ctrl-C ends",
+            segmenter,
+            ", ".join(settings.input),
+            settings.watch_seconds,
+        )
+        summary = watch.run(stop)
+    log.info("%s", summary)
+    return 1 if summary.failures or summary.left_out else 0
+
+
+@contextmanager
+def _writing_to(folder: Path) -> Iterator[None]:
+    with disk_full_as_user_error(folder, "the same command with skip_existing=true goes on"):
+        _see_whether_writable(folder)
+        yield
 
 
 def _refuse_type_as_output(output: Any) -> None:
@@ -90,7 +159,12 @@ def _predict_share(
 
 def _plan(settings: PredictSettings) -> PredictConfig:
     return PredictConfig(
-        outputs=parse_outputs(settings.type, sigma=settings.sigma, opacity=settings.opacity),
+        outputs=parse_outputs(
+            settings.type,
+            sigma=settings.sigma,
+            opacity=settings.opacity,
+            threshold=settings.threshold,
+        ),
         folder=Path(settings.output).expanduser(),
         detail=settings.detail,
         flip=settings.flip,
@@ -99,6 +173,9 @@ def _plan(settings: PredictSettings) -> PredictConfig:
         crop=settings.crop,
         smoothing=settings.smoothing,
         skip_existing=settings.skip_existing,
+        formats=settings.format or (),
+        threshold=settings.threshold,
+        invert=settings.invert,
     )
 
 

@@ -12,17 +12,16 @@ import numpy as np
 from PIL import Image
 
 from src.atomic import atomic_write
+from src.datamodules.file_kinds import IMAGE_KINDS, ImageKind
 from src.datamodules.images import ImageError, decode
-from src.datamodules.raster import KindError, colors_of, seen
+from src.datamodules.raster import KindError, colors_of, eight_bits, seen
 
 log = logging.getLogger(__name__)
 
-# Written as they came; a photo of any other kind becomes a PNG.
-_KEPT = {"JPEG": ".jpg", "PNG": ".png", "WEBP": ".webp", "TIFF": ".tif", "BMP": ".bmp"}
-_WITH_ALPHA = ("PNG", "WEBP", "TIFF")
 _ORIENTATION_TAG = 0x0112
 _PNG_HEADER = 33  # signature and IHDR, behind which other chunks may follow
-_JPEG_QUALITY = 95
+_QUALITY = 95  # of JPEG and WebP
+_AVIF_QUALITY = 90  # about as far from the photo as JPEG's 95
 _MOST_JPEG_EXIF = 65_533 - 6  # bytes of one segment, behind its name
 
 
@@ -49,11 +48,12 @@ class ImageFile:
 
     def suffix(self, *, alpha: bool) -> str:
         """The suffix of an image made from this photo: its own where the format can hold it."""
+        kind = IMAGE_KINDS.get(self.format)
         alpha = alpha or self.opacity is not None
-        if self.colors.dtype == np.uint16 or self.format not in (_WITH_ALPHA if alpha else _KEPT):
+        if self.colors.dtype == np.uint16 or kind is None or not kind.keeps(alpha=alpha):
             return ".png"
         own = self.path.suffix.lower()
-        return own if Image.registered_extensions().get(own) == self.format else _KEPT[self.format]
+        return own if Image.registered_extensions().get(own) == self.format else kind.suffixes[0]
 
 
 def read_image_file(path: Path) -> ImageFile:
@@ -76,7 +76,7 @@ def read_image_file(path: Path) -> ImageFile:
         colors=colors,
         format=header.format,
         profile=profile if profile and profile[16:20] == b"RGB " else None,
-        exif=_upright_exif(header.exif),
+        exif=upright_exif(header.exif),
         opacity=decoded.opacity,
     )
 
@@ -92,35 +92,47 @@ def image_file_bytes(path: Path, pixels: np.ndarray, image_file: ImageFile | Non
     """The bytes of an image file.
 
     Args:
-        path: Its name: the suffix says the format, and messages name it. 16 bit is always a PNG.
-        pixels: uint8 or uint16 `(H, W)`, `(H, W, 3)` or `(H, W, 4)`.
+        path: Its name: the suffix says the format, and messages name it.
+        pixels: uint8 or uint16 `(H, W)`, `(H, W, 3)` or `(H, W, 4)`. Of 16 bit only a PNG keeps
+            more than 8. Gray, which is a mask, is kept exactly by every format but JPEG.
         image_file: The photo whose profile and EXIF block the image keeps.
     """
     profile = image_file.profile if image_file else None
-    if pixels.dtype == np.uint16:
+    kind = IMAGE_KINDS[Image.registered_extensions()[path.suffix.lower()]]
+    if pixels.dtype == np.uint16 and kind.format == "PNG":
         return _deep_png(pixels, profile)
-    return _encoded(path, pixels, profile, image_file.exif if image_file else None)
-
-
-def _encoded(path: Path, pixels: np.ndarray, profile: bytes | None, exif: bytes | None) -> bytes:
-    kind = Image.registered_extensions()[path.suffix.lower()]
-    options: dict[str, object] = {}
-    if kind in ("JPEG", "WEBP"):
-        options["quality"] = _JPEG_QUALITY
-    if kind == "JPEG":
-        options["subsampling"] = 0  # edges of a cut-out keep their color
-    if kind == "TIFF":
-        options["compression"] = "tiff_lzw"
-    if kind != "BMP" and profile:
-        options["icc_profile"] = profile
-    if kind == "JPEG" and exif and len(exif) > _MOST_JPEG_EXIF:
+    exif = image_file.exif if image_file else None
+    if kind.format == "JPEG" and exif and len(exif) > _MOST_JPEG_EXIF:
         log.warning("%s: its EXIF block is too large for a JPEG and is left out", path)
         exif = None
-    if kind != "BMP" and exif:
-        options["exif"] = exif
+    options = encoding(kind, gray=pixels.ndim == 2, profile=profile, exif=exif)
     buffer = BytesIO()
-    Image.fromarray(pixels).save(buffer, kind, **options)
+    Image.fromarray(eight_bits(pixels)).save(buffer, kind.format, **options)
     return buffer.getvalue()
+
+
+def encoding(
+    kind: ImageKind, *, gray: bool, profile: bytes | None, exif: bytes | None
+) -> dict[str, object]:
+    """What Pillow is asked for when it writes an image or an animation.
+
+    Args:
+        kind: Of the file.
+        gray: It is a mask, whose levels are kept.
+        profile, exif: Of the photo; left out where the kind holds none.
+    """
+    of_kinds: dict[str, dict[str, object]] = {
+        "JPEG": {"quality": _QUALITY, "subsampling": 0},  # edges of a cut-out keep their color
+        "WEBP": {"lossless": True} if gray else {"quality": _QUALITY},
+        "AVIF": {"quality": 100 if gray else _AVIF_QUALITY, "subsampling": "4:4:4"},
+        "TIFF": {"compression": "tiff_lzw"},
+    }
+    options = of_kinds.get(kind.format, {})
+    if kind.metadata and profile:
+        options["icc_profile"] = profile
+    if kind.metadata and exif:
+        options["exif"] = exif
+    return options
 
 
 def _deep_png(pixels: np.ndarray, profile: bytes | None) -> bytes:
@@ -135,7 +147,8 @@ def _deep_png(pixels: np.ndarray, profile: bytes | None) -> bytes:
     return data[:_PNG_HEADER] + chunk + data[_PNG_HEADER:]
 
 
-def _upright_exif(exif: Image.Exif | None) -> bytes | None:
+def upright_exif(exif: Image.Exif | None) -> bytes | None:
+    """The bytes of an EXIF block whose orientation says upright; None for one that is damaged."""
     if exif is None:
         return None
     try:

@@ -99,6 +99,20 @@ class Cutout:
         return (values * most + 0.5).clip(0, most).astype(self.colors.dtype)
 
 
+def binary(mask: np.ndarray, threshold: float) -> np.ndarray:
+    """255 where a uint8 mask reaches the threshold, a level from 0 to 1; else 0."""
+    return np.where(mask >= threshold * 255, np.uint8(255), np.uint8(0))
+
+
+def inverted(mask: np.ndarray, opacity: np.ndarray | None) -> np.ndarray:
+    """What is visible and not in a mask `(H, W)`: the background in place of the foreground.
+
+    What is transparent in the file is neither, so it stays out of both.
+    """
+    visible = within(np.full_like(mask, 255), opacity)
+    return visible - within(mask, opacity)
+
+
 class OutputType(NamedTuple):
     """A kind of image: its short name, whether it is transparent, and how it is made."""
 
@@ -108,7 +122,11 @@ class OutputType(NamedTuple):
 
 
 def parse_outputs(
-    wanted: str | Sequence[str], *, sigma: float = 2.0, opacity: float = 0.5
+    wanted: str | Sequence[str],
+    *,
+    sigma: float = 2.0,
+    opacity: float = 0.5,
+    threshold: float | None = None,
 ) -> list[OutputType]:
     """The outputs of one type or several; see the module for the words.
 
@@ -116,6 +134,7 @@ def parse_outputs(
         wanted: Words such as `rgba`, `#ff8800` or `beach.jpg`.
         sigma: Blur of the photo under a `composite`.
         opacity: Of the blurred photo in a `composite`.
+        threshold: Makes a `mask` of two levels, also where the photo is half transparent.
 
     Raises:
         UserError: An unknown word, or two of one name.
@@ -123,7 +142,7 @@ def parse_outputs(
     words = [wanted] if isinstance(wanted, str) else [str(word) for word in wanted]
     if not words:
         raise CommandError(f"type= is empty; choose one or several of {_WORDS}")
-    outputs = [_parse(word, sigma, opacity) for word in words]
+    outputs = [_parse(word, sigma, opacity, threshold) for word in words]
     if len({output.name.casefold() for output in outputs}) < len(outputs):
         raise CommandError(f"type= names one kind twice: {', '.join(o.name for o in outputs)}")
     return outputs
@@ -134,8 +153,13 @@ def is_type(word: str) -> bool:
     return word in ("mask", "rgba", "blur", "overlay", "composite") or _color(word) is not None
 
 
-def _parse(word: str, sigma: float, opacity: float) -> OutputType:
-    simple = {"mask": _mask, "blur": _blur, "overlay": _overlay}
+def _parse(word: str, sigma: float, opacity: float, threshold: float | None) -> OutputType:
+    simple = {"blur": _blur, "overlay": _overlay}
+    if word == "mask":
+        if threshold is None:
+            return OutputType(word, lambda cut: cut.mask)
+        level = threshold
+        return OutputType(word, lambda cut: binary(cut.mask, level))
     if word in simple:
         return OutputType(word, simple[word])
     if word == "rgba":
@@ -164,10 +188,6 @@ def _gaussian(cut: Cutout, sigma: float) -> np.ndarray:
     blurred = cv2.GaussianBlur(cut.image * cut.visible, (0, 0), sigma)
     total = cv2.GaussianBlur(cut.visible, (0, 0), sigma)[..., None]
     return blurred / np.maximum(total, 1e-5)
-
-
-def _mask(cut: Cutout) -> np.ndarray:
-    return cut.mask
 
 
 def _rgba(cut: Cutout) -> np.ndarray:

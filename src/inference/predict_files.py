@@ -16,8 +16,10 @@ from rich.progress import Progress
 
 from src.datamodules.file_kinds import advice_on
 from src.errors import UserError, file_fault, is_full
+from src.inference.animation_integrity import is_animation
+from src.inference.formats import require_alpha
+from src.inference.frames import predict_frames
 from src.inference.image_file import ImageFile, read_image_file, write_image_file
-from src.inference.outputs import Cutout
 from src.inference.portrait import crop_to_face
 from src.inference.predict_config import PredictConfig
 from src.inference.segmenter import Segmenter
@@ -37,6 +39,10 @@ class Failure(NamedTuple):
 
     path: Path
     reason: str
+
+
+class StoppedError(UserError):
+    """The user has stopped the work within a video, of which nothing is kept."""
 
 
 class Summary(NamedTuple):
@@ -61,6 +67,7 @@ def predict_files(
     sources: Sequence[Source],
     plan: PredictConfig,
     finished: Callable[[], None] | None = None,
+    stop: Callable[[], bool] = lambda: False,
 ) -> Summary:
     """Make the plan's outputs of every source; collects what fails.
 
@@ -69,6 +76,7 @@ def predict_files(
         sources: The files.
         plan: What to make of them.
         finished: Called after each file, in place of the bars that are shown else.
+        stop: Asked between frames: a video or an animation is left then, and what is behind it.
 
     Raises:
         UserError: A result would overwrite its source.
@@ -78,38 +86,56 @@ def predict_files(
     todo = [s for s in sources if not (plan.skip_existing and plan.is_done(s))]
     images = [source for source in todo if not source.is_video]
     videos = [source for source in todo if source.is_video]
+    animations: list[Source] = []  # found out when they are read
     failures: list[Failure] = []
     skipped = len(sources) - len(todo)
     with progress_bars(shown=finished is None) as progress:
         task = progress.add_task("pictures", total=len(images), visible=bool(images))
         outcomes = chain(
-            _predict_images(segmenter, images, plan),
-            (_predict_video(segmenter, video, plan, progress) for video in videos),
+            _predict_images(segmenter, images, plan, animations),
+            (_predict_frames(segmenter, one, plan, progress, stop, True) for one in animations),
+            (_predict_frames(segmenter, one, plan, progress, stop, False) for one in videos),
         )
-        for outcome in outcomes:
-            failures += [outcome] if outcome else []
-            progress.advance(task)
-            if finished is not None:
-                finished()
-    return Summary(len(todo) - len(failures), skipped, failures)
+        done = 0
+        try:
+            for outcome in outcomes:
+                failures += [outcome] if outcome else []
+                done += outcome is None
+                progress.advance(task)
+                if finished is not None:
+                    finished()
+        except StoppedError as stopped:
+            log.info("%s", stopped)
+            return Summary(done, skipped, failures)
+    assert done + len(failures) == len(todo), "a file was lost"
+    return Summary(done, skipped, failures)
 
 
 def _predict_images(
-    segmenter: Segmenter, sources: Sequence[Source], plan: PredictConfig
+    segmenter: Segmenter,
+    sources: Sequence[Source],
+    plan: PredictConfig,
+    animations: list[Source],
 ) -> Iterator[Failure | None]:
-    """Reads ahead and writes behind the network, a batch at a time, in bounded memory."""
+    """Reads ahead and writes behind the network, a batch at a time, in bounded memory.
+
+    Animations among the sources are left for later, in the list.
+    """
     size = segmenter.batch_size
     batches = [sources[i : i + size] for i in range(0, len(sources), size)]
     with ThreadPoolExecutor(_THREADS) as pool:
         writing: deque[tuple[Source, Future[None]]] = deque()
-        reading: deque[list[Future[ImageFile]]] = deque()
+        reading: deque[list[Future[ImageFile | None]]] = deque()
         for index, batch in enumerate(batches):
             for ahead in batches[index + len(reading) : index + 2]:
                 reading.append([pool.submit(_read, source, plan) for source in ahead])
             image_files: list[tuple[Source, ImageFile]] = []
             for source, future in zip(batch, reading.popleft(), strict=True):
                 try:
-                    image_files.append((source, future.result()))
+                    if (image_file := future.result()) is None:
+                        animations.append(source)
+                    else:
+                        image_files.append((source, image_file))
                 except Exception as error:  # whatever a file does, the others are done
                     yield _failure(source, error)
             for source, image_file, mask in _segmented(segmenter, image_files, plan):
@@ -123,8 +149,11 @@ def _predict_images(
             yield _outcome(*writing.popleft())
 
 
-def _read(source: Source, plan: PredictConfig) -> ImageFile:
+def _read(source: Source, plan: PredictConfig) -> ImageFile | None:
+    """A photo, or None for an animation."""
     try:
+        if is_animation(source.path):
+            return None
         image_file = read_image_file(source.path)
     except UserError as error:
         if (advice := advice_on(source.path)) is None:
@@ -154,27 +183,33 @@ def _segmented(
 
 def _write(source: Source, image_file: ImageFile, mask: np.ndarray, plan: PredictConfig) -> None:
     with _one_large if mask.size > _LARGE else nullcontext():
-        cut = Cutout(image_file.colors, mask, method=plan.foreground, opacity=image_file.opacity)
+        cut = plan.cutout(image_file.colors, mask, image_file.opacity)
         for output in plan.outputs:
-            target = plan.photo_target(source, output, image_file)
-            write_image_file(
-                target, output.render(cut), None if output.name == "mask" else image_file
+            target, pixels = plan.photo_target(source, output, image_file), output.render(cut)
+            if pixels.ndim == 3 and pixels.shape[2] == 4:
+                require_alpha(target.suffix)
+            write_image_file(target, pixels, None if output.name == "mask" else image_file)
+
+
+def _predict_frames(
+    segmenter: Segmenter,
+    source: Source,
+    plan: PredictConfig,
+    progress: Progress,
+    stop: Callable[[], bool],
+    animation: bool,
+) -> Failure | None:
+    task = progress.add_task(escape(source.path.name), total=None)
+
+    def report(done: int, total: int | None) -> None:
+        progress.update(task, completed=done, total=total)
+        if stop():
+            raise StoppedError(
+                f"{source.path}: stopped at frame {done}; the next call makes it anew"
             )
 
-
-def _predict_video(
-    segmenter: Segmenter, source: Source, plan: PredictConfig, progress: Progress
-) -> Failure | None:
-    from src.inference.video import predict_video
-
-    task = progress.add_task(escape(source.path.name), total=None)
     try:
-        predict_video(
-            segmenter,
-            source,
-            plan,
-            lambda done, total: progress.update(task, completed=done, total=total),
-        )
+        predict_frames(segmenter, source, plan, report, animation=animation)
     except Exception as error:
         return _failure(source, error)
     return None
@@ -186,7 +221,7 @@ def _outcome(source: Source, future: Future[None]) -> Failure | None:
 
 
 def _failure(source: Source, error: Exception) -> Failure:
-    if is_full(error):  # of the others too
+    if is_full(error) or isinstance(error, StoppedError):  # of the others too
         raise error
     log.debug("%s", source.path, exc_info=error)
     return Failure(source.path, reason_of(error))

@@ -120,6 +120,7 @@ class FrameCounts:
     lasting: Duration of the last one, 0 if unknown.
     first: Time at which the video begins, in seconds.
     last: Time at which the last packet of any stream ends, in seconds.
+    shown: Time at which the video ends, in seconds.
     """
 
     packets: int = 0
@@ -131,6 +132,7 @@ class FrameCounts:
     lasting: int = 0
     first: float = math.inf
     last: float = 0.0
+    shown: float = 0.0
 
     def take(self, packet: Any) -> None:
         """Count a packet of the video."""
@@ -144,6 +146,8 @@ class FrameCounts:
         self.lasting = packet.duration or 0
         if packet.pts is not None:
             self.first = min(self.first, float(packet.pts * packet.time_base))
+            end = float((packet.pts + self.lasting) * packet.time_base)
+            self.shown = max(self.shown, end)
         self.end(packet)
 
     def end(self, packet: Any) -> None:
@@ -222,9 +226,10 @@ def _lacks(length: float, seen: FrameCounts, time_base: Fraction, rate: Fraction
     covered = seen.untimed * gap
     if seen.times:
         covered += seen.times[-1] + (seen.lasting or gap) - seen.times[0]
-    # Of a variable rate the last frames may stand still, and those of decoding come earlier.
-    slack = gap / 2 if _is_steady(gaps) else 3 * max(gaps)
-    return length / float(time_base) - covered > slack
+    if _is_steady(gaps):
+        return length / float(time_base) - covered > gap / 2
+    # Of a variable rate times of decoding say little, and the last frames may stand still.
+    return length - (seen.shown - seen.first) > 3 * max(gaps) * float(time_base)
 
 
 def _is_steady(gaps: list[int]) -> bool:

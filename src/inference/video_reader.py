@@ -7,7 +7,7 @@ was read with what the file announces.
 import heapq
 import logging
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from fractions import Fraction
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -15,6 +15,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from src.errors import UserError, missing_extra
+from src.inference.formats import Medium
+from src.inference.frames import Frame
 from src.inference.video_integrity import FrameCounts, shortfall
 
 try:
@@ -28,21 +30,6 @@ log = logging.getLogger(__name__)
 _ALPHA_DECODERS = {"vp8": "libvpx", "vp9": "libvpx-vp9"}
 _WAITING = 4  # frames whose time stamps are sorted: some formats store none, and FFmpeg guesses
 _ONE = 1 << 16  # 1.0 in a display matrix
-
-
-class Frame(NamedTuple):
-    """A frame.
-
-    pixels: uint8 `(H, W, 3)`, straight colors where there is transparency.
-    alpha: uint8 `(H, W)`; None where the format knows none.
-    pts: Time, in units of the stream's `time_base`.
-    colorspace: Of the file, as FFmpeg numbers them.
-    """
-
-    pixels: np.ndarray
-    alpha: np.ndarray | None
-    pts: int
-    colorspace: int
 
 
 class Sound(NamedTuple):
@@ -67,7 +54,9 @@ class Film:
         UserError: Not a video.
     """
 
-    def __init__(self, path: Path, copied: set[str]) -> None:
+    medium: Medium = "video"
+
+    def __init__(self, path: Path, copied: Collection[str]) -> None:
         self.path, self.copied = path, copied
         try:
             self._movie: Any = av.open(str(path))
@@ -80,6 +69,7 @@ class Film:
         self.stream: Any = images[0]
         self.stream.thread_type = "AUTO"
         self.sounds = [one for one in self._movie.streams.audio if one.codec_context is not None]
+        self.suffix = path.suffix.lower()
         self._decoder = self._alpha_decoder()
         self._seen = FrameCounts()
         self._turned = False
@@ -91,6 +81,14 @@ class Film:
 
     def __exit__(self, *_: object) -> None:
         self._movie.close()
+
+    @property
+    def time_base(self) -> Fraction:
+        return self.stream.time_base
+
+    @property
+    def count(self) -> int | None:
+        return self.stream.frames or None
 
     @property
     def rate(self) -> Fraction:
@@ -195,7 +193,7 @@ class Film:
             pixels, alpha = np.ascontiguousarray(layer[..., :3]), layer[..., 3].copy()
         else:
             pixels = self._upright(frame, frame.to_ndarray(format="rgb24"))
-        return Frame(pixels, alpha, 0, int(frame.colorspace))
+        return Frame(pixels, alpha, 0, int(frame.colorspace), frame.duration or 0)
 
     def _upright(self, frame: Any, pixels: np.ndarray) -> np.ndarray:
         """Turn and mirror the pixels `(H, W, C)` of a frame as a player would."""

@@ -13,6 +13,7 @@ from src.settings.schema import (
     Names,
     OpenSettings,
     Paths,
+    ResultFormats,
     Seed,
     Settings,
     Size,
@@ -76,12 +77,19 @@ class PredictSettings(Settings):
     """Masks and cut-outs of images and videos."""
 
     weights: FilePath = setting(_WEIGHTS)
-    input: Paths = setting("file, folder, glob pattern or video, or a list of them")
+    input: Paths = setting(
+        "file, folder, glob pattern or video, or a list of them; - is the standard input"
+    )
     type: Names = setting(
         "what is made: mask, rgba, white, green, #rrggbb, blur, overlay, composite (portrait) or "
         "an image's path as background; or a list of them"
     )
-    output: FilePath = setting("folder of the results; mirrors the tree of the input")
+    output: FilePath = setting(
+        "folder of the results; mirrors the tree of the input; - is the standard output"
+    )
+    format: ResultFormats | None = setting(
+        "of the results, [webp,webm] for images and videos; null: as the input, see docs/predict.md"
+    )
     model: Group = setting(_MODEL)
 
     device: Device = setting(_DEVICE)
@@ -96,6 +104,10 @@ class PredictSettings(Settings):
     overlap: float = setting("of neighboring tiles, as a share of one", ge=0, lt=1)
     flip: Flag = setting("average with the mirrored image; twice the time")
 
+    threshold: float | None = setting(
+        "level from which a pixel belongs to the mask, which has two levels then", gt=0, lt=1
+    )
+    invert: Flag = setting("keep the background in place of the foreground")
     foreground: Foreground = setting(
         "estimate the foreground's own colors at soft edges: no halo; blur_fusion and birefnet are "
         "the authors' forms of it, to the digit"
@@ -106,11 +118,25 @@ class PredictSettings(Settings):
     smoothing: float = setting("video: share of the mask before, 0.5 to steady flicker", ge=0, lt=1)
     recursive: Flag = setting("also folders within the input folder")
     skip_existing: Flag = setting("go on where an interrupted call stopped")
+    watch: Flag = setting("go on with files that arrive in the folder, until Ctrl-C")
+    watch_seconds: float = setting(
+        "from one look into the folder to the next; a file is complete that is the same in two",
+        ge=0.1,
+        le=3600,
+    )
     commercial: Flag = setting(_COMMERCIAL)
 
     @model_validator(mode="after")
     def _check(self) -> "PredictSettings":
         _check_blended(self.engine, self.detail)
+        if "-" in self.input and len(self.input) > 1:
+            raise ValueError("input=- is the standard input: it is read alone")
+        if self.watch and ("-" in self.input or self.output == "-"):
+            raise ValueError("watch=true is for folders, not for a pipe")
+        if self.watch and self.processes > 1:
+            raise ValueError("watch=true runs in one process: leave out processes=")
+        if self.output == "-" and len(self.type) > 1:
+            raise ValueError("output=- writes one result: give one type=")
         return self
 
 

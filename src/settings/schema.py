@@ -146,6 +146,13 @@ TableFormats = Annotated[
     Field(min_length=1),
     Allowed("md, tex, csv, html or xlsx, or a list of them"),
 ]
+ResultFormat = Literal["png", "jpg", "webp", "avif", "tif", "bmp", "gif", "mp4", "mov", "webm"]
+ResultFormats = Annotated[
+    list[ResultFormat],
+    BeforeValidator(_parse_list),
+    Field(min_length=1),
+    Allowed("png, jpg, webp, avif, tif, bmp, gif, mp4, mov or webm, or a list of them"),
+]
 Size = Annotated[
     int | list[int],
     BeforeValidator(_parse_size),

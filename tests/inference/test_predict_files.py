@@ -109,7 +109,7 @@ def test_a_kind_that_is_not_read_is_named_with_what_to_do(
     summary = run(image_files, PredictConfig(parse_outputs("mask"), tmp_path / "out"))
     assert summary.done == 7
     said = str(summary)
-    assert "phone.jpg: is a HEIC image, whatever .jpg says" in said
+    assert "phone.jpg: HEIC image, damaged or cut short" in said
     assert "No such file or directory" in said
     assert "2 failed; left out, of kinds that are not read: 1 .cr2" in str(
         summary._replace(left_out="1 .cr2")

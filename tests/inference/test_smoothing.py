@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from src.inference.video import Smoother
+from src.inference.frames import Smoother
 
 FRAME = np.full((40, 40, 3), 90, np.uint8)
 

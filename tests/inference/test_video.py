@@ -79,11 +79,11 @@ def predict(path: Path, tmp_path: Path, *words: str, **options: Any) -> None:
 
 def made(path: Path, tmp_path: Path, *words: str, **options: Any) -> int:
     """Make outputs of a video below `tmp_path/out`; returns how many frames were reported."""
-    from src.inference.video import predict_video
+    from src.inference.frames import predict_frames
 
     plan = PredictConfig(parse_outputs(list(words)), tmp_path / "out", **options)
     seen: list[int] = [0]
-    predict_video(finder(), find_sources(path)[0], plan, lambda done, total: seen.append(done))
+    predict_frames(finder(), find_sources(path)[0], plan, lambda done, total: seen.append(done))
     return seen[-1]
 
 
@@ -249,14 +249,13 @@ def test_what_shows_a_transparent_video_is_transparent_too(tmp_path: Path) -> No
 
 
 def test_white_goods_on_nothing_are_not_judged_on_white() -> None:
-    from src.inference.video import _Judged
-    from src.inference.video_reader import Frame
+    from src.inference.frames import Frame, Judged
 
     alpha = np.zeros((8, 8), np.uint8)
     alpha[2:4, 2:4] = 255
     for goods, backdrop in ((250, 0), (10, 255)):  # and not on what suits the next frame
         frame = Frame(np.full((8, 8, 3), goods, np.uint8), alpha, 0, 6)
-        seen = _Judged()(frame)
+        seen = Judged()(frame)
         assert (seen[2, 2], seen[0, 0]) == (pytest.approx(goods), pytest.approx(backdrop))
 
 
