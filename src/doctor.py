@@ -24,6 +24,7 @@ _PACKAGES = ("torch", "torchvision", "lightning", "timm", "torchmetrics", "album
 _EXTRAS = {
     "export": ("onnxruntime", "export.py format=onnx, engine=onnxruntime"),
     "openvino": ("openvino", "engine=openvino"),
+    "photos": ("pillow_heif", "HEIC, JPEG XL"),
     "video": ("av", "videos"),
     "coco": ("pycocotools", "COCO's masks, annotate.py"),
     "sweep": ("optuna", "sweep=optuna"),

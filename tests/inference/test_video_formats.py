@@ -131,6 +131,7 @@ def test_a_video_becomes_an_animation_with_its_times(tmp_path: Path) -> None:
         found = []
         for number in range(image.n_frames):  # type: ignore[attr-defined]
             image.seek(number)
+            image.load()
             found.append(image.info["duration"])
     assert found == [*np.diff(TIMES), LAST]
 
