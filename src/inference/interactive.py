@@ -29,7 +29,16 @@ from src.models import guided_by_clicks
 from src.networks.fusion import fuse_conv_bn
 from src.networks.network import Network
 from src.processing import Processor
-from src.processing.crop import Box, BoxError, box_in_crop, box_of_points, crop, points_in_crop
+from src.processing.crop import (
+    Box,
+    BoxError,
+    box_in_crop,
+    box_of_corners,
+    box_of_points,
+    crop,
+    points_in_crop,
+    with_area,
+)
 
 Points = Sequence[Sequence[float]] | np.ndarray
 Labels = Sequence[int] | np.ndarray
@@ -76,7 +85,7 @@ def read_extremes(
     if not _sides(labels, len(places)).all():
         raise PointsError("extreme points lie on the object: label all of them 1, or none")
     tight = box_of_points(np.rint(places)).clipped(size)
-    return ClickedObject(_with_area(tight), tuple((float(x), float(y)) for x, y in places))
+    return ClickedObject(with_area(tight), tuple((float(x), float(y)) for x, y in places))
 
 
 def read_inside_outside(
@@ -96,7 +105,7 @@ def read_inside_outside(
     sides = _sides(labels, len(places))
     order = list(range(len(places)))
     if box is not None:
-        tight = _box_of_corners(box, size)
+        tight = box_of_corners(box, size)
     else:
         corners = [i for i in order if not sides[i]][:2]
         if len(corners) < 2:
@@ -105,7 +114,7 @@ def read_inside_outside(
                 "corners of that box, labelled 0"
             )
         order = [i for i in order if i not in corners]
-        tight = _with_area(box_of_points(np.rint(places[corners])).clipped(size))
+        tight = with_area(box_of_points(np.rint(places[corners])).clipped(size))
     inside = next((i for i in order if sides[i]), None)
     first = _center(tight) if inside is None else _within(places[inside], tight)
     further = [
@@ -136,26 +145,6 @@ def _sides(labels: Labels | None, count: int) -> np.ndarray:
     if wrong := [label for label in given if label not in (0, 1)]:
         raise PointsError(f"labels are 1 on the object and 0 outside of it, not {wrong}")
     return np.array(given, dtype=bool)
-
-
-def _box_of_corners(corners: Corners, size: Size) -> Box:
-    """The box of x0, y0, x1, y1; what lies outside the image is cut off."""
-    try:
-        given = np.asarray(corners, dtype=float)
-    except (TypeError, ValueError):
-        given = np.empty(0)
-    if given.shape != (4,) or not np.isfinite(given).all():
-        raise BoxError(f"a box is four finite numbers (x0, y0, x1, y1), not {corners!r}")
-    return _with_area(_with_area(Box(*map(round, given.tolist()))).clipped(size))
-
-
-def _with_area(box: Box) -> Box:
-    if box.x_min >= box.x_max or box.y_min >= box.y_max:
-        raise BoxError(
-            f"the box {tuple(box)} has no area; it needs x0 < x1 and y0 < y1, in pixels of the "
-            "picture"
-        )
-    return box
 
 
 def _center(box: Box) -> tuple[float, float]:

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Literal, TypeVar
 
@@ -21,10 +22,14 @@ from src.inference.detail import blended_logits, tiled_logits
 from src.inference.devices import autocast, choose_device
 from src.inference.image_input import AnyImage, as_list, as_seen, read_any
 from src.inference.interactive import Clicks, Corners, InteractiveSegmenter, Labels, Points
+from src.inference.window import area_to_read, join_window
 from src.models import guided_by_clicks
 from src.networks.fusion import fuse_conv_bn
 from src.networks.network import Network
 from src.processing import Processor
+from src.processing.crop import box_of_corners, crop
+from src.processing.processor import Levels
+from src.processing.steps import STRETCH
 
 log = logging.getLogger(__name__)
 
@@ -202,6 +207,65 @@ class Segmenter:
             for one, (image, opacity) in zip(logits, opened, strict=True)
         ]
 
+    def sharpen(
+        self,
+        image: AnyImage,
+        mask: np.ndarray,
+        window: Corners,
+        *,
+        overrule: bool = False,
+        feather: int | None = None,
+        levels: Levels | None = None,
+    ) -> np.ndarray:
+        """A mask whose window is read again, from near; outside the window nothing changes.
+
+        The network sees the window at the image's own resolution where it is no larger than the
+        network's input, with what surrounds it, and else at as many of its pixels as fit. What it
+        says is joined to the mask as `window.join_window` says: details are taken, contradictions
+        are not. A new array is returned.
+
+        Args:
+            image: As `mask` takes it.
+            mask: uint8 `(H, W)` of the image's size, from `mask` or from this.
+            window: x0, y0, x1, y1 in pixels of the image, the last ones included; what lies outside
+                the image is cut off.
+            overrule: Take the second reading even where it contradicts the mask.
+            feather: Width in pixels in which it fades in; None for an eighth of the shorter side.
+            levels: What `levels` says of the image, where that is known already.
+
+        Raises:
+            UserError: A window without area or outside the image, a mask of another size, or a
+                model that works by clicks.
+        """
+        self.refuse_clicks()
+        pixels, opacity = read_any(image, as_seen)
+        size = (pixels.shape[0], pixels.shape[1])
+        if mask.dtype != np.uint8 or mask.shape != size:
+            raise UserError(
+                f"a mask of this image is a uint8 array {size}, not {mask.dtype} {mask.shape}"
+            )
+        box = box_of_corners(window, size, "window")
+        if feather is not None and feather < 0:
+            raise UserError(f"feather is {feather}; it is a count of pixels, from 0")
+        if levels is None:
+            levels = self._levels(pixels)
+        area = area_to_read(box, size, self.processor.size)
+        (logits,) = self.logits([crop(pixels, area)], self._maximum(pixels))
+        seen = self.processor.postprocess(logits, area.size, levels).cpu().numpy()
+        step = (size[0] / self.processor.size[0], size[1] / self.processor.size[1])
+        reading = crop(seen, box.relative_to(area))
+        joined = join_window(mask, reading, box, step=step, feather=feather, overrule=overrule)
+        return within(joined, opacity)
+
+    def levels(self, image: AnyImage) -> Levels | None:
+        """Between which values this model stretches the mask of an image; None where it does not.
+
+        `sharpen` needs it and finds it out itself, by reading the whole image once more; who calls
+        that repeatedly for one image asks once.
+        """
+        self.refuse_clicks()
+        return self._levels(read_any(image, as_seen).pixels)
+
     @property
     def clicks(self) -> Clicks | None:
         """What `predict` needs, see `InteractiveSegmenter.clicks`; None where the model works
@@ -227,13 +291,18 @@ class Segmenter:
         guided = self._guided()
         return self._or_advice(lambda: guided.predict(points, labels, box))
 
-    def logits(self, images: Sequence[np.ndarray]) -> list[Tensor]:
-        """The network's logits `(h, w)` at its own size, of uint8 images `(H, W, 3)`."""
+    def logits(self, images: Sequence[np.ndarray], maximum: float | None = None) -> list[Tensor]:
+        """The network's logits `(h, w)` at its own size, of uint8 images `(H, W, 3)`.
+
+        Args:
+            images: Of any sizes.
+            maximum: Of the image that all of them are parts of, see `Processor.normalize`.
+        """
         found: list[Tensor] = []
         for first in range(0, len(images), self.batch_size):
             some = images[first : first + self.batch_size]
             resized = np.stack([self.processor.resize_image(image) for image in some])
-            found += self._forward(self._tensor(resized))[:, 0].unbind()
+            found += self._forward(self._tensor(resized), maximum)[:, 0].unbind()
         return found
 
     def refuse_clicks(self) -> None:
@@ -272,10 +341,17 @@ class Segmenter:
         return self.logits(images)
 
     def _tiled(self, image: np.ndarray, overlap: float) -> Tensor:
-        if self.processor.scale == "per_image_max":
-            # The image's maximum, not each tile's: a dark tile must not become a bright one.
-            image = (image * (255 / max(1, int(image.max())))).round().astype(np.uint8)
-        return tiled_logits(image, self.processor.size, overlap, self.batch_size, self.logits)
+        read = partial(self.logits, maximum=self._maximum(image))
+        return tiled_logits(image, self.processor.size, overlap, self.batch_size, read)
+
+    def _levels(self, image: np.ndarray) -> Levels | None:
+        if STRETCH not in self.processor.restore_steps:
+            return None
+        return self.processor.levels(self.logits([image])[0], image.shape[:2])
+
+    def _maximum(self, image: np.ndarray) -> float | None:
+        """The image's, for its parts: a dark part must not become a bright one."""
+        return float(image.max()) if self.processor.scale == "per_image_max" else None
 
     @torch.inference_mode()
     def _blended(self, image: np.ndarray) -> Tensor:
@@ -286,18 +362,18 @@ class Segmenter:
         )
 
     @torch.inference_mode()
-    def _forward(self, batch: Tensor) -> Tensor:
+    def _forward(self, batch: Tensor, maximum: float | None) -> Tensor:
         """Logits `(B, 1, h, w)` of a uint8 batch; one that does not fit is halved, and said so."""
         try:
             with self._autocast():
-                return self.network(self.processor.normalize(batch)).masks[0].float()
+                return self.network(self.processor.normalize(batch, maximum)).masks[0].float()
         except torch.OutOfMemoryError as error:
             if len(batch) == 1:
                 raise UserError(self._advice()) from error
         torch.cuda.empty_cache()
         self.batch_size = -(-len(batch) // 2)
         log.warning("out of memory with %d at once; going on with %d", len(batch), self.batch_size)
-        return torch.cat([self._forward(half) for half in batch.split(self.batch_size)])
+        return torch.cat([self._forward(half, maximum) for half in batch.split(self.batch_size)])
 
     def _or_advice(self, run: Callable[[], Answer]) -> Answer:
         try:

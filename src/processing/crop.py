@@ -58,6 +58,11 @@ class Box(NamedTuple):
             raise BoxError(f"box {tuple(self)} has no pixel in an image of {width} × {height}")
         return inside
 
+    def relative_to(self, outer: "Box") -> "Box":
+        """The box counted from the corner of `outer`."""
+        x, y = outer.x_min, outer.y_min
+        return Box(self.x_min - x, self.y_min - y, self.x_max - x, self.y_max - y)
+
     @property
     def slices(self) -> tuple[slice, slice]:
         """Rows and columns of a box that lies inside its image."""
@@ -89,6 +94,43 @@ def box_of_points(points: np.ndarray | Sequence[Sequence[float]], relax: int = 0
     return Box(int(x_min), int(y_min), int(x_max), int(y_max)).grown(relax)
 
 
+def box_of_corners(corners: Sequence[float] | np.ndarray, size: Size, what: str = "box") -> Box:
+    """The box of x0, y0, x1, y1, the last pixels included; what lies outside the image is cut off.
+
+    Args:
+        corners: Four finite numbers, rounded to pixels.
+        size: Height and width of the image.
+        what: What messages call it.
+
+    Raises:
+        BoxError: Something else, without area, or altogether outside the image.
+    """
+    try:
+        given = np.asarray(corners, dtype=float)
+    except (TypeError, ValueError):
+        given = np.empty(0)
+    if given.shape != (4,) or not np.isfinite(given).all():
+        raise BoxError(f"a {what} is four finite numbers (x0, y0, x1, y1), not {corners!r}")
+    box = with_area(Box(*map(round, given.tolist())), what)
+    if box.x_min >= size[1] or box.y_min >= size[0] or box.x_max < 0 or box.y_max < 0:
+        raise BoxError(f"the {what} {tuple(box)} has no pixel in an image of {size[1]} × {size[0]}")
+    return with_area(box.clipped(size), what)
+
+
+def with_area(box: Box, what: str = "box") -> Box:
+    """The box itself.
+
+    Raises:
+        BoxError: It has no area.
+    """
+    if box.x_min >= box.x_max or box.y_min >= box.y_max:
+        raise BoxError(
+            f"the {what} {tuple(box)} has no area; it needs x0 < x1 and y0 < y1, in pixels of the "
+            "picture"
+        )
+    return box
+
+
 def crop(image: np.ndarray, box: Box) -> np.ndarray:
     """Cut `box` out of `image` `(H, W)` or `(H, W, C)`; zeros where it leaves the image.
 
@@ -99,7 +141,7 @@ def crop(image: np.ndarray, box: Box) -> np.ndarray:
     if source == box:
         return np.ascontiguousarray(image[box.slices])
     cut = np.zeros((*box.size, *image.shape[2:]), dtype=image.dtype)
-    cut[_shifted(source, box).slices] = image[source.slices]
+    cut[source.relative_to(box).slices] = image[source.slices]
     return cut
 
 
@@ -120,7 +162,7 @@ def paste_back(prediction: np.ndarray, box: Box, size: Size, relax: int = 0) -> 
     grown = cv2.resize(prediction, (width, height), interpolation=cv2.INTER_CUBIC)
     target = box.grown(-relax).clipped(size)
     full = np.zeros(size, dtype=prediction.dtype)
-    full[target.slices] = grown[_shifted(target, box).slices]
+    full[target.slices] = grown[target.relative_to(box).slices]
     return full
 
 
@@ -148,9 +190,3 @@ def box_in_crop(inner: Box, box: Box, size: Size) -> Box:
     x_min, y_min = np.ceil((np.array(inner[:2]) - box[:2]) * scale - 0.5).astype(int).tolist()
     x_max, y_max = np.floor((np.array(inner[2:]) - box[:2] + 1) * scale - 0.5).astype(int).tolist()
     return Box(x_min, y_min, max(x_min, x_max), max(y_min, y_max))
-
-
-def _shifted(inner: Box, outer: Box) -> Box:
-    """`inner` counted from the corner of `outer`."""
-    x, y = outer.x_min, outer.y_min
-    return Box(inner.x_min - x, inner.y_min - y, inner.x_max - x, inner.y_max - y)

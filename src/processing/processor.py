@@ -12,9 +12,10 @@ from torch import Tensor
 from src.errors import UserError
 from src.processing.crop import Box, paste_back
 from src.processing.resize import KERNELS, Kernel, resize
-from src.processing.steps import STEPS
+from src.processing.steps import STEPS, STRETCH, stretched
 
 STRIDE = 32
+Levels = tuple[float, float]  # the lowest and the highest value of a map
 Scale = Literal["255", "per_image_max", "none"]
 LARGEST_SIDE = 8192  # of a network's input; a larger one takes more memory than there is
 
@@ -127,28 +128,58 @@ class Processor:
         """Bring a uint8 `(H, W)` mask to the network's size."""
         return resize(mask, self.size, self.mask_kernel)
 
-    def normalize(self, image: Tensor) -> Tensor:
-        """Turn a uint8 batch `(B, 3, H, W)` into the floats the network expects."""
+    def normalize(self, image: Tensor, maximum: float | None = None) -> Tensor:
+        """Turn a uint8 batch `(B, 3, H, W)` into the floats the network expects.
+
+        Args:
+            maximum: With `per_image_max`, that of the image which these are parts of; None where
+                each is an image of its own.
+        """
         values = image.float()
         if self.scale == "255":
             values = values / 255
         elif self.scale == "per_image_max":
             # A black image has no maximum to divide by and stays black.
-            values = values / values.amax(dim=(1, 2, 3), keepdim=True).clamp(min=1)
+            own = values.amax(dim=(1, 2, 3), keepdim=True)
+            values = values / (own if maximum is None else own.new_tensor(maximum)).clamp(min=1)
         mean = torch.tensor(self.mean, device=values.device).view(1, -1, 1, 1)
         std = torch.tensor(self.std, device=values.device).view(1, -1, 1, 1)
         return (values - mean) / std
 
-    def postprocess(self, logits: Tensor, size: Sequence[int]) -> Tensor:
+    def postprocess(
+        self, logits: Tensor, size: Sequence[int], levels: Levels | None = None
+    ) -> Tensor:
         """Turn one map of logits, `(h, w)`, into a uint8 mask of the original `size` (H, W).
+
+        Args:
+            levels: Of the image that this is a part of; None where it is an image of its own.
 
         Raises:
             NonFiniteError: The network answered NaN or infinity.
         """
         values, target = _finite(logits.float()), (int(size[0]), int(size[1]))
         for name in self.restore_steps:
-            values = STEPS[name](values, target)
+            if name == STRETCH and levels is not None:
+                values = stretched(values, *levels)
+            else:
+                values = STEPS[name](values, target)
         return _quantized(values)
+
+    def levels(self, logits: Tensor, size: Sequence[int]) -> Levels | None:
+        """Between which values `postprocess` stretches a map; None where the model does not.
+
+        A part of an image has to be stretched as the image is: where nothing is, there is no
+        foreground whose value could become 1.
+
+        Raises:
+            NonFiniteError: The network answered NaN or infinity.
+        """
+        if STRETCH not in self.restore_steps:
+            return None
+        values, target = _finite(logits.float()), (int(size[0]), int(size[1]))
+        for name in self.restore_steps[: self.restore_steps.index(STRETCH)]:
+            values = STEPS[name](values, target)
+        return float(values.min()), float(values.max())
 
     def postprocess_crop(self, logits: Tensor, box: Box, size: Sequence[int]) -> Tensor:
         """Turn the logits `(h, w)` of a crop into a uint8 mask of the whole image's `size`.

@@ -26,7 +26,11 @@ def invert(values: Tensor, size: Size) -> Tensor:
 
 def min_max(values: Tensor, size: Size) -> Tensor:
     """Stretch to [0, 1] per image. A constant map, which has no stretch, is clipped instead."""
-    low, high = values.min(), values.max()
+    return stretched(values, values.min(), values.max())
+
+
+def stretched(values: Tensor, low: Tensor | float, high: Tensor | float) -> Tensor:
+    """`min_max` between given levels; values beyond them leave [0, 1]."""
     if high == low:
         return values.clamp(0, 1)
     return (values - low) / (high - low)
@@ -62,3 +66,4 @@ def _interpolate(values: Tensor, size: Size, *, align_corners: bool) -> Tensor:
 STEPS: dict[str, Step] = {
     step.__name__: step for step in (sigmoid, invert, min_max, resize, resize_corners, resize_8bit)
 }
+STRETCH = min_max.__name__

@@ -28,6 +28,7 @@ def describe_model(
         "model": segmenter.name,
         "clicks": segmenter.clicks,
         "size": f"{height} × {width}",
+        "input": [height, width],
         "parameters": sum(one.numel() for one in segmenter.network.parameters()),
         "device": f"{segmenter.device}, {segmenter.precision}",
         "weights": said["weights"],

@@ -1,7 +1,7 @@
 """Masks and finished files in memory, within bounds; what had to leave can be made again."""
 
 from collections import OrderedDict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Hashable, Iterator
 from typing import NamedTuple, TypeVar
 
 import numpy as np
@@ -12,11 +12,18 @@ Result = TypeVar("Result", bytes, np.ndarray)
 
 
 class ResultKey(NamedTuple):
-    """A result: of which image, of which object (0: of the image as a whole), and what it is."""
+    """A result, by all that it follows from, so that none is ever out of date.
+
+    image: Of which image.
+    number: Of which object; 0 for the image as a whole.
+    what: The kind of result.
+    edits: What was done: clicks, or windows.
+    """
 
     image: str
     number: int
     what: str
+    edits: Hashable = None
 
 
 class ResultMemory:

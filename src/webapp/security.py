@@ -14,7 +14,8 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 _READING = ("GET", "HEAD")
-_MOST_JSON = 1 << 16  # bytes of clicks; uploads are counted where they are read
+_MOST_JSON = 1 << 16  # bytes of clicks
+_UPLOADS = "/api/pictures"  # counted where they are read
 _HEADERS = {
     # Everything that the page loads is its own, and it may not be framed.
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; "
@@ -52,8 +53,8 @@ class RequestGuard:
             await _refuse(send, reason)
         elif scope["method"] not in _READING and not _same_origin(headers):
             await _refuse(send, "Requests of other sites are not answered.")
-        elif scope["method"] == "PUT" and not _is_short(headers):
-            reason = f"Clicks take at most {_MOST_JSON} bytes; their number has to be announced."
+        elif scope["path"] != _UPLOADS and not _is_short(headers):
+            reason = f"This takes at most {_MOST_JSON} bytes; their number has to be announced."
             await _refuse(send, reason, status=413)
         else:
             await self.app(scope, receive, _with_headers(send))
@@ -76,7 +77,8 @@ def _same_origin(headers: Headers) -> bool:
 
 
 def _is_short(headers: Headers) -> bool:
-    announced = headers.get("content-length", "")
+    none = "" if "transfer-encoding" in headers else "0"
+    announced = headers.get("content-length", none)
     return announced.isdecimal() and int(announced) <= _MOST_JSON
 
 

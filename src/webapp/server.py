@@ -17,11 +17,12 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
 from src.errors import UserError, is_full
+from src.webapp.edits import Clicks, HistoryError, Mode, Part, PointedObject, TooManyError
 from src.webapp.model_info import describe_model
 from src.webapp.object_files import MOST
 from src.webapp.request_limits import BusyError, Intake, Patience, Punctual
 from src.webapp.security import RequestGuard
-from src.webapp.session_store import Clicks, GoneError, SessionStore
+from src.webapp.session_store import GoneError, SessionStore
 from src.webapp.uploads import TooLargeError
 
 log = logging.getLogger(__name__)
@@ -29,6 +30,10 @@ log = logging.getLogger(__name__)
 _STATIC = FilePath(__file__).with_name("static")
 _PRIVATE = {"Cache-Control": "no-store"}  # pictures of people, and masks that clicks change
 _MOST_POINTS = 200
+_MOST_PARTS = 50
+_STATUS = {
+    GoneError: 404, HistoryError: 409, TooManyError: 409, TooLargeError: 413, BusyError: 503,
+}  # fmt: skip
 _FULL = "The disk of the server has no room left for this image."
 
 T = TypeVar("T")
@@ -36,6 +41,7 @@ ImageType = Literal["mask", "rgba", "overlay"]  # store.OUTPUTS, as FastAPI need
 Key = Annotated[str, Path(max_length=64)]
 Number = Annotated[int, Path(ge=1, le=MOST)]
 Point = tuple[FiniteFloat, FiniteFloat]
+Window = Annotated[str | None, Query(pattern=r"^-?\d{1,9}(,-?\d{1,9}){3}$")]  # x0,y0,x1,y1
 
 
 class ClicksBody(BaseModel):
@@ -46,6 +52,51 @@ class ClicksBody(BaseModel):
     points: list[Point] = Field(default=[], max_length=_MOST_POINTS)
     labels: list[Literal[0, 1]] | None = Field(default=None, max_length=_MOST_POINTS)
     box: tuple[FiniteFloat, FiniteFloat, FiniteFloat, FiniteFloat] | None = None
+
+    def clicks(self) -> Clicks | None:
+        """None where nothing was pointed at."""
+        if not self.points and self.box is None:
+            return None
+        return Clicks(self.points, self.labels, self.box)
+
+
+class PartBody(ClicksBody):
+    """Clicks, and how their mask joins what the object is without them."""
+
+    mode: Mode
+
+    def part(self) -> Part:
+        return Part(self.mode, Clicks(self.points, self.labels, self.box))
+
+
+class DraftBody(ClicksBody):
+    """Clicks of which no mask can be made yet; without a mode the object begins with them."""
+
+    mode: Mode | None = None
+
+
+class ObjectBody(ClicksBody):
+    """An object: the clicks that it begins with, and what changes it."""
+
+    combine: list[PartBody] = Field(default=[], max_length=_MOST_PARTS)
+    draft: DraftBody | None = None
+
+    def pointed(self) -> PointedObject:
+        draft = None if self.draft is None else self.draft.clicks()
+        return PointedObject(
+            self.clicks(),
+            tuple(part.part() for part in self.combine),
+            None if draft is None or self.draft is None else (self.draft.mode, draft),
+        )
+
+
+class WindowBody(BaseModel):
+    """A window, x0, y0, x1, y1 in pixels, the last ones included, to be read again."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    window: tuple[FiniteFloat, FiniteFloat, FiniteFloat, FiniteFloat]
+    overrule: bool = False
 
 
 def create_app(
@@ -90,6 +141,11 @@ def create_app(
     async def page() -> FileResponse:
         return FileResponse(_STATIC / "index.html")
 
+    @app.get("/health")
+    async def health() -> dict[str, str]:
+        """The server answers; whether the model is busy makes no difference."""
+        return {"status": "ok"}
+
     @app.get("/api/model")
     async def model() -> dict[str, Any]:
         return facts
@@ -100,26 +156,45 @@ def create_app(
     ) -> dict[str, Any]:
         async with intake.file(request) as (data, filed_as):
             image = await work(store.open, data, name or filed_as or "picture")
-        height, width = image.size
-        return {"id": image.key, "name": image.name, "width": width, "height": height}
+        return image.state()
+
+    @app.get("/api/pictures/{key}")
+    async def state(key: Key) -> JSONResponse:
+        return JSONResponse(await work(store.state, key), headers=_PRIVATE)
+
+    @app.post("/api/pictures/{key}/undo")
+    async def undo(key: Key) -> JSONResponse:
+        return JSONResponse(await work(store.undo, key), headers=_PRIVATE)
+
+    @app.post("/api/pictures/{key}/redo")
+    async def redo(key: Key) -> JSONResponse:
+        return JSONResponse(await work(store.redo, key), headers=_PRIVATE)
+
+    @app.post("/api/pictures/{key}/windows")
+    async def sharpen(key: Key, body: WindowBody) -> JSONResponse:
+        return JSONResponse(
+            await work(store.sharpen, key, body.window, body.overrule), headers=_PRIVATE
+        )
 
     @app.get("/api/pictures/{key}/picture")
-    async def upright(key: Key) -> Response:
-        data, kind = await work(store.image, key)
+    async def upright(key: Key, window: Window = None) -> Response:
+        data, kind = await work(store.image, key, _corners(window))
         return Response(data, media_type=kind, headers=_PRIVATE)
 
     @app.put("/api/pictures/{key}/objects/{number}")
-    async def put_object(key: Key, number: Number, body: ClicksBody) -> Response:
-        clicks = Clicks(body.points, body.labels, body.box)
-        return _png(await work(store.put_object, key, number, clicks))
+    async def put_object(key: Key, number: Number, body: ObjectBody) -> Response:
+        data = await work(store.put_object, key, number, body.pointed())
+        return Response(status_code=204, headers=_PRIVATE) if data is None else _png(data)
 
     @app.delete("/api/pictures/{key}/objects/{number}", status_code=204)
     async def drop_object(key: Key, number: Number) -> None:
         await work(store.drop_object, key, number)
 
     @app.get("/api/pictures/{key}/objects/{number}/{output}")
-    async def object_result(key: Key, number: Number, output: ImageType) -> Response:
-        return _png(await work(store.object_result, key, number, output))
+    async def object_result(
+        key: Key, number: Number, output: ImageType, view: bool = False, window: Window = None
+    ) -> Response:
+        return _png(await work(store.object_result, key, number, output, view, _corners(window)))
 
     @app.get("/api/pictures/{key}/palette")
     async def palette(key: Key) -> Response:
@@ -130,10 +205,16 @@ def create_app(
         return JSONResponse(await work(store.coco, key), headers=_PRIVATE)
 
     @app.get("/api/pictures/{key}/{output}")
-    async def result(key: Key, output: ImageType, view: bool = False) -> Response:
-        return _png(await work(store.result, key, output, view))
+    async def result(
+        key: Key, output: ImageType, view: bool = False, window: Window = None
+    ) -> Response:
+        return _png(await work(store.result, key, output, view, _corners(window)))
 
     return app
+
+
+def _corners(window: str | None) -> list[int] | None:
+    return None if window is None else [int(part) for part in window.split(",")]
 
 
 def _png(data: bytes) -> Response:
@@ -147,7 +228,7 @@ def _add_error_answers(app: FastAPI) -> None:
 
     @app.exception_handler(UserError)
     async def mistaken(_: Request, error: UserError) -> JSONResponse:
-        status = {GoneError: 404, TooLargeError: 413, BusyError: 503}.get(type(error), 400)
+        status = _STATUS.get(type(error), 400)
         return answer(status, str(error))
 
     @app.exception_handler(RequestValidationError)

@@ -7,10 +7,10 @@ import logging
 import secrets
 import struct
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
-from functools import partial
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -21,6 +21,17 @@ from src.inference import Segmenter
 from src.inference.image_file import ImageFile, image_file_bytes
 from src.inference.outputs import Cutout, parse_outputs
 from src.inference.segmenter import Detail
+from src.processing.crop import Box, box_of_corners
+from src.processing.processor import Levels
+from src.webapp.edits import (
+    Clicks,
+    Edits,
+    History,
+    Part,
+    PointedObject,
+    Sharpening,
+    combined,
+)
 from src.webapp.object_files import NumberedMasks, coco, palette_png
 from src.webapp.result_memory import ResultKey, ResultMemory
 from src.webapp.uploads import Limits, display_name, read_upload
@@ -40,48 +51,63 @@ class GoneError(UserError):
     """An image or an object that is not here, or not any more."""
 
 
-@dataclass(frozen=True)
-class Clicks:
-    """What was pointed at: see `Segmenter.predict`. Coordinates are the upright image's."""
-
-    points: Sequence[tuple[float, float]]
-    labels: Sequence[int] | None = None
-    box: tuple[float, float, float, float] | None = None
-
-
 @dataclass(eq=False)
 class OpenImage:
-    """An uploaded image.
-
-    objects: What was pointed at, by the number of the object: its mask follows from it.
-    """
+    """An uploaded image, and what was done to it: all its masks follow from these."""
 
     key: str
     name: str
     image_file: ImageFile
-    objects: dict[int, Clicks] = field(default_factory=dict)
+    history: History = field(default_factory=History)
+    levels: tuple[Levels | None] | None = None  # see `Segmenter.levels`; None while not asked for
 
     @property
     def size(self) -> tuple[int, int]:
         """Height and width."""
         return self.image_file.pixels.shape[0], self.image_file.pixels.shape[1]
 
-    def clicks(self, number: int) -> Clicks:
-        """What an object was pointed at with.
+    @property
+    def edits(self) -> Edits:
+        """What is done now."""
+        return self.history.now
+
+    def pointed(self, number: int) -> PointedObject:
+        """An object.
 
         Raises:
             GoneError: There is no such object.
         """
-        if number not in self.objects:
+        if number not in self.edits.objects:
             raise GoneError(f"{self.name} has no object {number}.")
-        return self.objects[number]
+        return self.edits.objects[number]
+
+    def box(self, window: Sequence[int] | None) -> Box | None:
+        """A window of the image; None for all of it.
+
+        Raises:
+            BoxError: Without area, or outside the image.
+        """
+        return None if window is None else box_of_corners(window, self.size, "window")
+
+    def state(self) -> dict[str, Any]:
+        """Plain values from which a page can go on where it, or another one, was."""
+        height, width = self.size
+        return {
+            "id": self.key,
+            "name": self.name,
+            "width": width,
+            "height": height,
+            "objects": {str(n): one.to_dict() for n, one in sorted(self.edits.objects.items())},
+            "windows": [asdict(one) for one in self.edits.windows],
+            **self.history.counts,
+        }
 
 
 class SessionStore:
     """Opens images, and makes masks and what follows from them; nothing of it touches the disk.
 
-    What was made is kept in memory within bounds, and made again from the image and the clicks,
-    which are always kept, where it had to leave.
+    What was made is kept in memory within bounds, and made again from the image and what was done
+    to it, which are kept as long as the image is open, where it had to leave.
 
     Args:
         segmenter: The model.
@@ -120,44 +146,117 @@ class SessionStore:
             self._forget(next(iter(self._images)))
         return image
 
-    def image(self, key: str) -> tuple[bytes, str]:
-        """The upright image as a file that every browser shows, and its MIME type."""
+    def state(self, key: str) -> dict[str, Any]:
+        """What was done to an image, see `OpenImage.state`."""
+        return self._find(key).state()
+
+    def undo(self, key: str) -> dict[str, Any]:
+        """Take the latest change back; returns the state after it.
+
+        Raises:
+            HistoryError: There is none.
+        """
         image = self._find(key)
-        data = self.memory.get(ResultKey(key, _ALL, "image"), lambda: _shown(image.image_file))
+        image.history.undo()
+        return image.state()
+
+    def redo(self, key: str) -> dict[str, Any]:
+        """Make a change again that was taken back; returns the state after it.
+
+        Raises:
+            HistoryError: There is none.
+        """
+        image = self._find(key)
+        image.history.redo()
+        return image.state()
+
+    def image(self, key: str, window: Sequence[int] | None = None) -> tuple[bytes, str]:
+        """The upright image, or a window of it at most `VIEW` pixels a side, as a file that every
+        browser shows, and its MIME type.
+        """
+        image = self._find(key)
+        box = image.box(window)
+        data = self.memory.get(
+            ResultKey(key, _ALL, "image", box), lambda: _shown(image.image_file, box)
+        )
         return data, "image/jpeg" if data.startswith(_JPEG) else "image/png"
 
-    def result(self, key: str, output: str, view: bool = False) -> bytes:
+    def result(
+        self, key: str, output: str, view: bool = False, window: Sequence[int] | None = None
+    ) -> bytes:
         """A PNG of one of `OUTPUTS` by a model without clicks.
 
         Args:
             view: Not of the image's size but of at most `VIEW` pixels a side.
+            window: x0, y0, x1, y1 of what is asked for; None for all of it.
         """
         image = self._find(key)
-        return self._rendered(image, _ALL, output, view, lambda: self._found(image))
+        windows = image.edits.windows
+        return self._rendered(
+            image, _ALL, windows, (output, view, image.box(window)), lambda: self._found(image)
+        )
 
-    def put_object(self, key: str, number: int, clicks: Clicks) -> bytes:
-        """Make or change an object; returns the PNG of its mask to look at.
+    def sharpen(self, key: str, window: Sequence[int], overrule: bool = False) -> dict[str, Any]:
+        """Read a window of the image again, see `Segmenter.sharpen`; returns the state after it.
+
+        Raises:
+            UserError: A window without area or outside the image, or a model with clicks. Nothing
+                changes.
+        """
+        image = self._find(key)
+        self.segmenter.refuse_clicks()
+        box = box_of_corners(window, image.size, "window")
+        edits = image.edits.with_window(Sharpening(tuple(box), overrule))
+        self._found(image, edits.windows)
+        image.history.change(edits)
+        return image.state()
+
+    def put_object(self, key: str, number: int, pointed: PointedObject) -> bytes | None:
+        """Make or change an object; returns the PNG of its mask to look at, None where it has none
+        yet.
 
         Raises:
             UserError: Clicks that cannot be meant. The object stays as it was.
         """
         image = self._find(key)
-        mask = self._pointed(image, clicks)
-        self.memory.forget(key, number)
-        image.objects[number] = clicks
-        self.memory.put(ResultKey(key, number, _MASK), mask)
-        return self.object_result(key, number, "mask", view=True)
+        if pointed.clicks is None and (pointed.combine or pointed.draft is None):
+            raise UserError("an object begins with clicks: give points, a box or both")
+        if pointed.clicks is not None:
+            self._object(image, number, pointed.clicks, pointed.combine)
+        image.history.change(image.edits.with_object(number, pointed))
+        return (
+            None if pointed.clicks is None else self.object_result(key, number, "mask", view=True)
+        )
 
     def drop_object(self, key: str, number: int) -> None:
         """Forget an object; one that is not there is no error."""
-        self._find(key).objects.pop(number, None)
-        self.memory.forget(key, number)
-
-    def object_result(self, key: str, number: int, output: str, view: bool = False) -> bytes:
-        """As `result`, for one object of a model with clicks."""
         image = self._find(key)
-        clicks = image.clicks(number)
-        return self._rendered(image, number, output, view, lambda: self._pointed(image, clicks))
+        image.history.change(image.edits.without_object(number))
+
+    def object_result(
+        self,
+        key: str,
+        number: int,
+        output: str,
+        view: bool = False,
+        window: Sequence[int] | None = None,
+    ) -> bytes:
+        """As `result`, for one object of a model with clicks.
+
+        Raises:
+            GoneError: There is no such object, or no mask of it yet.
+        """
+        image = self._find(key)
+        clicks, combine = (pointed := image.pointed(number)).clicks, pointed.combine
+        if clicks is None:
+            raise GoneError(f"Object {number} of {image.name} has no mask yet.")
+        return self._rendered(
+            image,
+            number,
+            (clicks, combine),
+            (output, view, image.box(window)),
+            lambda: self._object(image, number, clicks, combine),
+        )
 
     def palette(self, key: str) -> bytes:
         """The numbers of all objects as a palette PNG."""
@@ -187,13 +286,42 @@ class SessionStore:
         if self._images.pop(key) is self._pointed_at:
             self._pointed_at = None
 
-    def _found(self, image: OpenImage) -> np.ndarray:
-        """The mask by a model without clicks."""
-        mask = self.segmenter.mask(image.image_file.pixels, detail=self.detail)
-        return within(mask, image.image_file.opacity)
+    def _found(self, image: OpenImage, windows: tuple[Sharpening, ...] | None = None) -> np.ndarray:
+        """The mask by a model without clicks, after some of the windows; None for all."""
+        windows = image.edits.windows if windows is None else windows
+
+        def make() -> np.ndarray:
+            pixels, opacity = image.image_file.pixels, image.image_file.opacity
+            if not windows:
+                return within(self.segmenter.mask(pixels, detail=self.detail), opacity)
+            *before, last = windows
+            mask = self._found(image, tuple(before))
+            if image.levels is None:
+                image.levels = (self.segmenter.levels(pixels),)
+            (levels,) = image.levels
+            joined = self.segmenter.sharpen(
+                pixels, mask, last.window, overrule=last.overrule, levels=levels
+            )
+            return within(joined, opacity)
+
+        return self.memory.get(ResultKey(image.key, _ALL, _MASK, windows), make)
+
+    def _object(
+        self, image: OpenImage, number: int, clicks: Clicks, combine: tuple[Part, ...]
+    ) -> np.ndarray:
+        """The mask of what is pointed at."""
+
+        def make() -> np.ndarray:
+            if not combine:
+                return self._pointed(image, clicks)
+            *before, last = combine
+            first = self._object(image, number, clicks, tuple(before))
+            return combined(first, last.mode, self._object(image, number, last.clicks, ()))
+
+        return self.memory.get(ResultKey(image.key, number, _MASK, (clicks, combine)), make)
 
     def _pointed(self, image: OpenImage, clicks: Clicks) -> np.ndarray:
-        """The mask of what is pointed at."""
+        """The mask of what one set of clicks points at."""
         if self._pointed_at is not image:
             self.segmenter.set_image(image.image_file.pixels)
             self._pointed_at = image
@@ -205,52 +333,55 @@ class SessionStore:
         return within(mask, image.image_file.opacity)
 
     def _masks(self, image: OpenImage) -> NumberedMasks:
-        for number in sorted(image.objects):
-            clicks = image.objects[number]
-            key = ResultKey(image.key, number, _MASK)
-            yield number, self.memory.get(key, partial(self._pointed, image, clicks))
+        for number, pointed in sorted(image.edits.objects.items()):
+            if pointed.clicks is not None:
+                yield number, self._object(image, number, pointed.clicks, pointed.combine)
 
     def _rendered(
         self,
         image: OpenImage,
         number: int,
-        output: str,
-        view: bool,
-        make_mask: Callable[[], np.ndarray],
+        edits: Hashable,
+        what: tuple[str, bool, Box | None],
+        mask: Callable[[], np.ndarray],
     ) -> bytes:
-        """The PNG of an output, from memory or made of the mask."""
-        view = view and max(image.size) > VIEW  # else both are one file
-
-        def render() -> bytes:
-            mask = self.memory.get(ResultKey(image.key, number, _MASK), make_mask)
-            return _png(image.image_file, mask, output, view)
-
+        """The PNG of an output, of all or of a window, from memory or made of the mask."""
+        output, view, box = what
+        view = view and max(box.size if box else image.size) > VIEW  # else both are one file
         return self.memory.get(
-            ResultKey(image.key, number, f"{output}{'-view' if view else ''}"), render
+            ResultKey(image.key, number, f"{output}{'-view' if view else ''}", (edits, box)),
+            lambda: _png(image.image_file, mask(), output, view, box),
         )
 
 
-def _shown(image_file: ImageFile) -> bytes:
+def _shown(image_file: ImageFile, box: Box | None) -> bytes:
     """A JPEG without the file's EXIF block; a PNG of what a JPEG cannot hold."""
     plain = replace(image_file, exif=None, opacity=None)
-    if max(image_file.pixels.shape[:2]) <= _WIDEST_JPEG:
+    pixels = image_file.pixels if box is None else _shrunk(image_file.pixels[box.slices])
+    if max(pixels.shape[:2]) <= _WIDEST_JPEG:
         try:
-            return image_file_bytes(Path("image.jpg"), image_file.pixels, plain)
+            return image_file_bytes(Path("image.jpg"), pixels, plain)
         except (OSError, ValueError, struct.error) as error:
             log.debug("%s: shown as PNG", image_file.path, exc_info=error)  # a huge color profile
-    return image_file_bytes(_PNG, image_file.pixels, plain)
+    return image_file_bytes(_PNG, pixels, plain)
 
 
-def _png(image_file: ImageFile, mask: np.ndarray, output: str, view: bool) -> bytes:
+def _png(
+    image_file: ImageFile, mask: np.ndarray, output: str, view: bool, box: Box | None
+) -> bytes:
     """An output made of a mask, which is within the image's opacity already."""
+
+    def part(pixels: np.ndarray) -> np.ndarray:
+        cut = pixels if box is None else np.ascontiguousarray(pixels[box.slices])
+        return _shrunk(cut) if view else cut
+
     if output == "mask":
-        return image_file_bytes(_PNG, _shrunk(mask) if view else mask)
-    colors, opacity = image_file.colors, image_file.opacity
-    if view:
-        colors, mask = _shrunk(colors), _shrunk(mask)
-        opacity = None if opacity is None else _shrunk(opacity)
-    pixels = _RENDERERS[output].render(Cutout(colors, mask, opacity=opacity))
-    return image_file_bytes(_PNG, pixels, image_file)
+        return image_file_bytes(_PNG, part(mask))
+    opacity = image_file.opacity
+    cutout = Cutout(
+        part(image_file.colors), part(mask), opacity=None if opacity is None else part(opacity)
+    )
+    return image_file_bytes(_PNG, _RENDERERS[output].render(cutout), image_file)
 
 
 def _shrunk(pixels: np.ndarray) -> np.ndarray:

@@ -149,6 +149,8 @@ def test_an_upload_that_is_broken_off_is_no_failure(caplog: pytest.LogCaptureFix
         ("GET", "/api/pictures/unknown/mask", 404),
         ("GET", "/api/pictures/unknown/picture", 404),
         ("GET", "/api/pictures/unknown/coco", 404),
+        ("GET", "/api/pictures/unknown", 404),
+        ("POST", "/api/pictures/unknown/undo", 404),
         ("PUT", "/api/pictures/unknown/objects/1", 404),
         ("GET", "/api/pictures/..%2F..%2Fetc/mask", 404),
         ("GET", f"/api/pictures/{'x' * 65}/mask", 422),
@@ -277,6 +279,10 @@ def test_corrections_use_one_encoding_and_undo_brings_the_mask_back() -> None:
         (1, {"points": [[1, 1]] * 201}, 422, "points"),
         (1, {"box": [1, 2, 3]}, 422, "box"),
         (1, {"file": "/etc/passwd"}, 422, "file"),
+        (1, {}, 400, "begins with clicks"),
+        (1, {**LEFT_BOX, "combine": [{"mode": "xor"}]}, 422, "mode"),
+        (1, {**LEFT_BOX, "combine": [{"mode": "add", "box": [1, 1, 1, 5]}]}, 400, "no area"),
+        (1, {"combine": [{"mode": "add", **RIGHT_BOX}]}, 400, "begins with clicks"),
         (255, LEFT_BOX, 422, "number"),
         (0, LEFT_BOX, 422, "number"),
     ],
@@ -374,3 +380,91 @@ def test_a_full_disk_is_a_sentence_and_clicks_go_on(
         monkeypatch.setattr(Path, "write_bytes", real)
         sent(client, encoded(IMAGE))
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_server_says_that_it_is_there() -> None:
+    with serving(finder()) as client:
+        response = client.get("/health")
+    assert (response.status_code, response.json()) == (200, {"status": "ok"})
+
+
+def test_a_page_that_is_loaded_again_finds_everything_as_it_was() -> None:
+    more = {**RIGHT_BOX, "mode": "add", "points": [[110, 50]], "labels": [1]}
+    with serving(guided("refine")) as client:
+        place = sent(client, encoded(IMAGE), "street/photo.png")
+        client.put(f"{place}/objects/1", json={**LEFT_BOX, "combine": [more]})
+        kept = client.put(f"{place}/objects/4", json={"draft": {"points": [[3, 4]]}})
+        assert (kept.status_code, kept.content) == (204, b"")
+        state = client.get(place).json()
+        assert client.get(f"{place}/objects/4/mask").status_code == 404
+        again = client.put(f"{place}/objects/2", json=state["objects"]["1"])  # as it was said
+        assert again.content == client.get(f"{place}/objects/1/mask?view=true").content
+    assert (state["name"], state["width"], state["height"]) == ("photo.png", 160, 90)
+    assert state["objects"]["1"]["combine"][0]["mode"] == "add"
+    assert state["objects"]["1"]["box"] == LEFT_BOX["box"]
+    assert state["objects"]["4"]["draft"]["points"] == [[3, 4]]
+    assert (state["undo"], state["redo"]) == (2, 0)
+
+
+def test_sharpening_undoing_and_redoing_answer_with_the_state() -> None:
+    with serving(finder()) as client:
+        place = sent(client, encoded(IMAGE))
+        before = client.get(f"{place}/mask").content
+        state = client.post(f"{place}/windows", json={"window": [10, 10, 90, 70]}).json()
+        assert state["windows"] == [{"window": [10, 10, 90, 70], "overrule": False}]
+        assert client.post(f"{place}/undo").json()["windows"] == []
+        assert client.get(f"{place}/mask").content == before
+        assert client.post(f"{place}/redo").json() == state
+        refused = client.post(f"{place}/redo")
+        assert (refused.status_code, refused.json()["error"]) == (
+            409,
+            "There is nothing to do again.",
+        )
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "words"),
+    [
+        ({"window": [200, 10, 300, 50]}, 400, "no pixel in an image of 160 × 90"),
+        ({"window": [-20, 10, -1, 50]}, 400, "no pixel"),
+        ({"window": [10, 10, 10, 50]}, 400, "no area"),
+        ({"window": [10, 50, 40, 10]}, 400, "no area"),
+        ({"window": [10, 10, 40]}, 422, "window"),
+        ({"window": ["a", 10, 40, 50]}, 422, "window"),
+        ({"window": [10, 10, 40, 50], "feather": 3}, 422, "feather"),
+        ({"window": [0] * 70_000}, 413, "at most 65536 bytes"),
+    ],
+)
+def test_a_window_that_cannot_be_meant_changes_nothing(
+    body: dict[str, object], status: int, words: str
+) -> None:
+    with serving(finder()) as client:
+        place = sent(client, encoded(IMAGE))
+        response = client.post(f"{place}/windows", json=body)
+        assert (response.status_code, words in response.json()["error"]) == (status, True)
+        assert client.get(place).json()["undo"] == 0
+
+
+@pytest.mark.parametrize("query", ["1,2,3", "a,b,c,d", "1,2,3,4,5", "1,2,3,99999999999"])
+def test_a_window_to_look_at_is_four_numbers(query: str) -> None:
+    with serving(finder()) as client:
+        place = sent(client, encoded(IMAGE))
+        response = client.get(f"{place}/mask?window={query}")
+        assert (response.status_code, "window" in response.json()["error"]) == (422, True)
+        assert client.get(f"{place}/mask?window=500,500,600,600").status_code == 400
+        seen = decoded(client.get(f"{place}/mask?window=20,20,59,49").content)
+        assert seen.shape == (30, 40)
+
+
+def test_an_expired_picture_is_said_to_be_gone_by_every_route() -> None:
+    with serving(finder(), keep=1) as client:
+        place = sent(client, encoded(IMAGE))
+        sent(client, encoded(IMAGE))
+        answers = [
+            client.get(place),
+            client.post(f"{place}/windows", json={"window": [1, 1, 9, 9]}),
+            client.post(f"{place}/undo"),
+            client.post(f"{place}/redo"),
+        ]
+    for answer in answers:
+        assert (answer.status_code, "send it again" in answer.json()["error"]) == (404, True)

@@ -3,20 +3,34 @@
 from collections.abc import Iterator
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
 from src.errors import UserError
 from src.inference import Segmenter
+from src.webapp.edits import (
+    MOST_WINDOWS,
+    Clicks,
+    HistoryError,
+    Mode,
+    Part,
+    PointedObject,
+    TooManyError,
+    combined,
+)
 from src.webapp.result_memory import ResultMemory
-from src.webapp.session_store import OUTPUTS, Clicks, GoneError, SessionStore
+from src.webapp.session_store import OUTPUTS, GoneError, SessionStore
 from src.webapp.uploads import Limits, TooLargeError
 from tests.inference.tiny import finder
 from tests.webapp.guided import LIMITS, decoded, encoded, guided, two_reds
 
 IMAGE, LABELS = two_reds()
-LEFT = Clicks([(40, 35)], [1], (20, 20, 59, 49))
-RIGHT = Clicks([], None, (100, 30, 129, 79))
+LEFT_CLICKS = Clicks([(40, 35)], [1], (20, 20, 59, 49))
+RIGHT_CLICKS = Clicks([], None, (100, 30, 129, 79))
+LEFT, RIGHT = PointedObject(LEFT_CLICKS), PointedObject(RIGHT_CLICKS)
+MIDDLE = PointedObject(Clicks([], None, (60, 30, 90, 60)))
+FAR_OFF = PointedObject(Clicks([(400, 35)], [1], LEFT_CLICKS.box))
 
 
 @pytest.fixture(autouse=True)
@@ -52,7 +66,7 @@ def counted(segmenter: Segmenter, name: str, monkeypatch: pytest.MonkeyPatch) ->
 
 def test_a_picture_has_an_upright_size_a_name_and_a_key_of_its_own(store: SessionStore) -> None:
     one, other = (store.open(encoded(IMAGE), "../cat.png") for _ in range(2))
-    assert (one.name, one.size, one.objects) == ("cat.png", (90, 160), {})
+    assert (one.name, one.size, one.edits.objects) == ("cat.png", (90, 160), {})
     assert one.key != other.key
     assert np.abs(decoded(store.image(one.key)[0]).astype(int) - IMAGE).mean() < 5
 
@@ -96,8 +110,8 @@ def test_the_picture_is_encoded_again_only_for_another(
 ) -> None:
     calls = counted(store.segmenter, "set_image", monkeypatch)
     other = store.open(encoded(IMAGE), "other").key
-    for image, number in ((key, 1), (key, 2), (other, 1), (key, 1)):
-        store.put_object(image, number, LEFT)
+    for image, pointed in ((key, LEFT), (key, RIGHT), (other, LEFT), (key, LEFT), (key, MIDDLE)):
+        store.put_object(image, 1, pointed)
     assert calls == [1] * 3
 
 
@@ -116,10 +130,10 @@ def test_clicks_that_cannot_be_meant_leave_the_object_as_it_was(
 ) -> None:
     before = store.put_object(key, 1, LEFT)
     with pytest.raises(UserError, match="no area"):
-        store.put_object(key, 1, Clicks([], None, (20, 20, 20, 49)))
+        store.put_object(key, 1, PointedObject(Clicks([], None, (20, 20, 20, 49))))
     assert store.object_result(key, 1, "mask", view=True) == before
     with pytest.raises(UserError):
-        store.put_object(key, 2, Clicks([(400, 35)], [1], LEFT.box))
+        store.put_object(key, 2, FAR_OFF)
     with pytest.raises(GoneError):
         store.object_result(key, 2, "mask")
 
@@ -193,7 +207,7 @@ def test_what_memory_had_no_room_for_is_made_again_from_the_clicks(
     assert answers[0] == answers[1]
     assert len(asked) > 3
     with pytest.raises(UserError):
-        tight.put_object(key, 2, Clicks([(400, 35)], [1], LEFT.box))
+        tight.put_object(key, 2, FAR_OFF)
     assert tight.object_result(key, 2, "mask") == answers[0][0][1]
 
 
@@ -228,3 +242,142 @@ def test_a_view_of_a_large_image_is_smaller_and_of_a_small_one_the_same_file() -
 def test_a_store_holds_at_least_one_image(keep: int) -> None:
     with pytest.raises(UserError, match=f"keep is {keep}"):
         SessionStore(finder(), LIMITS, keep=keep)
+
+
+@pytest.mark.parametrize(
+    ("mode", "of_two"),
+    [
+        ("add", lambda a, b: a | b),
+        ("subtract", lambda a, b: a & ~b),
+        ("intersect", lambda a, b: a & b),
+    ],
+)
+def test_masks_of_two_clicks_are_combined(
+    store: SessionStore, key: str, mode: Mode, of_two: object
+) -> None:
+    right = LABELS == 2
+    store.put_object(key, 1, PointedObject(LEFT_CLICKS))
+    first = decoded(store.object_result(key, 1, "mask")) >= 128
+    store.put_object(key, 2, RIGHT)
+    second = decoded(store.object_result(key, 2, "mask")) >= 128
+    assert (second & right).sum() > 0.8 * right.sum()
+    store.put_object(key, 1, PointedObject(LEFT_CLICKS, (Part(mode, RIGHT_CLICKS),)))
+    both = decoded(store.object_result(key, 1, "mask")) >= 128
+    assert np.array_equal(both, of_two(first, second))  # type: ignore[operator]
+
+
+def test_soft_masks_combine_as_their_halves_do() -> None:
+    one, other = np.meshgrid(np.arange(256, dtype=np.uint8), np.arange(256, dtype=np.uint8))
+    inside, also = one >= 128, other >= 128
+    assert np.array_equal(combined(one, "add", other) >= 128, inside | also)
+    assert np.array_equal(combined(one, "subtract", other) >= 128, inside & ~also)
+    assert np.array_equal(combined(one, "intersect", other) >= 128, inside & also)
+
+
+def test_every_change_of_objects_is_undone_and_done_again(store: SessionStore, key: str) -> None:
+    states = [store.state(key)["objects"]]
+    for change in (
+        lambda: store.put_object(key, 1, LEFT),
+        lambda: store.put_object(key, 1, PointedObject(LEFT_CLICKS, (Part("add", RIGHT_CLICKS),))),
+        lambda: store.put_object(key, 2, PointedObject(draft=(None, Clicks([(3, 4)])))),
+        lambda: store.drop_object(key, 1),
+    ):
+        change()
+        states.append(store.state(key)["objects"])
+    assert states[-1] == {"2": {"combine": [], "draft": {"mode": None, **_plain(3, 4)}}}
+    for expected in states[-2::-1]:
+        assert store.undo(key)["objects"] == expected
+    with pytest.raises(HistoryError, match="nothing to undo"):
+        store.undo(key)
+    for expected in states[1:]:
+        assert store.redo(key)["objects"] == expected
+    store.undo(key)
+    assert (store.state(key)["undo"], store.state(key)["redo"]) == (3, 1)
+    store.put_object(key, 3, RIGHT)
+    with pytest.raises(HistoryError, match="nothing to do again"):
+        store.redo(key)
+
+
+def _plain(x: int, y: int) -> dict[str, object]:
+    return {"points": ((x, y),), "labels": None, "box": None}
+
+
+def test_an_undone_mask_comes_from_memory(
+    store: SessionStore, key: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = store.put_object(key, 1, LEFT)
+    store.put_object(key, 1, RIGHT)
+    calls = counted(store.segmenter, "predict", monkeypatch)
+    store.undo(key)
+    assert store.object_result(key, 1, "mask", view=True) == first
+    assert calls == []
+
+
+def test_clicks_that_make_no_mask_yet_are_kept_and_exported_nowhere(
+    store: SessionStore, key: str
+) -> None:
+    draft = PointedObject(draft=(None, Clicks([(3, 4)])))
+    assert store.put_object(key, 1, draft) is None
+    assert not decoded(store.palette(key)).any()
+    with pytest.raises(GoneError, match="has no mask yet"):
+        store.object_result(key, 1, "mask")
+    with pytest.raises(UserError, match="begins with clicks"):
+        store.put_object(key, 1, PointedObject())
+
+
+WINDOW = (10, 10, 70, 60)
+
+
+def test_a_sharpened_window_changes_nothing_outside_and_is_undone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    store = SessionStore(finder(), LIMITS)
+    key = store.open(encoded(cv2.resize(IMAGE, (640, 360))), "a").key
+    before = decoded(store.result(key, "mask"))
+    state = store.sharpen(key, (40, 40, 279, 239))
+    assert state["windows"] == [{"window": (40, 40, 279, 239), "overrule": False}]
+    after = decoded(store.result(key, "mask"))
+    inside = np.zeros(before.shape, bool)
+    inside[40:240, 40:280] = True
+    assert np.array_equal(before[~inside], after[~inside])
+    assert (before[inside] != after[inside]).any()
+    calls = counted(store.segmenter, "logits", monkeypatch)
+    assert store.undo(key)["windows"] == []
+    assert np.array_equal(decoded(store.result(key, "mask")), before)
+    store.redo(key)
+    assert np.array_equal(decoded(store.result(key, "mask")), after)
+    assert calls == []
+
+
+def test_sharpened_masks_are_made_again_where_memory_had_no_room() -> None:
+    masks = []
+    for memory in (None, ResultMemory(1, 1)):
+        store = SessionStore(finder(), LIMITS, memory=memory)
+        key = store.open(encoded(IMAGE), "a").key
+        store.sharpen(key, WINDOW)
+        store.sharpen(key, (30, 20, 150, 80), overrule=True)
+        masks.append(decoded(store.result(key, "mask")))
+    assert np.array_equal(*masks)
+
+
+def test_windows_of_an_image_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    store = SessionStore(finder(), LIMITS)
+    key = store.open(encoded(IMAGE), "a").key
+    for i in range(MOST_WINDOWS):
+        store.sharpen(key, (0, 0, 20 + i, 20))
+    with pytest.raises(TooManyError, match="undo some first"):
+        store.sharpen(key, WINDOW)
+    assert len(store.state(key)["windows"]) == MOST_WINDOWS
+
+
+def test_a_window_of_a_result_has_its_own_pixels() -> None:
+    store = SessionStore(finder(), Limits(megapixels=5, megabytes=2))
+    key = store.open(encoded(cv2.resize(IMAGE, (2000, 1125))), "a").key
+    window = (500, 300, 799, 449)
+    rows, columns = slice(300, 450), slice(500, 800)
+    mask = decoded(store.result(key, "mask"))
+    assert np.array_equal(decoded(store.result(key, "mask", True, window)), mask[rows, columns])
+    assert decoded(store.result(key, "rgba", True, window)).shape == (150, 300, 4)
+    assert decoded(store.image(key, window)[0]).shape == (150, 300, 3)
+    wide = (0, 0, 1899, 1000)
+    assert decoded(store.result(key, "mask", True, wide)).shape == (843, 1600)

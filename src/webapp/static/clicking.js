@@ -1,10 +1,13 @@
 // Models with clicks: objects are pointed at one after the other.
 
-import { dropObject, get, putObject } from "./api.js";
+import { dropObject, get, putObject, state as stateOf, step as stepOnServer } from "./api.js";
+import { closeup, isNeeded } from "./closeup.js";
 import { KINDS } from "./kinds.js";
 import { colour, draw, layer } from "./marks.js";
+import { bodyOf, isEmpty, make, nothing, partsOf } from "./objects.js";
 import { listen } from "./pointer.js";
-import { all, busily, complain, find, forgive, save, say, show, stem } from "./shell.js";
+import * as region from "./region.js";
+import { all, busily, complain, find, forgive, save, say, show, showHistory, stem } from "./shell.js";
 
 const MOST = 254; // objects, as many as a palette PNG has numbers for
 
@@ -12,18 +15,27 @@ let kind = null;
 let picture = null;
 let objects = [];
 let current = null;
-let latest = 0; // the number given last; none is given twice, so that no late answer finds it
+let latest = 0; // the number given last; none is given twice
+let counts = { undo: 0, redo: 0 };
 let cross = null;
 let drag = null;
+let near = null;
+let looks = 0; // at regions from near, so that no late answer is shown
 
-const nothing = () => ({ points: [], labels: [], box: null });
-const isEmpty = ({ points, box }) => points.length === 0 && box === null;
+// Changes go to the server one after the other: each is one step to undo.
+let queue = Promise.resolve();
+let epoch = 0; // what was queued before a refusal or another picture is not carried out
+let stepping = 0; // undos and redos under way: what they leave is not known yet
+
+const last = () => current.parts.at(-1);
 
 export function start(model) {
   kind = KINDS[model.clicks];
   find("#sides").hidden = !kind.corrects;
-  find("#undo").addEventListener("click", undo);
   find("#next").addEventListener("click", next);
+  for (const radio of all("input[name=mode]")) {
+    radio.addEventListener("click", () => choose(radio.value)); // also where it is checked already
+  }
   for (const button of all("[data-object]")) {
     button.addEventListener("click", () => downloadObject(button.dataset.object));
   }
@@ -32,61 +44,92 @@ export function start(model) {
   }
   listen(find("#marks"), () => picture, kind.box, {
     onClick: click,
-    onBox: (box) => change(() => ({ ...nothing(), box })), // another box, another object
+    // Another box, another object.
+    onBox: (box) => change((part) => ({ ...nothing(part.mode), box })),
     onDrag: (box) => { drag = box; paint(); },
     onCross: (point) => { cross = point; paint(); },
   });
-  document.addEventListener("keydown", shortcut);
-  new ResizeObserver(paint).observe(find("#pointed"));
+  near = closeup(find("#pointed"), (window) => busily("", () => get(picture, "picture", window)));
+  region.attach(find("#pointing"));
+  region.listen({ changed: regionChanged, settled: lookNearer });
 }
+
+export const keys = {
+  n: next,
+  a: () => choose("add"),
+  s: () => choose("subtract"),
+  i: () => choose("intersect"),
+  d: () => { if (current?.layer) downloadObject("rgba"); },
+};
 
 export async function open(opened, preview) {
   picture = opened;
+  epoch += 1;
+  stepping = 0;
   objects = [];
   latest = 0;
   add();
   find("#pointing").style.setProperty("--ratio", opened.width / opened.height);
   await show(find("#pointed"), preview);
-  redraw();
+  await adopt(opened);
   find("#marks").focus({ preventScroll: true });
 }
 
-function shortcut(event) {
-  if (!picture || event.repeat || event.ctrlKey || event.metaKey || event.altKey) return;
-  if (event.key === "z") undo();
-  if (event.key === "n") next();
+export function step(which) {
+  if (!picture || !counts[which]) return;
+  stepping += 1;
+  enqueue(which === "undo" ? "Undoing …" : "Redoing …", async (mine) => {
+    try {
+      await adopt(await stepOnServer(mine, which));
+    } finally {
+      if (mine === picture) stepping -= 1;
+    }
+  });
 }
 
 function click(point, rightButton) {
   const chosen = find("input[name=side]:checked").value === "1";
   const inside = !kind.corrects || (rightButton ? false : chosen);
-  if (kind.box && current.clicks.box === null) {
+  if (kind.box && last().box === null) {
     say("First drag a box around the object.");
     return;
   }
   if (rightButton && !kind.corrects) return;
-  change((clicks) =>
+  change((part) =>
     kind.box && !kind.corrects
-      ? { ...clicks, points: [point], labels: [1] }
-      : { ...clicks, points: [...clicks.points, point], labels: [...clicks.labels, inside ? 1 : 0] },
+      ? { ...part, points: [point], labels: [1] }
+      : { ...part, points: [...part.points, point], labels: [...part.labels, inside ? 1 : 0] },
   );
 }
 
 function change(update) {
-  current.history.push(current.clicks);
-  current.clicks = update(current.clicks);
+  if (stepping) {
+    say("One moment, something is being undone …");
+    return;
+  }
+  current.parts = [...current.parts.slice(0, -1), update(last())];
   forgive();
-  ask(current);
+  tell(current);
 }
 
-function undo() {
-  if (current.history.length === 0) return;
-  current.clicks = current.history.pop();
-  ask(current);
+// What the clicks that follow are for: another object, or to add to this one, take away or keep.
+function choose(mode) {
+  if (!picture) return;
+  if (mode === "new") {
+    next();
+  } else if (!current.parts.some(kind.ready)) {
+    say("First point at an object; then add to it, or take away from it.");
+  } else if (kind.ready(last())) {
+    current.parts = [...current.parts, nothing(mode)];
+  } else if (current.parts.length > 1) {
+    current.parts = [...current.parts.slice(0, -1), { ...last(), mode }];
+    if (!isEmpty(last())) tell(current);
+  }
+  redraw();
 }
 
 function next() {
-  if (isEmpty(current.clicks)) return;
+  if (!picture || current.parts.every(isEmpty)) return;
   if (latest >= MOST) complain(new Error(`A palette has numbers for ${MOST} objects only.`));
   else add();
   redraw();
@@ -94,61 +137,102 @@ function next() {
 
 function add() {
   latest += 1;
-  const clicks = nothing();
-  current = {
-    number: latest,
-    clicks, // never changed, only replaced
-    history: [], // the clicks before, to undo to
-    accepted: clicks, // what the server knows
-    layer: null,
-    asking: false,
-    again: false,
-  };
+  current = make(latest);
   objects.push(current);
 }
 
 function remove(object) {
-  object.clicks = nothing();
-  ask(object); // the server forgets it in its turn
+  if (stepping) return;
+  const known = bodyOf(object.parts, kind.ready) !== null;
   objects = objects.filter((one) => one !== object);
   if (objects.length === 0 && latest < MOST) add();
   if (current === object) current = objects.at(-1);
-  redraw();
-}
-
-// Brings the server's mask of an object up to date. One request at a time: clicks that come
-// meanwhile are sent together when it has answered.
-async function ask(object) {
-  redraw();
-  object.again = object.asking;
-  if (object.asking) return;
-  object.asking = true;
-  const mine = picture;
-  do {
-    object.again = false;
-    await busily(`Object ${object.number} …`, () => askOnce(mine, object));
-  } while (object.again && mine === picture);
-  object.asking = false;
-  redraw();
-}
-
-async function askOnce(mine, object) {
-  const asked = object.clicks;
-  if (!kind.ready(asked)) {
-    object.layer = null;
-    await dropObject(mine, object.number);
-    object.accepted = asked;
-    return;
+  if (known) {
+    changed();
+    enqueue(`Object ${object.number} …`, (mine) => dropObject(mine, object.number));
   }
-  try {
-    object.layer = await layer(await putObject(mine, object.number, asked), object.number);
-    object.accepted = asked;
-  } catch (error) {
-    // The server kept the mask of the clicks before, and so do we.
-    object.clicks = object.accepted;
-    const place = object.history.indexOf(object.accepted);
-    if (place >= 0) object.history.length = place;
-    throw error;
+  redraw();
+}
+
+// Sends what an object is now.
+function tell(object) {
+  const body = bodyOf(object.parts, kind.ready);
+  changed();
+  enqueue(`Object ${object.number} …`, async (mine) => {
+    await setLayer(object, await putObject(mine, object.number, body));
+  });
+  redraw();
+}
+
+function changed() {
+  counts = { undo: counts.undo + 1, redo: 0 };
+}
+
+// Carries a job out in its turn. What the server refuses leaves everything as the server has it.
+function enqueue(text, job) {
+  const [mine, of] = [picture, epoch];
+  queue = queue.then(async () => {
+    if (of !== epoch) return;
+    const done = await busily(text, async () => { await job(mine); return true; });
+    if (done === null && of === epoch) {
+      epoch += 1;
+      stepping = 0;
+      await busily("", async () => adopt(await stateOf(mine)));
+    }
+    redraw();
+  });
+}
+
+// Makes the server's state the page's.
+async function adopt(state) {
+  if (state.id !== picture.id) return;
+  counts = state;
+  const known = new Map(objects.map((one) => [one.number, one]));
+  const changed = [];
+  const said = (parts) => JSON.stringify(bodyOf(parts, kind.ready));
+  objects = Object.entries(state.objects).map(([number, body]) => {
+    const before = known.get(Number(number));
+    const parts = partsOf(body);
+    if (before && said(before.parts) === said(parts)) return before;
+    const object = make(Number(number), parts);
+    changed.push(object);
+    return object;
+  });
+  latest = Math.max(latest, ...objects.map((one) => one.number));
+  if (objects.length === 0) add();
+  current = changed.at(-1) ?? (objects.includes(current) ? current : objects.at(-1));
+  redraw();
+  for (const object of changed.filter((one) => one.parts.some(kind.ready))) {
+    await setLayer(object, await get(picture, `objects/${object.number}/mask?view=true`));
+  }
+}
+
+async function setLayer(object, blob) {
+  object.near = null;
+  object.layer = blob && (await layer(blob, object.number, region.whole()));
+  redraw();
+  lookNearer();
+}
+
+function regionChanged() {
+  near.changed();
+  looks += 1;
+  for (const object of objects) object.near = null;
+  paint();
+}
+
+async function lookNearer() {
+  looks += 1;
+  const mine = looks;
+  if (!isNeeded(picture)) return;
+  near.settled(picture);
+  const window = region.corners();
+  for (const object of objects.filter((one) => one.layer && !one.near)) {
+    const path = `objects/${object.number}/mask?view=true`;
+    const blob = await busily("", () => get(picture, path, window));
+    if (!blob || mine !== looks) return;
+    object.near = await layer(blob, object.number, window);
+    paint();
   }
 }
 
@@ -164,16 +248,21 @@ async function downloadAll(format) {
 }
 
 function paint() {
-  if (picture) draw(find("#marks"), picture, { objects, current, cross, drag });
+  if (picture) draw(find("#marks"), region.get(), { objects, current, cross, drag });
 }
 
 function redraw() {
+  if (!picture) return;
   paint();
-  find("#hint").textContent = kind.hint(current.clicks);
-  find("#undo").disabled = current.history.length === 0;
-  find("#next").disabled = isEmpty(current.clicks);
+  find("#hint").textContent = kind.hint(last());
+  find(`input[name=mode][value=${last().mode}]`).checked = true;
+  for (const radio of all("input[name=mode]")) {
+    radio.disabled = radio.value !== "new" && !current.parts.some(kind.ready);
+  }
+  find("#next").disabled = current.parts.every(isEmpty);
   for (const button of all("[data-object]")) button.disabled = current.layer === null;
   for (const button of all("[data-all]")) button.disabled = objects.every((one) => !one.layer);
+  showHistory(counts);
   listObjects();
 }
 

@@ -1,5 +1,6 @@
 // A lens that follows the pointer over a result and shows its own pixels, at the picture's full size.
 
+import * as region from "./region.js";
 import { all, find } from "./shell.js";
 
 const LARGEST = 130; // radius in pixels of the screen
@@ -15,9 +16,6 @@ export function start(result) {
   find("#lens-button").addEventListener("click", toggle);
   find("#compare").addEventListener("pointermove", follow);
   find("#compare").addEventListener("pointerleave", () => { find("#lens").hidden = true; });
-  document.addEventListener("keydown", (event) => {
-    if (event.key === "m" && picture && !event.repeat && !event.ctrlKey && !event.metaKey) toggle();
-  });
   for (const radio of all("input[name=output]")) radio.addEventListener("change", renew);
 }
 
@@ -29,7 +27,7 @@ export function open(opened) {
 
 const isOn = () => find("#lens-button").getAttribute("aria-pressed") === "true";
 
-function toggle() {
+export function toggle() {
   if (isOn()) {
     putAway();
     return;
@@ -46,7 +44,7 @@ function putAway() {
 }
 
 // The result that is shown now goes into the lens.
-async function renew() {
+export async function renew() {
   if (!isOn()) return;
   asked += 1;
   const mine = asked;
@@ -68,7 +66,8 @@ function follow(event) {
   if (lens.hidden) return;
   const bounds = find("#compare").getBoundingClientRect();
   const [x, y] = [event.clientX - bounds.left, event.clientY - bounds.top];
-  const shown = bounds.width / picture.width;
+  const seen = region.get();
+  const shown = bounds.width / seen.width;
   const scale = Math.max(1, LEAST * shown);
   const radius = Math.min(LARGEST, bounds.width / 6);
   const inside = find("#lens div").style;
@@ -77,5 +76,5 @@ function follow(event) {
   lens.style.width = lens.style.height = `${2 * radius}px`;
   inside.backgroundSize = `${picture.width * scale}px ${picture.height * scale}px`;
   inside.backgroundPosition =
-    `${radius - (x / shown) * scale}px ${radius - (y / shown) * scale}px`;
+    `${radius - (seen.left + x / shown) * scale}px ${radius - (seen.top + y / shown) * scale}px`;
 }

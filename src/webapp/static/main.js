@@ -1,9 +1,10 @@
-// Takes pictures in and hands them to the view that the model needs.
+// Takes pictures in, hands them to the view that the model needs, and goes on after a reload.
 
 import * as api from "./api.js";
 import * as clicking from "./clicking.js";
 import * as compare from "./compare.js";
-import { busily, complain, find, forgive } from "./shell.js";
+import * as region from "./region.js";
+import { all, busily, complain, find, forget, forgive, keep, kept } from "./shell.js";
 
 const PURPOSE = {
   null: "Finds what stands out and cuts it out: a mask with soft edges, at the size of your picture.",
@@ -11,6 +12,8 @@ const PURPOSE = {
   inside_outside: "Cuts out the objects that you point at, by a box around and a click inside.",
   refine: "Cuts out the objects that you point at, by a box and clicks, as many as you like.",
 };
+
+const LATEST = "finecut-latest"; // the picture that any tab opened last
 
 let started = null; // settled when the model is known, or is known to be missing
 let model = null;
@@ -62,10 +65,45 @@ async function take(file) {
     return { picture, preview: await api.get(picture, "picture") };
   });
   if (opened === null) return;
+  await present(opened.picture, opened.preview);
+}
+
+async function present(picture, preview, seen = null) {
   find("#welcome").hidden = true;
   find("#work").hidden = false;
   find("#another").hidden = false;
-  await view.open(opened.picture, opened.preview);
+  region.open(picture, seen);
+  keep({ id: picture.id });
+  localStorage.setItem(LATEST, JSON.stringify({ id: picture.id, name: picture.name }));
+  await view.open(picture, preview);
+}
+
+// Goes on with a picture that the server still has; a sentence where it has not.
+async function resume(id, seen = null) {
+  const found = await busily("Fetching your picture …", async () => {
+    try {
+      const picture = await api.state({ id });
+      return { picture, preview: await api.get(picture, "picture") };
+    } catch (error) {
+      if (error.status === 404) forget();
+      throw error;
+    }
+  });
+  if (found !== null) await present(found.picture, found.preview, seen);
+}
+
+// In another tab than the one that was reloaded: only offered.
+async function offerLatest() {
+  const { id, name } = JSON.parse(localStorage.getItem(LATEST) ?? "{}");
+  if (!id) return;
+  if (!(await api.state({ id }).catch(() => null))) {
+    localStorage.removeItem(LATEST);
+    return;
+  }
+  const button = find("#continue");
+  button.textContent = `Go on with ${name}`;
+  button.hidden = false;
+  button.addEventListener("click", () => resume(id));
 }
 
 function listen() {
@@ -91,11 +129,51 @@ function listen() {
     if (dropped) take(dropped);
     else complain(new Error("That was no file. Save the picture first, then drop its file."));
   });
-  document.addEventListener("keydown", (event) => {
-    if (event.key !== "Escape") return;
+  find("#keys").addEventListener("click", help);
+  find("#undo").addEventListener("click", () => view?.step("undo"));
+  find("#redo").addEventListener("click", () => view?.step("redo"));
+  find("#zoom-in").addEventListener("click", region.zoomIn);
+  find("#zoom-out").addEventListener("click", region.zoomOut);
+  find("#zoom-fit").addEventListener("click", region.fit);
+  document.addEventListener("keydown", key);
+}
+
+function help() {
+  find("#help").showModal();
+}
+
+const KEYS = {
+  "?": help,
+  o: () => find("#file").click(),
+  "+": region.zoomIn,
+  "=": region.zoomIn, // + without Shift
+  "-": region.zoomOut,
+  0: region.fit,
+  z: () => view?.step("undo"),
+  y: () => view?.step("redo"),
+  Z: () => view?.step("redo"),
+};
+
+function key(event) {
+  if (find("#help").open) return;
+  if (event.key === "Escape") {
     forgive();
     find("#about").open = false;
-  });
+    return;
+  }
+  if (event.altKey || (event.repeat && !"+-=".includes(event.key))) return;
+  const editing = "zyZ".includes(event.key);
+  if ((event.ctrlKey || event.metaKey) && !editing) return; // the browser's own
+  const action = KEYS[event.key] ?? (find("#work").hidden ? null : view?.keys[event.key]);
+  if (!action) return;
+  event.preventDefault();
+  action();
+}
+
+function showZoom() {
+  const { zoom } = region.get();
+  find("#zoom-fit").textContent = `${Math.round(100 * zoom)} %`;
+  find("#zoom-out").disabled = find("#zoom-fit").disabled = region.isWhole();
 }
 
 async function start() {
@@ -106,7 +184,17 @@ async function start() {
   for (const id of model.clicks === null ? ["#compare", "#cutting"] : ["#pointing", "#clicking"]) {
     find(id).hidden = false;
   }
+  for (const rows of all("[data-for]")) {
+    rows.hidden = (rows.dataset.for === "cutting") !== (model.clicks === null);
+  }
   view.start(model);
+  region.listen({
+    changed: showZoom,
+    settled: () => keep({ region: region.get() }),
+  });
+  const { id, region: seen } = kept();
+  if (id) await resume(id, seen);
+  else await offerLatest();
 }
 
 listen();

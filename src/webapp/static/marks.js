@@ -14,8 +14,8 @@ export function colour(number) {
   });
 }
 
-// A mask as a tinted canvas with an outline, and the share of the picture that it covers.
-export async function layer(blob, number) {
+// The mask of a window as a tinted canvas with an outline, and the share of it that is covered.
+export async function layer(blob, number, window) {
   const mask = await createImageBitmap(blob);
   const scale = LONGEST / Math.max(mask.width, mask.height);
   const canvas = document.createElement("canvas");
@@ -27,7 +27,7 @@ export async function layer(blob, number) {
   const pixels = context.getImageData(0, 0, canvas.width, canvas.height);
   const share = tint(pixels, colour(number));
   context.putImageData(pixels, 0, 0);
-  return { canvas, share };
+  return { canvas, share, window };
 }
 
 function tint({ data, width, height }, [red, green, blue]) {
@@ -57,26 +57,34 @@ function isEdge(inside, i, width, height) {
 }
 
 // Draws everything anew. `cross` is where the keyboard points, or null; `drag` a box being drawn.
-export function draw(canvas, picture, { objects, current, cross, drag }) {
+export function draw(canvas, region, { objects, current, cross, drag }) {
   const bounds = canvas.getBoundingClientRect();
   const density = window.devicePixelRatio || 1;
   canvas.width = Math.round(bounds.width * density);
   canvas.height = Math.round(bounds.height * density);
   const context = canvas.getContext("2d");
   context.scale(density, density);
-  const zoom = bounds.width / picture.width;
-  const place = ([x, y]) => [(x + 0.5) * zoom, (y + 0.5) * zoom];
+  const zoom = bounds.width / region.width;
+  const corner = ([x, y]) => [(x - region.left) * zoom, (y - region.top) * zoom];
+  const place = ([x, y]) => corner([x + 0.5, y + 0.5]);
   for (const object of objects) {
-    if (!object.layer) continue;
+    const layer = object.near ?? object.layer;
+    if (!layer) continue;
+    const [x0, y0, x1, y1] = layer.window;
     context.globalAlpha = object === current ? 1 : 0.6;
-    context.drawImage(object.layer.canvas, 0, 0, bounds.width, bounds.height);
+    context.drawImage(
+      layer.canvas, ...corner([x0, y0]), (x1 + 1 - x0) * zoom, (y1 + 1 - y0) * zoom,
+    );
   }
   context.globalAlpha = 1;
-  const box = drag ?? current.clicks.box;
-  if (box) drawBox(context, place(box.slice(0, 2)), place(box.slice(2)));
-  current.clicks.points.forEach((point, i) => {
-    drawClick(context, place(point), current.clicks.labels[i]);
-  });
+  for (const part of current.parts) {
+    const isLast = part === current.parts.at(-1);
+    const box = isLast ? drag ?? part.box : part.box;
+    context.globalAlpha = isLast ? 1 : 0.5;
+    if (box) drawBox(context, place(box.slice(0, 2)), place(box.slice(2)));
+    part.points.forEach((point, i) => drawClick(context, place(point), part.labels[i]));
+  }
+  context.globalAlpha = 1;
   if (cross) drawCross(context, place(cross));
 }
 

@@ -1,5 +1,7 @@
 // Mouse, pen, finger and keyboard on the picture, as clicks and boxes in the picture's pixels.
 
+import * as region from "./region.js";
+
 const SLIP = 5; // pixels of the screen that a click may move
 
 // Calls onClick(point, outside), onBox([x0, y0, x1, y1]), onDrag(box or null), onCross(point or
@@ -13,11 +15,12 @@ export function listen(canvas, size, boxes, { onClick, onBox, onDrag, onCross })
   const clamp = (value, most) => Math.round(10 * Math.min(Math.max(value, 0), most)) / 10;
 
   function point(event) {
-    const bounds = canvas.getBoundingClientRect();
+    const [x, y] = region.shares(canvas, event);
+    const seen = region.get();
     const { width, height } = size();
     return [
-      clamp(((event.clientX - bounds.left) / bounds.width) * width - 0.5, width - 1),
-      clamp(((event.clientY - bounds.top) / bounds.height) * height - 0.5, height - 1),
+      clamp(seen.left + x * seen.width - 0.5, width - 1),
+      clamp(seen.top + y * seen.height - 0.5, height - 1),
     ];
   }
 
@@ -41,14 +44,18 @@ export function listen(canvas, size, boxes, { onClick, onBox, onDrag, onCross })
   }
 
   function key(event) {
+    if (event.ctrlKey || event.metaKey || event.altKey) return;
     const { width, height } = size();
-    const step = Math.max(1, Math.round((event.shiftKey ? 0.1 : 0.01) * Math.max(width, height)));
+    const seen = region.get();
+    const longer = Math.max(seen.width, seen.height);
+    const step = Math.max(1, Math.round((event.shiftKey ? 0.1 : 0.01) * longer));
     const [dx, dy] = {
       ArrowLeft: [-step, 0], ArrowRight: [step, 0], ArrowUp: [0, -step], ArrowDown: [0, step],
     }[event.key] ?? [0, 0];
     if (dx || dy) {
-      cross ??= [Math.round(width / 2), Math.round(height / 2)];
+      cross ??= [seen.left + seen.width / 2, seen.top + seen.height / 2].map(Math.round);
       cross = [clamp(cross[0] + dx, width - 1), clamp(cross[1] + dy, height - 1)];
+      region.reveal(cross);
       onCross(cross);
       onDrag(corner && between(corner, cross));
     } else if (event.key === "Enter" && cross) {
@@ -65,7 +72,11 @@ export function listen(canvas, size, boxes, { onClick, onBox, onDrag, onCross })
 
   canvas.addEventListener("contextmenu", (event) => event.preventDefault());
   canvas.addEventListener("pointerdown", (event) => {
-    if (event.button === 1) return;
+    if (event.button === 1) {
+      event.preventDefault();
+      region.dragFrom(canvas, event);
+      return;
+    }
     canvas.setPointerCapture(event.pointerId);
     start = { at: point(event), x: event.clientX, y: event.clientY, button: event.button };
   });

@@ -55,3 +55,24 @@ export async function show(image, blob) {
   if (before.startsWith("blob:")) URL.revokeObjectURL(before);
   await image.decode();
 }
+
+// Whether there is something to undo, and to redo.
+export function showHistory({ undo, redo }) {
+  find("#undo").disabled = !undo;
+  find("#redo").disabled = !redo;
+}
+
+const KEPT = "finecut"; // in this tab: the picture, and what of it is looked at
+
+// What a reload of this tab goes on with; the server knows the rest by the picture's id.
+export function keep(what) {
+  sessionStorage.setItem(KEPT, JSON.stringify({ ...kept(), ...what }));
+}
+
+export function kept() {
+  return JSON.parse(sessionStorage.getItem(KEPT) ?? "{}");
+}
+
+export function forget() {
+  sessionStorage.removeItem(KEPT);
+}
