@@ -11,9 +11,9 @@ from typing import Any, Literal
 import numpy as np
 
 from src.errors import UserError
+from src.processing.crop import Box
 
 Mode = Literal["add", "subtract", "intersect"]
-Window = tuple[int, int, int, int]  # x0, y0, x1, y1, the last pixels included
 MOST_WINDOWS = 50  # each needs the mask before it, so they are made again one after the other
 MOST_UNDONE = 200
 
@@ -83,7 +83,7 @@ class PointedObject:
 class Sharpening:
     """A window that was read again, see `Segmenter.sharpen`."""
 
-    window: Window
+    window: Box
     overrule: bool = False
 
 

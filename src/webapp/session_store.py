@@ -206,7 +206,7 @@ class SessionStore:
         image = self._find(key)
         self.segmenter.refuse_clicks()
         box = box_of_corners(window, image.size, "window")
-        edits = image.edits.with_window(Sharpening(tuple(box), overrule))
+        edits = image.edits.with_window(Sharpening(box, overrule))
         self._found(image, edits.windows)
         image.history.change(edits)
         return image.state()

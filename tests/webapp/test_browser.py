@@ -264,6 +264,86 @@ def test_a_box_corrections_and_a_refused_click(browser: Browser) -> None:
         expect(objects(page)).to_have_count(1)
 
 
+def test_masks_are_combined_undone_and_there_again_after_a_reload(browser: Browser) -> None:
+    with opened(browser, guided("extreme_points")) as page:
+        choose(page)
+        for point in ((20, 35), (59, 35), (40, 20), (40, 49)):
+            click_at(page, point)
+        expect(objects(page)).to_contain_text("0.9 %")
+        page.get_by_text("Add", exact=True).click()
+        click_at(page, (100, 50), (129, 50), (115, 30), (115, 79))
+        expect(objects(page)).to_contain_text(re.compile(r"2\.[0-9] %"))
+        page.keyboard.press("s")  # what follows is taken away
+        click_at(page, (100, 30), (129, 30))
+        expect(page.locator("#hint")).to_contain_text("2 of 4")
+
+        page.reload()
+        expect(objects(page)).to_contain_text(re.compile(r"2\.[0-9] %"))
+        expect(page.locator("#hint")).to_contain_text("2 of 4")
+        expect(page.get_by_role("radio", name="Subtract")).to_be_checked()
+        for _ in range(6):  # two clicks, and the four that made the second part
+            page.keyboard.press("z")
+        expect(objects(page)).to_contain_text("0.9 %")
+        for _ in range(4):
+            page.keyboard.press("y")
+        expect(objects(page)).to_contain_text(re.compile(r"2\.[0-9] %"))
+        expect(page.get_by_role("button", name="Undo")).to_be_enabled()
+
+
+def test_a_part_is_sharpened_by_keyboard_alone_and_survives_a_reload(browser: Browser) -> None:
+    image = two_reds(400, 2000)[0]
+    with opened(browser, finder()) as page:
+        drop(page, encoded(image), "wide.png")
+        compare = page.locator("#compare")
+        expect(compare).to_have_attribute("data-shown", "rgba")
+        expect(compare).to_be_focused()
+        expect(page.get_by_role("button", name="Sharpen here")).to_be_disabled()
+        for key in ("+", "+", "+", "+", *["ArrowLeft"] * 10, *["ArrowUp"] * 10):
+            page.keyboard.press(key)
+        expect(page.locator("#zoom-fit")).to_have_text("244 %")
+        near = page.locator("#after-near")
+        expect(near).to_be_visible()
+        window = [int(part) for part in str(near.get_attribute("data-window")).split(",")]
+        assert window == [0, 0, 819, 163]
+
+        page.keyboard.press("s")
+        expect(compare).to_have_attribute("data-windows", "1")
+        sharpened = decoded(downloaded(page, "Mask (PNG)").read_bytes())
+        whole = finder().mask(image)
+        assert np.array_equal(sharpened, finder().sharpen(image, whole, window))
+        assert not np.array_equal(sharpened, whole)
+
+        page.reload()
+        expect(compare).to_have_attribute("data-windows", "1")
+        expect(page.locator("#zoom-fit")).to_have_text("244 %")
+        page.keyboard.press("Control+z")
+        expect(compare).to_have_attribute("data-windows", "0")
+        assert np.array_equal(decoded(downloaded(page, "Mask (PNG)").read_bytes()), whole)
+        page.keyboard.press("y")
+        expect(compare).to_have_attribute("data-windows", "1")
+
+        page.keyboard.press("?")
+        expect(page.get_by_role("dialog", name="Keys")).to_contain_text("sharpen what is seen")
+        page.keyboard.press("Escape")
+        expect(page.get_by_role("dialog")).to_be_hidden()
+
+
+def test_a_picture_that_the_server_forgot_is_asked_for_again(browser: Browser) -> None:
+    with opened(browser, finder()) as page:
+        page.evaluate("""() => {
+            sessionStorage.setItem("finecut", JSON.stringify({ id: "longgone" }));
+            localStorage.setItem("finecut-latest", JSON.stringify({ id: "longgone", name: "a" }));
+        }""")
+        page.reload()
+        expect(page.get_by_role("alert")).to_contain_text("Please send it again")
+        page.reload()
+        expect(page.locator("#limits")).to_contain_text("megapixels")
+        expect(page.get_by_role("alert")).to_be_hidden()
+        expect(page.locator("#continue")).to_be_hidden()
+        drop(page, encoded(IMAGE), "two reds.png")
+        expect(page.locator("#compare")).to_have_attribute("data-shown", "rgba")
+
+
 def _keys_to_box() -> list[str]:
     """A box by keyboard: from the middle to the left and up."""
     return ["ArrowLeft", "b", *["Shift+ArrowLeft"] * 3, *["Shift+ArrowUp"] * 2, "b"]

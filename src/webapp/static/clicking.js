@@ -15,7 +15,6 @@ let kind = null;
 let picture = null;
 let objects = [];
 let current = null;
-let latest = 0; // the number given last; none is given twice
 let counts = { undo: 0, redo: 0 };
 let cross = null;
 let drag = null;
@@ -45,7 +44,7 @@ export function start(model) {
   listen(find("#marks"), () => picture, kind.box, {
     onClick: click,
     // Another box, another object.
-    onBox: (box) => change((part) => ({ ...nothing(part.mode), box })),
+    onBox: (box) => current && change((part) => ({ ...nothing(part.mode), box })),
     onDrag: (box) => { drag = box; paint(); },
     onCross: (point) => { cross = point; paint(); },
   });
@@ -67,8 +66,7 @@ export async function open(opened, preview) {
   epoch += 1;
   stepping = 0;
   objects = [];
-  latest = 0;
-  add();
+  current = null;
   find("#pointing").style.setProperty("--ratio", opened.width / opened.height);
   await show(find("#pointed"), preview);
   await adopt(opened);
@@ -76,7 +74,7 @@ export async function open(opened, preview) {
 }
 
 export function step(which) {
-  if (!picture || !counts[which]) return;
+  if (!current || !counts[which]) return;
   stepping += 1;
   enqueue(which === "undo" ? "Undoing …" : "Redoing …", async (mine) => {
     try {
@@ -88,6 +86,7 @@ export function step(which) {
 }
 
 function click(point, rightButton) {
+  if (!current) return;
   const chosen = find("input[name=side]:checked").value === "1";
   const inside = !kind.corrects || (rightButton ? false : chosen);
   if (kind.box && last().box === null) {
@@ -114,7 +113,7 @@ function change(update) {
 
 // What the clicks that follow are for: another object, or to add to this one, take away or keep.
 function choose(mode) {
-  if (!picture) return;
+  if (!current) return;
   if (mode === "new") {
     next();
   } else if (!current.parts.some(kind.ready)) {
@@ -129,15 +128,16 @@ function choose(mode) {
 }
 
 function next() {
-  if (!picture || current.parts.every(isEmpty)) return;
-  if (latest >= MOST) complain(new Error(`A palette has numbers for ${MOST} objects only.`));
+  if (!current || current.parts.every(isEmpty)) return;
+  if (highest() >= MOST) complain(new Error(`A palette has numbers for ${MOST} objects only.`));
   else add();
   redraw();
 }
 
+const highest = () => Math.max(0, ...objects.map((one) => one.number));
+
 function add() {
-  latest += 1;
-  current = make(latest);
+  current = make(highest() + 1);
   objects.push(current);
 }
 
@@ -145,7 +145,7 @@ function remove(object) {
   if (stepping) return;
   const known = bodyOf(object.parts, kind.ready) !== null;
   objects = objects.filter((one) => one !== object);
-  if (objects.length === 0 && latest < MOST) add();
+  if (objects.length === 0) add();
   if (current === object) current = objects.at(-1);
   if (known) {
     changed();
@@ -198,7 +198,6 @@ async function adopt(state) {
     changed.push(object);
     return object;
   });
-  latest = Math.max(latest, ...objects.map((one) => one.number));
   if (objects.length === 0) add();
   current = changed.at(-1) ?? (objects.includes(current) ? current : objects.at(-1));
   redraw();
@@ -248,11 +247,11 @@ async function downloadAll(format) {
 }
 
 function paint() {
-  if (picture) draw(find("#marks"), region.get(), { objects, current, cross, drag });
+  if (current) draw(find("#marks"), region.get(), { objects, current, cross, drag });
 }
 
 function redraw() {
-  if (!picture) return;
+  if (!current) return;
   paint();
   find("#hint").textContent = kind.hint(last());
   find(`input[name=mode][value=${last().mode}]`).checked = true;
