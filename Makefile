@@ -76,6 +76,10 @@ format: setup  ## Rewrite the files in the project's style
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
+.PHONY: wheel
+wheel: setup  ## Build the wheel in dist/
+	$(BIN)/python -m pip wheel --no-deps --wheel-dir dist .
+
 .PHONY: docs
 docs: setup  ## Build the pages of docs/ as a site in site/
 	$(BIN)/python -m pip install -e '.[docs]'

@@ -37,7 +37,7 @@ COMMANDS = [
 ]
 STARTERS = {"torchrun", "srun"}
 # What belongs to the system and not to this project.
-FOREIGN = {"source", "git", "pip", "curl", "wandb", "cd", "optuna-dashboard"}
+FOREIGN = {"source", "git", "pip", "curl", "wandb", "cd", "optuna-dashboard", "docker"}
 FLAGS = re.compile(r"-\w$|--")
 
 

@@ -66,7 +66,7 @@ ELSEWHERE = {
     "make docs": "installs its tools, by hand",
     "python -m tests.faults": "eight minutes, by hand; faults/ does a part",
 }
-FOREIGN = ("git", "pip", "curl", "wandb", "source")  # not ours
+FOREIGN = ("git", "pip", "curl", "wandb", "source", "docker")  # not ours
 STARTERS = ("srun", "torchrun")
 
 COUNT = 3  # images of a miniature
