@@ -34,7 +34,9 @@ MAY_IMPORT: dict[str, set[str]] = {
     "export": {"settings", "weights", "datamodules", "training", "engines", "inference"},
     "benchmark": {"settings", "datamodules", "engines", "inference", "export"},
     "annotation": {"settings", "inference", "processing", "datamodules", "training"},
-    "webapp": {"settings", "inference", "export", "annotation", "weights", "datamodules"},
+    "webapp": {
+        *("settings", "inference", "processing", "export", "annotation", "weights", "datamodules"),
+    },
 }
 WITHOUT_TORCH = {"evaluation", "reporting", "reproduce"}
 

@@ -1,7 +1,7 @@
 // Models without clicks: the picture and its result under a slider.
 
 import { get, sharpen as sharpenWindow, state, step as stepOnServer } from "./api.js";
-import { closeup } from "./closeup.js";
+import { closeup, isNeeded } from "./closeup.js";
 import * as lens from "./lens.js";
 import * as region from "./region.js";
 import { all, busily, find, save, show, showHistory, stem } from "./shell.js";
@@ -130,12 +130,17 @@ const nearly = (what, window) => {
 async function showResult() {
   const output = chosen("output");
   for (const radio of all("input[name=behind]")) radio.disabled = output !== "rgba";
+  const waiting = find("#compare").classList.contains("waiting");
+  const nearFirst = !waiting && isNeeded(picture); // what is looked at comes before the rest
+  if (nearFirst) await sides[1].settled(picture);
   const blob = await result(`${output}?view=true`, "Cutting out …");
   if (blob === null || output !== chosen("output")) return; // another was asked for meanwhile
   await show(find("#after"), blob);
   find("#after").alt = `Result: ${NAMES[output]}`;
-  sides[1].changed();
-  sides[1].settled(picture);
+  if (!nearFirst) {
+    sides[1].changed();
+    sides[1].settled(picture);
+  }
   find("#compare").classList.remove("waiting");
   find("#compare").dataset.shown = output;
   find("#compare").dataset.windows = picture.windows.length;
