@@ -4,6 +4,7 @@ Each file is read once: its bytes are hashed here, which says whether an earlier
 and decoded by the process that scores it.
 """
 
+import math
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
@@ -50,6 +51,7 @@ from src.metrics import (
     discard_pool,
     pool,
     record,
+    records,
     score_pair,
 )
 from src.processes import available_cpus
@@ -57,6 +59,7 @@ from src.progress import progress_bars
 from src.resume_log import ResumeLog
 
 IN_PLACE = 8  # so few images are scored before a second process has started
+PIXELS_IN_PLACE = 16_000_000  # and so many pixels, by finecut's own metrics
 READERS = 8
 READ_AHEAD = 16  # pairs whose files are in memory before anyone asks for them
 WAITING_PER_WORKER = 3
@@ -267,12 +270,12 @@ def _outcomes(
         tasks: What to score; it is asked for more only as long as few wait.
         most: How many tasks there can be.
         job: Scores one.
-        workers: Processes; None for one per core.
+        workers: Processes; None for one per core, where so many are worth starting.
     """
     few = list(islice(tasks, 2 * IN_PLACE))
     if not few:
         return
-    processes = min(workers or available_cpus(), most // IN_PLACE)
+    processes = min(workers or _worth_starting(few, most), most // IN_PLACE)
     if len(few) < 2 * IN_PLACE or processes == 1:
         compile_kernels(few[0].metrics, 1)
         yield from (
@@ -298,6 +301,25 @@ def _outcomes(
     except BaseException:
         discard_pool(processes)  # Ctrl-C must not wait for what is in the workers' hands
         raise
+
+
+def _worth_starting(tasks: Sequence[_Task], most: int) -> int:
+    """Processes, at least 1: each costs the time in which a running one scores some images.
+
+    Args:
+        tasks: Some of the tasks, by whose sizes the others' are guessed.
+        most: How many tasks there can be.
+    """
+    cores = available_cpus()
+    if any(name not in records() for name in tasks[0].metrics):  # which may take any time
+        return cores
+    pixels = 0
+    for task in tasks:
+        try:
+            pixels += math.prod(map_size(task.pair.target))
+        except ImageError:
+            continue  # said when it is decoded
+    return max(1, min(cores, pixels * most // (len(tasks) * PIXELS_IN_PLACE)))
 
 
 def _finished(

@@ -135,12 +135,6 @@ class ScoredPair(ScoredHistogram):
             self._shared[key] = make(self, *arguments)
         return cast(Shared, self._shared[key])
 
-    def adaptive_levels(self, raw: bool) -> Mask:
-        levels = self.curves(raw).levels
-        return adaptive_levels(
-            self.histogram, levels, lambda: float(levels[self.prediction].mean())
-        )
-
     @cached_property
     def histogram_outside_void(self) -> Counts:
         if self.void is None:
@@ -200,8 +194,7 @@ def score_histograms(names: Sequence[str], histograms: Sequence[Counts]) -> list
     """Score images of which only the histograms are at hand, as results of an evaluation hold them.
 
     `summarize(score_histograms(names, histograms), names)` is the data set's. A value is that of
-    the maps themselves; only where a gray level is at the adaptive threshold itself and rounding of
-    the mean over pixels decides, the level is on here.
+    the maps themselves.
 
     Args:
         names: Metrics whose record has `of_histogram`.

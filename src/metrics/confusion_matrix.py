@@ -119,7 +119,8 @@ RATES = {
     ),
 }  # fmt: skip
 AT_THRESHOLDS = "at 256 thresholds (>=)"
-ADAPTIVE = "at a threshold of twice the mean, at most 1"
+ADAPTIVE = "at a threshold (>=, exactly) of twice the mean, at most 1"
+ADAPTIVE_VERSION = 2  # version 1 left a level exactly there to rounding
 BINARY = "at > 0.5"
 AREAS = {
     "roc": ("false positive rate, recall", "ROC"),
@@ -163,6 +164,7 @@ def _of_rate(name: str, rate: Rate) -> list[MetricRecord]:
             score=f"{rate.words}, {ADAPTIVE}",
             of_histogram=lambda one, raw: rate.of(one.adaptive(raw))[0],
             higher_is_better=better,
+            version=ADAPTIVE_VERSION,
         ),
         *variants(
             name=f"bin_{name}",

@@ -8,6 +8,7 @@ import numpy as np
 
 from src.metrics._maps import Counts, Curve
 from src.metrics._record import curve_variants, variants
+from src.metrics.confusion_matrix import ADAPTIVE, ADAPTIVE_VERSION
 
 EPSILON = np.spacing(1.0)
 
@@ -48,7 +49,8 @@ RECORDS = [
     *curve_variants(suffix="e", kind="e", score=f"{_E}, at 256 thresholds (>=)"),
     *variants(
         name="adp_e",
-        score=f"{_E}, at a threshold of twice the mean, at most 1",
+        score=f"{_E}, {ADAPTIVE}",
+        version=ADAPTIVE_VERSION,
         of_histogram=lambda one, raw: enhanced_alignment(one.adaptive(raw).on, one.histogram)[0],
     ),
 ]

@@ -13,7 +13,7 @@ import numpy as np
 
 from src.metrics._maps import FOREGROUND_ABOVE, Counts, Curve, Mask
 from src.metrics._record import RAW, STATISTICS, Kept, MetricRecord, variants
-from src.metrics.confusion_matrix import ADAPTIVE, BINARY
+from src.metrics.confusion_matrix import ADAPTIVE, ADAPTIVE_VERSION, BINARY
 
 if TYPE_CHECKING:
     from src.metrics._image import ScoredPair
@@ -100,6 +100,7 @@ def _records(kind: str, words: str) -> list[MetricRecord]:
             name=f"adp_{name}",
             matching=_GRIDS,
             score=f"{words}, {ADAPTIVE}",
+            version=ADAPTIVE_VERSION,
             of_image=lambda pair, raw: _of_levels(pair, kind, pair.adaptive_levels(raw)),
         ),
         *variants(

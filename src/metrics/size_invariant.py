@@ -17,10 +17,11 @@ import cv2
 import numpy as np
 
 from src.metrics._joint_histogram import adaptive_levels, threshold_counts
-from src.metrics._maps import FOREGROUND_ABOVE, Counts, Curve, Levels, Mask
+from src.metrics._maps import FOREGROUND_ABOVE, Curve, Levels
 from src.metrics._record import RAW, STATISTICS, Kept, MetricRecord, variants
 from src.metrics.confusion_matrix import (
     ADAPTIVE,
+    ADAPTIVE_VERSION,
     AREAS,
     AT_THRESHOLDS,
     BINARY,
@@ -100,10 +101,7 @@ def _score_portion(
     sides = histograms.sum(axis=2)
     curves = Confusion(threshold_counts(histograms, levels), sides)
     adaptive = np.stack(
-        [
-            histogram[:, _adaptive_levels(pair, box, histogram, levels)].sum(axis=1)
-            for box, histogram in zip(boxes.tolist(), histograms, strict=True)
-        ]
+        [histogram[:, adaptive_levels(histogram, levels)].sum(axis=1) for histogram in histograms]
     )
     binary = histograms[:, :, levels > 0.5].sum(axis=2)
     for name, rate in RATES.items():
@@ -117,19 +115,6 @@ def _score_portion(
     sums[258:260] += sides.sum(axis=0)
     sums[260] += len(boxes)
     return values
-
-
-def _adaptive_levels(pair: "ScoredPair", box: list[int], histogram: Counts, levels: Levels) -> Mask:
-    """Which gray levels are on at twice the mean over the whole image, 0 outside the box."""
-
-    def mean_of_pixels() -> float:
-        left, top, width, height = box
-        inside = slice(top, top + height), slice(left, left + width)
-        values = np.zeros(pair.target.shape)
-        values[inside] = levels[pair.prediction[inside]]
-        return float(values.mean())
-
-    return adaptive_levels(histogram, levels, mean_of_pixels)
 
 
 def _value(name: str) -> "Callable[[ScoredPair, bool], float]":
@@ -149,6 +134,7 @@ def _of_rate(name: str, rate: Rate) -> list[MetricRecord]:
             score=f"{rate.words}, {words}; mean over the image's objects",
             higher_is_better=rate.higher_is_better,
             of_image=_value(f"{form}_{name}"),
+            version=ADAPTIVE_VERSION if form == "adp" else 1,
         )
     ]
 

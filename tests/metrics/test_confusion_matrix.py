@@ -83,14 +83,21 @@ def test_a_stored_histogram_gives_the_values_of_the_maps_to_the_bit() -> None:
     assert summarize(again, FROM_HISTOGRAM) == summarize(scored, FROM_HISTOGRAM)
 
 
-def test_a_level_at_the_adaptive_threshold_is_on_where_only_the_histogram_is_at_hand() -> None:
-    """Half of the pixels are 128: twice the mean is 128 / 255 but for rounding."""
-    prediction = np.zeros((2, 10), np.uint8)
-    prediction[:, :5] = 128
-    histogram = score_pair(prediction, prediction, []).histogram
-    histogram = histogram[::-1].copy()  # all of it background
-    (result,) = score_histograms(["adp_fpr_raw"], [histogram])
-    assert result.values["adp_fpr_raw"] == 0.5 or histogram[0].sum() == 0
+def test_a_level_exactly_at_the_adaptive_threshold_is_on_by_maps_and_by_histograms() -> None:
+    """Whatever the order of the pixels, which the last bit of a mean of quotients depends on."""
+    rng = np.random.default_rng(0)
+    names = ["adp_iou", "adp_iou_raw", "adp_e", "adp_si_iou", "adp_msiou"]
+    for level in (6, 10, 30, 34, 51, 85, 102, 170):
+        for many in range(7, 60):  # pixels of the level, one white one, and others so that it fits
+            pixels = np.zeros(2 * many + 510 // level, np.uint8)
+            pixels[:many], pixels[many] = level, 255
+            rng.shuffle(pixels)
+            prediction, target = pixels[None], (pixels > 0)[None] * np.uint8(255)
+            scored = score_pair(prediction, target, names)
+            assert scored.values["adp_iou"] == scored.values["adp_iou_raw"] == 1
+            assert scored.values["adp_msiou"] == 1
+            (again,) = score_histograms(names[:3], [scored.histogram])
+            assert again.values == {name: scored.values[name] for name in names[:3]}
 
 
 def test_a_metric_of_pixels_does_not_follow_from_a_histogram() -> None:

@@ -9,7 +9,8 @@ import pytest
 from py_sod_metrics import HumanCorrectionEffortMeasure
 
 from src.metrics.hce import human_correction_efforts, human_correction_efforts_pysod
-from src.metrics.kernels.corrections import _count_vertices
+from src.metrics.kernels.bits import pack
+from src.metrics.kernels.corrections import count_corrections
 from src.metrics.kernels.skeleton import skeletonize
 from tests.golden_data import GOLDEN, needs_shared
 
@@ -71,7 +72,7 @@ def test_the_other_protocol_is_that_of_pysodmetrics() -> None:
 @needs_new_opencv
 def test_polygons_have_as_many_vertices_as_opencv_gives_them() -> None:
     rng = np.random.default_rng(3)
-    work = np.empty((2, 100), np.int64)
+    ends, parents = np.empty(1, np.int64), np.array([-1])
     for _ in range(3000):
         steps = rng.integers(-3, 4, (rng.integers(1, 80), 2))
         steps = np.sign(steps) if rng.random() < 0.5 else steps
@@ -79,7 +80,10 @@ def test_polygons_have_as_many_vertices_as_opencv_gives_them() -> None:
         curve = np.array(list(points), np.int32)
         epsilon = float(rng.choice([0.5, 1.0, 2.0, 3.7]))
         expected = len(cv2.approxPolyDP(curve[:, None], epsilon, False))
-        assert _count_vertices(curve, 0, len(curve), epsilon, *work) == expected
+        ends[0] = len(curve)
+        touching = pack(np.ones(np.ptp(curve, axis=0)[::-1] + 1, np.uint8))
+        found = count_corrections(curve - curve.min(axis=0), ends, parents, touching, epsilon)
+        assert found == (expected, 0)
 
 
 def test_a_perfect_prediction_needs_no_effort() -> None:

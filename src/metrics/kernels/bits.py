@@ -3,21 +3,21 @@
 A map is a `(H + 2, W + 2)` array of uint64 with one frame of zero words, `W = ceil(width / 64)`:
 neighbors are read without asking where the border is. Pixel `x` of a row is bit `x % 64` of word
 `1 + x // 64`. Bits right of the last pixel are zero between calls.
-
-Compiled functions call only compiled functions of their own file, here and in the whole package,
-as numba's cache on disk notices no change in other files. `ones` alone is called from elsewhere.
 """
 
 import numpy as np
 import numpy.typing as npt
 
-from src.metrics.kernels import compiled, compiled_part
+from src.metrics.kernels import compiled
 
 Words = npt.NDArray[np.uint64]
+Row = npt.NDArray[np.uint64]
+Steps = npt.NDArray[np.int64]
 
 PIXELS = 64
 ZERO, ONE = np.uint64(0), np.uint64(1)
 TOP = np.uint64(63)
+_NEXT = np.uintp(1)
 _FULL = np.uint64(0xFFFFFFFFFFFFFFFF)
 _WORD = np.dtype("<u8")
 
@@ -79,24 +79,31 @@ def grow_convex(words: Words, width: int, reaches: npt.NDArray[np.int64]) -> Wor
     The shape is symmetric and convex: `reaches` must not increase.
     """
     result = np.zeros_like(words)
-    _grow_convex(words, reaches, np.empty((2, words.shape[1]), np.uint64), result)
+    rows = np.zeros((2, words.shape[1] + 2), np.uint64)
+    _grow_convex(words, *_widenings(reaches, len(words)), *rows, result)
     result[:, (0, -1)] = 0
     result[:, -2] &= _last_word(width)
     return result
 
 
+def _widenings(reaches: npt.NDArray[np.int64], nowhere: int) -> tuple[Steps, Steps]:
+    """By how many columns to widen a row, one after the other, and how far away to add it then.
+
+    A row that is added nowhere is `nowhere` away, which is outside.
+    """
+    steps, aways, reach = [], [], 0
+    for away in range(len(reaches) - 1, -1, -1):
+        while (step := min(int(reaches[away]) - reach, 2 * reach + 1, PIXELS - 1)) > 0:
+            steps.append(step)
+            aways.append(nowhere)
+            reach += step
+        steps.append(0)
+        aways.append(away)
+    return np.array(steps), np.array(aways)
+
+
 def _last_word(width: int) -> np.uint64:
     return _FULL >> np.uint64(-width % PIXELS)
-
-
-@compiled_part
-def ones(word: np.uint64) -> np.uint64:
-    """Number of set bits of one word."""
-    word = word - ((word >> ONE) & np.uint64(0x5555555555555555))
-    pairs = np.uint64(0x3333333333333333)
-    word = (word & pairs) + ((word >> np.uint64(2)) & pairs)
-    word = (word + (word >> np.uint64(4))) & np.uint64(0x0F0F0F0F0F0F0F0F)
-    return (word * np.uint64(0x0101010101010101)) >> np.uint64(56)
 
 
 @compiled
@@ -112,50 +119,34 @@ def _grow_cross(words: Words, within: Words, result: Words) -> None:
 
 
 @compiled
-def _grow_convex(words: Words, reaches: npt.NDArray[np.int64], work: Words, result: Words) -> None:
-    """For each row, add the shape around all its pixels, from the shape's ends inwards."""
-    rows, columns = words.shape
-    row, spare = work[0], work[1]
-    for y in range(1, rows - 1):
-        filled = ZERO
-        for x in range(columns):
-            row[x] = words[y, x]
-            filled |= row[x]
-        if filled == ZERO:
-            continue
-        reach = 0
-        for away in range(len(reaches) - 1, -1, -1):
-            while reach < reaches[away]:
-                step = reaches[away] - reach
-                step = step if step < 2 * reach + 1 else 2 * reach + 1
-                step = step if step < PIXELS else PIXELS - 1
-                _widen(row, spare, step)
-                row, spare = spare, row
-                reach += step
-            for side in range(2 if away > 0 else 1):
-                other = y + away if side else y - away
-                if 1 <= other < rows - 1:
-                    _add(result[other], row)
-
-
-@compiled_part
-def _add(row: npt.NDArray[np.uint64], other: npt.NDArray[np.uint64]) -> None:
-    for x in range(len(other)):
-        row[x] |= other[x]
-
-
-@compiled_part
-def _widen(row: npt.NDArray[np.uint64], result: npt.NDArray[np.uint64], step: int) -> None:
-    """Write the row with each pixel spread by `step` columns to each side.
+def _grow_convex(
+    words: Words, steps: Steps, aways: Steps, row: Row, wider: Row, out: Words
+) -> None:
+    """For each row, add the shape around all its pixels, from the shape's ends inwards.
 
     Bits in the padding and the frame take part: they never reach farther into the image than the
     pixels that they come from.
     """
-    near, far = np.uint64(step), np.uint64(PIXELS - step)
-    last = len(row) - 1
-    result[0] = row[0] | (row[0] << near) | (row[0] >> near) | (row[1] << far)
-    for x in range(1, last):
-        word = row[x]
-        beside = (word << near) | (row[x - 1] >> far) | (word >> near) | (row[x + 1] << far)
-        result[x] = word | beside
-    result[last] = row[last] | (row[last] << near) | (row[last - 1] >> far) | (row[last] >> near)
+    rows, columns = words.shape
+    for y in range(1, rows - 1):
+        filled = ZERO
+        for x in range(np.uintp(columns)):
+            filled |= words[y, x]
+            row[x + _NEXT] = words[y, x]
+        if filled == ZERO:
+            continue
+        for k in range(len(steps)):
+            near, far = np.uint64(steps[k]), np.uint64(PIXELS - steps[k])
+            if near:
+                for x in range(_NEXT, np.uintp(columns + 1)):
+                    word = row[x]
+                    beside = (word << near) | (row[x - _NEXT] >> far)
+                    wider[x] = word | beside | (word >> near) | (row[x + _NEXT] << far)
+                for x in range(_NEXT, np.uintp(columns + 1)):
+                    row[x] = wider[x]
+            other = y - aways[k]
+            for _ in range(2):
+                if other >= 1 and other < rows - 1:
+                    for x in range(np.uintp(columns)):
+                        out[other, x] |= row[x + _NEXT]
+                other += 2 * aways[k]
