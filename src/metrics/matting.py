@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 
 from src.errors import UserError
-from src.metrics._maps import UNKNOWN, Counts, Curve, Gray
+from src.metrics._maps import UNKNOWN, Counts, Curve, Gray, Mask
 from src.metrics._record import UNSTRETCHED, WHOLE_IMAGE, MetricRecord
 
 if TYPE_CHECKING:
@@ -23,7 +23,8 @@ Kernels = tuple[Curve, Curve]
 
 SIGMA = 1.4  # of the Gaussian whose derivative is the gradient
 PER = 1000  # sums are printed in thousands of pixels
-_TILE = 256  # pixels a side that are filtered together, or not at all
+_BAND = 1 << 19  # pixels of the rows that are filtered together
+_GAP = 64  # equal columns between others, across which those are filtered apart
 # The levels at which what is connected is looked at; in floating point as numpy's arange has them.
 STEPS = np.arange(0, 1.1, 0.1)
 # Rows of the sums of errors, by the trimap's 0, 128 and 255, and their columns.
@@ -45,21 +46,36 @@ def gradient_error(
         where: Counts only where this is not 0, `(H, W)`.
     """
     reach, total = len(kernels[0]) // 2, 0.0
+    height, width = target.shape
     framed = [
         np.asarray(cv2.copyMakeBorder(gray, reach, reach, reach, reach, border), np.uint8)
         for gray in (prediction, target)
     ]
-    for top in range(0, target.shape[0], _TILE):
-        for left in range(0, target.shape[1], _TILE):
-            around = np.s_[top : top + _TILE + 2 * reach, left : left + _TILE + 2 * reach]
-            ours, theirs = (gray[around] for gray in framed)
-            if np.array_equal(ours, theirs):
-                continue  # so are the gradients
-            difference = _gradient(ours, kernels) - _gradient(theirs, kernels)
+    band = max(1, _BAND // width)
+    for top in range(0, height, band):
+        ours, theirs = (gray[top : top + band + 2 * reach] for gray in framed)
+        for left, right in _stretches((ours != theirs).any(axis=0), 2 * reach):
+            around = np.s_[:, left : right + 2 * reach]
+            gradients = _gradient(ours[around], kernels), _gradient(theirs[around], kernels)
+            mask = None
             if where is not None:
-                difference *= where[top : top + _TILE, left : left + _TILE] != 0
-            total += float(np.vdot(difference, difference))
+                mask = np.ascontiguousarray(where[top : top + band, left:right])
+            total += cv2.norm(*gradients, cv2.NORM_L2SQR, mask)
     return total / 255**2
+
+
+def _stretches(changed: Mask, reach: int) -> list[tuple[int, int]]:
+    """First column and column behind the last of what is filtered together: all the columns x that
+    change with one of the framed columns x to x + reach.
+    """
+    places = np.flatnonzero(changed)
+    if not places.size:
+        return []
+    ends = np.flatnonzero(np.diff(places) > _GAP)
+    first, last = places[np.append(0, ends + 1)], places[np.append(ends, -1)]
+    width = len(changed) - reach
+    starts, stops = np.maximum(first - reach, 0), np.minimum(last + 1, width)
+    return [(int(a), int(b)) for a, b in zip(starts, stops, strict=True)]
 
 
 def _gradient(around: Gray, kernels: Kernels) -> np.ndarray:
@@ -69,7 +85,7 @@ def _gradient(around: Gray, kernels: Kernels) -> np.ndarray:
     along_x = cv2.sepFilter2D(around, cv2.CV_32F, slope, smooth)
     along_y = cv2.sepFilter2D(around, cv2.CV_32F, smooth, slope)
     height, width = around.shape
-    magnitude = np.asarray(cv2.magnitude(along_x, along_y)).reshape(height, width)
+    magnitude = np.asarray(cv2.magnitude(along_x, along_y, along_x)).reshape(height, width)
     return magnitude[reach : height - reach, reach : width - reach]
 
 

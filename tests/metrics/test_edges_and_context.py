@@ -123,15 +123,27 @@ def test_context_of_an_object_on_a_slanted_line_is_a_number() -> None:
     """PySODMetrics inverts a singular matrix there."""
     target = np.diag(np.full(30, 255, np.uint8))
     assert score_image(target, target, ["context"])["context"] == pytest.approx(1)
-    assert 0 < score_image(np.flipud(target), target, ["context"])["context"] < 0.2
+    assert 0 <= score_image(np.flipud(target), target, ["context"])["context"] < 0.2
 
 
-def test_context_across_bands_is_that_of_one(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_context_across_tiles_is_that_of_one(monkeypatch: pytest.MonkeyPatch) -> None:
     prediction, target = soft_pair(np.random.default_rng(1))
     whole = score_image(prediction, target, ["context"])["context"]
-    monkeypatch.setattr("src.metrics.context_measure._BAND", 17)
-    banded = score_image(prediction, target, ["context"])["context"]
-    assert banded == pytest.approx(whole, abs=1e-12)
+    monkeypatch.setattr("src.metrics.context_measure._TILE", 50)
+    assert score_image(prediction, target, ["context"])["context"] == pytest.approx(
+        whole, abs=1e-12
+    )
+
+
+def test_context_where_all_around_is_of_one_level_is_that_level() -> None:
+    target = np.zeros((300, 300), np.uint8)
+    target[100:200, 100:200] = 255
+    for level in (51, 255):
+        mean, prediction = level / 255, np.full_like(target, level)
+        forward, reverse = 100**2 / 300**2, np.e / (np.e - 1) * (1 - np.exp(-mean))
+        wanted = 2 * forward * reverse / (forward + reverse)
+        ours = score_image(prediction, target, ["context_raw"])["context_raw"]
+        assert ours == pytest.approx(wanted, abs=1e-9)
 
 
 @pytest.mark.parametrize("prediction", [0, 200, 255])

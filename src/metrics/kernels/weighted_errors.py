@@ -172,7 +172,7 @@ def _background_error(
             else:
                 # The same in linear time, by the lower envelope of parabolas of Meijster, Roerdink
                 # and Hesselink, "A General Algorithm for Computing Distance Transforms in Linear
-                # Time", 2000: the columns that hold a nearest pixel, and the first that each serves.
+                # Time", 2000: the columns that hold a nearest pixel, the first that each serves.
                 sites = 0
                 for column in range(low, high):
                     near = np.int64(apart[column])
