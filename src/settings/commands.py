@@ -184,7 +184,9 @@ class EvaluateSettings(Settings):
     )
     worst: Whole = setting("images in the gallery of the worst", ge=0, le=1000)
     emphasize: Name | None = setting("of several methods, the one whose curves are thick")
-    workers: Whole | None = setting("processes; null: all cores", ge=1, le=1024)
+    workers: Whole | None = setting(
+        "processes; null: one for every 16 megapixels, at most all cores", ge=1, le=1024
+    )
     weights: FilePath | None = setting("a checkpoint to score instead of maps, with data=…")
     metrics: MetricSettings = setting(
         "metrics=all, everything, matting or matting_trimap, or metrics.test=[mae,hce]"

@@ -142,8 +142,7 @@ def _grow_convex(
                     word = row[x]
                     beside = (word << near) | (row[x - _NEXT] >> far)
                     wider[x] = word | beside | (word >> near) | (row[x + _NEXT] << far)
-                for x in range(_NEXT, np.uintp(columns + 1)):
-                    row[x] = wider[x]
+                row, wider = wider, row
             other = y - aways[k]
             for _ in range(2):
                 if other >= 1 and other < rows - 1:

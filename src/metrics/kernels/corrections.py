@@ -13,6 +13,7 @@ from src.metrics.kernels import compiled
 from src.metrics.kernels.bits import ONE, Words
 
 Curve = npt.NDArray[np.int32]  # (N, 2) points x, y
+Coordinates = npt.NDArray[np.int32]
 Places = npt.NDArray[np.int64]
 
 
@@ -31,10 +32,11 @@ def count_corrections(
         touching: Map of `bits.pack`; left without the pixels of the runs.
         epsilon: Tolerance of the polygon approximation, in pixels.
     """
-    xs, ys = points.T.astype(np.int64)
+    xs, ys = np.ascontiguousarray(points.T, np.int32)
     longest = int(np.diff(ends, prepend=0).max())
     # A contour's runs and, once more, its first one; and memory for their approximation.
-    run_x, run_y, stack, kept = np.empty((4, 2 * longest), np.int64)
+    run_x, run_y = np.empty((2, 2 * longest), np.int32)
+    stack, kept = np.empty((2, 2 * longest), np.int64)
     stops = np.zeros(longest + 1, np.int64)
     drawn = np.zeros(len(ends), np.bool_)
     vertices = _count_all(
@@ -68,14 +70,14 @@ def _regions(parents: Places) -> Places:
 
 @compiled
 def _count_all(
-    xs: Places,
-    ys: Places,
+    xs: Coordinates,
+    ys: Coordinates,
     ends: Places,
     touching: npt.NDArray[np.uint64],
     stride: int,
     tolerance: float,
-    run_x: Places,
-    run_y: Places,
+    run_x: Coordinates,
+    run_y: Coordinates,
     stops: Places,
     stack: Places,
     kept: Places,

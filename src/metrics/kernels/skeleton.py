@@ -14,6 +14,7 @@ from src.metrics.kernels.bits import ONE, TOP, Words, pack, unpack
 
 _FULL = np.uint64(0xFFFFFFFFFFFFFFFF)
 _BATCH = 128
+_ALL = np.uintp(_BATCH)
 
 Row = npt.NDArray[np.uint64]
 Places = npt.NDArray[np.int64]
@@ -39,8 +40,8 @@ def thin(words: Words) -> None:
     border = np.flatnonzero(_on_border(words))
     changed[0, : len(border)], amounts[0] = border, len(border)
     visited, queue = np.zeros(words.size, np.int64), np.empty(words.size, np.int64)
-    losses = np.empty(words.size, np.uint64)
-    near = np.empty((9, _BATCH), np.uint64)
+    losses = np.empty(words.size + _BATCH, np.uint64)
+    near = np.zeros((9, _BATCH), np.uint64)
     _thin(words.reshape(-1), words.shape[1], changed, amounts, visited, queue, losses, near)
 
 
@@ -100,10 +101,11 @@ def _thin(
                     near[row + 6, k] = words[i + 1]
                     i += stride
             loss = losses[amount:]
-            # Nothing but bit operations on consecutive words, so that the compiler works on several
-            # at once. The table as Boolean functions: one line for each set of direct neighbors
-            # that are set (and the others not), which holds for the corners that it names.
-            for k in range(np.uintp(count)):
+            # Nothing but bit operations on consecutive words, a fixed number of them, so that the
+            # compiler works on several at once. The table as Boolean functions: one line for each
+            # set of direct neighbors that are set (and the others not), which holds for the corners
+            # that it names.
+            for k in range(_ALL):
                 n, here, s = near[3, k], near[4, k], near[5, k]
                 w = (here << ONE) | (near[1, k] >> TOP)
                 e = (here >> ONE) | (near[7, k] << TOP)

@@ -70,7 +70,7 @@ def foreground_error(
         needed[rows:] |= blocks[:-rows]
         needed[:-rows] |= blocks[rows:]
     squares = np.full(width + 2 * _SIDE, _OUT_OF_REACH, np.int16)
-    keys = np.empty(width, np.int16)
+    keys = np.full(width, _OUT_OF_REACH, np.int16)
     errors, ring = np.zeros(width + 2 * _REACH), np.zeros((2 * _REACH + 1) * width)
     work = squares, keys, errors, ring
     stretches = _stretches(needed, width), _stretches(blocks, width)
@@ -247,8 +247,6 @@ def _foreground_error(
             for x in range(np.uintp(low), np.uintp(high)):
                 rows = np.int16(apart[x] if apart[x] <= _SIDE else _SIDE + 1)
                 squares[x + _4] = np.int16(16) * rows * rows
-            for x in range(np.uintp(first), np.uintp(last)):
-                keys[x] = _OUT_OF_REACH
             for side in range(_SIDES):
                 across = np.int64(side) - _SIDE
                 column = np.int16(16 * across * across + across + _SIDE)
@@ -258,6 +256,7 @@ def _foreground_error(
             # Background pixels that smoothing can reach have the error of their nearest foreground.
             for x in range(first, last):
                 found = np.int64(keys[x])
+                keys[x] = _OUT_OF_REACH
                 if found >= 16 and found < _OUT_OF_REACH:  # not foreground itself, nor too far
                     nearest = x + (found & 15) - _SIDE
                     away = np.int64(apart[nearest])
