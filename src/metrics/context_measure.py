@@ -109,7 +109,8 @@ class _Weights:
             self._spectra[shape] = np.asarray(cv2.dft(_padded(self.kernel, shape)))
         spectrum = cv2.dft(_padded(values, shape))  # nonzeroRows= would take four times as long
         product = cv2.mulSpectrums(spectrum, self._spectra[shape], 0, conjB=True)
-        means = np.asarray(cv2.idft(product, flags=cv2.DFT_SCALE | cv2.DFT_REAL_OUTPUT))
+        inverse = cv2.idft(product, flags=cv2.DFT_SCALE | cv2.DFT_REAL_OUTPUT)
+        means = np.asarray(inverse, np.float64)
         return means[: where.shape[0], : where.shape[1]][where]
 
 
