@@ -109,6 +109,75 @@ def download(
     return target
 
 
+def hub_file(
+    repo: str, name: str, cache: Path, revision: str | None = None, *, may_lack: bool = False
+) -> Path | None:
+    """A file of a model on the Hugging Face Hub, in a cache as huggingface_hub keeps it.
+
+    A branch is asked for its newest commit each time, unless offline; what is there already of
+    that commit is not fetched again. The folder of the file is named by the commit.
+
+    Args:
+        repo: `user/name`.
+        name: Of the file.
+        cache: The folder of the cache.
+        revision: A branch, a tag or a commit; None for the main branch.
+        may_lack: None where the model has no such file, instead of an error.
+
+    Raises:
+        DownloadError: No such model or revision, a model that asks for a login, no connection.
+    """
+    from huggingface_hub import hf_hub_download
+    from huggingface_hub.errors import (
+        EntryNotFoundError,
+        GatedRepoError,
+        LocalEntryNotFoundError,
+        RepositoryNotFoundError,
+        RevisionNotFoundError,
+    )
+
+    said = f"hf:{repo}{f'@{revision}' if revision else ''}"
+    try:
+        found = hf_hub_download(
+            repo,
+            name,
+            revision=revision,
+            cache_dir=cache,
+            endpoint=_mirror(),
+            local_files_only=is_offline(),
+        )
+    except LocalEntryNotFoundError as error:  # first: it is an EntryNotFoundError too
+        if may_lack and is_offline():
+            return None
+        why = "FINECUT_OFFLINE is set" if is_offline() else _line(error)
+        raise DownloadError(f"{said}: {name} is not here yet, and cannot be fetched ({why})") from (
+            error
+        )
+    except EntryNotFoundError as error:
+        if may_lack:
+            return None
+        raise DownloadError(f"{said} has no {name}; is it a model of another kind?") from error
+    except GatedRepoError as error:
+        raise DownloadError(
+            f"{said} asks for its terms to be accepted: do that on its page, and set HF_TOKEN"
+        ) from error
+    except RevisionNotFoundError as error:
+        raise DownloadError(f"{said}: there is no revision {revision}") from error
+    except RepositoryNotFoundError as error:
+        raise DownloadError(
+            f"{said}: no such model on the Hub, or a private one: HF_TOKEN lets you in"
+        ) from error
+    except Exception as error:  # the libraries below raise a dozen kinds
+        if is_full(error):
+            raise
+        raise DownloadError(f"{said}: {_line(error)}") from error
+    return Path(found)
+
+
+def _mirror() -> str | None:
+    return os.environ.get("HF_ENDPOINT", "").rstrip("/") or None
+
+
 def _transferred(url: str, folder: Path, name: str) -> Path:
     if found := _HUB.fullmatch(url):
         return _from_hub(found, folder)
@@ -128,7 +197,7 @@ def _from_hub(found: re.Match[str], folder: Path) -> Path:
             repo_type=found["kind"],
             revision=found["revision"],
             local_dir=folder,
-            endpoint=os.environ.get("HF_ENDPOINT", "").rstrip("/") or None,
+            endpoint=_mirror(),
         )
     )
 

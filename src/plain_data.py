@@ -44,7 +44,7 @@ def read_json(path: Path, advice: str, *, finite: bool = False) -> dict[str, Any
     try:
         content = json.loads(text, parse_constant=_refuse_constant if finite else None)
     except (ValueError, RecursionError) as error:
-        raise UserError(f"{path} is damaged ({_first_line(error)}); {advice}") from None
+        raise UserError(f"{path} is damaged ({first_line(error)}); {advice}") from None
     if not isinstance(content, dict):
         raise UserError(f"{path} is no JSON object; {advice}")
     return content
@@ -64,7 +64,7 @@ def read_yaml(path: Path, advice: str) -> dict[str, Any]:
     except UserError:
         raise
     except Exception as error:  # PyYAML's constructors have no error of their own for bad values
-        raise UserError(f"{path} is damaged ({_first_line(error)}); {advice}") from None
+        raise UserError(f"{path} is damaged ({first_line(error)}); {advice}") from None
     if not isinstance(content, dict):
         raise UserError(f"{path} is no YAML mapping; {advice}")
     return dict(_with_text_keys(content))
@@ -131,5 +131,6 @@ def _refuse_constant(name: str) -> float:
     raise ValueError(f"{name} is no number")
 
 
-def _first_line(error: Exception) -> str:
+def first_line(error: BaseException) -> str:
+    """An error's message on one line of bounded length."""
     return " ".join(str(error).split())[:200]

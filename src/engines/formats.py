@@ -170,8 +170,12 @@ def write_quantized(source: Path, path: Path, calibration: Iterable[np.ndarray])
     atomic_write(path, _quantized(onnx.load(str(source)), calibration).SerializeToString())
 
 
-def open_onnx(path: Path) -> Run:
-    """The file as a function from an array to an array, with as many threads as torch has.
+def open_onnx(path: Path, output: str | None = None) -> Run:
+    """The file as a function from its input to an output, with as many threads as torch has.
+
+    Args:
+        path: Of a file with one input.
+        output: Name of the output; None for the first.
 
     Raises:
         UserError: It has deformable convolutions, and ONNX Runtime is too old for them.
@@ -190,7 +194,9 @@ def open_onnx(path: Path) -> Run:
             f"{path} has deformable convolutions, which ONNX Runtime {onnxruntime.__version__} "
             "does not run on a CPU; 1.28 does: pip install -U onnxruntime"
         ) from error
-    return lambda array: session.run(None, {"image": array})[0]
+    source = session.get_inputs()[0].name
+    wanted = [output or session.get_outputs()[0].name]
+    return lambda array: session.run(wanted, {source: array})[0]
 
 
 def onnx_metadata(path: Path) -> dict[str, str]:

@@ -28,6 +28,7 @@ def main(cfg: DictConfig) -> int:
         dynamic=settings.dynamic,
         images=Path(settings.images).expanduser() if settings.images else None,
         calibrate_on=Path(settings.calibrate_on).expanduser() if settings.calibrate_on else None,
+        verify_on=settings.verify_on,
         license=settings.license,
     )
     segmenter = Segmenter.from_checkpoint(
@@ -38,6 +39,8 @@ def main(cfg: DictConfig) -> int:
     worst = max(row.graph_mean for row in parity.rows)
     log.info("%s, %.1f MB", file, file.stat().st_size / 1e6)
     log.info("parity %s, mean difference up to %.3g of 255 gray levels: %s", verdict, worst, report)
+    for row in parity.scores:
+        log.info("%s", row)
     if parity.blank:
         log.info("%s", BLANK)
     return 0 if parity.passed else 1

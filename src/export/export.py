@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from src.atomic import atomic_write
+from src.datamodules.clicks import to_dict
 from src.datamodules.images import read_image
 from src.engines.formats import (
     SUFFIXES,
@@ -25,7 +26,16 @@ from src.engines.formats import (
 from src.engines.graph import BakedNetwork, BareNetwork
 from src.engines.parity import TOLERANCES, gray_levels
 from src.errors import UserError
-from src.export.parity import BLANK, Parity, compare, image_files, images, markdown
+from src.export.parity import (
+    BLANK,
+    Parity,
+    compare,
+    image_files,
+    images,
+    markdown,
+    score_rows,
+)
+from src.export.scores import ScoringData
 from src.hashing import file_hash
 from src.inference import Segmenter
 from src.training.provenance import git_state
@@ -56,6 +66,8 @@ def describe(
         "license": license or (released and released.license) or UNKNOWN,
         "trained_on": json.dumps(released.trained_on if released else None),
         "processor": json.dumps(segmenter.processor.to_dict()),
+        "inputs": json.dumps(segmenter.inputs),
+        "prompts": json.dumps(segmenter.prompts and to_dict(segmenter.prompts)),
         "input": f"image: float32 (B, C, {height}, {width}), normalized by processor"
         if bare
         else "image: uint8 (H, W, 3) RGB, any size",
@@ -77,6 +89,7 @@ class Request:
     dynamic: A bare file takes any batch size. Files with processing take any image anyway.
     images: A folder to compare on; None: built-in drawings, or with int8 some of the photos.
     calibrate_on: A folder of photos from which int8 learns its ranges.
+    verify_on: Data on which the metrics of both are compared, see `ScoringData`.
     license: Written into the file where the registry does not know it.
     """
 
@@ -87,6 +100,7 @@ class Request:
     dynamic: bool = False
     images: Path | None = None
     calibrate_on: Path | None = None
+    verify_on: str | None = None
     license: str | None = None
 
     def __post_init__(self) -> None:
@@ -120,11 +134,16 @@ def export(segmenter: Segmenter, request: Request) -> Exported:
         UserError: A network that needs clicks without `bare`, one that cannot be halved, or one
             whose masks int8 changes by more than its tolerance: then there is a report and no file.
     """
+    if segmenter.network.runs_file:
+        raise UserError(
+            f"{segmenter.weights} is an ONNX file already; export the checkpoint it was made of"
+        )
     if segmenter.inputs != ("image",) and not request.bare:
         raise UserError(
             f"{segmenter.name} takes {' and '.join(segmenter.inputs)}: its crops and clicks are "
             "made outside the network; export it with bare=true"
         )
+    data = _scoring_data(segmenter, request)  # what is wrong with it is found before the work
     path = _file(segmenter, request)
     path.parent.mkdir(parents=True, exist_ok=True)
     metadata = describe(
@@ -136,6 +155,9 @@ def export(segmenter: Segmenter, request: Request) -> Exported:
         written = Path(folder, path.name) if request.precision == "int8" else path
         _write(segmenter, request, written, metadata, inputs, calibration)
         parity = _compare(segmenter, request, written, inputs)
+        if data is not None:
+            makers = {"checkpoint": segmenter.mask, "file": _masks_of(segmenter, request, written)}
+            parity = parity._replace(scores=score_rows(data.scores(makers)))
         if parity.passed and written != path:
             written.replace(path)
     report = path.with_name(f"{path.name}.parity.md")
@@ -172,6 +194,27 @@ def split_photos(folder: Path) -> tuple[dict[str, Path], list[Path]]:
         )
     held_back = list(files)[:: max(2, len(files) // _HELD_BACK)][:_HELD_BACK]
     return {name: files.pop(name) for name in held_back}, list(files.values())
+
+
+def _scoring_data(segmenter: Segmenter, request: Request) -> ScoringData | None:
+    if request.verify_on is None:
+        return None
+    segmenter.refuse_clicks()
+    return ScoringData(request.verify_on)
+
+
+def _masks_of(segmenter: Segmenter, request: Request, path: Path) -> Run:
+    """The file as a function from an image `(H, W, 3)` to its mask; around a bare one, Python."""
+    run, processor = open_file(path, request.format), segmenter.processor
+    if not request.bare:
+        return run
+
+    def mask(image: np.ndarray) -> np.ndarray:
+        batch = torch.tensor(processor.resize_image(image)).permute(2, 0, 1)[None]
+        logits = torch.from_numpy(run(processor.normalize(batch).numpy()))[0, 0]
+        return processor.postprocess(logits, image.shape[:2]).numpy()
+
+    return mask
 
 
 def _file(segmenter: Segmenter, request: Request) -> Path:

@@ -1,5 +1,6 @@
 """Runs an exported file beside PyTorch on the same images, and says how far they are apart."""
 
+import math
 import statistics
 import time
 from collections.abc import Callable, Mapping
@@ -72,11 +73,50 @@ class ParityRow(NamedTuple):
         )
 
 
+class ScoreRow(NamedTuple):
+    """A metric of the checkpoint's masks and of the file's on one data set; null: undefined."""
+
+    set: str
+    metric: str
+    checkpoint: float | None
+    file: float | None
+    difference: float | None
+
+    def __str__(self) -> str:
+        return f"{self.set} {self.metric}: " + " ".join(self.cells())
+
+    def cells(self) -> tuple[str, str, str]:
+        """Checkpoint, file and difference, to as many digits as a small difference needs."""
+        checkpoint, file, difference = (
+            "–" if value is None else value
+            for value in (self.checkpoint, self.file, self.difference)
+        )
+        return (
+            *(one if isinstance(one, str) else f"{one:.5f}" for one in (checkpoint, file)),
+            difference if isinstance(difference, str) else f"{difference:+.5f}",
+        )
+
+
+def score_rows(scores: Mapping[str, Mapping[str, Mapping[str, float]]]) -> tuple[ScoreRow, ...]:
+    """Rows of `{"checkpoint" or "file": {data set: {metric: value}}}`."""
+    return tuple(
+        ScoreRow(name, metric, *map(_defined, (ours, theirs, theirs - ours)))
+        for name, metrics in scores["checkpoint"].items()
+        for metric, ours in metrics.items()
+        for theirs in (scores["file"][name][metric],)
+    )
+
+
+def _defined(value: float) -> float | None:
+    return value if math.isfinite(value) else None
+
+
 class Parity(NamedTuple):
     """The comparison on all images."""
 
     rows: list[ParityRow]
     tolerance: Tolerance
+    scores: tuple["ScoreRow", ...] = ()
 
     @property
     def blank(self) -> bool:
@@ -92,6 +132,7 @@ class Parity(NamedTuple):
             "passed": self.passed,
             "tolerance": self.tolerance._asdict(),
             "pictures": [row._asdict() for row in self.rows],
+            "scores": [row._asdict() for row in self.scores],
         }
 
     def __str__(self) -> str:
@@ -174,5 +215,10 @@ def markdown(parity: Parity, metadata: Mapping[str, str], file: str) -> str:
         for row in parity.rows
     ]
     lines.append(markdown_table([*head, "file ms", "Python ms"], rows, "llr"))
+    if parity.scores:
+        lines += ["Metrics of both on the same images, as `finecut evaluate` computes them:", ""]
+        scored = [[row.set, row.metric, *row.cells()] for row in parity.scores]
+        columns = ["data", "metric", "checkpoint", "file", "difference"]
+        lines.append(markdown_table(columns, scored, "llr"))
     lines.append(markdown_table(["metadata", ""], list(metadata.items()), "l"))
     return "\n".join(lines)

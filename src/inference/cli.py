@@ -186,6 +186,7 @@ def _segmenter(settings: PredictSettings, device: str) -> Segmenter:
         settings.model,
         device,
         size=settings.size,
+        preprocess=settings.preprocess.given(),
         precision=settings.precision,
         batch_size=settings.batch_size,
     )

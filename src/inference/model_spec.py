@@ -16,10 +16,13 @@ from src.instantiate import build
 from src.models import build_untrained, composed, names
 from src.networks.network import Network, require_network
 from src.processing import Processor
+from src.settings.preprocess import parse_preprocess
 from src.training.checkpoints import processor_of, prompts_in
-from src.weights.checkpoint import Checkpoint, read_checkpoint, read_outline
+from src.weights.checkpoint import Checkpoint, WeightsError, read_checkpoint, read_outline
 from src.weights.loading import load_official, network_of
-from src.weights.registry import find, identify
+from src.weights.model_folder import CONFIG, WEIGHTS
+from src.weights.onnx_file import is_onnx, read_onnx
+from src.weights.registry import RegistryError, find, identify, locate
 
 
 class ModelSpec(NamedTuple):
@@ -71,8 +74,11 @@ def of_checkpoint(source: Path | Checkpoint, model: str | DictConfig | None = No
     if model is None and (released := find(path.name) or identify(path, checkpoint.sha256)):
         model = released.model
     if model is None:
+        lacking = ""
+        if path.name == WEIGHTS:
+            lacking = f": no {CONFIG} of finecut lies beside it"
         raise UserError(
-            f"{path} does not say which model it is; add model=NAME ({', '.join(names())})"
+            f"{path} does not say which model it is{lacking}; add model=NAME ({', '.join(names())})"
         )
     return named(model)
 
@@ -81,6 +87,7 @@ def load(
     weights: str | Path,
     model: str | DictConfig | None = None,
     size: int | Sequence[int] | None = None,
+    preprocess: Mapping[str, Any] | None = None,
 ) -> tuple[Network, ModelSpec, Path]:
     """A network with the weights of a file, or of a name of the registry; what it needs, and the
     file.
@@ -89,11 +96,24 @@ def load(
         weights: The file or the name.
         model: As for `of_checkpoint`.
         size: Another input size than the model's.
+        preprocess: How an ONNX file of others wants its image, see `src/settings/preprocess.py`.
     """
-    checkpoint = read_checkpoint(weights)
-    spec = of_checkpoint(checkpoint, model)
+    try:
+        path = locate(weights)
+    except RegistryError as error:
+        raise WeightsError(str(error)) from error
+    said = parse_preprocess(preprocess)
+    if is_onnx(path):
+        checkpoint = read_onnx(path, model, said, size)
+        size = None
+    elif said:
+        raise UserError(f"preprocess= is for ONNX files of others, which {path} is not")
+    else:
+        checkpoint = read_checkpoint(weights)
+    spec = of_checkpoint(checkpoint, None if is_onnx(path) else model)
     network = spec.build() if checkpoint.metadata is None else network_of(checkpoint)
-    load_official(network, checkpoint)
+    if not network.runs_file:
+        load_official(network, checkpoint)
     try:
         if size is not None:
             spec = spec._replace(processor=replace(spec.processor, size=size))  # type: ignore[arg-type]  # makes a pair

@@ -1,10 +1,10 @@
 """One class that turns images into masks, with the pre- and post-processing of its model."""
 
 import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 import torch
@@ -66,12 +66,14 @@ class Segmenter:
         precision: str = "fp32",
         batch_size: int = 4,
     ) -> None:
+        if network.runs_file:
+            device = _device_of_file(network, device, precision)
         self.device = choose_device(device)
         autocast(self.device, precision)  # an unknown precision is an error now, not later
         self.network = fuse_conv_bn(network.eval()).to(self.device)
         self.processor, self.name, self.inputs = processor, name, tuple(inputs)
         self.weights, self.precision, self.batch_size = weights, precision, batch_size
-        self.engine: EngineName = "torch"
+        self.engine: EngineName = "onnxruntime" if network.runs_file else "torch"
         self._interactive = (
             InteractiveSegmenter(
                 self.network,
@@ -93,11 +95,12 @@ class Segmenter:
         device: str = "auto",
         *,
         size: int | Sequence[int] | None = None,
+        preprocess: Mapping[str, Any] | None = None,
         precision: str = "fp32",
         batch_size: int = 4,
         engine: str | None = None,
     ) -> Self:
-        """Load a checkpoint of ours, a released file, or a name of the registry.
+        """Load a checkpoint of ours, a released file, a name of the registry, or an ONNX file.
 
         Args:
             path: The file or the name.
@@ -105,12 +108,15 @@ class Segmenter:
                 the name under which it was released.
             device: As for the class.
             size: Another input size than the model's.
+            preprocess: How an ONNX file of others wants its image, where finecut does not know it
+                and no `model` is like it: `{"size": 320, "mean": […], "std": […]}` and further keys
+                of `src.settings.preprocess`.
             engine: What runs the network, see `use_engine`; None for PyTorch.
 
         Raises:
             UserError: No such file or device, or weights that do not fit the model.
         """
-        network, spec, file = model_spec.load(path, model, size)
+        network, spec, file = model_spec.load(path, model, size, preprocess)
         segmenter = cls(
             network,
             spec.processor,
@@ -141,10 +147,16 @@ class Segmenter:
             UserError: Not installed, not on a CPU, a precision that the engine does not have here,
                 or a network that it cannot run.
         """
+        if self.network.runs_file and engine == "auto":
+            return
         if engine == self.engine:
             return
         if self.engine != "torch":
-            raise UserError(f"{self} cannot go on with engine={engine}: load the model again")
+            raise UserError(
+                f"{self.weights} runs in ONNX Runtime, not with engine={engine}"
+                if self.network.runs_file
+                else f"{self} cannot go on with engine={engine}: load the model again"
+            )
         self.engine, self.network = in_engine(
             self.network,
             self.processor,
@@ -273,6 +285,11 @@ class Segmenter:
         """
         return None if self._interactive is None else self._interactive.clicks
 
+    @property
+    def prompts(self) -> Prompts | None:
+        """How clicks become what the network sees; None where it works without."""
+        return None if self._interactive is None else self._interactive.prompts
+
     def set_image(self, image: AnyImage) -> None:
         """Read the image, as `mask` takes it, whose objects are pointed at from now on."""
         self._guided().set_image(image)
@@ -299,8 +316,9 @@ class Segmenter:
             maximum: Of the image that all of them are parts of, see `Processor.normalize`.
         """
         found: list[Tensor] = []
-        for first in range(0, len(images), self.batch_size):
-            some = images[first : first + self.batch_size]
+        at_once = 1 if self.processor.image_kernel == "whole" else self.batch_size
+        for first in range(0, len(images), at_once):
+            some = images[first : first + at_once]
             resized = np.stack([self.processor.resize_image(image) for image in some])
             found += self._forward(self._tensor(resized), maximum)[:, 0].unbind()
         return found
@@ -330,6 +348,10 @@ class Segmenter:
             raise UserError("detail=blended runs at the image's own size: it needs engine=torch")
         if detail == "blended" and not self.network.blends:
             raise UserError(f"detail=blended is InSPyReNet's; {self.name} has whole and tiles")
+        if detail == "tiles" and self.processor.image_kernel == "whole":
+            raise UserError(
+                f"{self.weights} makes whole masks; for detail=tiles export it with bare=true"
+            )
         if not 0 <= overlap < 1:
             raise UserError(f"overlap is {overlap}; it is the share of a tile, from 0 to below 1")
 
@@ -401,11 +423,13 @@ def load(
     *,
     model: str | DictConfig | None = None,
     size: int | Sequence[int] | None = None,
+    preprocess: Mapping[str, Any] | None = None,
     precision: str = "fp32",
     batch_size: int = 4,
     engine: str | None = None,
 ) -> Segmenter:
-    """A model that makes masks, from a checkpoint of ours, a released file or a registry's name.
+    """A model that makes masks, from a checkpoint of ours, a released file, a registry's name, or
+    an ONNX file.
 
     Args:
         weights: The file or the name.
@@ -413,6 +437,7 @@ def load(
         model: The model of conf/model; only for a file that neither says it itself nor has the
             name under which it was released.
         size: Another input size than the model's: one side, or (height, width).
+        preprocess: How an ONNX file of others wants its image, see `Segmenter.from_checkpoint`.
         precision: `fp32`, or `bf16` and `fp16` by autocast.
         batch_size: Images or tiles that the network sees at once.
         engine: `torch`, `onnxruntime`, `openvino` or `auto`, see `Segmenter.use_engine`.
@@ -425,10 +450,23 @@ def load(
         model,
         device,
         size=size,
+        preprocess=preprocess,
         precision=precision,
         batch_size=batch_size,
         engine=engine,
     )
+
+
+def _device_of_file(network: Network, device: str, precision: str) -> str:
+    """Where a network runs that is a file: nothing is computed elsewhere than was asked for."""
+    asked = [f"device={device}"] * (device not in ("auto", "cpu"))
+    asked += [f"precision={precision}"] * (precision != "fp32")
+    if asked:
+        raise UserError(
+            f"{network.path}: an ONNX file runs on the CPU in the numbers that it holds; leave "
+            f"{' and '.join(asked)} out, or give the checkpoint that it was exported from"
+        )
+    return "cpu"
 
 
 def _with_mirrored(

@@ -31,6 +31,8 @@ class Network(Checkpointable, ABC):
         side_multiple: What height and width of an input must be multiples of. 1 for networks that
             pad or resize by themselves.
         feature_names: Names of `Output.features`, in their order.
+        runs_file: Its weights are those of a file that it runs: none are loaded into it, and it
+            cannot be trained or exported.
         title: What the network is called on the page of model cards; the class's name if empty.
         paper: Its authors, title and place, for that page.
         limits: What the network cannot do, a sentence each, for that page.
@@ -39,6 +41,7 @@ class Network(Checkpointable, ABC):
     min_side: int = 1
     side_multiple: int = 1
     feature_names: tuple[str, ...] = ()
+    runs_file: bool = False
     title: str = ""
     paper: str = ""
     limits: tuple[str, ...] = ()

@@ -8,6 +8,7 @@
 - `opencv_nearest`: the pixel at or before the place (DEXTR's masks).
 - `nearest`: the pixel whose center is nearest, as Pillow's (InSPyReNet's masks); a place half way
   between two pixels may fall to the other one.
+- `whole`: not at all, for exported files that take images of any size.
 - `area`: averages the covered pixels; nobody's paper, the least aliasing for one's own data.
 """
 
@@ -17,7 +18,7 @@ import cv2
 import numpy as np
 from PIL import Image
 
-Kernel = Literal["opencv", "opencv_cubic", "opencv_nearest", "pillow", "area", "nearest"]
+Kernel = Literal["opencv", "opencv_cubic", "opencv_nearest", "pillow", "area", "nearest", "whole"]
 KERNELS: tuple[Kernel, ...] = get_args(Kernel)
 
 _OPENCV_FLAGS = {
@@ -33,7 +34,7 @@ def resize(image: np.ndarray, size: tuple[int, int], kernel: Kernel) -> np.ndarr
     """Resize a uint8 image `(H, W)` or `(H, W, C)` to `size`, given as (height, width)."""
     if kernel not in KERNELS:
         raise ValueError(f"resize kernel {kernel!r} is unknown; choose one of {', '.join(KERNELS)}")
-    if image.shape[:2] == tuple(size):
+    if kernel == "whole" or image.shape[:2] == tuple(size):
         return image
     height, width = size
     if kernel == "pillow":

@@ -8,7 +8,7 @@ from src.reporting.groups import Group
 from src.reporting.reported_results import ReportedResult
 from src.reporting.runs import Run
 from src.results.folder import read_results_folder
-from src.weights import registry
+from src.weights import licenses
 
 
 class RowWarnings:
@@ -94,7 +94,7 @@ def _seen(run: Run) -> Iterator[tuple[str, tuple[str, ...] | None]]:
 def _sets_of_weights(run: Run) -> tuple[str, ...] | None:
     assert run.weights is not None
     digest = run.scored.provenance.weights.get("weights")
-    sets = registry.trained_on(run.weights, digest)
+    sets = licenses.trained_on(run.weights, digest)
     return sets if sets is not None else _sets_of_our_run(Path(run.weights))
 
 

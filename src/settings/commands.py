@@ -4,6 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, model_validator
 
+from src.settings.preprocess import PreprocessSettings
 from src.settings.schema import (
     Allowed,
     FilePath,
@@ -37,6 +38,7 @@ _DEVICE = "auto, cpu, cuda, cuda:1 or mps"
 _COMMERCIAL = "refuse released weights that may not be used so, or nothing says that they may"
 _SIZE = "another input size than the model's"
 _ENGINE = "what runs the network on a CPU; auto: the fastest, measured once; null: torch"
+_PREPROCESS = "how an ONNX file of others wants its image: {size:320,mean:[…],std:[…]}, predict.md"
 
 
 def _check_device(value: Any) -> Any:
@@ -51,6 +53,7 @@ def _check_device(value: Any) -> Any:
     return value
 
 
+Preprocess = Annotated[PreprocessSettings, Allowed("keys and their values")]
 Device = Annotated[str, BeforeValidator(_check_device), Allowed("auto, cpu, cuda, cuda:1 or mps")]
 
 
@@ -91,6 +94,7 @@ class PredictSettings(Settings):
         "of the results, [webp,webm] for images and videos; null: as the input, see docs/predict.md"
     )
     model: Group = setting(_MODEL)
+    preprocess: Preprocess = setting(_PREPROCESS, default=PreprocessSettings())
 
     device: Device = setting(_DEVICE)
     precision: Precision = setting("of the network's numbers")
@@ -214,6 +218,7 @@ class EvaluateCheckpointSettings(Settings):
     """Numbers for a checkpoint on a data set: a run that only tests."""
 
     weights: FilePath = setting("a checkpoint to score, with data=…; or maps= and ground_truth=")
+    preprocess: Preprocess = setting(_PREPROCESS, default=PreprocessSettings())
     output: FilePath | None = setting("where the numbers go; null: a new folder in logs/evaluate")
     engine: Engine | None = setting(_ENGINE)
     ground_truth: Any = setting("of maps= only")
@@ -253,6 +258,10 @@ class ExportSettings(Settings):
     dynamic: Flag = setting("bare: any batch size")
     images: FilePath | None = setting(
         "a folder to compare on; null: built-in drawings, or some photos of calibrate_on"
+    )
+    verify_on: Text | None = setting(
+        "data on which the metrics of file and checkpoint are compared: a folder with images/ and "
+        "masks/, or data=… as for evaluate"
     )
     license: Text | None = setting("written into the file where the registry does not know it")
     commercial: Flag = setting(_COMMERCIAL)
@@ -316,6 +325,7 @@ class AppSettings(Settings):
 
     weights: FilePath = setting(_WEIGHTS)
     model: Group = setting(_MODEL)
+    preprocess: Preprocess = setting(_PREPROCESS, default=PreprocessSettings())
 
     host: Name = setting("0.0.0.0 lets everyone on the network in: there is no password")
     port: Whole = setting("0 takes any free one", ge=0, le=65535)

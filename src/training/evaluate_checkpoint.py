@@ -10,11 +10,13 @@ from src import models
 from src.command_line import literal, literals
 from src.datamodules.clicks import to_dict
 from src.errors import CommandError
+from src.settings.preprocess import parse_preprocess
 from src.training import checkpoints
 from src.weights import registry
 from src.weights.checkpoint import Checkpoint, read_outline
 from src.weights.loading import check_outline
 from src.weights.metadata import Metadata
+from src.weights.onnx_file import is_onnx, read_onnx
 
 
 def as_test_run(cfg: DictConfig) -> DictConfig:
@@ -28,26 +30,37 @@ def as_test_run(cfg: DictConfig) -> DictConfig:
         raise CommandError("give maps=FOLDER ground_truth=FOLDER, or weights=FILE data=NAME")
     if not (_chosen("data") or _chosen("experiment")):
         raise CommandError("weights= needs a data set to be scored on, for example data=dis5k")
-    checkpoint = read_outline(registry.locate(cfg.weights).absolute())
+    path = registry.locate(cfg.weights).absolute()
+    said = parse_preprocess(cfg.get("preprocess"))
+    if is_onnx(path):
+        checkpoint = read_onnx(path, cfg.model if _chosen("model") else None, said)
+    elif said:
+        raise CommandError(f"preprocess= is for ONNX files of others, which {path} is not")
+    else:
+        checkpoint = read_outline(path)
     cfg = cfg.copy()
     OmegaConf.set_struct(cfg, False)
+    cfg.pop("preprocess", None)
     if checkpoint.metadata is None:
         cfg.weights = literal(str(checkpoint.path))
     else:
         _become(cfg, checkpoint, checkpoint.metadata)
-    _test_all_of_it(cfg)
+    test_all_of_it(cfg)
     own = "prompt" in cfg.model.inputs or cfg.data.get("soft")
     if own and not _chosen("metrics", "test"):  # of mattes, those of mattes
         cfg.metrics.test = cfg.model.test_metrics
     engine = cfg.pop("engine", None)
-    if engine not in (None, "torch"):
+    if is_onnx(path):
+        if engine not in (None, "auto", "onnxruntime"):
+            raise CommandError(f"{path} runs in ONNX Runtime, not with engine={engine}")
+    elif engine not in (None, "torch"):
         node = {"_target_": "src.callbacks.engine.ScoreInEngine", "engine": engine}
         cfg.callbacks.engine = node
     cfg.fit = False
     return cfg
 
 
-def _test_all_of_it(cfg: DictConfig) -> None:
+def test_all_of_it(cfg: DictConfig) -> None:
     """Where a data config names files but no test set, test all that it names.
 
     It was written for training: a folder of images and masks, or a table of them. A command that

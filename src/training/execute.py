@@ -89,7 +89,8 @@ def execute(folder: Path) -> None:
             read_rows(folder / METRICS)  # damage is found here, and not after hours
         obtain_teacher(cfg, folder, data)  # for a dry run an untrained one costs as much
     module = build_module(cfg)
-    if cfg.weights and newest is None:  # else the run's own newest are loaded in their place
+    # Else the run's own newest are loaded in their place.
+    if cfg.weights and newest is None and not module.network.runs_file:
         load_official(module.network, cfg.weights)
     if cfg.activation_checkpointing:
         module.network.set_grad_checkpointing()
@@ -142,11 +143,9 @@ def _fit_and_test(
     if trainer.is_global_zero:
         weights = checkpoint or cfg.weights
         assert weights is not None  # one of the two was tested
-        entry = {
-            "path": str(weights),
-            "sha256": file_hash(weights),
-            "weights": provenance.state_hash(module.network.state_dict()),
-        }
+        sha256, network = file_hash(weights), module.network
+        state = sha256 if network.runs_file else provenance.state_hash(network.state_dict())
+        entry = {"path": str(weights), "sha256": sha256, "weights": state}
         _finish(folder, trainer, checkpoint=entry)
         log.info("results in %s", folder / RESULTS)
 

@@ -44,6 +44,7 @@ def main(cfg: DictConfig) -> int:
             settings.model,
             settings.device,
             size=settings.size,
+            preprocess=settings.preprocess.given(),
             precision=settings.precision,
         )
         if settings.engine is not None:

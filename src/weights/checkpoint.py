@@ -25,12 +25,14 @@ from src.weights.file_checks import (
     verified_hashes,
 )
 from src.weights.metadata import Metadata, MetadataError, metadata_of
+from src.weights.model_folder import CONFIG, ENTRY, read_config
 from src.weights.registry import RegistryError, locate, published_at, released_at
 
 # Wrappers that training code leaves in front of the network's own names.
 _PREFIX = re.compile(r"^(?:module\.|model\.|network\.|_orig_mod\.)+")
 _NESTS = ("state_dict", "model_state_dict", "model", "net")
 _DEEPEST = 4
+_HEAD = 16  # bytes that tell a file of safetensors
 _FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 _INTEGERS = (torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8)
 _GLOBAL = re.compile(r"GLOBAL ([\w.]+)")
@@ -243,11 +245,10 @@ def _verified(path: Path, file: IO[bytes], status: os.stat_result) -> str:
 
 
 def _loaded(path: Path, file: IO[bytes] | None) -> Mapping[str, Any]:
-    """What torch reads as plain data: from an open file, or mapped into memory without one."""
-    if file is not None:
-        file.seek(0)
-        if is_safetensors(file.read(9)):
-            return _read_safetensors(path)
+    """What a file holds, as plain data: read from an open file, or mapped into memory."""
+    with path.open("rb") as beginning:
+        if is_safetensors(beginning.read(_HEAD)):
+            return _from_safetensors(path)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of kinds of tensors that are refused by name
@@ -266,16 +267,22 @@ def _loaded(path: Path, file: IO[bytes] | None) -> Mapping[str, Any]:
     return content
 
 
-def _read_safetensors(path: Path) -> dict[str, Tensor]:
-    """Tensors by name, mapped into memory; the format has nothing else, and no code."""
+def _from_safetensors(path: Path) -> Mapping[str, Any]:
+    """The weights in a file of safetensors, and what a config.json beside them says of them."""
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
     try:
-        return load_file(path)
-    except (SafetensorError, OSError) as error:
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise WeightsError(f"{path} is damaged ({reason[:200]}); download it again") from error
+        state = load_file(path)
+    except (SafetensorError, OSError, ValueError) as error:
+        raise WeightsError(
+            f"{path} is damaged ({str(error)[:200]}); download or copy it again"
+        ) from error
+    try:
+        config = read_config(path) or {}
+    except UserError as error:
+        raise WeightsError(str(error)) from error
+    return {"state_dict": state, ENTRY: config.get(ENTRY)}
 
 
 def _unreadable(path: Path, error: Exception) -> WeightsError:
@@ -312,7 +319,8 @@ def _metadata(path: Path, content: Mapping[str, Any]) -> Metadata | None:
     try:
         return metadata_of(content)
     except MetadataError as error:
-        raise WeightsError(f"{path} {error}") from None
+        said_in = path.with_name(CONFIG) if read_config(path) else path
+        raise WeightsError(f"{said_in} {error}") from None
 
 
 def _short(name: str) -> str:

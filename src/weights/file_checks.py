@@ -90,7 +90,8 @@ def is_safetensors(head: bytes) -> bool:
     return head[8:9] == b"{" and int.from_bytes(head[:8], "little") < 1 << 27
 
 
-def _is_onnx(head: bytes) -> bool:
+def looks_like_onnx(head: bytes) -> bool:
+    """Whether a file that begins so may be an ONNX model."""
     return len(head) > 2 and head[0] == 0x08 and head[1] < 32 and head[2] in _ONNX_FIELDS
 
 
@@ -105,7 +106,12 @@ _LOOKS: tuple[tuple[Callable[[bytes], bool], str, str], ...] = (
         "the server answered with a page, of a quota or a login, in place of the file: download "
         "it with a browser",
     ),
-    (_is_onnx, "an ONNX file", "give the checkpoint that it was exported from"),
+    (
+        looks_like_onnx,
+        "an ONNX file",
+        "it runs as it is (predict, evaluate, app), and here takes the checkpoint that it was "
+        "exported from",
+    ),
     (lambda head: head[257:262] == b"ustar", "a tar archive", "unpack it and give the file inside"),
     (lambda head: head[4:8] == b"TFL3", "a TensorFlow Lite file", "give a PyTorch checkpoint"),
     (

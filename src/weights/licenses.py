@@ -12,6 +12,7 @@ import yaml
 
 from src.errors import UserError
 from src.hashing import file_hash
+from src.weights.known_onnx import KnownOnnx, recognized
 from src.weights.registry import Released, find, identify
 
 log = logging.getLogger(__name__)
@@ -89,6 +90,13 @@ def require_commercial(weights: str | Path) -> None:
         LicenseError: Their training sets forbid it, or nothing that we found allows it.
     """
     entry = _released(weights)
+    if isinstance(entry, KnownOnnx):
+        raise LicenseError(
+            f"commercial=true: {entry.name}: these weights "
+            f"{'may not be used commercially' if entry.commercial == 'no' else 'are not cleared'}: "
+            f"{entry.license or 'no license is stated'}, and what they were trained on is not "
+            f"known here ({entry.page})"
+        )
     if entry is None:
         log.warning("%s is none of the released weights: its license is not known here", weights)
         return
@@ -110,10 +118,27 @@ def _short(one: TrainingSet) -> str:
     return f"{one.name} (non-commercial: {one.page})"
 
 
-def _released(weights: str | Path) -> Released | None:
+def trained_on(weights: str | Path, sha256: str | None = None) -> tuple[str, ...] | None:
+    """The sets that released weights were trained on; None where it is unknown or not released.
+
+    A file is recognized by its hash where that is given, else by its name.
+    """
+    path = Path(weights)
+    entry = (identify(path, sha256) if sha256 else find(path.name)) or _in_onnx(path, sha256)
+    return entry.trained_on if isinstance(entry, Released) else None
+
+
+def _released(weights: str | Path) -> Released | KnownOnnx | None:
     path = Path(weights).expanduser()
     if named := find(path.name):
         return named
     if not path.is_file():
         return None  # the command itself says what is wrong with it
-    return identify(path, file_hash(path))
+    digest = file_hash(path)
+    return identify(path, digest) or _in_onnx(path, digest)
+
+
+def _in_onnx(path: str | Path, sha256: str | None) -> Released | KnownOnnx | None:
+    """Whose weights an ONNX file holds: those of the registry, or others that are known."""
+    known = recognized(path, sha256)
+    return (find(known.released or "") or known) if known else None

@@ -15,6 +15,7 @@ from src.download import Checksum, DownloadError, download, is_offline
 from src.errors import UserError
 from src.hashing import file_hash
 from src.weights.file_checks import not_a_checkpoint
+from src.weights.model_folder import HUB, WEIGHTS, weights_on_hub
 
 log = logging.getLogger(__name__)
 
@@ -143,7 +144,8 @@ def find(name: str) -> Released | None:
 
 
 def resolve(name_or_path: str | Path) -> Path:
-    """The file of a checkpoint: a local path as it is, else the registry's, downloaded if needed.
+    """The file of a checkpoint: a local path as it is, the weights in the folder of a model or of
+    one on the Hub (`hf:user/name`), else the registry's, downloaded if needed.
 
     Downloads go to the folder `FINECUT_WEIGHTS`, or ~/.cache/finecut; `FINECUT_OFFLINE=1` forbids
     them. A file there is compared with its published checksum; where there is none, with what it
@@ -159,11 +161,18 @@ def resolve(name_or_path: str | Path) -> Path:
 
 def locate(name_or_path: str | Path) -> Path:
     """As `resolve`, but a file that is there already is not read."""
+    if (text := str(name_or_path)).startswith(HUB):
+        try:
+            return weights_on_hub(text, cache_folder())
+        except UserError as error:
+            raise RegistryError(str(error)) from error
     path = Path(name_or_path).expanduser()
     try:
         if path.is_file():
             return path
         folder = path.is_dir()
+        if folder and (path / WEIGHTS).is_file():
+            return path / WEIGHTS
     except (OSError, ValueError) as error:  # a name that cannot be one
         raise RegistryError(f"{str(path)[:200]!r}: no such checkpoint file ({error})") from error
     entry = find(str(name_or_path))
@@ -221,18 +230,6 @@ def identify(path: Path, sha256: str) -> Released | None:
     named = find(path.name)
     is_another = named is not None and named.sha256 and named.file == path.name
     return None if is_another else named
-
-
-def trained_on(name_or_path: str | Path, sha256: str | None = None) -> tuple[str, ...] | None:
-    """The sets a released checkpoint was trained on; None where it is unknown or not released.
-
-    A file is recognized by its hash where that is given, else by its name.
-    """
-    for entry in released().values():
-        if sha256 is not None and sha256 in (entry.sha256, *entry.also):
-            return entry.trained_on
-    named = find(Path(name_or_path).name)
-    return named.trained_on if named else None
 
 
 def cache_folder() -> Path:
@@ -301,6 +298,6 @@ def hint(name: str) -> str:
     named = ", ".join(dict.fromkeys(_by_name()[match].name for match in close))
     known = f" (did you mean {named}?)" if named else ""
     return (
-        f"; give the path of a .pth, .ckpt or .safetensors, or a name of the registry{known}: "
-        "finecut models lists them"
+        "; give the path of a .pth, .ckpt, .safetensors or .onnx, the folder of a model, "
+        f"hf:user/name, or a name of the registry{known}: finecut models lists them"
     )
