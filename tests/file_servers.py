@@ -10,6 +10,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import TypeVar
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
@@ -25,6 +26,7 @@ QUOTA_PAGE = (
     '<p class="uc-error-subcaption">Too many users have viewed or downloaded this file recently. '
     "Please try accessing the file again later.</p></body></html>"
 )
+MODEL = "somebody/some-net"
 _COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
 
@@ -62,6 +64,15 @@ class FileServer(ThreadingHTTPServer):
     @property
     def url(self) -> str:
         return f"{self.root}/file.pth"
+
+
+class ModelServer(FileServer):
+    """Serves `files`, by their names, as the model `somebody/some-net`."""
+
+    files: dict[str, bytes]
+
+
+Server = TypeVar("Server", bound=FileServer)
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -183,9 +194,41 @@ class _Drive(_Handler):
         )
 
 
+class _Models(_Handler):
+    """The Hub with the small files of one model, which it sends by itself."""
+
+    def do_GET(self) -> None:
+        model, _, rest = self.path.strip("/").partition("/resolve/")
+        revision, _, name = rest.partition("/")
+        reason = self.reason_against(model, revision, name)
+        if reason is not None:
+            self.send_response(404)
+            self.send_header("X-Error-Code", reason)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+            return
+        self.server.content = self.files[name]
+        self.server.version = f'"{hashlib.sha256(self.files[name]).hexdigest()}"'
+        self.send_file(X_Repo_Commit=_COMMIT)
+
+    @property
+    def files(self) -> dict[str, bytes]:
+        assert isinstance(self.server, ModelServer)
+        return self.server.files
+
+    def reason_against(self, model: str, revision: str, name: str) -> str | None:
+        if model != MODEL:
+            return "RepoNotFound"
+        if revision not in ("main", "v1", _COMMIT):
+            return "RevisionNotFound"
+        return None if name in self.files else "EntryNotFound"
+
+
 @contextmanager
-def _running(handler: type[BaseHTTPRequestHandler]) -> Iterator[FileServer]:
-    with FileServer(handler) as server:
+def _running(
+    handler: type[BaseHTTPRequestHandler], kind: type[Server] = FileServer
+) -> Iterator[Server]:
+    with kind(handler) as server:
         thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
         thread.start()
         yield server
@@ -232,3 +275,15 @@ def drive_server(patch: pytest.MonkeyPatch, cookies: str) -> Iterator[FileServer
         patch.setattr(sys.modules["gdown.download"], "DEFAULT_COOKIES_FILE", cookies)
         patch.setattr("random.uniform", lambda low, high: 0.0)  # gdown waits before it tries again
         yield server
+
+
+@contextmanager
+def model_server(patch: pytest.MonkeyPatch, files: dict[str, bytes]) -> Iterator[ModelServer]:
+    """The Hub with one model, as a mirror that HF_ENDPOINT names."""
+    from huggingface_hub import close_session
+
+    with _running(_Models, ModelServer) as server:
+        server.files = files
+        patch.setenv("HF_ENDPOINT", server.root)
+        yield server
+        close_session()

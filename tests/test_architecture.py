@@ -31,7 +31,10 @@ MAY_IMPORT: dict[str, set[str]] = {
     "inference": {
         *("settings", "networks", "weights", "processing", "datamodules", "training", "engines"),
     },
-    "export": {"settings", "weights", "datamodules", "training", "engines", "inference"},
+    "export": {
+        *("settings", "networks", "weights", "processing", "metrics", "datamodules", "training"),
+        *("results", "engines", "inference"),
+    },
     "benchmark": {"settings", "datamodules", "engines", "inference", "export"},
     "annotation": {"settings", "inference", "processing", "datamodules", "training"},
     "webapp": {

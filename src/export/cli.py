@@ -7,6 +7,7 @@ from omegaconf import DictConfig
 
 from src.export.export import Request, export
 from src.export.parity import BLANK
+from src.export.share import ShareRequest, share
 from src.inference import Segmenter
 from src.settings.commands import ExportSettings
 from src.settings.parse import parse
@@ -20,6 +21,20 @@ def main(cfg: DictConfig) -> int:
     settings = parse(ExportSettings, cfg)
     if settings.commercial:
         require_commercial(settings.weights)
+    if settings.format == "safetensors":
+        folder = share(
+            ShareRequest(
+                weights=settings.weights,
+                output=Path(settings.output).expanduser(),
+                model=settings.model,
+                size=settings.size,
+                license=settings.license,
+                scores=[Path(path).expanduser() for path in settings.scores or ()],
+                verify_on=settings.verify_on,
+            )
+        )
+        log.info("%s: read it by weights=%s, upload it by hf upload user/name %s", *[folder] * 3)
+        return 0
     request = Request(
         format=settings.format,
         output=Path(settings.output).expanduser(),

@@ -48,6 +48,11 @@ class ScoringData:
         if not self._data.test_sets:
             raise UserError(f"verify_on={words}: the data names no test set")
 
+    @property
+    def images(self) -> dict[str, int]:
+        """How many there are in each data set."""
+        return {name: len(dataset) for name, dataset in self._data.test_sets.items()}  # type: ignore[arg-type]
+
     def scores(self, makers: Mapping[str, Masks]) -> dict[str, Scores]:
         """`{maker: {data set: {metric: value}}}`; each image is read once.
 
@@ -56,7 +61,7 @@ class ScoringData:
         """
         found: dict[str, Scores] = {maker: {} for maker in makers}
         for name, dataset in self._data.test_sets.items():
-            count = len(dataset)  # type: ignore[arg-type]
+            count = self.images[name]
             scorers = {maker: SegmentationMetrics(self.metrics, expected=count) for maker in makers}
             for index in track(range(count), f"scoring {name}", count):
                 sample = dataset[index]

@@ -57,11 +57,11 @@ def cards() -> str:
 def _introduced(network: type[Network], recipe: ModelSpec) -> list[str]:
     lines = ["", f"## {network.title or network.__name__}", ""]
     lines += [f"{network.paper}.", ""] if network.paper else []
-    limits = [*_limits(recipe), *network.limits]
+    limits = [*limits_of(recipe), *network.limits]
     return lines + ["Limits:", ""] + [f"- {limit}" for limit in limits]
 
 
-def _limits(recipe: ModelSpec) -> Iterator[str]:
+def limits_of(recipe: ModelSpec) -> Iterator[str]:
     """What follows from how an image becomes an input, and logits a mask."""
     if "prompt" in recipe.inputs:
         yield "One object at a time; it must be pointed at."
@@ -85,7 +85,7 @@ def _facts(entry: Released, recipe: ModelSpec) -> Iterator[tuple[str, str]]:
     height, width = recipe.processor.size
     yield "model", f"`{entry.model}`"
     yield "input", f"{height} × {width}, {_input(recipe)}"
-    yield "normalisation", _normalization(recipe.processor)
+    yield "normalisation", normalization_in_words(recipe.processor)
     yield "trained on", ", ".join(entry.trained_on) if entry.trained_on else "not stated"
     if entry.made_with:
         made_with = ", ".join(f"`{key}={value}`" for key, value in entry.made_with)
@@ -106,7 +106,8 @@ def _input(recipe: ModelSpec) -> str:
     return f"a crop of the image around the object, {resized}, and heat maps of the clicks"
 
 
-def _normalization(processor: Processor) -> str:
+def normalization_in_words(processor: Processor) -> str:
+    """How an image becomes floats: `RGB, divided by 255, mean …, std …`."""
     text = f"RGB, {_SCALES[processor.scale]}"
     if processor.scale == "none":
         return text

@@ -245,7 +245,9 @@ class ExportSettings(Settings):
     """A file that runs without finecut, compared with PyTorch."""
 
     weights: FilePath = setting(_WEIGHTS)
-    format: Literal["onnx", "torchscript", "torch_export"] = setting("of the file")
+    format: Literal["onnx", "torchscript", "torch_export", "safetensors"] = setting(
+        "of the file; safetensors: the folder that Hugging Face's tools expect, to share a model"
+    )
     output: FilePath = setting("a folder, or a file with the format's suffix")
     model: Group = setting(_MODEL)
     size: Size | None = setting(_SIZE)
@@ -263,11 +265,18 @@ class ExportSettings(Settings):
         "data on which the metrics of file and checkpoint are compared: a folder with images/ and "
         "masks/, or data=… as for evaluate"
     )
+    scores: Paths | None = setting("safetensors: folders of these weights' results, for its card")
     license: Text | None = setting("written into the file where the registry does not know it")
     commercial: Flag = setting(_COMMERCIAL)
 
     @model_validator(mode="after")
     def _check(self) -> "ExportSettings":
+        if self.format == "safetensors":
+            if self.bare or self.precision != "fp32":
+                key = "bare=true" if self.bare else f"precision={self.precision}"
+                raise ValueError(f"{key} is for programs, format=onnx, not for safetensors")
+        elif self.scores:
+            raise ValueError(f"scores= is for the card of format=safetensors, not {self.format}")
         if self.precision == "int8" and self.calibrate_on is None:
             raise ValueError("precision=int8 needs calibrate_on=FOLDER of photos")
         if self.precision != "int8" and self.calibrate_on is not None:

@@ -1,12 +1,13 @@
 """What the page says about its model."""
 
 import json
+from pathlib import Path
 from typing import Any
 
 from src.export.export import describe
 from src.inference import Segmenter
 from src.webapp.uploads import Limits
-from src.weights.registry import find
+from src.weights.registry import identify
 
 
 def describe_model(
@@ -20,9 +21,7 @@ def describe_model(
         license: Of the weights, where the registry does not know it.
     """
     said = describe(segmenter, bare=False, precision=segmenter.precision, license=license)
-    released = find(said["weights"])
-    if released and released.sha256 not in (None, said["weights_sha256"]):
-        released = None  # another file of that name
+    released = identify(Path(said["weights"]), said["weights_sha256"])
     height, width = segmenter.processor.size
     return {
         "model": segmenter.name,

@@ -13,7 +13,8 @@ import yaml
 from src.errors import UserError
 from src.hashing import file_hash
 from src.weights.known_onnx import KnownOnnx, recognized
-from src.weights.registry import Released, find, identify
+from src.weights.model_folder import ENTRY, HUB, WEIGHTS, read_config
+from src.weights.registry import Released, find, identify, locate
 
 log = logging.getLogger(__name__)
 
@@ -60,7 +61,7 @@ def training_sets() -> dict[str, TrainingSet]:
 def sets_of(entry: Released) -> list[TrainingSet]:
     """The sets that weights were trained on, each once; none where the authors do not say."""
     known = training_sets()
-    return list(dict.fromkeys(known[part] for part in entry.trained_on or ()))
+    return list(dict.fromkeys(known[part] for part in entry.trained_on or () if part in known))
 
 
 def commercial_use(entry: Released) -> tuple[Answer, list[str]]:
@@ -76,7 +77,9 @@ def commercial_use(entry: Released) -> tuple[Answer, list[str]]:
     open_points = [] if entry.weights_license else ["no license is stated for the weights"]
     if entry.trained_on is None:
         open_points.append("what they were trained on is not stated")
-    if unclear := [one.name for one in sets if one.commercial == "unclear"]:
+    unclear = [one.name for one in sets if one.commercial == "unclear"]
+    unclear += [part for part in entry.trained_on or () if part not in training_sets()]
+    if unclear:
         open_points.append(f"no terms that allow it are known of {', '.join(unclear)}")
     return ("unclear", open_points) if open_points else ("yes", [])
 
@@ -128,8 +131,32 @@ def trained_on(weights: str | Path, sha256: str | None = None) -> tuple[str, ...
     return entry.trained_on if isinstance(entry, Released) else None
 
 
+def shared(weights: Path) -> Released | None:
+    """What the folder of a model that finecut wrote says of its weights; None for other files.
+
+    Raises:
+        UserError: Its config is damaged.
+    """
+    config = read_config(weights) or {}
+    if ENTRY not in config:
+        return None
+    license, sets = config.get("license"), config.get("trained_on")
+    return Released(
+        name=weights.parent.name,
+        model="",
+        file=weights.name,
+        purpose="",
+        page="",
+        code_license=None,
+        weights_license=license if isinstance(license, str) else None,
+        trained_on=tuple(map(str, sets)) if isinstance(sets, list) else None,
+    )
+
+
 def _released(weights: str | Path) -> Released | KnownOnnx | None:
     path = Path(weights).expanduser()
+    if str(weights).startswith(HUB) or (path.is_dir() and (path / WEIGHTS).is_file()):
+        return shared(locate(weights))
     if named := find(path.name):
         return named
     if not path.is_file():

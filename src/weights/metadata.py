@@ -17,8 +17,8 @@ from torch import nn
 
 from src.errors import UserError
 from src.targets import is_own_code
+from src.weights.model_folder import ENTRY
 
-ENTRY = "finecut"  # of the checkpoint
 _NAME = re.compile(r"\w[\w.+-]{0,63}")  # of a model: a file and a cell of a table are called so
 _TARGET = re.compile(r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)+")
 _OUR_NETWORK = re.compile(r"(src\.networks\.\w+)\.([A-Z]\w*)")  # module and class

@@ -14,6 +14,7 @@ from src.download import hub_file
 from src.errors import UserError
 from src.plain_data import read_json
 
+ENTRY = "finecut"  # of a checkpoint and of a config.json: what they say of their network
 CONFIG, WEIGHTS = "config.json", "model.safetensors"
 PREPROCESSOR, CARD = "preprocessor_config.json", "README.md"
 HUB = "hf:"

@@ -24,7 +24,8 @@ from src.plain_data import first_line
 from src.weights.checkpoint import Checkpoint, WeightsError
 from src.weights.file_checks import looks_like_onnx, not_a_checkpoint
 from src.weights.known_onnx import KnownOnnx, recognized
-from src.weights.metadata import ENTRY, Metadata, MetadataError, metadata_of
+from src.weights.metadata import Metadata, MetadataError, metadata_of
+from src.weights.model_folder import ENTRY
 
 log = logging.getLogger(__name__)
 
@@ -215,8 +216,8 @@ def _of_ours(
     if preprocess:
         said = " and ".join("size=" if key == "size" else f"preprocess.{key}" for key in preprocess)
         raise WeightsError(
-            f"{path} is an export of ours, which says itself what it wants of an image; leave {said} "
-            "out"
+            f"{path} is an export of ours, which says itself what it wants of an image; leave "
+            f"{said} out"
         )
     try:
         processor = json.loads(graph.said.get("processor", "null"))
@@ -326,7 +327,7 @@ def _input(path: Path, graph: _Graph, layout: str | None) -> _Input:
         )
     if len(shape) != 4:
         raise WeightsError(f"{path} takes {given}: an image has four axes, 1×3×height×width")
-    layout = layout or ("nhwc" if shape[3] == 3 and shape[1] not in (3, None) else "nchw")
+    layout = layout or ("nhwc" if shape[3] == 3 and shape[1] != 3 else "nchw")
     channels, height, width = (
         (shape[1], shape[2], shape[3]) if layout == "nchw" else (shape[3], shape[1], shape[2])
     )

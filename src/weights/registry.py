@@ -15,7 +15,7 @@ from src.download import Checksum, DownloadError, download, is_offline
 from src.errors import UserError
 from src.hashing import file_hash
 from src.weights.file_checks import not_a_checkpoint
-from src.weights.model_folder import HUB, WEIGHTS, weights_on_hub
+from src.weights.model_folder import CONFIG, HUB, WEIGHTS, weights_on_hub
 
 log = logging.getLogger(__name__)
 
@@ -176,6 +176,8 @@ def locate(name_or_path: str | Path) -> Path:
     except (OSError, ValueError) as error:  # a name that cannot be one
         raise RegistryError(f"{str(path)[:200]!r}: no such checkpoint file ({error})") from error
     entry = find(str(name_or_path))
+    if entry is None and folder and (path / CONFIG).is_file():
+        raise RegistryError(f"{path} has no {WEIGHTS} beside its {CONFIG}; download it whole")
     if entry is None and folder:
         raise RegistryError(f"{path} is a folder; give the file of the weights{_inside(path)}")
     if entry is None:

@@ -1,7 +1,7 @@
 """Exported files run by themselves, on any image, and tell when they differ from PyTorch."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ from hydra import compose, initialize_config_dir
 from PIL import Image
 from torch import nn
 
+from src import load, score
 from src.engines.formats import SUFFIXES, open_file, read_metadata
 from src.engines.parity import Tolerance
 from src.errors import UserError
@@ -20,6 +21,7 @@ from src.export.cli import main
 from src.export.export import Exported, Request, export
 from src.hashing import file_hash
 from src.inference import Segmenter
+from src.inference.model_spec import named
 from src.processing import Processor
 from src.weights.loading import create, to_official
 from tests.conftest import RunCommand
@@ -71,6 +73,23 @@ def test_a_file_gives_the_mask_of_any_picture(whole: tuple[Segmenter, Exported],
         assert mask.dtype == np.uint8
         assert np.abs(mask.astype(int) - segmenter.mask(image)).mean() < 1
         assert np.abs(mask.astype(int) - target).mean() < 12
+
+
+def test_a_file_is_read_back_as_weights(whole: tuple[Segmenter, Exported], kind: str) -> None:
+    segmenter, (file, _, _) = whole
+    if kind != "onnx":
+        with pytest.raises(UserError, match=r"program.* and not weights"):
+            load(file)
+        return
+    read, opened = load(file), open_file(file, kind)
+    images = [red_on_blue(*size)[0] for size in ((40, 50), (201, 99))]
+    for mask, image in zip(read.masks(images), images, strict=True):
+        assert np.array_equal(mask, opened(image))
+    assert (read.name, read.processor.size) == (segmenter.name, segmenter.processor.size)
+    with pytest.raises(UserError, match="makes whole masks; for detail=tiles export it with bare"):
+        read.mask(images[0], detail="tiles")
+    with pytest.raises(UserError, match="is an ONNX file already"):
+        export(read, Request("onnx", file.parent / "again"))
 
 
 def test_a_file_says_what_it_is(whole: tuple[Segmenter, Exported]) -> None:
@@ -143,6 +162,52 @@ def test_a_bare_file_gives_logits(tmp_path: Path, kind: str) -> None:
     batch = torch.rand(3, 3, 64, 64) - 0.5
     found = open_file(exported.file, kind)(batch.numpy())
     assert np.allclose(found, RedFinder()(batch).masks[0].detach().numpy(), atol=1e-4)
+    if kind == "onnx":
+        read, images = load(exported.file), [red_on_blue()[0], red_on_blue(50, 60)[0]]
+        for ours, theirs in zip(read.masks(images), finder().masks(images), strict=True):
+            assert np.array_equal(ours, theirs)
+
+
+@pytest.mark.parametrize(("kind", "bare"), [("torchscript", False), ("torchscript", True)])
+def test_metrics_of_a_file_stand_beside_the_checkpoints(
+    tmp_path: Path, root: Path, kind: str, bare: bool
+) -> None:
+    data = f"data=folder data.root={root / 'test'} metrics.test=[mae,iou]"
+    exported = export(finder(), Request(kind, tmp_path, bare=bare, verify_on=data))
+    rows = exported.parity.scores
+    assert [(row.set, row.metric) for row in rows] == [("test", "mae"), ("test", "iou")]
+    for row in rows:
+        assert row.checkpoint is not None
+        assert row.difference == pytest.approx((row.file or 0) - row.checkpoint)
+        assert abs(row.difference) < 0.01
+    assert rows[0].checkpoint == pytest.approx(
+        np.mean([score(finder().mask(image), mask)["mae"] for image, mask in pairs(root / "test")])
+    )
+    assert f"| test | mae | {rows[0].checkpoint:.5f} |" in exported.report.read_text()
+    said = json.loads(exported.report.with_suffix(".json").read_text())["scores"]
+    assert said == [row._asdict() for row in rows]
+
+
+def pairs(folder: Path) -> Iterator[tuple[Path, np.ndarray]]:
+    for image in sorted((folder / "images").iterdir()):
+        mask = next((folder / "masks").glob(f"{image.stem}.*"))
+        yield image, np.asarray(Image.open(mask).convert("L"))
+
+
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [
+        ("nowhere", "give a folder with images/ and masks/, or data=…"),
+        ("data=nosuchset", "Could not find 'data/nosuchset'"),
+        ("data=folder data.root=nowhere", "no folder nowhere/images"),
+    ],
+)
+def test_data_that_cannot_be_scored_is_refused_before_the_work(
+    data: str, words: str, tmp_path: Path
+) -> None:
+    with pytest.raises(UserError, match=words):
+        export(finder(), Request("onnx", tmp_path / "out", verify_on=data))
+    assert not (tmp_path / "out").exists()
 
 
 def test_parity_that_fails_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -234,10 +299,19 @@ def settled(network: nn.Module) -> nn.Module:
 def test_networks_with_clicks_on_onnx_runtime(name: str, tmp_path: Path) -> None:
     torch.manual_seed(0)
     processor = Processor((64, 64), scale="none", mean=(0, 0, 0), std=(1, 1, 1))
-    network = settled(create(name, backbone="resnet18"))
-    segmenter = Segmenter(network, processor, inputs=("image", "prompt"), device="cpu")
+    network, prompts = settled(create(name, backbone="resnet18")), named(name).prompts
+    arguments: Any = {"name": name, "inputs": ("image", "prompt"), "prompts": prompts}
+    segmenter = Segmenter(network, processor, device="cpu", **arguments)
     exported = export(segmenter, Request("onnx", tmp_path, bare=True))
     assert exported.parity.passed, exported.report.read_text()
+    read = load(exported.file)
+    points = [(15, 45), (60, 45), (30, 22), (30, 44)] if name == "dextr" else [(30, 30)]
+    answers = []
+    for one in (segmenter, read):
+        one.set_image(red_on_blue()[0])
+        box = None if name == "dextr" else (12, 20, 62, 48)
+        answers.append(one.predict(points=points, box=box))
+    assert np.array_equal(*answers)
 
 
 def test_the_interface_others_rely_on(tmp_path: Path) -> None:

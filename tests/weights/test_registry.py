@@ -13,8 +13,9 @@ from src.download import Checksum
 from src.errors import UserError
 from src.weights import registry
 from src.weights.checkpoint import WeightsError, read_checkpoint
+from src.weights.licenses import trained_on
 from src.weights.loading import build
-from src.weights.registry import RegistryError, identify, released, resolve, trained_on
+from src.weights.registry import RegistryError, identify, released, resolve
 
 from ..file_servers import DRIVE_ID, QUOTA_PAGE, FileServer, drive_server, plain_server
 
