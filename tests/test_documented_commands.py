@@ -38,6 +38,7 @@ from .conftest import RunCommand
 from .datamodules.miniatures import write_set
 from .datamodules.test_pascal_sbd import write_pascal
 from .documented import PAGES, Command, blocks, commands, first
+from .onnx_files import write as write_onnx
 from .reporting.run_folders import write_run
 from .running import ROOT
 from .test_objects import write_objects
@@ -55,6 +56,11 @@ ELSEWHERE = {
     "make reproduce": "reproduce/",
     "python -m src models": "weights/test_models_command.py, from a local server",
     "python -m src data": "datamodules/test_get.py, from a local server",
+    "python -m src predict photo.jpg weights=": "engines/test_onnx_model.py, export/test_share.py",
+    "python -m src evaluate weights=u2net.onnx": "engines/test_onnx_model.py",
+    "python -m src evaluate weights=exports/": "engines/test_onnx_model.py",
+    "python -m src export weights=logs/": "export/test_share.py",
+    "python export.py model=u2netp weights=mine.pth verify_on": "export/test_export.py",
     "make setup": "CI",
     "make lint test": "CI",
     "make test-lowest": "CI",
@@ -154,10 +160,12 @@ def test_a_documented_command_works(
         assert list(home.glob("logs/**/checkpoints/*.ckpt"))
 
 
-@pytest.mark.parametrize("page", ["interactive", "metrics", "predict"])
+@pytest.mark.parametrize("page", ["interactive", "metrics", "predict", "export"])
 def test_the_python_of_a_page_works(page: str, home: Path, weights: Callable[[str], Path]) -> None:
     """docs/extend.md, the only other page with Python, is carried out by test_extend.py."""
     (home / "u2net.pth").symlink_to(weights("u2net.pth"))
+    write_onnx(home / "u2net.onnx")
+    write_onnx(home / "mine.onnx", (1, 3, 512, 512))
     write_checkpoint(home / "logs/<run>/checkpoints/best.ckpt", "dextr")
     mask = np.zeros((320, 120), np.uint8)
     mask[40:301, 31:93] = 255
@@ -172,7 +180,7 @@ def test_the_python_of_a_page_works(page: str, home: Path, weights: Callable[[st
 
 def test_all_pages_with_python_are_tested() -> None:
     with_python = {page.stem for page in PAGES if blocks(page, "python")}
-    assert with_python == {"interactive", "metrics", "predict", "extend", "reference"}
+    assert with_python == {"interactive", "metrics", "predict", "export", "extend", "reference"}
 
 
 def plain(words: list[str]) -> list[str]:

@@ -86,15 +86,11 @@ class ScoreRow(NamedTuple):
         return f"{self.set} {self.metric}: " + " ".join(self.cells())
 
     def cells(self) -> tuple[str, str, str]:
-        """Checkpoint, file and difference, to as many digits as a small difference needs."""
-        checkpoint, file, difference = (
-            "–" if value is None else value
-            for value in (self.checkpoint, self.file, self.difference)
+        """Checkpoint, file and difference, with the digits that a small difference needs."""
+        checkpoint, file = (
+            "–" if value is None else f"{value:.5f}" for value in (self.checkpoint, self.file)
         )
-        return (
-            *(one if isinstance(one, str) else f"{one:.5f}" for one in (checkpoint, file)),
-            difference if isinstance(difference, str) else f"{difference:+.5f}",
-        )
+        return checkpoint, file, "–" if self.difference is None else f"{self.difference:+.5f}"
 
 
 def score_rows(scores: Mapping[str, Mapping[str, Mapping[str, float]]]) -> tuple[ScoreRow, ...]:
