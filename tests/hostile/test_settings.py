@@ -82,7 +82,8 @@ def test_a_bad_value_names_its_key_in_one_line(command: str) -> None:
                 refused += 1
                 assert key in said, (key, bad, said)
                 # A line for each key: of a group, such as data=, each within it is one.
-                wrong = len(bad) if key == "data" and isinstance(bad, dict) else 1
+                group = key in ("data", "preprocess") and isinstance(bad, dict)
+                wrong = len(bad) if group else 1
                 assert len(said.splitlines()) == max(wrong, 1), said
                 assert len(said) < 300
             else:
