@@ -25,8 +25,8 @@ from src.render import Markdown, markdown_table
 from src.results.folder import ResultsFolder, read_results_folder
 from src.weights.licenses import TrainingSet, shared, training_sets
 from src.weights.metadata import MetadataError, metadata_of
-from src.weights.registry import identify
 from src.weights.model_folder import CARD, CONFIG, ENTRY, PREPROCESSOR, WEIGHTS, as_json
+from src.weights.registry import identify
 
 _FILES = (WEIGHTS, PREPROCESSOR, CARD, CONFIG)  # in this order: without a config there is no model
 # Those of Hugging Face's list that such weights come with; others are `other` there.
