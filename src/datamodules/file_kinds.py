@@ -197,7 +197,7 @@ def how_to_read(suffixes: set[str]) -> str | None:
     ]
     if not missing:
         return None
-    return str(missing_extra(f"{' and '.join(kind.called for kind in missing)} are read by", EXTRA))
+    return str(missing_extra(f"for {' and '.join(kind.called for kind in missing)}", EXTRA))
 
 
 def _need(kind: ImageKind) -> str:

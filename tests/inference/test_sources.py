@@ -71,9 +71,9 @@ def test_kinds_that_are_not_read_are_counted_and_texts_are_not(
     assert len(inputs.sources) == 4
     assert inputs.missed == {".heic": 2, ".cr2": 1, ".jxl": 1, ".img": 1}
     assert inputs.left_out.startswith(
-        "1 .cr2, 2 .heic, 1 .img, 1 .jxl, 1 .pdf (HEIC and JPEG XL are read by: pip install "
+        "1 .cr2, 2 .heic, 1 .img, 1 .jxl, 1 .pdf (for HEIC and JPEG XL: pip install "
     )
-    with pytest.raises(UserError, match=r"that can be read, but 1 \.heic \(HEIC are read by"):
+    with pytest.raises(UserError, match=r"that can be read, but 1 \.heic \(for HEIC: pip install"):
         find_inputs([str(tree / "2.*")])
     monkeypatch.undo()
     assert find_inputs(tree).missed == {".cr2": 1, ".img": 1}
