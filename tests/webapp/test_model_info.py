@@ -29,6 +29,7 @@ def test_a_network_without_weights_says_what_it_is() -> None:
         "model": "mine",
         "clicks": None,
         "size": "64 × 64",
+        "input": [64, 64],
         "parameters": 3,
         "device": "cpu, fp32",
         "weights": "",
