@@ -181,11 +181,11 @@ class FeatureSupervision(nn.Module):
     def __init__(
         self,
         teacher: Network,
-        distance: Distance = "mse",
+        distance: Distance | None = "mse",
         batch_statistics: bool = False,
     ) -> None:
         super().__init__()
-        if distance not in DISTANCES:
+        if distance is None or distance not in DISTANCES:  # None builds no term at all
             raise ValueError(
                 f"model.feature_supervision is {distance!r}; choose null, {', '.join(DISTANCES)}"
             )

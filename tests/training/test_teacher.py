@@ -7,6 +7,7 @@ import torch
 from omegaconf import DictConfig
 
 from src.errors import UserError
+from src.settings.nodes import check_nodes
 from src.training.config import config_hash
 from src.training.execute import build_module
 from src.training.teacher import build_teacher, obtain_teacher, stage_one
@@ -42,6 +43,7 @@ def test_what_the_encoder_does_not_see_shares_it() -> None:
 
 def test_no_feature_supervision_needs_no_teacher(tmp_path: Path) -> None:
     cfg = composed("model=isnet", "model.feature_supervision=null")
+    check_nodes(cfg)
     obtain_teacher(cfg, tmp_path)
     assert cfg.model.teacher.checkpoint is None
 
