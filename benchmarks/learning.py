@@ -14,6 +14,7 @@ else; those of the CPU beside them say whether it did. Runs that are there are n
 import argparse
 import csv
 import resource
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -94,10 +95,13 @@ def write_tables(data: Path, output: Path) -> list[tuple[Path, Path]]:
 
 
 def train(variant: Variant, folder: Path, output: Path, arguments: argparse.Namespace) -> float:
-    """Train a variant, unless it is; the seconds of CPU that it took, NaN where it was there."""
-    if (folder / "checkpoints").is_dir():
+    """Train a variant, unless it is trained; the seconds of CPU that it took."""
+    taken = folder / "cpu_seconds"  # written when all is done
+    if taken.is_file():
         print(f"{variant.name}: is in {folder}", file=sys.stderr)
-        return float("nan")
+        return float(taken.read_text())
+    if folder.is_dir():  # was stopped: its time would not be that of the others
+        shutil.rmtree(folder)
     minutes, seconds = divmod(arguments.seconds, 60)
     hours, minutes = divmod(minutes, 60)
     sides = [32 * round(scale * arguments.size / 32) for scale in SCALES]
@@ -115,7 +119,9 @@ def train(variant: Variant, folder: Path, output: Path, arguments: argparse.Name
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     subprocess.run([sys.executable, "-m", "src", "train", *words], check=True)
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    taken.write_text(f"{cpu}\n")
+    return cpu
 
 
 def newest(folder: Path) -> Path:
