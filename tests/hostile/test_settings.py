@@ -28,6 +28,7 @@ SCHEMAS: dict[str, tuple[type[BaseModel], dict[str, Any]]] = {
     "predict": (commands.PredictSettings, {"weights": "w", "input": "i"}),
     "evaluate": (commands.EvaluateSettings, {"maps": "m", "ground_truth": "t"}),
     "export": (commands.ExportSettings, {"weights": "w"}),
+    "benchmark": (commands.BenchmarkSettings, {"weights": "w"}),
     "annotate": (
         commands.AnnotateSettings,
         {"boxes": "b", "images": "i", "weights": "w", "output": "o"},
