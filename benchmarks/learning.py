@@ -77,8 +77,7 @@ def main() -> None:
         cpu = train(variant, folder, output, arguments)
         checkpoint = newest(folder)
         steps = int(checkpoint.stem.rpartition("-")[2])
-        for scale in variant.scales:
-            side = 32 * round(scale * arguments.size / 32)
+        for side in sorted({32 * round(scale * arguments.size / 32) for scale in variant.scales}):
             rows.append([variant.name, steps, cpu, side, *score(checkpoint, held_out, side)])
     show(rows, arguments.seconds, len(held_out))
 
