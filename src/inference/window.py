@@ -16,7 +16,7 @@ Size = tuple[int, int]
 # Differences at the first reading's resolution, of 1: up to the lower one is detail, beyond the
 # upper one contradiction. A wire of a third of a network's pixel makes a difference of a third, so
 # that less is allowed where it extends over more than `_NARROW` of the network's pixels.
-_DIFFERENCE, _WIDE_DIFFERENCE = (0.2, 0.6), (0.15, 0.4)
+_DIFFERENCE, _WIDE_DIFFERENCE = (0.2, 0.6), (0.04, 0.12)
 _NARROW = 2
 _LEAST_CERTAINTY = 0.5
 _SOFTNESS = 1.5  # of a network's edges, standard deviation in its own pixels
