@@ -9,7 +9,6 @@ import pytest
 from src.export.export import UNKNOWN
 from src.webapp.model_info import describe_model
 from src.webapp.uploads import Limits
-from src.weights import registry
 from src.weights.registry import released
 from tests.inference.tiny import finder
 from tests.webapp.guided import guided
@@ -74,5 +73,5 @@ def test_another_file_of_a_released_name_is_not_taken_for_it(
     assert (said["page"], said["trained_on"], said["license"]) == (None, None, UNKNOWN)
 
     own = released()["u2net"]._replace(sha256=sha256(b"weights").hexdigest())
-    monkeypatch.setattr(registry, "_by_name", lambda: {"u2net": own})
+    monkeypatch.setitem(released(), "u2net", own)
     assert describe_model(finder(weights=file), LIMITS)["page"] == own.page
