@@ -5,6 +5,7 @@ import functools
 import io
 import os
 import re
+import select
 import shlex
 import sys
 from collections.abc import Callable, Iterator
@@ -87,7 +88,8 @@ def exit_on_user_error(run: Callable[Arguments, int]) -> Callable[Arguments, int
 
     A UserError, and a file that cannot be read or written (`os_errors_as_user_errors`), are printed
     as one line, and the code is 1; where the command itself is wrong, 2. `src.cli.main` has it, and
-    so have modules that are run by `python -m`; what they call raises.
+    so have modules that are run by `python -m`; what they call raises. Where the reader of what is
+    printed wants no more of it (`finecut data | head`), the code is 1 and nothing is said.
     """
 
     @functools.wraps(run)
@@ -95,11 +97,31 @@ def exit_on_user_error(run: Callable[Arguments, int]) -> Callable[Arguments, int
         _print_any_name()
         try:
             with os_errors_as_user_errors():
-                return run(*args, **kwargs)
+                code = run(*args, **kwargs)
+            sys.stdout.flush()
+            return code
         except UserError as error:
             return print_user_error(error)
+        except BrokenPipeError:
+            if not _is_reader_gone():
+                raise
+            return 1
 
     return wrapped
+
+
+def _is_reader_gone() -> bool:
+    """Whether nobody reads the standard output; from then on it leads nowhere."""
+    output = sys.stdout.fileno()
+    poll = select.poll()
+    poll.register(output, select.POLLOUT)
+    if not any(events & select.POLLERR for _, events in poll.poll(0)):
+        return False
+    # What is left in the buffer would be reported once more when the process ends.
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, output)
+    os.close(nowhere)
+    return True
 
 
 def print_user_error(error: UserError) -> int:

@@ -2,6 +2,8 @@
 
 import errno
 import os
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -108,3 +110,39 @@ def test_errors_that_are_none_of_the_file_system_keep_their_traceback() -> None:
             os_errors_as_user_errors("x"),
         ):
             raise error
+
+
+PRINTS = """
+from src.errors import exit_on_user_error
+
+@exit_on_user_error
+def main():
+    for number in range(100_000):
+        print(number)
+    return 0
+
+raise SystemExit(main())
+"""
+
+
+@pytest.mark.parametrize("options", [[], ["-u"]], ids=["buffered", "at once"])
+def test_a_reader_that_wants_no_more_ends_a_command_quietly(options: list[str]) -> None:
+    command = [sys.executable, *options, "-c", PRINTS]
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        assert process.stdout.readline() == "0\n"
+        process.stdout.close()
+        assert process.stderr.read() == ""
+        assert process.wait() == 1
+
+
+def test_another_broken_pipe_is_no_reader_that_left() -> None:
+    @exit_on_user_error
+    def main() -> int:
+        raise BrokenPipeError(errno.EPIPE, "a connection")
+
+    with pytest.raises(BrokenPipeError):
+        main()
