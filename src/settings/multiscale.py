@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 MULTIPLE = 32
+_TAKEN = "a range such as 256-2304 nor a list of sizes"
 _RANGE = re.compile(r"(\d+)-(\d+)")
 # Of the stream of random numbers: others start from (seed, epoch, item) and 1 or 2.
 _STREAM = 3
@@ -47,12 +48,16 @@ class Multiscale:
         if isinstance(value, str):
             found = _RANGE.fullmatch(value.strip())
             if found is None:
-                raise ValueError(f"{value} is neither a range such as 256-2304 nor a list of sizes")
+                raise ValueError(
+                    f"{value!r} is neither a range such as 256-2304 nor a list of sizes"
+                )
             low, high = _side(int(found[1])), _side(int(found[2]))
             if low > high:
-                raise ValueError(f"{value} begins above its end")
+                raise ValueError(f"{value!r} begins above its end")
             sides = tuple(range(low, high + 1, MULTIPLE))
             return cls(sides, sides, paired=False)
+        if not isinstance(value, Sequence):
+            raise ValueError(f"{value!r} is neither {_TAKEN}")
         shapes = [_shape(one) for one in value]
         if not shapes:
             raise ValueError("no size is listed")
@@ -89,14 +94,14 @@ class Multiscale:
 def _shape(value: Any) -> Shape:
     sides = list(value) if isinstance(value, Sequence) and not isinstance(value, str) else [value]
     if len(sides) not in (1, 2):
-        raise ValueError(f"{value} is no side and no [height, width]")
+        raise ValueError(f"{value!r} is no side and no [height, width]")
     height, width = _side(sides[0]), _side(sides[-1])
     return height, width
 
 
 def _side(value: Any) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or value < MULTIPLE:
-        raise ValueError(f"{value} is no side: whole numbers from {MULTIPLE}, multiples of it")
+        raise ValueError(f"{value!r} is no side: whole numbers from {MULTIPLE}, multiples of it")
     if value % MULTIPLE:
-        raise ValueError(f"{value} is no multiple of {MULTIPLE}")
+        raise ValueError(f"{value!r} is no multiple of {MULTIPLE}")
     return value
