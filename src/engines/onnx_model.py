@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from src.engines.runtimes import open_graph
 from src.errors import UserError
 from src.networks.network import Network, Output
 from src.plain_data import first_line
@@ -54,12 +55,21 @@ class OnnxModel(Network):
         from src.engines.formats import open_onnx
 
         self.path, self.layout, self.values, self.channels = Path(path), layout, values, channels
-        self.batched, self.dtype = batched, {"float": np.float32, "float16": np.float16}.get(dtype)
+        self.output, self.batched = output, batched
+        self.dtype = {"float": np.float32, "float16": np.float16}.get(dtype)
         try:
             self._run = open_onnx(self.path, output)
         except Exception as error:  # ONNX Runtime's have no base of their own
             raise UserError(f"{path}: ONNX Runtime cannot open it ({first_line(error)})") from error
         self._doubted = False
+
+    def run_in(self, engine: str) -> None:
+        """Run the file in `onnxruntime` or `openvino` from now on.
+
+        Raises:
+            UserError: Not installed, or it cannot run the file.
+        """
+        self._run = open_graph(self.path, engine, output=self.output)
 
     def forward(self, x: Tensor) -> Output:
         """One map `(B, 1, h, w)`.

@@ -102,7 +102,7 @@ def open_graph(
         if engine == "onnxruntime":
             from src.engines.formats import open_onnx
 
-            return open_onnx(path)
+            return open_onnx(path, output)
         return _open_openvino(path, precision, output)
     except UserError:
         raise

@@ -52,6 +52,8 @@ def in_engine(
     Raises:
         UserError: The engine that was asked for is not installed or cannot do it.
     """
+    if network.runs_file:
+        return _file_in_engine(network, engine), network
     if obstacle is None and device.type != "cpu":
         obstacle = "the other engines run on the CPU (device=cpu)"
     if obstacle is None and network.refines:
@@ -69,6 +71,22 @@ def in_engine(
     graph = EngineGraph(network, drawn_input(processor, network.input_channels()), name)
     chosen = fastest_engine(graph) if engine == "auto" else cast(EngineName, engine)
     return chosen, network if chosen == "torch" else graph.open(chosen, precision)
+
+
+def _file_in_engine(network: Network, engine: str) -> EngineName:
+    """Let a network that is an ONNX file run in an engine, in place; which one that is.
+
+    Raises:
+        UserError: PyTorch, which runs none.
+    """
+    if engine == "auto":
+        log.info("engine=auto takes onnxruntime, since %s is an ONNX file", network.path)
+        return "onnxruntime"
+    require(engine)
+    if engine == "torch":
+        raise UserError(f"{network.path} runs in ONNX Runtime or OpenVINO, not with engine=torch")
+    network.run_in(engine)
+    return cast(EngineName, engine)
 
 
 def fastest_engine(graph: EngineGraph) -> EngineName:

@@ -147,16 +147,10 @@ class Segmenter:
             UserError: Not installed, not on a CPU, a precision that the engine does not have here,
                 or a network that it cannot run.
         """
-        if self.network.runs_file and engine == "auto":
-            return
         if engine == self.engine:
             return
-        if self.engine != "torch":
-            raise UserError(
-                f"{self.weights} runs in ONNX Runtime, not with engine={engine}"
-                if self.network.runs_file
-                else f"{self} cannot go on with engine={engine}: load the model again"
-            )
+        if self.engine != "torch" and not self.network.runs_file:
+            raise UserError(f"{self} cannot go on with engine={engine}: load the model again")
         self.engine, self.network = in_engine(
             self.network,
             self.processor,

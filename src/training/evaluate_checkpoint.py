@@ -50,10 +50,9 @@ def as_test_run(cfg: DictConfig) -> DictConfig:
     if own and not _chosen("metrics", "test"):  # of mattes, those of mattes
         cfg.metrics.test = cfg.model.test_metrics
     engine = cfg.pop("engine", None)
-    if is_onnx(path):
-        if engine not in (None, "auto", "onnxruntime"):
-            raise CommandError(f"{path} runs in ONNX Runtime, not with engine={engine}")
-    elif engine not in (None, "torch"):
+    if is_onnx(path) and engine == "torch":
+        raise CommandError(f"{path} runs in ONNX Runtime or OpenVINO, not with engine=torch")
+    if engine not in (None, "torch"):
         node = {"_target_": "src.callbacks.engine.ScoreInEngine", "engine": engine}
         cfg.callbacks.engine = node
     cfg.fit = False

@@ -122,3 +122,18 @@ def test_predict_and_evaluate_as_they_are_typed(
         *("output=scored", "metrics.test=[mae]", "data.num_workers=0"),
     )
     assert "| u2net | test | 7 |" in said
+
+
+def test_a_file_runs_in_openvino_too_and_not_in_pytorch(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path, (image, _) = write(tmp_path / "u2net.onnx"), red_on_blue(90, 120)
+    expected = load(path).mask(image).astype(int)
+    other = load(path, engine="openvino")
+    assert "in openvino" in str(other)
+    assert np.abs(other.mask(image).astype(int) - expected).max() <= 1
+    with caplog.at_level(logging.INFO):
+        assert load(path, engine="auto").engine == "onnxruntime"
+    assert "engine=auto takes onnxruntime, since" in caplog.text
+    with pytest.raises(UserError, match=r"u2net\.onnx runs in ONNX Runtime or OpenVINO, not"):
+        load(path, engine="torch")
