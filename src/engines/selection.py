@@ -12,6 +12,7 @@ from torch import Tensor
 
 from src.cache import CacheFolder
 from src.engines.engine_network import EngineGraph, drawn_input
+from src.engines.onnx_model import OnnxModel
 from src.engines.runtimes import ENGINES, EngineName, require, versions, why_not_installed
 from src.errors import UserError
 from src.hashing import value_hash
@@ -52,7 +53,7 @@ def in_engine(
     Raises:
         UserError: The engine that was asked for is not installed or cannot do it.
     """
-    if network.runs_file:
+    if isinstance(network, OnnxModel):
         return _file_in_engine(network, engine), network
     if obstacle is None and device.type != "cpu":
         obstacle = "the other engines run on the CPU (device=cpu)"
@@ -73,7 +74,7 @@ def in_engine(
     return chosen, network if chosen == "torch" else graph.open(chosen, precision)
 
 
-def _file_in_engine(network: Network, engine: str) -> EngineName:
+def _file_in_engine(network: OnnxModel, engine: str) -> EngineName:
     """Let a network that is an ONNX file run in an engine, in place; which one that is.
 
     Raises:
