@@ -48,9 +48,10 @@ def estimate(recipe: str) -> str | None:
 def _of(name: str) -> list[str]:
     if (EXPERIMENTS / f"{name}.yaml").is_file():
         return [name]
-    inside = sorted((EXPERIMENTS / name).glob("*.yaml")) if name else []
+    recipes = sorted(EXPERIMENTS.glob("*/*.yaml"))
+    inside = [path for path in recipes if path.parent.name == name]
     if not inside:
-        known = ", ".join(_name(path) for path in sorted(EXPERIMENTS.glob("*/*.yaml")))
+        known = ", ".join(map(_name, recipes))
         raise UserError(f"no recipe {name!r}; there are {known}")
     return [_name(path) for path in inside]
 

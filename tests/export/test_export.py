@@ -311,7 +311,8 @@ def test_networks_with_clicks_on_onnx_runtime(name: str, tmp_path: Path) -> None
         one.set_image(red_on_blue()[0])
         box = None if name == "dextr" else (12, 20, 62, 48)
         answers.append(one.predict(points=points, box=box))
-    assert np.array_equal(*answers)
+    ours, exports = (answer.astype(int) for answer in answers)
+    assert np.abs(ours - exports).max() <= 1  # gray level
 
 
 def test_the_interface_others_rely_on(tmp_path: Path) -> None:

@@ -9,12 +9,14 @@ from PIL import Image
 
 from src.processing.resize import KERNELS, resize
 
+RESIZING = [kernel for kernel in KERNELS if kernel != "whole"]
+
 
 def image(height: int = 30, width: int = 50) -> np.ndarray:
     return np.random.default_rng(0).integers(0, 256, (height, width, 3), dtype=np.uint8)
 
 
-@pytest.mark.parametrize("kernel", KERNELS)
+@pytest.mark.parametrize("kernel", RESIZING)
 @pytest.mark.parametrize("size", [(12, 20), (60, 70), (1, 1)])
 def test_images_and_masks_get_the_size_and_stay_8_bit(kernel: Any, size: tuple[int, int]) -> None:
     for source, shape in ((image(), (*size, 3)), (image()[..., 0], size)):
@@ -35,6 +37,11 @@ def test_what_has_the_size_already_is_left_as_it_is(kernel: Any) -> None:
 def test_a_constant_image_stays_constant(kernel: Any, level: int) -> None:
     for size in ((7, 11), (90, 31)):
         assert (resize(np.full((30, 50, 3), level, np.uint8), size, kernel) == level).all()
+
+
+def test_whole_images_keep_their_size() -> None:
+    source = image()
+    assert resize(source, (12, 20), "whole") is source
 
 
 def test_an_unknown_kernel_lists_the_known() -> None:
@@ -101,7 +108,7 @@ def test_area_averages_what_a_pixel_covers() -> None:
 
 def test_only_the_antialiased_kernels_see_a_thin_line_wherever_it_lies() -> None:
     seen = {}
-    for kernel in KERNELS:
+    for kernel in RESIZING:
         found = []
         for x in range(8, 16):
             line = np.zeros((64, 64), np.uint8)

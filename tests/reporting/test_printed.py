@@ -115,7 +115,7 @@ def test_one_recipe_can_be_asked_for() -> None:
 
 def test_without_a_name_the_papers_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
     assert main([]) == 0
-    assert capsys.readouterr().out == "dextr\ninspyrenet\niog\nisnet\nu2net\n"
+    assert capsys.readouterr().out == "birefnet\ndextr\ninspyrenet\niog\nisnet\nu2net\n"
 
 
 def test_a_name_prints_the_paper(capsys: pytest.CaptureFixture[str]) -> None:
@@ -128,5 +128,6 @@ def test_an_unknown_paper_is_one_line(capsys: pytest.CaptureFixture[str]) -> Non
     said = capsys.readouterr()
     assert said.out == ""
     assert said.err == (
-        "error: no printed numbers of 'basnet'; there are dextr, inspyrenet, iog, isnet, u2net\n"
+        "error: no printed numbers of 'basnet'; "
+        "there are birefnet, dextr, inspyrenet, iog, isnet, u2net\n"
     )
