@@ -23,7 +23,7 @@ SAME_LAYERS = {
     "inspyrenet_swinb_1024",
     "dextr_atrous",
     "iog",
-    "birefnet",
+    *(name for name in names() if name.startswith("birefnet") and name != "birefnet_lite"),
 }
 PROMPTS = {"dextr": 4, "dextr_atrous": 4, "iog": 5, "iog_refine": 5, "isnet_gt_encoder": 1}
 
