@@ -44,7 +44,7 @@ def test_seed_epoch_and_batch_decide_and_nothing_else() -> None:
         ([[64, 64, 64]], "no side and no"),
         ([64.0], "64.0 is no side"),
         ([True], "True is no side"),
-        (["64"], "64 is no side"),
+        (["64"], "'64' is no side"),
     ],
 )
 def test_what_cannot_be_meant_is_refused(value: Any, complaint: str) -> None:
