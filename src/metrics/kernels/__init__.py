@@ -7,7 +7,7 @@ computes as well. It is long rather than divided: what it would call numba compi
 with `compiled_part`, copies into it at nearly the price of compiling it once more. None of them use
 `min`, `max`, `abs` or assign slices, each of which numba compiles as a function of its own. Loops
 that are to run on several values at once count in `np.uintp`: of a signed index numba asks at each
-access whether it counts from the end.
+access whether it counts from the end. `skeleton.py` alone is divided: it is faster so.
 
 Compiled functions call only compiled functions of their own file, here and in the whole package,
 as numba's cache on disk notices no change in other files.
