@@ -141,9 +141,8 @@ def get(entry: Archives, root: Path) -> None:
     try:
         for path in paths:
             _unpack(path, unpacked / entry.unpack_into)
-        shutil.rmtree(
-            unpacked / entry.unpack_into / "__MACOSX", ignore_errors=True
-        )  # an archiver's
+        of_archiver = unpacked / entry.unpack_into / "__MACOSX"
+        shutil.rmtree(of_archiver, ignore_errors=True)
         made = _taken(entry, unpacked)
         _check_counts(entry, made)
         there = [root / one.name for one in made.iterdir() if (root / one.name).exists()]
@@ -273,14 +272,7 @@ def _unpack(path: Path, folder: Path) -> None:
                 tar.extractall(folder, filter="data")
     except tarfile.FilterError as error:
         raise DataDownloadError(_odd(path, error.tarinfo.name)) from error
-    except (
-        zipfile.BadZipFile,
-        tarfile.TarError,
-        zlib.error,
-        EOFError,
-        NotImplementedError,
-        RuntimeError,
-    ) as error:
+    except _DAMAGED as error:
         raise DataDownloadError(f"{path} is damaged ({error}); remove it to get it anew") from error
 
 
