@@ -34,7 +34,7 @@ SCALES = (0.6, 0.8, 1.0, 1.2, 1.4)
 class Variant(NamedTuple):
     """A network with its recipe.
 
-    words: What `finecut train` is told of it.
+    words: What `finecut train` is called with.
     many: Train at many sizes.
     scales: Parts of the side at which it is scored.
     """
