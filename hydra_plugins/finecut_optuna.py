@@ -14,7 +14,7 @@ from hydra.core.plugins import Plugins
 from hydra.plugins.launcher import Launcher
 from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
-from omegaconf import MISSING, DictConfig
+from omegaconf import MISSING, DictConfig, OmegaConf
 
 from src.errors import missing_extra
 
@@ -71,7 +71,8 @@ class OptunaSweeper(Sweeper):
         parser = OverridesParser.create(config_loader=self.hydra_context.config_loader)
         fixed, space = split(parser.parse_overrides(arguments))
         study = settings.model_dump(exclude={"at_once"})
-        search = Search(Path(self.config.hydra.sweep.dir), space, **study)
+        minimize = is_error(self.config)
+        search = Search(Path(self.config.hydra.sweep.dir), space, minimize=minimize, **study)
         launched = 0
         while trials := search.take(settings.at_once):
             batch = [[*fixed, *trial.overrides] for trial in trials]
@@ -83,3 +84,11 @@ class OptunaSweeper(Sweeper):
             launched += len(trials)
             log.info(search.report())
         log.info(search.report())
+
+
+def is_error(config: DictConfig) -> bool:
+    """Whether the objective is a metric that is the better the smaller it is."""
+    from src.metrics import higher_is_better, use_foreign
+
+    use_foreign(OmegaConf.to_container(config.metrics.extra) if config.metrics.extra else None)
+    return not higher_is_better(config.objective)

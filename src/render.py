@@ -125,10 +125,14 @@ def markdown_table(head: Cells, rows: Sequence[Cells], align: str) -> str:
         rows: As many cells each.
         align: A letter for each column, `l` or `r`; the last letter holds for all that follow.
     """
-    letters = align + align[-1] * (len(head) - len(align))
+    letters = _to_width(align, len(head))
     rule = [Markdown("---:" if letter == "r" else "---") for letter in letters]
     lines = [[_to_markdown(cell) for cell in row] for row in (head, rule, *rows)]
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
+def _to_width(align: str, columns: int) -> str:
+    return align[:columns].ljust(columns, align[-1])
 
 
 def latex_table(
@@ -145,7 +149,7 @@ def latex_table(
         align: As for `markdown_table`.
         over: What stands above the names, and how many columns each spans.
     """
-    columns = align + align[-1] * (len(head) - len(align))
+    columns = _to_width(align, len(head))
     lines = [r"% needs \usepackage{booktabs}", rf"\begin{{tabular}}{{{columns}}}", r"\toprule"]
     if over:
         spans = [rf"\multicolumn{{{count}}}{{c}}{{{latex(text)}}}" for text, count in over]

@@ -183,6 +183,7 @@ class ModelSettings(OpenSettings):
     batch_size: Whole = setting("images a step, on each device", ge=1, le=65536, daily=True)
     epochs: Whole = setting("how long to train", ge=1, le=_MOST, daily=True)
     steps: Steps = setting("counts steps instead of epochs; -1: epochs")
+    multiscale: Sizes = setting("sizes of training batches; null: `size` alone", default=None)
     val_check_interval: Interval = setting("steps between validations; null: an epoch")
     monitor: Name = setting("metric by which the best checkpoint is chosen")
     val_metrics: Names = setting("metrics of validation")
@@ -370,7 +371,7 @@ class TrainSettings(OpenSettings):
     weights: FilePath | None = setting(
         "a checkpoint to start from, or with fit=false to test", daily=True
     )
-    objective: Name = setting("what a sweep maximizes, the mean over the test sets")
+    objective: Name = setting("what a sweep judges by, the mean over the test sets")
     published: Name | None = setting(
         "a recipe whose printed numbers stand beside this run in tables; null: its own"
     )

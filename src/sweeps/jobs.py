@@ -20,6 +20,7 @@ from omegaconf import DictConfig
 
 from src.atomic import atomic_write
 from src.errors import UserError
+from src.metrics import higher_is_better
 from src.plain_data import read_json
 from src.results.folder import ResultsFolder, read_if_sound
 from src.results.schema import RESULTS
@@ -161,7 +162,7 @@ def results_of_job(folder: Path) -> ResultsFolder | None:
 
 
 def objective(folder: Path) -> float | None:
-    """What a sweep maximizes: the mean over test sets of the metric that `objective` names."""
+    """What a sweep judges by: the mean over test sets of the metric that `objective` names."""
     results = results_of_job(folder)
     if results is None:
         return None
@@ -175,3 +176,11 @@ def objective(folder: Path) -> float | None:
     if not values:
         log.warning("objective=%s is no metric of %s; see metrics.test", name, folder / RESULTS)
     return sum(values) / len(values) if values else None
+
+
+def is_error(folder: Path) -> bool:
+    """Whether the objective of a job, which has one, is the better the smaller it is."""
+    results = results_of_job(folder)
+    assert results is not None
+    name = load_config(folder)["objective"]
+    return not higher_is_better(name, results.protocol.get(name, ""))

@@ -1,4 +1,4 @@
-"""A search for the settings with the largest objective: an Optuna study that workers share."""
+"""A search for the settings with the best objective: an Optuna study that workers share."""
 
 import math
 import sqlite3
@@ -19,6 +19,7 @@ from optuna.distributions import (
 )
 from optuna.exceptions import StorageInternalError
 from optuna.storages import RDBStorage
+from optuna.study import StudyDirection
 from optuna.trial import TrialState
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import NoSuchModuleError, SQLAlchemyError
@@ -103,9 +104,11 @@ class Search:
             `study.db` in the folder.
         study: Its name; None: the folder's.
         seed: Of the sampler; workers that share a study need different ones, or none.
+        minimize: The objective is an error, so that the smallest is the best.
 
     Raises:
-        UserError: The study searched another space before, or its storage cannot be used.
+        UserError: The study searched another space or in the other direction before, or its storage
+            cannot be used.
     """
 
     def __init__(
@@ -116,6 +119,7 @@ class Search:
         storage: str | None = None,
         study: str | None = None,
         seed: int | None = None,
+        minimize: bool = False,
     ) -> None:
         self.folder, self.space, self.trials = folder, space, trials
         self._held: dict[int, FileLock] = {}
@@ -123,6 +127,7 @@ class Search:
         folder.mkdir(parents=True, exist_ok=True)
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         # Two workers would both make the tables.
+        direction = StudyDirection.MINIMIZE if minimize else StudyDirection.MAXIMIZE
         with FileLock(folder / ".study.lock"), self._storage_errors():
             opened = open_storage(storage, folder)
             self._url = opened.engine.url
@@ -130,10 +135,16 @@ class Search:
                 storage=opened,
                 study_name=study or folder.name,
                 sampler=optuna.samplers.TPESampler(seed=seed),
-                direction="maximize",
+                direction=direction,
                 load_if_exists=True,
             )
         self._require_same_space()
+        if self._study.direction != direction:
+            raise UserError(
+                f"the study {self._study.study_name} has to {self._study.direction.name.lower()}"
+                f" its objective, and this search would {direction.name.lower()} it; give this"
+                " search another name="
+            )
 
     def take(self, count: int) -> list[Trial]:
         """Up to `count` trials for this worker: those a dead worker left first, then new ones."""

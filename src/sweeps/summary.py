@@ -17,7 +17,7 @@ from src.command_line import literal, quoted
 from src.errors import CommandError, print_user_error
 from src.results.table import ResultRow, markdown
 from src.settings.training import parse_launcher
-from src.sweeps.jobs import JOB, objective, read_job, results_of_job
+from src.sweeps.jobs import JOB, is_error, objective, read_job, results_of_job
 
 log = logging.getLogger(__name__)
 MANIFEST = "manifest.json"
@@ -83,7 +83,7 @@ def summarize(sweep: Path) -> Jobs:
         for path in sorted(sweep.glob(f"*/{JOB}"))
     }
     atomic_write(sweep / MANIFEST, json.dumps(jobs, indent=2) + "\n")
-    atomic_write(sweep / SUMMARY, markdown(_rows(sweep, jobs), note=_best(jobs)))
+    atomic_write(sweep / SUMMARY, markdown(_rows(sweep, jobs), note=_best(sweep, jobs)))
     return jobs
 
 
@@ -104,12 +104,13 @@ def _rows(sweep: Path, jobs: Jobs) -> list[tuple[str, str, int, ResultRow]]:
     return rows
 
 
-def _best(jobs: Jobs) -> str:
-    """The settings with the largest objective, as they stand on a command line."""
-    scored = [job for job in jobs.values() if job["objective"] is not None]
+def _best(sweep: Path, jobs: Jobs) -> str:
+    """The settings with the best objective, as they stand on a command line."""
+    scored = {name: job for name, job in jobs.items() if job["objective"] is not None}
     if not scored:
         return ""
-    best = max(scored, key=lambda job: job["objective"])
+    pick = min if is_error(sweep / next(iter(scored))) else max
+    best = pick(scored.values(), key=lambda job: job["objective"])
     return f"Best, {best['objective']:.4f}: `python train.py {shlex.join(best['overrides'])}`"
 
 

@@ -51,6 +51,7 @@ ANY = Kind(lambda value: True, "anything")
 SAME: Mapping[str, str] = {
     "model.epochs": "trainer.max_epochs",
     "model.steps": "trainer.max_steps",
+    "model.multiscale": "multiscale",
     "model.val_check_interval": "trainer.val_check_interval",
     "val_check_interval": "trainer.val_check_interval",
     "model.patience": "callbacks.early_stopping.patience",

@@ -2,11 +2,14 @@
 
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
+from omegaconf import OmegaConf
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
+from hydra_plugins.finecut_optuna import is_error
 from src.errors import UserError
 from src.sweeps.search import Search, Space, split, written
 
@@ -117,3 +120,27 @@ def test_another_space_needs_another_study(tmp_path: Path) -> None:
     Search(tmp_path, SPACE, trials=1).take(1)
     with pytest.raises(UserError, match=r"lr was FloatDistribution.* another name="):
         Search(tmp_path, {**SPACE, "lr": FloatDistribution(0, 1)}, trials=1)
+
+
+def test_an_error_is_minimized_and_a_study_keeps_its_direction(tmp_path: Path) -> None:
+    search = Search(tmp_path, SPACE, trials=2, minimize=True)
+    for trial, error in zip(search.take(2), (0.3, 0.1), strict=True):
+        search.tell(trial.number, error)
+    assert search._study.best_value == 0.1
+    with pytest.raises(UserError, match=r"has to minimize its objective, .* another name="):
+        Search(tmp_path, SPACE, trials=3)
+
+
+@pytest.mark.parametrize(
+    ("objective", "extra", "expected"),
+    [
+        ("max_f", None, False),
+        ("sad", None, True),
+        ("off", {"off": {"_target_": "torchmetrics.MeanAbsoluteError"}}, True),
+    ],
+)
+def test_the_metric_says_in_which_direction_a_search_goes(
+    objective: str, extra: dict[str, Any] | None, expected: bool
+) -> None:
+    config = OmegaConf.create({"objective": objective, "metrics": {"extra": extra}})
+    assert is_error(config) is expected

@@ -11,13 +11,15 @@ from src.training.config import save_config
 from tests.reporting.run_folders import write_scores
 
 
-def write_job(sweep: Path, name: str, overrides: list[str], score: float | None) -> None:
-    save_config(OmegaConf.create({"objective": "max_f"}), sweep / name)
+def write_job(
+    sweep: Path, name: str, overrides: list[str], score: float | None, metric: str = "max_f"
+) -> None:
+    save_config(OmegaConf.create({"objective": metric}), sweep / name)
     state = "failed" if score is None else "finished"
     record = {"state": state, "overrides": overrides}
     (sweep / name / "job.json").write_text(json.dumps(record))
     if score is not None:
-        write_scores(sweep / name, {"DIS-VD": {"max_f": score}}, images=470, kind="run")
+        write_scores(sweep / name, {"DIS-VD": {metric: score}}, images=470, kind="run")
 
 
 def test_a_sweep_ends_with_its_table_and_its_best(tmp_path: Path) -> None:
@@ -34,6 +36,21 @@ def test_a_sweep_ends_with_its_table_and_its_best(tmp_path: Path) -> None:
         "| lr=0.1 | DIS-VD | 470 | 0.2500 |\n"
         "| lr=1e30 (failed) | – | 0 | – |\n"
         "\nBest, 0.7500: `python train.py data=dis5k lr=0.01`\n"
+    )
+
+
+def test_the_best_of_an_error_is_the_smallest(tmp_path: Path) -> None:
+    write_job(tmp_path, "aa", ["lr=0.1"], 0.25, "mae")
+    write_job(tmp_path, "bb", ["lr=0.01"], 0.75, "mae")
+    summarize(tmp_path)
+    assert "Best, 0.2500: `python train.py lr=0.1`" in (tmp_path / "summary.md").read_text()
+
+
+def test_a_sweep_without_a_finished_job_has_a_table_without_metrics(tmp_path: Path) -> None:
+    write_job(tmp_path, "aa", ["lr=1e30"], None)
+    summarize(tmp_path)
+    assert (tmp_path / "summary.md").read_text() == (
+        "| method | data | N |\n| --- | --- | --- |\n| aa (failed) | – | 0 |\n"
     )
 
 
