@@ -51,7 +51,8 @@ class Command(NamedTuple):
         purpose: What it does, in a line.
         target: `module:function`. Of commands with a config the function takes it, of others the
             words of the command line; it returns the exit code.
-        config: The yaml of conf/ that Hydra composes; None: the function reads the words itself.
+        config: The yaml of conf/ that Hydra composes; None: the function reads the words itself,
+            and `HELP` of its module is what `--help` prints.
         job: The same for a job of a sweep (`-m`), whose function returns what the job is judged by.
     """
 
@@ -172,6 +173,9 @@ def _run(name: str, words: list[str]) -> int:
     words = with_aliases(name, words)
     require_new_keys(name, words)
     if command.config is None:
+        if any(word in ("-h", "--help") for word in words) or words[:1] == ["help"]:
+            print(_help_of(name))
+            return DONE
         code: int = pkgutil.resolve_name(command.target)(words)
         return code
     config = config_of(name, words)
@@ -280,6 +284,17 @@ def drop_training(cfg: DictConfig, words: Sequence[str] = ()) -> None:
     with open_dict(cfg):
         for group in groups:
             cfg.pop(group, None)
+
+
+def _help_of(name: str) -> str:
+    """The help of a command that reads its words itself."""
+    text: str = pkgutil.resolve_name(COMMANDS[name].target.partition(":")[0]).HELP
+    yaml = _OWN_YAML.get(name)
+    if yaml is None:
+        return text
+    defaults = OmegaConf.load(CONF / f"{yaml}.yaml")
+    assert isinstance(defaults, DictConfig)
+    return text + help_text(yaml, defaults)
 
 
 def _help_in_template(command: str, *, _root_: DictConfig) -> str:

@@ -16,9 +16,11 @@ from typing import Any
 
 import yaml
 
+from src.errors import CommandError
 from src.paths import CONF, files_below
 from src.processes import available_cpus
 
+HELP = "finecut doctor    versions, devices, extras, caches, weights and data sets of this machine"
 _PACKAGES = ("torch", "torchvision", "lightning", "timm", "torchmetrics", "albumentations", "numpy")
 # What each extra is for, by the package that shows whether it is installed.
 _EXTRAS = {
@@ -196,6 +198,8 @@ def _folder_of_images(entry: dict[str, Any], root: Path) -> str | None:
 
 def main(words: Sequence[str] = ()) -> int:
     """Print the report."""
+    if words:
+        raise CommandError(f"finecut doctor takes no {words[0]!r}; it reports all that there is")
     print(report())
     sys.stdout.flush()
     return 0

@@ -46,6 +46,24 @@ def test_every_command_shows_its_keys(
     assert re.search(r"^  [\w.]+=", said(capsys), re.MULTILINE)
 
 
+@pytest.mark.parametrize("name", [n for n, command in cli.COMMANDS.items() if not command.config])
+def test_a_command_without_a_config_explains_itself_and_does_nothing(
+    name: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for word in ("--help", "-h", "help"):
+        assert cli.main([name, word]) == 0
+        assert re.search(r"finecut|tables\.py", said(capsys))
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_default_that_is_named_by_what_is_not_chosen_says_so(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert cli.main(["check", "--help"]) == 0
+    assert "output=logs/check/<data> " in said(capsys)
+
+
 def test_every_script_of_the_root_is_a_command() -> None:
     for script in set(ROOT.glob("*.py")) - {ROOT / "setup.py"}:
         (command,) = re.findall(r'main\(\["(\w+)", \*sys.argv\[1:\]\]\)', script.read_text())

@@ -135,3 +135,15 @@ def files_of(entry: object) -> Iterator[str]:
     elif isinstance(entry, list):
         for value in entry:
             yield from files_of(value)
+
+
+def test_one_page_lists_every_command() -> None:
+    page = (ROOT / "docs/commands.md").read_text()
+    assert [name for name in cli.COMMANDS if f"`finecut {name}" not in page] == []
+
+
+def test_every_page_stands_in_the_site_and_in_the_index() -> None:
+    site, index = (ROOT / "mkdocs.yml").read_text(), (ROOT / "docs/index.md").read_text()
+    pages = [str(page.relative_to(ROOT / "docs")) for page in (ROOT / "docs").rglob("*.md")]
+    assert [page for page in pages if f": {page}\n" not in site] == []
+    assert [page for page in pages if f"({page})" not in index and page != "index.md"] == []

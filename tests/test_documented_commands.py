@@ -2,7 +2,8 @@
 
 What makes them quick (miniatures of the data sets, small inputs and networks, one step) is added
 behind each command; a sweep does the first of its jobs. What stands in `ELSEWHERE` cannot be done
-so, and names what does it instead; README.md and docs/extend.md have tests of their own.
+so, and names what does it instead; README.md, docs/tutorial.md and docs/extend.md have their own
+tests.
 """
 
 import json
@@ -43,7 +44,7 @@ from .reporting.run_folders import write_run
 from .running import ROOT
 from .test_objects import write_objects
 
-OWN_TESTS = ("README.md", "docs/extend.md")
+OWN_TESTS = ("README.md", "docs/tutorial.md", "docs/extend.md")
 ELSEWHERE = {
     "python app.py": "test_app.py, page/",
     "python -m src export weights=isnet.pth": "export/test_export.py, on small photos",

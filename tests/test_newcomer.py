@@ -1,4 +1,4 @@
-"""A newcomer's hour: the README's commands, one after another, in a folder with some images.
+"""A newcomer's hour: the commands of the README and the tutorial, in a folder with images.
 
 In the order in which they can be carried out: training comes before what needs a checkpoint. What
 makes them quick (small inputs, few steps) is added behind each command. Commands that need
@@ -56,7 +56,7 @@ ELSEWHERE = {
 
 
 def readme() -> list[str]:
-    return [" ".join(c.words) for c in commands() if c.page == "README.md"]
+    return [" ".join(c.words) for c in commands() if c.page in ("README.md", "docs/tutorial.md")]
 
 
 def test_every_command_of_the_readme_has_its_test() -> None:

@@ -95,9 +95,6 @@ def _files(entries: dict[str, dict[str, str]]) -> tuple[Archive, ...]:
 
 def main(words: Sequence[str]) -> int:
     """List or get data sets; returns the exit code."""
-    if any(word in ("-h", "--help", "help") for word in words):
-        print(HELP)
-        return 0
     action, rest = (words[0], words[1:]) if words else ("list", [])
     if action == "list" and not rest:
         return _list()

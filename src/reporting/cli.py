@@ -22,7 +22,6 @@ from src.reporting.runs import belongs, collect
 from src.reporting.table import Table, build
 from src.reporting.verify import report, verify
 from src.settings.commands import TablesSettings
-from src.settings.describe import help_text
 from src.settings.parse import parse
 from src.settings.schema import TableFormat, TableLayout
 
@@ -74,9 +73,6 @@ def _is_text(key: str, cfg: DictConfig) -> bool:
 
 def main(words: Sequence[str]) -> int:
     """Carry out a command line; returns the exit code."""
-    if any(word in ("-h", "--help") for word in words):
-        print(HELP + help_text("tables", settings(CONFIG, [])))
-        return 0
     if words[:1] == ["verify"]:
         return _verify(parse(TablesSettings, settings(CONFIG, words[1:])))
     return _write(parse(TablesSettings, settings(CONFIG, words)))

@@ -19,7 +19,6 @@ from src.reporting import cli as tables
 from src.reporting.cli import settings
 from src.reproduce.recipes import composed, estimate, named
 from src.settings.commands import ReproduceSettings
-from src.settings.describe import help_text
 from src.settings.parse import parse
 from src.sweeps.jobs import JOB
 
@@ -96,9 +95,6 @@ class Reproduction(NamedTuple):
 
 def main(words: Sequence[str]) -> int:
     """Carry out a command line; returns the exit code."""
-    if any(word in ("-h", "--help") for word in words):
-        print(HELP + help_text("reproduce", settings(CONFIG, [])))
-        return 0
     cfg = parse(ReproduceSettings, settings(CONFIG, words))
     plan = planned(cfg)
     output = Path(cfg.output).expanduser()

@@ -3,6 +3,7 @@
 `python -m src.settings.describe` prints the page.
 """
 
+import re
 import textwrap
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -19,6 +20,8 @@ from src.settings.training import LauncherSettings, SweepSettings, TrainSettings
 
 _WIDTH = 100
 _KEYS = 28  # characters of the column of keys
+# How yaml names what a command chose of a group.
+_CHOICE = re.compile(r"\$\{(?:choice:|hydra:runtime\.choices\.)(\w+)\}")
 
 # Command line, schema and yaml of each command, in the order of the page.
 COMMANDS: dict[str, tuple[str, type[BaseModel], str]] = {
@@ -110,7 +113,7 @@ def _choices(field: FieldInfo) -> str:
 
 
 def _default(config: DictConfig, key: str) -> str:
-    value = OmegaConf.select(config, key)
+    value = _unchosen(config, key) or OmegaConf.select(config, key)
     if isinstance(value, DictConfig | ListConfig):
         value = OmegaConf.to_container(value)
     if isinstance(value, list):
@@ -118,10 +121,27 @@ def _default(config: DictConfig, key: str) -> str:
     return "…" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def _cell(defaults: DictConfig, key: str) -> str:
-    node = OmegaConf.to_container(defaults, resolve=False)
+def _unchosen(config: DictConfig, key: str) -> str | None:
+    """A default that is named by a group of which nothing is chosen yet: `logs/check/<data>`."""
+    raw = _written(config, key)
+    chosen = OmegaConf.select(config, "hydra.runtime.choices", default={})
+    groups = _CHOICE.findall(raw) if isinstance(raw, str) else []
+    if all(chosen.get(group) for group in groups):
+        return None
+    text = _CHOICE.sub(lambda found: chosen.get(found[1]) or f"<{found[1]}>", str(raw))
+    return None if "${" in text else text
+
+
+def _written(config: DictConfig, key: str) -> Any:
+    """A value as the yaml has it."""
+    node: Any = OmegaConf.to_container(config, resolve=False)
     for step in key.split("."):
         node = node.get(step) if isinstance(node, dict) else None
+    return node
+
+
+def _cell(defaults: DictConfig, key: str) -> str:
+    node = _written(defaults, key)
     if node is None:
         return ""
     return f"`{str(node).lower() if isinstance(node, bool) else node}`"

@@ -16,6 +16,12 @@ from src.results.folder import ResultsFolder, read_results_folder
 from src.results.schema import PROVENANCE, TABLE
 from src.training.config import CONFIG
 
+HELP = """\
+finecut runs                  lists the run folders in logs/: state, result, how to continue
+finecut runs FOLDER FOLDER    … in these folders
+
+The states: finished, running, stopped (it can be continued), failed, not begun, damaged.
+"""
 LOGS = "logs"
 CHECKPOINTS = "checkpoints"
 

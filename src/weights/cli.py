@@ -37,9 +37,6 @@ class _Request(NamedTuple):
 
 def main(words: Sequence[str]) -> int:
     """List, get or locate released weights; returns the exit code."""
-    if any(word in ("-h", "--help", "help") for word in words):
-        print(HELP)
-        return 0
     is_named = bool(words) and "=" not in words[0]
     action, rest = (words[0], words[1:]) if is_named else ("list", words)
     if action not in _ACTIONS:
