@@ -9,7 +9,12 @@ from lightning import LightningDataModule
 from omegaconf import DictConfig
 from torch.utils.data import DataLoader, Dataset
 
-from src.datamodules.loaders import ResumableLoader, evaluation_loader, resolve_workers
+from src.datamodules.loaders import (
+    ResumableLoader,
+    evaluation_loader,
+    require_batch,
+    resolve_workers,
+)
 from src.datamodules.samplers import TrainSampler
 from src.datamodules.wrappers import FallbackDataset, RehearsalMix
 from src.errors import CommandError, UserError
@@ -115,6 +120,16 @@ class SegmentationDataModule(LightningDataModule):
                 " none: set base.train, or finetune.replay=0"
             )
         self.train_set = RehearsalMix(self.train_set, base.train_set, share, self.seed)
+
+    def require_batch(self, processes: int) -> None:
+        """Refuse, before anything is computed, training images that fill no batch.
+
+        Raises:
+            UserError: They are fewer than one batch of each process.
+        """
+        if self.train_set is not None:
+            images = len(self.train_set)  # type: ignore[arg-type]
+            require_batch(images, processes, self.batch_size, self.drop_last)
 
     def train_dataloader(self) -> ResumableLoader:
         if self.train_set is None:

@@ -51,11 +51,7 @@ class ResumableLoader(DataLoader[Any]):
         drop_last: bool = True,
         multiscale: Multiscale | None = None,
     ) -> None:
-        if drop_last and len(sampler) < batch_size:
-            raise UserError(
-                f"{sampler.length} training images on {sampler.world} process(es) do not fill one"
-                f" batch of {batch_size}; lower model.batch_size or set data.drop_last=false"
-            )
+        require_batch(sampler.length, sampler.world, batch_size, drop_last)
         super().__init__(
             dataset,
             batch_sampler=TrainBatches(sampler, batch_size, drop_last, multiscale),
@@ -110,6 +106,25 @@ class ResumableLoader(DataLoader[Any]):
             "batch_size": self.images_per_batch,
             "processes": self.order.world,
         }
+
+
+def require_batch(images: int, processes: int, batch_size: int, drop_last: bool) -> None:
+    """Refuse a training set of which no process would see a batch.
+
+    Args:
+        images: In the set.
+        processes: That share it.
+        batch_size: Images in a batch of each process.
+        drop_last: Batches that are not full are dropped.
+
+    Raises:
+        UserError: The set is smaller than one batch.
+    """
+    if drop_last and images // processes < batch_size:
+        raise UserError(
+            f"{images} training images on {processes} process(es) do not fill one"
+            f" batch of {batch_size}; lower model.batch_size or set data.drop_last=false"
+        )
 
 
 def evaluation_loader(

@@ -47,7 +47,7 @@ from src.training.resumable import require_resumable, unusable_as_user_error
 from src.training.resume import ACCEPT
 from src.training.run_folder import run_lock
 from src.training.teacher import build_teacher, obtain_teacher
-from src.training.trainer import require_known
+from src.training.trainer import processes_of, require_known
 from src.weights import registry
 from src.weights.loading import load_official
 
@@ -68,6 +68,8 @@ def execute(folder: Path) -> None:
     datamodule = build_data(cfg)
     datamodule.setup("fit" if cfg.fit else "test")  # every bad file is found here
     base = finetune.mix(cfg, datamodule)
+    if cfg.fit:
+        datamodule.require_batch(processes_of(cfg.trainer))
     if "prompt" in cfg.model.inputs and cfg.data.get("prompts") is None:
         raise UserError(
             f"model={cfg.model.name} is guided by clicks and needs objects to click on: "

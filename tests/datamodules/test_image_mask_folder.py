@@ -306,8 +306,9 @@ def test_batch_larger_than_the_set(tmp_path: Path) -> None:
     write_set(tmp_path / "images", tmp_path / "masks", 4)
     data = own(tmp_path, batch_size=8)
     data.setup("fit")
-    with pytest.raises(UserError, match=r"do not fill one batch of 8.*model\.batch_size"):
-        data.train_dataloader()
+    for asked in (data.train_dataloader, lambda: data.require_batch(1)):
+        with pytest.raises(UserError, match=r"do not fill one batch of 8.*model\.batch_size"):
+            asked()
 
 
 def test_validating_on_the_training_images(tmp_path: Path) -> None:
