@@ -6,11 +6,12 @@ import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-
-import cv2
-import numpy as np
+from typing import TYPE_CHECKING
 
 from src.errors import UserError
+
+if TYPE_CHECKING:  # most files are no images, and the command line writes none
+    import numpy as np
 
 _LONGEST_NAME = 200  # bytes of the unfinished file's; file systems take 255 or less
 
@@ -59,7 +60,7 @@ def _shortened(name: str) -> str:
     return f"{data[:_LONGEST_NAME].decode(errors='ignore')}.{zlib.crc32(data):08x}"
 
 
-def encode_image(suffix: str, rgb: np.ndarray, options: Sequence[int] = ()) -> bytes:
+def encode_image(suffix: str, rgb: "np.ndarray", options: Sequence[int] = ()) -> bytes:
     """The bytes of an image file.
 
     Args:
@@ -70,6 +71,8 @@ def encode_image(suffix: str, rgb: np.ndarray, options: Sequence[int] = ()) -> b
     Raises:
         UserError: A suffix of no known format, or an image larger than the format can hold.
     """
+    import cv2
+
     try:
         done, data = cv2.imencode(suffix, cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR), list(options))
     except cv2.error:
@@ -83,7 +86,7 @@ def encode_image(suffix: str, rgb: np.ndarray, options: Sequence[int] = ()) -> b
     return data.tobytes()
 
 
-def atomic_write_image(path: Path, rgb: np.ndarray, options: Sequence[int] = ()) -> None:
+def atomic_write_image(path: Path, rgb: "np.ndarray", options: Sequence[int] = ()) -> None:
     """Encode an image by its name's suffix and write it whole or not at all.
 
     Raises:

@@ -9,36 +9,14 @@ import difflib
 import os
 import pkgutil
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
-
-import hydra
-from hydra.core.hydra_config import HydraConfig
-from hydra.errors import HydraException, MissingConfigException, OverrideParseException
-from hydra.types import RunMode
-from omegaconf import DictConfig, OmegaConf, open_dict
-from omegaconf.errors import OmegaConfBaseException
+from typing import NamedTuple
 
 from src import __version__
-from src.command_line import quote_overrides, quoted
-from src.errors import (
-    CommandError,
-    UserError,
-    exit_on_user_error,
-    missing_extra,
-    os_errors_as_user_errors,
-    print_user_error,
-)
-from src.paths import CONF
-from src.settings.describe import help_text
-from src.settings.renamed import explain, require_new_keys, require_new_keys_in, with_aliases
+from src.errors import CommandError, UserError, exit_on_user_error
 
 DONE, NOT_DONE, WRONG_COMMAND = 0, 1, 2
-_LONGEST = 400  # characters of a message of Hydra's
-# Lines of Hydra's and OmegaConf's messages that say nothing to the person who typed the command.
-_NOISE = ("See https://", "full_key:", "object_type=", "^", "Check that the config directory")
 # What `finecut predict photo.jpg` means by itself.
 _BARE_PREDICT = {"weights": "isnet-general-use", "type": "rgba", "output": "cutouts"}
 
@@ -145,9 +123,15 @@ def main(argv: Sequence[str] | None = None) -> int:
         )
     try:
         return _run(name, words[1:])
-    except (HydraException, OmegaConfBaseException) as error:
-        said = explain(name, error) or _in_one_line(error)
-        raise _user_error_behind(error) or CommandError(said) from error
+    except UserError:
+        raise
+    except Exception as error:
+        from src import composition
+
+        said = composition.as_user_error(name, error)
+        if said is None:
+            raise
+        raise said from error
 
 
 def overview() -> str:
@@ -169,6 +153,8 @@ def overview() -> str:
 
 
 def _run(name: str, words: list[str]) -> int:
+    from src.settings.renamed import require_new_keys, with_aliases
+
     command = COMMANDS[name]
     words = with_aliases(name, words)
     require_new_keys(name, words)
@@ -178,33 +164,18 @@ def _run(name: str, words: list[str]) -> int:
             return DONE
         code: int = pkgutil.resolve_name(command.target)(words)
         return code
+    from src import composition
+
     config = config_of(name, words)
     if name == "predict":
         words = _with_bare_paths(words)
-    from src.training import cli, resume
-
-    def task(cfg: DictConfig) -> Any:
-        try:
-            with os_errors_as_user_errors():
-                require_new_keys_in(name, cfg)
-                drop_training(cfg, HydraConfig.get().overrides.task)
-                if command.job and HydraConfig.get().mode == RunMode.MULTIRUN:
-                    return pkgutil.resolve_name(command.job)(cfg)
-                sys.exit(pkgutil.resolve_name(command.target)(cfg))
-        except UserError as error:
-            # Not in `main`: Hydra adds a line of its own to an error that leaves the task, and the
-            # task of a sweep may be in another process.
-            renamed = explain(name, error)
-            sys.exit(print_user_error(CommandError(renamed) if renamed else error))
-
-    words = quote_overrides(words)
-    if name == "train" and resume.asks(words):  # a run goes on as it was saved
-        cli.continue_run(words)
+    words = composition.readable(name, words)
     script = sys.argv[0] if Path(sys.argv[0]).name in _SCRIPTS else None
     if script is None and any(word in _COMPLETION for word in words):
         return _complete(words)
     # Completion of `python train.py` is Hydra's own, which needs the script's name.
-    return _with_hydra(script or f"finecut {name}", words, config, task)
+    task = composition.Task(name, command.target, command.job)
+    return composition.run(script or f"finecut {name}", words, config, task)
 
 
 def config_of(name: str, words: Sequence[str]) -> str | None:
@@ -220,25 +191,6 @@ def config_of(name: str, words: Sequence[str]) -> str | None:
     ):
         return "evaluate_checkpoint"
     return COMMANDS[name].config
-
-
-def _with_hydra(
-    program: str, words: list[str], config: str | None, task: Callable[..., Any]
-) -> int:
-    """Let Hydra compose a yaml of conf/ and call the task; returns the exit code."""
-    from src.training.config import register
-
-    register()
-    OmegaConf.register_new_resolver("settings_help", _help_in_template, replace=True)
-    with _as_process(program, words):
-        entry: Callable[[], None] = hydra.main(
-            version_base=None, config_path=str(CONF), config_name=config
-        )(task)
-        try:
-            entry()
-        except SystemExit as end:
-            return int(end.code or DONE)
-    return DONE
 
 
 def _complete(words: list[str]) -> int:
@@ -261,44 +213,19 @@ def _complete(words: list[str]) -> int:
         os.environ["COMP_LINE"] = f"finecut {rest.lstrip()}"
     if config is None:
         return DONE
-    try:
-        return _with_hydra("finecut", words, config, lambda cfg: None)
-    except (HydraException, OmegaConfBaseException):
-        return NOT_DONE  # the words so far make no config: there is nothing to offer
+    from src import composition
 
-
-def drop_training(cfg: DictConfig, words: Sequence[str] = ()) -> None:
-    """Leave out how a model is trained, in place, where nothing trains.
-
-    A model's yaml chooses its optimizer and scheduler at the root of the config, where the command
-    line does too (`optimizer=adamw`); Hydra has no way to compose the model alone.
-
-    Args:
-        cfg: As Hydra composed it.
-        words: The settings that were typed.
-    """
-    groups = ("optimizer", "lr_scheduler")
-    typed = [word.lstrip("+~") for word in words]
-    if "trainer" in cfg or any(word.startswith(groups) for word in typed):
-        return  # the schema refuses what was typed and has no effect
-    with open_dict(cfg):
-        for group in groups:
-            cfg.pop(group, None)
+    return DONE if composition.complete(words, config) else NOT_DONE
 
 
 def _help_of(name: str) -> str:
     """The help of a command that reads its words itself."""
     text: str = pkgutil.resolve_name(COMMANDS[name].target.partition(":")[0]).HELP
-    yaml = _OWN_YAML.get(name)
-    if yaml is None:
+    if name not in _OWN_YAML:
         return text
-    defaults = OmegaConf.load(CONF / f"{yaml}.yaml")
-    assert isinstance(defaults, DictConfig)
-    return text + help_text(yaml, defaults)
+    from src import composition
 
-
-def _help_in_template(command: str, *, _root_: DictConfig) -> str:
-    return help_text(command, _root_).replace("$", "$$")  # Hydra reads it as a template
+    return text + composition.help_of_yaml(_OWN_YAML[name])
 
 
 def _with_bare_paths(words: Sequence[str]) -> list[str]:
@@ -319,42 +246,7 @@ def _with_bare_paths(words: Sequence[str]) -> list[str]:
     chosen = [f"{key}={value}" for key, value in usual.items() if key not in given]
     if chosen:
         print(f"chosen: {' '.join(chosen)}", file=sys.stderr)
+    from src.command_line import quoted
+
     listed = bare[0] if len(bare) == 1 else f"[{','.join(map(quoted, bare))}]"
     return [*settings, f"input={listed}", *chosen]
-
-
-@contextmanager
-def _as_process(name: str, words: list[str]) -> Iterator[None]:
-    """Words and environment as Hydra reads them of a process of its own.
-
-    Without HYDRA_FULL_ERROR Hydra prints errors itself, over several lines, and ends with code 1.
-    """
-    argv, before = sys.argv, os.environ.get("HYDRA_FULL_ERROR")
-    sys.argv, os.environ["HYDRA_FULL_ERROR"] = [name, *words], "1"
-    try:
-        yield
-    finally:
-        sys.argv = argv
-        if before is None:
-            os.environ.pop("HYDRA_FULL_ERROR", None)
-        else:
-            os.environ["HYDRA_FULL_ERROR"] = before
-
-
-def _user_error_behind(error: BaseException | None) -> UserError | None:
-    """Ours, where OmegaConf or Hydra wrapped what a resolver raised."""
-    while error is not None and not isinstance(error, UserError):
-        error = error.__cause__ or error.__context__
-    return error
-
-
-def _in_one_line(error: Exception) -> str:
-    if isinstance(error, OverrideParseException):
-        return f"{error.override!r} cannot be read; give KEY=VALUE, with quotes around odd letters"
-    if isinstance(error, MissingConfigException) and "hydra/launcher/" in str(error):
-        return str(missing_extra("this launcher is a package of its own", "sweep"))
-    lines = [line.strip() for line in str(error).splitlines()]
-    text = " ".join(line for line in lines if line and not line.startswith(_NOISE))
-    # Where Hydra looked for a group's choices is of no use to who mistyped one.
-    text = text.partition("Config search path:")[0].strip() or type(error).__name__
-    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…"

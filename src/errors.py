@@ -10,7 +10,6 @@ import shlex
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from importlib.metadata import requires
 from pathlib import Path
 from typing import ParamSpec
 
@@ -76,6 +75,8 @@ def missing_extra(need: str, *extras: str) -> UserError:
     if not IS_INSTALLED:
         place = f"{IMPORT_ROOT}[{','.join(extras)}]"
         return UserError(f"{need}: pip install -e {shlex.quote(place)}")
+    from importlib.metadata import requires  # imports the parsing of e-mail
+
     named = "|".join(map(re.escape, extras))
     marker = re.compile(rf"\s*;\s*extra\s*==\s*['\"](?:{named})['\"]\s*$")
     listed = requires("finecut") or []

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from omegaconf import DictConfig
 
-from src.cli import drop_training
+from src.composition import drop_training
 
 ROOT = Path(__file__).parents[1]
 
@@ -107,6 +107,6 @@ def last_weights(folder: Path) -> dict[str, torch.Tensor]:
 
 
 def without_training(cfg: DictConfig) -> DictConfig:
-    """A composed config as `src.cli` hands it to a command that trains nothing."""
+    """A composed config as `src.composition` hands it to a command that trains nothing."""
     drop_training(cfg)
     return cfg

@@ -10,7 +10,7 @@ from .running import ROOT
 
 TOP = "files of `src` itself"
 # Beside the files of `src` itself. Those import no package, but for the entry points named here.
-ENTRY_POINTS = {"__init__.py", "cli.py", "doctor.py"}
+ENTRY_POINTS = {"__init__.py", "cli.py", "composition.py", "doctor.py"}
 MAY_IMPORT: dict[str, set[str]] = {
     "settings": set(),
     "processing": set(),

@@ -38,7 +38,7 @@ from src.settings.nodes import check_nodes
 from src.settings.training import parse_training
 from src.training import checkpoints, finetune, preemption, provenance
 from src.training.between_steps import StopBetweenSteps
-from src.training.checkpoints import AtomicCheckpointIO
+from src.training.checkpoint_io import AtomicCheckpointIO
 from src.training.config import config_hash, load_config
 from src.training.data_state import DataState, require_same
 from src.training.dry_run import dry_run

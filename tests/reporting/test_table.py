@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 
 from src.plain_data import read_json
-from src.reporting.cli import write
 from src.reporting.groups import Group, group
 from src.reporting.reported_results import ReportedResult
 from src.reporting.runs import collect
 from src.reporting.table import DIFFERENCE, PUBLISHED, Table, build, show
+from src.reporting.write_and_verify import write
 from tests.reporting.run_folders import keep_curves, keep_pictures, write_run, write_scores
 
 RUN = "run"

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import torch
 
-from src.training.checkpoints import AtomicCheckpointIO, save
+from src.training.checkpoint_io import AtomicCheckpointIO, save
 
 
 @pytest.fixture

@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from src.errors import UserError
-from src.training.checkpoints import AtomicCheckpointIO, best, latest
+from src.training.checkpoint_io import AtomicCheckpointIO
+from src.training.checkpoints import best, latest
 from src.weights.checkpoint import read_checkpoint, verify
 
 
