@@ -1,6 +1,7 @@
 """Data that several test files share."""
 
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,49 @@ from tests.in_process import carry_out
 from tests.running import write_pairs
 
 RunCommand = Callable[..., str]
+
+_CPU_TIME = "CPU seconds"
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--report-unmarked",
+        type=float,
+        metavar="SECONDS",
+        help="list tests that take more CPU time than this and lack the marker slow",
+    )
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
+    """Note a test's CPU time and its processes', which other work on the machine leaves as it is."""
+    before = _cpu_time()
+    try:
+        yield
+    finally:
+        item.user_properties.append((_CPU_TIME, _cpu_time() - before))
+
+
+def _cpu_time() -> float:
+    spent = os.times()
+    return spent.user + spent.system + spent.children_user + spent.children_system
+
+
+def pytest_terminal_summary(
+    terminalreporter: pytest.TerminalReporter, config: pytest.Config
+) -> None:
+    limit = config.getoption("--report-unmarked")
+    if limit is None:
+        return
+    seen = {
+        report.nodeid: seconds
+        for report in terminalreporter.stats.get("passed", [])
+        for name, seconds in report.user_properties
+        if name == _CPU_TIME and seconds > limit and "slow" not in report.keywords
+    }
+    terminalreporter.section(f"without the marker slow, over {limit:g} CPU seconds")
+    for test, seconds in sorted(seen.items(), key=lambda found: -found[1]):
+        terminalreporter.write_line(f"{seconds:6.1f} {test}")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -13,6 +13,8 @@ from omegaconf import DictConfig
 
 from src.composition import drop_training
 
+from .forked import Process
+
 ROOT = Path(__file__).parents[1]
 
 # A network and a setting that train in seconds on one core.
@@ -63,7 +65,10 @@ def folder_data(root: Path) -> list[str]:
 def start(
     script: str, overrides: Sequence[str], cwd: Path, **variables: str
 ) -> subprocess.Popen[str]:
-    """Start a script, or with `-m` a module, in `cwd`, with environment variables added."""
+    """Start a script, or with `-m` a module, in `cwd`, with environment variables added.
+
+    It has imported torch already (`tests/forked.py`).
+    """
     environment = {
         **os.environ,
         "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")]),
@@ -73,7 +78,7 @@ def start(
     for name in ("RANK", "LOCAL_RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT", "NODE_RANK"):
         environment.pop(name, None)
     environment |= variables
-    return subprocess.Popen(
+    return Process(
         [sys.executable, script if script == "-m" else str(ROOT / script), *overrides],
         cwd=cwd,
         env=environment,

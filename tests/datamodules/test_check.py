@@ -17,6 +17,7 @@ from src.datamodules.check import check as check_sets
 from src.datamodules.check import inspections_of
 from src.errors import UserError
 from tests.datamodules.miniatures import disc, image_file, write_set
+from tests.forked import Process
 
 REPOSITORY = Path(__file__).parents[2]
 
@@ -112,14 +113,10 @@ def test_nothing_to_check(root: Path) -> None:
 def run(*overrides: str, cwd: Path = REPOSITORY) -> subprocess.CompletedProcess[str]:
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(REPOSITORY)}
     environment.pop("FINECUT_DATA", None)
-    return subprocess.run(
-        [sys.executable, "-m", "src", "check", *overrides],
-        cwd=cwd,
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    pipe, command = subprocess.PIPE, [sys.executable, "-m", "src", "check", *overrides]
+    with Process(command, cwd=cwd, env=environment, stdout=pipe, stderr=pipe, text=True) as process:
+        output, errors = process.communicate(timeout=280)
+    return subprocess.CompletedProcess(command, process.returncode, output, errors)
 
 
 def test_command(root: Path) -> None:

@@ -1,7 +1,5 @@
 """`predict.py` as a user calls it."""
 
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -15,7 +13,7 @@ from src.inference.cli import main
 from src.weights.loading import create, to_official
 from tests.conftest import RunCommand
 from tests.inference.tiny import save_picture
-from tests.running import without_training
+from tests.running import run, without_training
 
 ROOT = Path(__file__).parents[2]
 
@@ -36,23 +34,11 @@ def test_the_interface_others_rely_on(weights: Path, tmp_path: Path) -> None:
     """predict.py model=u2netp input=DIR weights=FILE type=… output=DIR, in a new process."""
     save_picture(tmp_path / "in/a.jpg")
     save_picture(tmp_path / "in/b/c.png")
-    finished = subprocess.run(
-        [
-            sys.executable,
-            str(ROOT / "predict.py"),
-            "model=u2netp",
-            "model.size=32",
-            f"input={tmp_path / 'in'}",
-            f"weights={weights}",
-            "type=[rgba,#ff8800]",
-            f"output={tmp_path / 'out'}",
-        ],
-        capture_output=True,
-        text=True,
-        cwd=tmp_path,
+    words = ["model=u2netp", "model.size=32", f"input={tmp_path / 'in'}", f"weights={weights}"]
+    output = run(
+        "predict.py", [*words, "type=[rgba,#ff8800]", f"output={tmp_path / 'out'}"], tmp_path
     )
-    assert finished.returncode == 0, finished.stderr
-    assert "32×32" in finished.stdout + finished.stderr
+    assert "32×32" in output
     with Image.open(tmp_path / "out/rgba/b/c.png") as image:
         assert image.mode == "RGBA"
         assert image.size == (120, 90)

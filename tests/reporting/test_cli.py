@@ -2,8 +2,6 @@
 
 import csv
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -15,6 +13,7 @@ from src.reporting.cli import main
 from src.reporting.reported_results import load, of
 from src.results.folder import read_results_folder
 from tests.reporting.run_folders import write_run
+from tests.running import run
 
 ROOT = Path(__file__).parents[2]
 
@@ -80,11 +79,9 @@ def test_the_mean_of_the_four_test_sets(tmp_path: Path) -> None:
 def test_a_command_line(tmp_path: Path) -> None:
     """From another folder, as a process, twice: the same bytes."""
     write_matching(tmp_path / "logs")
-    command = [sys.executable, str(ROOT / "tables.py"), "experiment=isnet/dis5k"]
     pages = []
     for _ in range(2):
-        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
-        assert done.returncode == 0, done.stderr
+        run("tables.py", ["experiment=isnet/dis5k"], tmp_path)
         folder = tmp_path / "tables" / "isnet" / "dis5k"
         pages.append({path.name: path.read_bytes() for path in folder.iterdir()})
     assert pages[0] == pages[1]

@@ -1,8 +1,6 @@
 """`make reproduce`: what it plans, what it says, where it continues, and the miniature."""
 
 import json
-import subprocess
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -17,7 +15,7 @@ from src.settings.commands import ReproduceSettings
 from src.settings.parse import parse
 from src.sweeps import jobs
 from tests.in_process import carry_out, finish
-from tests.running import ROOT
+from tests.running import ROOT, run
 
 
 def plan(*words: str) -> Reproduction:
@@ -117,10 +115,7 @@ def miniature(folder: Path, recipes: str, seeds: str, here: bool = False) -> dic
             patch.setattr(jobs, "run_child", lambda command, _: carry_out(command[1:], patch))
             finish(words, ROOT)
         else:
-            done = subprocess.run(
-                [sys.executable, *words], cwd=ROOT, capture_output=True, text=True, check=False
-            )
-            assert done.returncode == 0, done.stdout + done.stderr
+            run("-m", words[1:], ROOT)
     place = folder / "tables" / (recipes if "/" in recipes else "")  # a single recipe has its own
     return {
         path.name: path.read_bytes() for path in place.iterdir() if path.suffix in TABLE_SUFFIXES
