@@ -54,6 +54,7 @@ ELSEWHERE = {
     "python predict.py weights=birefnet_general": "needs the file; networks/test_birefnet.py",
     "python predict.py weights=u2net_human_seg.pth input=clip.mp4": "prediction/test_video.py",
     "python train.py model=u2netp data=synthetic logger=wandb": "test_train.py, offline",
+    "python train.py model=u2netp data=synthetic logger=": "training/test_trackers.py",
     "make reproduce": "reproduce/",
     "python -m src models": "weights/test_models_command.py, from a local server",
     "python -m src data": "datamodules/test_get.py, from a local server",

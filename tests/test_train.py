@@ -26,9 +26,10 @@ from tests.running import (
 def test_a_run_leaves_its_results_and_where_they_come_from(
     root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # Without its logger, W&B and the telemetry packages behind it are not imported.
+    # Without their loggers, no tracker and none of the packages behind it is imported.
     (tmp_path / "first").mkdir()
-    (tmp_path / "first" / "wandb.py").write_text("raise SystemExit('wandb was imported')")
+    for name in ("wandb", "tensorboard", "mlflow"):
+        (tmp_path / "first" / f"{name}.py").write_text(f"raise SystemExit('{name} was imported')")
     monkeypatch.setenv("PYTHONPATH", str(tmp_path / "first"))
 
     output = run("train.py", [*TINY, *folder_data(root)], tmp_path)

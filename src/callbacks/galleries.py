@@ -10,11 +10,11 @@ import cv2
 import numpy as np
 from annotated_types import Ge
 from lightning import Callback, LightningModule, Trainer
-from lightning.pytorch.loggers import WandbLogger
 from torch import Tensor
 
 from src.atomic import atomic_write, atomic_write_image
 from src.datamodules.batch import Batch
+from src.training.loggers import Tracker
 from src.visualize import error_map, side_by_side, stack_rows
 
 
@@ -53,7 +53,7 @@ def evaluated(batch: Batch, outputs: Mapping[str, Any]) -> Iterator[Evaluated]:
 
 
 class MaskGallery(Callback):
-    """Writes a PNG after each validation and test, and sends it to W&B where that is on.
+    """Writes a PNG after each validation and test, and hands it to the run's trackers.
 
     Args:
         folder: Where `val_<step>.png`, `base_<step>.png` (in fine-tuning) and `test_<set>.png` are
@@ -110,10 +110,11 @@ class MaskGallery(Callback):
         for name, rows in self._rows.items():
             self.folder.mkdir(parents=True, exist_ok=True)
             sheet = stack_rows(rows)
-            atomic_write_image(self.folder / f"{name}.png", sheet)
+            path = self.folder / f"{name}.png"
+            atomic_write_image(path, sheet)
             for logger in trainer.loggers:
-                if isinstance(logger, WandbLogger):
-                    logger.log_image(f"gallery/{name.split('_')[0]}", [sheet])
+                if isinstance(logger, Tracker):
+                    logger.log_sheet(name.split("_")[0], sheet, path, trainer.global_step)
         self._rows = {}
 
 

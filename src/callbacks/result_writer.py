@@ -1,7 +1,5 @@
-"""Writes the results of a test, and sends them to Weights & Biases."""
+"""Writes the results of a test, and hands them to the run's trackers."""
 
-import math
-import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -16,14 +14,14 @@ from src.results.folder import read_results_folder
 from src.results.schema import TABLE, Kind
 from src.results.write import SetResults, write_results_folder
 from src.training import checkpoints
-from src.training.loggers import WandbLog
+from src.training.loggers import Tracker
 
 
 class ResultWriter(Callback):
     """Turns the test's scores into the files of `src.results` and the table `results.md`.
 
-    Nobody else writes these files. Where the run is a fine-tuning one, its report closes the table,
-    and is the whole of it where nothing was tested.
+    Nobody else writes these files, and the run's trackers are told what they say. Where the run is
+    a fine-tuning one, its report closes the table, and is the whole of it where nothing was tested.
 
     Args:
         folder: Of the run.
@@ -42,6 +40,9 @@ class ResultWriter(Callback):
     def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if trainer.is_global_zero and (report := _finetuning_report(trainer)):
             atomic_write(self.folder / TABLE, report)
+        for tracker in _trackers(trainer) if trainer.is_global_zero else ():
+            if tracker.artifact:
+                tracker.log_checkpoint(checkpoints.best(self.folder), trainer.global_step)
 
     def on_test_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         # By index, which every process knows of all images. Asked for before anything is scored.
@@ -72,6 +73,10 @@ class ResultWriter(Callback):
         parts = [table.markdown(rows, note), _finetuning_report(trainer)]
         atomic_write(self.folder / TABLE, "\n".join(part for part in parts if part))
         print(f"\n{table.markdown(rows)}")
+        if trackers := _trackers(trainer):  # the files are whole, whatever a server answers
+            results = read_results_folder(self.folder)
+            for tracker in trackers:
+                tracker.log_results(results, self.folder, trainer.global_step)
 
 
 def _finetuning_report(trainer: Trainer) -> str:
@@ -81,51 +86,5 @@ def _finetuning_report(trainer: Trainer) -> str:
     return reports[0].section() if reports else ""
 
 
-class WandbResults(Callback):
-    """After the test, makes the page's summary say what `results.json` says, to the last digit.
-
-    It reads the files of the run, so it comes after `ResultWriter`. Without W&B it does nothing.
-
-    Args:
-        folder: Of the run.
-    """
-
-    def __init__(self, folder: str) -> None:
-        self.folder = Path(folder)
-
-    def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        logger = _logger(trainer)
-        if logger is None or not logger.artifact:
-            return
-        import wandb
-
-        run: Any = logger.experiment
-        path = checkpoints.best(self.folder)
-        name = re.sub(r"[^\w.-]", "-", f"{run.group or run.project}-{run.id}")
-        checkpoint = wandb.Artifact(name, type="model", metadata={"step": trainer.global_step})
-        checkpoint.add_file(str(path))
-        run.log_artifact(checkpoint, aliases=["best"])
-
-    def on_test_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        logger = _logger(trainer)
-        if logger is None:
-            return
-        import wandb
-
-        run: Any = logger.experiment
-        results = read_results_folder(self.folder)
-        for name, images in results.per_image.items():
-            rows = zip(images.names, *(v.tolist() for v in images.values.values()), strict=True)
-            table = wandb.Table(columns=["name", *images.values], data=[[*row] for row in rows])
-            run.log({f"per_image/{name}": table})
-        # Lightning has logged the same names in single precision.
-        for name, values in results.values.items():
-            defined = {metric: None if math.isnan(v) else v for metric, v in values.items()}
-            run.summary.update({f"test/{name}/{metric}": v for metric, v in defined.items()})
-
-
-def _logger(trainer: Trainer) -> WandbLog | None:
-    """The one that writes; None without W&B and on all processes but the first."""
-    if not trainer.is_global_zero:
-        return None
-    return next((logger for logger in trainer.loggers if isinstance(logger, WandbLog)), None)
+def _trackers(trainer: Trainer) -> list[Tracker]:
+    return [logger for logger in trainer.loggers if isinstance(logger, Tracker)]

@@ -139,6 +139,16 @@ def has_key(cfg: DictConfig, key: str) -> bool:
     return isinstance(node, DictConfig) and last in node
 
 
+def flat(values: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, Any]]:
+    """Dotted keys of a config with their values; lists and empty groups are values."""
+    for key, value in values.items():
+        name = f"{above}{key}"
+        if isinstance(value, dict) and value:
+            yield from flat(value, f"{name}.")
+        else:
+            yield name, value
+
+
 def config_hash(cfg: Mapping[Any, Any] | DictConfig) -> str:
     """Twelve characters that agree for configs which compute the same."""
     plain = OmegaConf.to_container(cfg, resolve=True) if isinstance(cfg, DictConfig) else dict(cfg)

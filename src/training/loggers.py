@@ -1,11 +1,18 @@
-"""Where a run's numbers go while it trains: `metrics.csv`, and Weights & Biases beside it."""
+"""Where a run's numbers go while it trains: `metrics.csv`, and beside it what `logger=` names.
+
+The trackers: Weights & Biases here, TensorBoard in `tensorboard_log.py`, MLflow in `mlflow_log.py`.
+"""
 
 import csv
+import math
 import os
+import re
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from lightning.pytorch.loggers import WandbLogger
 from lightning.pytorch.loggers.logger import Logger, rank_zero_experiment
 from lightning.pytorch.utilities import rank_zero_only
@@ -15,6 +22,7 @@ from src.atomic import atomic_write
 from src.errors import UserError
 from src.hashing import bytes_hash
 from src.render import data_csv
+from src.results.folder import ResultsFolder
 from src.training.config import load_config
 
 LogRow = dict[str, Any]
@@ -111,7 +119,48 @@ def _is_redone(old: LogRow, row: LogRow) -> bool:
     return step > row[_STEP] or (step == row[_STEP] and old.keys() == row.keys())
 
 
-class WandbLog(WandbLogger):
+class Tracker(ABC):
+    """What a logger takes beside numbers: images, the scores of a test, the best checkpoint.
+
+    The callbacks call these on the process that writes, after the files in the run's folder are
+    whole. A tracker does what it can hold, and nothing for the rest.
+    """
+
+    artifact = False  # whether the best checkpoint is wanted
+
+    @abstractmethod
+    def log_sheet(self, name: str, sheet: np.ndarray, path: Path, step: int) -> None:
+        """Show a gallery.
+
+        Args:
+            name: What it is of: `val`, `base` or `test`.
+            sheet: uint8 RGB `(h, w, 3)`.
+            path: The same as a PNG in the run's folder.
+            step: Of the optimizer.
+        """
+
+    @abstractmethod
+    def log_checkpoint(self, path: Path, step: int) -> None:
+        """Keep the best checkpoint; called where `artifact` is set."""
+
+    @abstractmethod
+    def log_results(self, results: ResultsFolder, folder: Path, step: int) -> None:
+        """Show a test's scores as the files of `folder` hold them.
+
+        Lightning has logged the sets' values before, under the same names in single precision.
+        """
+
+
+def result_values(results: ResultsFolder) -> dict[str, float | None]:
+    """The scores of all test sets, by the names that Lightning logs them under; None: undefined."""
+    return {
+        f"test/{name}/{metric}": None if math.isnan(value) else value
+        for name, values in results.values.items()
+        for metric, value in values.items()
+    }
+
+
+class WandbLog(WandbLogger, Tracker):
     """Lightning's logger, which also knows whether the best checkpoint is to be uploaded.
 
     Lightning's own `log_model` would refuse to do it offline, where `wandb sync` does it later.
@@ -135,6 +184,29 @@ class WandbLog(WandbLogger):
             return super().experiment
         except (Error, TimeoutError) as error:
             raise UserError(f"Weights & Biases: {str(error).rstrip('.')}. {_ADVICE}") from error
+
+    def log_sheet(self, name: str, sheet: np.ndarray, path: Path, step: int) -> None:
+        self.log_image(f"gallery/{name}", [sheet])
+
+    def log_checkpoint(self, path: Path, step: int) -> None:
+        import wandb
+
+        run: Any = self.experiment
+        name = re.sub(r"[^\w.-]", "-", f"{run.group or run.project}-{run.id}")
+        checkpoint = wandb.Artifact(name, type="model", metadata={"step": step})
+        checkpoint.add_file(str(path))
+        run.log_artifact(checkpoint, aliases=["best"])
+
+    def log_results(self, results: ResultsFolder, folder: Path, step: int) -> None:
+        """Tables of the images, and a summary that says what `results.json` says."""
+        import wandb
+
+        run: Any = self.experiment
+        for name, images in results.per_image.items():
+            rows = zip(images.names, *(v.tolist() for v in images.values.values()), strict=True)
+            table = wandb.Table(columns=["name", *images.values], data=[[*row] for row in rows])
+            run.log({f"per_image/{name}": table})
+        run.summary.update(result_values(results))
 
 
 def wandb_logger(

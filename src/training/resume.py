@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -83,8 +83,8 @@ def amended(asked: Asked) -> tuple[DictConfig, Changes]:
     _require_whole(before, asked.folder)
     after = before.copy()
     values = dict(asked.values)
-    if isinstance(chosen := values.get("logger"), str):
-        _choose_logger(after, chosen)
+    if (chosen := _chosen_loggers(values.get("logger"))) is not None:
+        _choose_loggers(after, chosen)
         del values["logger"]
     values = _by_all_names(values, before)
     for key, value in values.items():
@@ -102,7 +102,7 @@ def amended(asked: Asked) -> tuple[DictConfig, Changes]:
 
 def changes_of(before: DictConfig, after: DictConfig) -> Changes:
     """Old and new values of the keys that differ; None where a key is not there."""
-    old, new = dict(_flat(_plain(before))), dict(_flat(_plain(after)))
+    old, new = dict(config.flat(_plain(before))), dict(config.flat(_plain(after)))
     keys = [*old, *(key for key in new if key not in old)]
     ignored = ("resume", "resume_data")
     return {
@@ -166,19 +166,23 @@ def _by_all_names(values: Mapping[str, Any], cfg: DictConfig) -> dict[str, Any]:
     return found
 
 
-def _choose_logger(cfg: DictConfig, name: str) -> None:
-    """Put `logger=NAME` into a run's config, as a new run would have it."""
+def _chosen_loggers(value: Any) -> str | None:
+    """What follows `logger=` in Hydra's grammar, where it chooses of the group."""
+    if isinstance(value, list) and value and all(isinstance(one, str) for one in value):
+        return f"[{','.join(value)}]"
+    return value if isinstance(value, str) else None
+
+
+def _choose_loggers(cfg: DictConfig, names: str) -> None:
+    """Put `logger=NAMES` into a run's config, as a new run would have it."""
     GlobalHydra.instance().clear()
     try:
         with initialize_config_dir(str(CONF), version_base=None):
-            chosen = compose("train", [f"logger={name}"])
+            chosen = compose("train", [f"logger={names}"])
     except HydraException as error:
-        raise UserError(f"resume: logger={name}: {str(error).splitlines()[0]}") from None
+        raise UserError(f"resume: logger={names}: {str(error).splitlines()[0]}") from None
     with open_dict(cfg):
         cfg.logger = OmegaConf.to_container(chosen.logger)
-        cfg.callbacks.pop("wandb", None)
-        if "wandb" in chosen.callbacks:
-            cfg.callbacks.wandb = OmegaConf.to_container(chosen.callbacks.wandb)
 
 
 def _require_known(key: str, cfg: DictConfig) -> None:
@@ -186,7 +190,7 @@ def _require_known(key: str, cfg: DictConfig) -> None:
         raise UserError(f"resume continues a run as it was: {key} would change a whole group")
     if config.has_key(cfg, key) or key.startswith(("logger.", "hydra.")) or key in MAY_CHANGE:
         if OmegaConf.is_config(OmegaConf.select(cfg, key)) and kind_of(SAME.get(key, key)) is None:
-            inside = [name for name, _ in _flat(_plain(cfg)) if name.startswith(f"{key}.")]
+            inside = [name for name, _ in config.flat(_plain(cfg)) if name.startswith(f"{key}.")]
             example = f", such as {inside[0]}" if inside else ""
             raise UserError(
                 f"resume continues a run as it was: {key}= would change a whole group; give single"
@@ -195,7 +199,7 @@ def _require_known(key: str, cfg: DictConfig) -> None:
         return
     if key.startswith("trainer.") and key.split(".")[1] in arguments():
         return
-    known = [name for name, _ in _flat(_plain(cfg))]
+    known = [name for name, _ in config.flat(_plain(cfg))]
     raise UserError(f"resume: this run has no {key}{like(key, known)}")
 
 
@@ -206,8 +210,7 @@ def _require_allowed(changes: Changes, before: DictConfig, after: DictConfig, fo
         kind = kind_of(run)
         if run in OF_A_STEP:
             continue  # together, below
-        group = run.startswith(("logger", "callbacks.wandb"))
-        if group or _is_in_dropped(run, after):
+        if run.startswith("logger") or _is_in_dropped(run, after):
             continue
         if kind is None:
             refused.append(f"{key} cannot change in a run that is under way: {why_not(run)}")
@@ -291,13 +294,3 @@ def start_anew(folder: Path) -> str:
 
 def _plain(cfg: DictConfig) -> dict[str, Any]:
     return OmegaConf.to_container(cfg, resolve=True)  # type: ignore[return-value]
-
-
-def _flat(values: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, Any]]:
-    """Dotted keys with their values; lists and empty groups are values."""
-    for key, value in values.items():
-        name = f"{above}{key}"
-        if isinstance(value, dict) and value:
-            yield from _flat(value, f"{name}.")
-        else:
-            yield name, value

@@ -109,7 +109,6 @@ MAY_CHANGE: Mapping[str, Kind] = {
     "callbacks.extremes.count": COUNT,
     "callbacks.results.baselines": SWITCH,
     "callbacks.progress": NULL,
-    "callbacks.wandb": NULL,
     "logger": ANY,
     "logger.*": ANY,
     "test": SWITCH,

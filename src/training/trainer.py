@@ -17,7 +17,7 @@ _SHELLS = ("bash", "interactive")
 # What a run sets itself, and what of ours to use instead.
 _SAMPLERS = "the samplers here divide the images themselves, each counted once"
 _OURS = {
-    "logger": "logger=csv, logger=wandb, or logger.NAME=… adds one",
+    "logger": "logger=csv, wandb, tensorboard or mlflow, or logger.NAME=… adds one",
     "callbacks": "callbacks.NAME=… sets, adds or (null) removes one",
     "plugins": "checkpoints are written whole or not at all, through a plugin of the run's own",
     "default_root_dir": "hydra.run.dir=FOLDER chooses the run's folder",
@@ -29,7 +29,7 @@ _OURS = {
     "reload_dataloaders_every_n_epochs": "images are drawn anew in every epoch, by seed= and the"
     " epoch's number",
     "enable_autolog_hparams": "config.yaml in the run's folder holds every setting, and"
-    " logger=wandb logs it",
+    " logger=wandb, tensorboard and mlflow log it",
     "model_registry": "checkpoints lie in the run's folder, hydra.run.dir=FOLDER says where",
     "fast_dev_run": "debug=fast runs two batches of everything, dry_run=true measures a step",
 }

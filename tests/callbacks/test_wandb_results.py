@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 import torch
 
-from src.callbacks.result_writer import WandbResults
+from src.callbacks.result_writer import ResultWriter
+from src.results.folder import read_results_folder
 from src.results.write import SetResults, write_results_folder
 from src.training.loggers import WandbLog
 from tests.reporting.run_folders import scored as score
@@ -59,7 +60,9 @@ def package(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def trainer(*loggers: Any, first: bool = True) -> Any:
-    return SimpleNamespace(loggers=[object(), *loggers], is_global_zero=first, global_step=70)
+    return SimpleNamespace(
+        loggers=[object(), *loggers], is_global_zero=first, global_step=70, callbacks=[]
+    )
 
 
 @pytest.fixture
@@ -77,7 +80,7 @@ def folder(tmp_path: Path) -> Path:
 def test_the_summary_has_every_digit_of_the_results(folder: Path) -> None:
     page = Page()
     page.summary = {"test/A/mba": 0.33333334, "other": 1}
-    WandbResults(str(folder)).on_test_end(trainer(Log(page)), None)  # type: ignore[arg-type]
+    Log(page).log_results(read_results_folder(folder), folder, 70)
     assert page.summary == {
         "test/A/mba": 1 / 3,
         "test/A/max_f": 0.9,
@@ -89,7 +92,7 @@ def test_the_summary_has_every_digit_of_the_results(folder: Path) -> None:
 
 def test_each_set_has_a_table_of_its_images(folder: Path) -> None:
     page = Page()
-    WandbResults(str(folder)).on_test_end(trainer(Log(page)), None)  # type: ignore[arg-type]
+    Log(page).log_results(read_results_folder(folder), folder, 70)
     assert page.logged.keys() == {"per_image/A", "per_image/B"}
     table = page.logged["per_image/A"]
     assert table == {"columns": ["name", "mba"], "data": [["a", 0.1], ["b", 2 / 3]]}
@@ -98,10 +101,9 @@ def test_each_set_has_a_table_of_its_images(folder: Path) -> None:
     assert math.isnan(undefined)
 
 
-@pytest.mark.parametrize("first", [True, False])
-def test_without_wandb_and_on_other_ranks_nothing_is_read(tmp_path: Path, first: bool) -> None:
-    callback, page = WandbResults(str(tmp_path)), Page()
-    at = trainer() if first else trainer(Log(page, artifact=True), first=False)
+def test_other_ranks_read_and_send_nothing(tmp_path: Path) -> None:
+    callback, page = ResultWriter(str(tmp_path), "mine"), Page()
+    at = trainer(Log(page, artifact=True), first=False)
     callback.on_test_end(at, None)  # type: ignore[arg-type]
     callback.on_fit_end(at, None)  # type: ignore[arg-type]
     assert (page.logged, page.summary, page.artifacts) == ({}, {}, [])
@@ -114,7 +116,7 @@ def test_the_best_checkpoint_is_uploaded_where_it_was_asked_for(tmp_path: Path) 
     for asked in (False, True):
         page = Page()
         at = trainer(Log(page, artifact=asked))
-        WandbResults(str(tmp_path)).on_fit_end(at, None)  # type: ignore[arg-type]
+        ResultWriter(str(tmp_path), "mine").on_fit_end(at, None)  # type: ignore[arg-type]
         assert len(page.artifacts) == asked
     ((artifact, aliases),) = page.artifacts
     assert (artifact.name, artifact.type) == ("isnet-dis5k-abc", "model")
@@ -128,5 +130,5 @@ def test_a_run_without_a_group_is_named_after_its_project(tmp_path: Path) -> Non
     page = Page()
     page.group = ""
     at = trainer(Log(page, artifact=True))
-    WandbResults(str(tmp_path)).on_fit_end(at, None)  # type: ignore[arg-type]
+    ResultWriter(str(tmp_path), "mine").on_fit_end(at, None)  # type: ignore[arg-type]
     assert page.artifacts[0][0].name == "finecut-abc"

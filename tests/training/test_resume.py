@@ -74,6 +74,7 @@ def resumed(folder: Path, *words: str) -> tuple[Any, resume.Changes]:
         ("callbacks.progress=null", "callbacks.progress", None),
         ("metrics.test=[mae]", "metrics.test", ["mae"]),
         ("logger=wandb", "logger.wandb.group", "u2netp-synthetic"),
+        ("logger=[tensorboard,mlflow]", "logger.mlflow.experiment", "finecut"),
         ("logger.csv=null", "logger.csv", None),
     ],
 )
@@ -114,7 +115,7 @@ def test_what_may_change_takes_effect(twelve: Path, word: str, key: str, value: 
         ("trainer.max_epoch=3", r"no trainer\.max_epoch; did you mean trainer\.max_epochs\?"),
         ("seed=0,1", "means several"),
         ("resume_data=yes", "resume_data=accept"),
-        ("logger=tensorboard", "logger=tensorboard"),
+        ("logger=comet", "logger=comet"),
     ],
 )
 def test_what_may_not_change_is_refused_by_name(twelve: Path, word: str, reason: str) -> None:
