@@ -23,7 +23,7 @@ from src.errors import UserError
 from src.inference import Segmenter
 from src.inference.devices import autocast
 from src.inference.image_file import read_image_file, write_image_file
-from src.processes import die_with_parent
+from src.processes import die_with_parent, peak_memory
 
 _FEWEST = 3  # timed calls, however long they take
 MASKS = "masks.npz"
@@ -138,16 +138,6 @@ def measure(request: Request) -> Measured:
         *(whole, alone, start, peak_memory()),
         torch.cuda.max_memory_allocated() if on_gpu else 0,
     )
-
-
-def peak_memory() -> int | None:
-    """Most bytes that this process held so far; what ran before in its place does not count."""
-    try:
-        status = Path("/proc/self/status").read_text(encoding="utf-8")
-    except OSError:
-        return None
-    lines = (line for line in status.splitlines() if line.startswith("VmHWM:"))
-    return next((1024 * int(line.split()[1]) for line in lines), None)
 
 
 def _segmenter(request: Request) -> Segmenter:

@@ -344,6 +344,29 @@ class BackgroundSettings(Settings):
     images: FilePath | None = setting("folder of background images; null: plain colors")
 
 
+class MemoryChoice(Settings):
+    """What `memory=auto` chose, and the numbers behind it."""
+
+    batch_size: Whole = setting("images at once", ge=1, le=65536)
+    accumulate_grad_batches: Whole = setting("batches summed to one step", ge=1, le=1_000_000)
+    precision: Name = setting("of the computation")
+    activation_checkpointing: Flag = setting("whether activations are computed twice")
+    predicted_gb: float = setting("peak that followed from smaller batches, in GiB", ge=0)
+    measured_gb: float = setting("peak of the step that was measured, in GiB", ge=0)
+    limit_gb: float = setting("what the peak had to stay below, in GiB", ge=0)
+    device: Text = setting("on which it was measured")
+
+
+class MemorySettings(Settings):
+    """`memory=auto`: what fits is measured once, and chosen by."""
+
+    limit_gb: float | None = setting(
+        "GiB that the training process may take; null: what is free", gt=0, le=1_000_000
+    )
+    typed: Names = setting("keys that the command sets, which stay")
+    chosen: MemoryChoice | None = setting("what was chosen; the run fills it in", default=None)
+
+
 class TrainSettings(OpenSettings):
     """Training and test of a model on a data set."""
 
@@ -384,6 +407,7 @@ class TrainSettings(OpenSettings):
     metrics: MetricsSettings = setting("conf/metrics")
     sweep: SweepSettings | None = setting("conf/sweep", default=ABSENT)
     launcher: LauncherSettings | None = setting("conf/launcher", default=ABSENT)
+    memory: MemorySettings | None = setting("conf/memory, of memory=auto", default=ABSENT)
 
     @model_validator(mode="after")
     def _check(self) -> "TrainSettings":

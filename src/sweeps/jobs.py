@@ -24,7 +24,7 @@ from src.metrics import higher_is_better
 from src.plain_data import read_json
 from src.results.folder import ResultsFolder, read_if_sound
 from src.results.schema import RESULTS
-from src.training import preemption
+from src.training import memory, preemption
 from src.training.child import let_idle_threads_sleep, run_child
 from src.training.config import CONFIG, config_hash, load_config, resolve, save_config
 from src.training.trainer import require_known
@@ -98,7 +98,7 @@ def _require_objective(cfg: DictConfig) -> None:
 def _carry_out(cfg: DictConfig, folder: Path, overrides: Sequence[str], title: str) -> None:
     log.info("job: %s in %s", title, folder)
     if not (preemption.restarted() and (folder / CONFIG).is_file()):
-        save_config(cfg, folder)
+        save_config(memory.carry_over(cfg, folder), folder)
     _record(folder, state="running", overrides=list(overrides))
     code = run_child(
         [sys.executable, "-m", "src.training.execute", str(folder)], folder / "job.log"

@@ -14,7 +14,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 
 from src.errors import UserError
 from src.settings.training import parse_training
-from src.training import config, preemption, resume
+from src.training import config, memory, preemption, resume
 from src.training.child import let_idle_threads_sleep
 from src.training.trainer import require_as_many, require_known
 
@@ -69,6 +69,7 @@ def save_or_continue(cfg: DictConfig, folder: Path) -> None:
 
     Raises UserError where the folder holds a training with other settings.
     """
+    cfg = memory.carry_over(cfg, folder)
     trained = any((folder / "checkpoints").glob("*.ckpt"))
     if not (cfg.fit and trained and (folder / config.CONFIG).is_file()):
         config.save_config(cfg, folder)

@@ -156,6 +156,8 @@ def config_hash(cfg: Mapping[Any, Any] | DictConfig) -> str:
     kept: dict[Any, Any] = {key: v for key, v in plain.items() if key not in _IRRELEVANT}
     if isinstance(kept.get("data"), dict):
         kept["data"] = {k: v for k, v in kept["data"].items() if k not in _IRRELEVANT_DATA}
+    if isinstance(kept.get("memory"), dict):  # what was chosen is in the keys that it set
+        kept["memory"] = {k: v for k, v in kept["memory"].items() if k != "chosen"}
     return value_hash(kept)[:12]
 
 
@@ -164,6 +166,7 @@ def register() -> None:
     OmegaConf.register_new_resolver("run_folder", run_folder, replace=True)
     OmegaConf.register_new_resolver("choice", choice, replace=True)
     OmegaConf.register_new_resolver("images_at_once", images_at_once, replace=True)
+    OmegaConf.register_new_resolver("typed", typed, replace=True)
     OmegaConf.register_new_resolver("accumulate", lambda whole, part: whole // part, replace=True)
 
 
@@ -176,6 +179,18 @@ def choice(group: str, *, _root_: DictConfig) -> str:
             return group
         hydra = HydraConfig.get()
     return str(hydra.runtime.choices.get(group) or "none")
+
+
+def typed(*keys: str, _root_: DictConfig) -> list[str]:
+    """Those of the keys that the command line sets; none outside of a command."""
+    hydra = _root_.get("hydra")
+    if hydra is None:
+        if not HydraConfig.initialized():
+            return []
+        hydra = HydraConfig.get()
+    words = hydra.overrides.task or []
+    given = {str(word).partition("=")[0].lstrip("+~") for word in words}
+    return [key for key in keys if key in given]
 
 
 def images_at_once(

@@ -98,20 +98,24 @@ def _load(loader: Any) -> tuple[list[Any], float]:
 def _stepper(
     cfg: DictConfig, module: Any, optimizer: Any, device: torch.device, accumulate: int
 ) -> Callable[[Any], None]:
-    half = {"bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}.get(str(cfg.trainer.precision))
-
     def step(batches: Any) -> None:
         optimizer.zero_grad()
         for batch in itertools.islice(batches, accumulate):
             moved = {k: v.to(device) if torch.is_tensor(v) else v for k, v in batch.items()}
             moved = module.as_floats(moved)
-            with torch.autocast(device.type, dtype=half, enabled=half is not None):
+            with autocast(cfg, device):
                 output = module(moved)
                 terms = [term(output, moved) for term in module.losses.values()]
             torch.stack(terms).sum().backward()
         optimizer.step()
 
     return step
+
+
+def autocast(cfg: DictConfig, device: torch.device) -> torch.autocast:
+    """The run's precision, as Lightning would compute a step in it."""
+    half = {"bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}.get(str(cfg.trainer.precision))
+    return torch.autocast(device.type, dtype=half, enabled=half is not None)
 
 
 def _timed(step: Callable[[Any], None], batches: Any, device: torch.device) -> float:

@@ -36,7 +36,7 @@ from src.results.schema import RESULTS
 from src.settings.multiscale import Multiscale
 from src.settings.nodes import check_nodes
 from src.settings.training import parse_training
-from src.training import checkpoints, finetune, preemption, provenance
+from src.training import checkpoints, finetune, memory, preemption, provenance
 from src.training.between_steps import StopBetweenSteps
 from src.training.checkpoint_io import AtomicCheckpointIO
 from src.training.config import config_hash, load_config
@@ -58,6 +58,7 @@ _WORKER_DIED = "DataLoader worker (pid"  # torch has no class for it
 
 def execute(folder: Path) -> None:
     """Fit and test as the folder's config says; continues from its newest checkpoint if any."""
+    memory.settle(folder)
     cfg = load_config(folder)
     require_known(cfg.trainer)
     cfg = check_nodes(parse_training(cfg))
@@ -338,7 +339,7 @@ def main(words: Sequence[str]) -> int:
         raise UserError(
             "the batch does not fit into the accelerator's memory. Halve model.batch_size "
             "and double trainer.accumulate_grad_batches, set trainer.precision=bf16-mixed, or "
-            "choose a memory preset (memory=8gb|16gb|24gb)."
+            "let a new run measure what fits (memory=auto)."
         ) from None
     except RuntimeError as error:
         if not str(error).startswith(_WORKER_DIED):

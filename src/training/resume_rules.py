@@ -154,6 +154,7 @@ WHY_NOT: Mapping[str, str] = {
     "trainer.sync_batchnorm": "BatchNorm's statistics belong to the batches they are of",
     "trainer.limit_*": "the place in the epoch and the best score so far belong to it",
     "trainer.overfit_batches": "the place in the epoch belongs to it",
+    "memory*": "what fits was measured when the run began",
     "callbacks.best*": "the best checkpoint so far was chosen by it",
     "callbacks.ema*": "the averaged weights in the checkpoint are made with it",
     "metrics.val": "the best checkpoint so far was chosen by these metrics",

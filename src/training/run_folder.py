@@ -14,6 +14,11 @@ _RANKS = ("RANK", "LOCAL_RANK", "NODE_RANK", "SLURM_PROCID")
 _PATIENCE = 20.0
 
 
+def is_first_process() -> bool:
+    """Whether this is the first of the processes that carry a run out together."""
+    return all(os.environ.get(name, "0") == "0" for name in _RANKS)
+
+
 @contextmanager
 def run_lock(folder: Path, seconds: float = _PATIENCE) -> Iterator[None]:
     """Hold a run's folder; it is let go even if this process is killed.
@@ -25,8 +30,7 @@ def run_lock(folder: Path, seconds: float = _PATIENCE) -> Iterator[None]:
     Raises:
         UserError: Another command carries this run out.
     """
-    first = all(os.environ.get(name, "0") == "0" for name in _RANKS)
-    if not first or not folder.is_dir():
+    if not is_first_process() or not folder.is_dir():
         yield
         return
     lock = FileLock(folder / ".running.lock")

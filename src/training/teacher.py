@@ -103,6 +103,7 @@ def stage_one(cfg: DictConfig) -> DictConfig:
     stage.weights = None
     # The encoder has losses of its own, and sees masks alone.
     stage.late_losses, stage.backgrounds = None, None
+    stage.pop("memory", None)  # what it chose is in the keys that it set
     if "finetune" in stage:  # the encoder is trained from nothing, on the new masks alone
         stage.finetune, stage.base, stage.callbacks.finetuning = None, None, None
     return stage
