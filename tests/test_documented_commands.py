@@ -66,6 +66,7 @@ ELSEWHERE = {
     "make setup": "CI",
     "make lint test": "CI",
     "make test-lowest": "CI",
+    "python train.py model=isnet data=dis5k data.root=~/sets memory=auto": "training/",
     "python train.py model=inspyrenet_swinb data=duts data.root=~/sets late": "training/",
     "python train.py model=u2net data=folder data.root=~/mine backgrounds": "datamodules/",
     "python train.py resume=logs/": "runs/test_resume.py, test_train.py",

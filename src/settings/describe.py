@@ -16,7 +16,7 @@ from src.paths import CONF
 from src.render import Markdown, markdown_table
 from src.settings import commands
 from src.settings.schema import allowed_values
-from src.settings.training import LauncherSettings, SweepSettings, TrainSettings
+from src.settings.training import LauncherSettings, MemorySettings, SweepSettings, TrainSettings
 
 _WIDTH = 100
 _KEYS = 28  # characters of the column of keys
@@ -38,6 +38,7 @@ COMMANDS: dict[str, tuple[str, type[BaseModel], str]] = {
     "reproduce": ("finecut reproduce", commands.ReproduceSettings, "reproduce"),
     "sweep": ("python train.py -m sweep=optuna", SweepSettings, ""),
     "launcher": ("python train.py -m launcher=…", LauncherSettings, ""),
+    "memory": ("python train.py memory=auto", MemorySettings, ""),
 }
 
 

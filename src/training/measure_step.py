@@ -40,6 +40,9 @@ def measure(request: Request, answer: Path) -> None:
         module, optimizer, _held = _on_device(cfg, device, request.processes)
         for batch in request.batches:
             peaks[str(batch)] = None
+            if device.type == "cuda":
+                torch.cuda.empty_cache()
+                torch.cuda.reset_peak_memory_stats(device)
             for _ in range(_STEPS):
                 _step(cfg, module, optimizer, batch, device)
             peaks[str(batch)] = _peak(device)

@@ -182,18 +182,23 @@ def choose(cfg: DictConfig, folder: Path, device: Device, measure: Measure) -> C
     for checkpointing in twice:
 
         def peaks(*wanted: int, checkpointing: bool = checkpointing) -> Peaks:
-            return measure(
-                Request(
-                    str(folder),
-                    list(wanted),
-                    precision,
-                    checkpointing,
-                    device.index,
-                    device.name,
-                    limit,
-                    devices_of(cfg.trainer) or 1,
+            # Of a process's RAM what one batch left counts for the next; of a card's it does not.
+            parts = [list(wanted)] if device.index is not None else [[one] for one in wanted]
+            found: Peaks = {}
+            for batches in parts:
+                found |= measure(
+                    Request(
+                        str(folder),
+                        batches,
+                        precision,
+                        checkpointing,
+                        device.index,
+                        device.name,
+                        limit,
+                        devices_of(cfg.trainer) or 1,
+                    )
                 )
-            )
+            return found
 
         known, predicted = _probe(batches, peaks)
         smallest[checkpointing] = known[batches[-1]]
