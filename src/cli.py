@@ -67,6 +67,9 @@ COMMANDS: dict[str, Command] = {
         job="src.sweeps.jobs:main",
     ),
     "data": Command(_TRAIN, "get a data set from its authors", "src.datamodules.get:main"),
+    "data shard": Command(
+        _TRAIN, "write a data set as tar shards", "src.datamodules.shard_writer:main", "shard"
+    ),
     "check": Command(
         _TRAIN, "read every file of a data set first", "src.datamodules.check:main", "check"
     ),
@@ -114,15 +117,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         return DONE
     if words[0] in _COMPLETION:
         return _complete(words)
-    name = _ALIASES.get(words[0], words[0])
+    name, words = _named(words)
     if name not in COMMANDS:
         close = difflib.get_close_matches(name, COMMANDS, n=1)
         near = f"; did you mean {close[0]}?" if close else ""
-        raise CommandError(
-            f"finecut has no command {words[0]!r}{near}; `finecut --help` lists them"
-        )
+        raise CommandError(f"finecut has no command {name!r}{near}; `finecut --help` lists them")
     try:
-        return _run(name, words[1:])
+        return _run(name, words)
     except UserError:
         raise
     except Exception as error:
@@ -132,6 +133,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         if said is None:
             raise
         raise said from error
+
+
+def _named(words: Sequence[str]) -> tuple[str, list[str]]:
+    """The command that words begin with, which may be two of them, and the words behind it."""
+    name = _ALIASES.get(words[0], words[0])
+    both = " ".join([name, *words[1:2]])
+    return (both, list(words[2:])) if both in COMMANDS else (name, list(words[1:]))
 
 
 def overview() -> str:

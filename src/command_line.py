@@ -24,7 +24,7 @@ _TEXT = frozenset(
         *("account", "boxes", "cache_dir", "checkpoint", "compare", "csv", "dir", "dirpath"),
         *("filename", "folder", "ground_truth", "image_list", "images", "weights", "input"),
         *("license", "maps", "mask_suffix", "masks", "name", "output", "partition", "project"),
-        *("published", "resume", "root", "skeletons", "storage", "study", "trimaps"),
+        *("published", "resume", "root", "shards", "skeletons", "storage", "study", "trimaps"),
     )
 )
 # …and those that are text in one place only: elsewhere they are numbers, or shares by set.

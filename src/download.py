@@ -32,6 +32,8 @@ _TIMEOUT = 30.0  # seconds without a byte
 _RETRIES = 3
 _NAME = "file"  # within the folder of parts
 _PARTIAL, _RANGE_NOT_SATISFIABLE = 206, 416
+# Answers of servers that give files and tell nothing of them; some sign links for GET alone.
+_NO_HEAD = (403, 405, 501)
 _HUB = re.compile(
     r"https://huggingface\.co/(?:(?P<kind>dataset|space)s/)?(?P<repo>[^/]+/[^/]+)"
     r"/resolve/(?P<revision>[^/]+)/(?P<file>[^?]+)"
@@ -63,6 +65,7 @@ def download(
     target: Path,
     checksum: Checksum | None = None,
     refuse: Callable[[Path], str | None] | None = None,
+    shown: bool = True,
 ) -> Path:
     """Fetch `url` into `target` and return it.
 
@@ -77,6 +80,7 @@ def download(
         target: The file; one that is there is returned as it is.
         checksum: What it must hash to.
         refuse: Says what a file is that cannot be the one wanted ("is a web page …"), or None.
+        shown: With a bar, which processes in the background leave out.
 
     Raises:
         DownloadError: Offline, no connection, a broken transfer (its parts are kept), a page in
@@ -93,7 +97,7 @@ def download(
         place = parts / bytes_hash(url.encode())[:8]
         place.mkdir(parents=True, exist_ok=True)
         try:
-            path = _transferred(url, place, target.name)
+            path = _transferred(url, place, target.name, shown)
         except Exception as error:  # the libraries and what they stand on raise a dozen kinds
             if is_full(error):
                 raise
@@ -178,10 +182,34 @@ def _mirror() -> str | None:
     return os.environ.get("HF_ENDPOINT", "").rstrip("/") or None
 
 
-def _transferred(url: str, folder: Path, name: str) -> Path:
+def remote_size(url: str) -> int | None:
+    """The bytes of a file behind a plain link; None where the server does not say.
+
+    Raises:
+        DownloadError: Offline, no connection, or no such file.
+    """
+    if is_offline():
+        raise DownloadError(f"{url}: FINECUT_OFFLINE is set")
+    if _HUB.fullmatch(url) or _DRIVE.fullmatch(url):
+        return None
+    import requests
+
+    try:
+        headers = {"Accept-Encoding": "identity"}
+        response = requests.head(url, headers=headers, timeout=_TIMEOUT, allow_redirects=True)
+        if response.status_code in _NO_HEAD:
+            return None
+        response.raise_for_status()
+    except requests.RequestException as error:
+        raise DownloadError(f"{url}: {_line(error)}") from error
+    said = response.headers.get("Content-Length", "")
+    return int(said) if said.isdigit() else None
+
+
+def _transferred(url: str, folder: Path, name: str, shown: bool) -> Path:
     if found := _HUB.fullmatch(url):
         return _from_hub(found, folder)
-    with _bar(name) as bar:
+    with _bar(name, shown) as bar:
         if found := _DRIVE.fullmatch(url):
             return _from_drive(found["id"], folder / _NAME, bar)
         return _from_link(url, folder / _NAME, bar)
@@ -345,7 +373,7 @@ class _Bar:
 
 
 @contextmanager
-def _bar(name: str) -> Iterator[_Bar]:
+def _bar(name: str, shown: bool) -> Iterator[_Bar]:
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
@@ -353,7 +381,8 @@ def _bar(name: str) -> Iterator[_Bar]:
         TransferSpeedColumn(),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+    console = Console(stderr=True)
+    with Progress(*columns, console=console, transient=True, disable=not shown) as progress:
         yield _Bar(progress, name)
 
 

@@ -15,7 +15,7 @@ from src.datamodules.loaders import (
     require_batch,
     resolve_workers,
 )
-from src.datamodules.samplers import TrainSampler
+from src.datamodules.samplers import TrainSampler, Windows
 from src.datamodules.wrappers import FallbackDataset, RehearsalMix
 from src.errors import CommandError, UserError
 from src.instantiate import build
@@ -137,9 +137,14 @@ class SegmentationDataModule(LightningDataModule):
                 "this data has no training set; choose another data=… or set data.train"
             )
         rank, world = self._place()
-        weights = self.train_weights()
+        weights, windows = self.train_weights(), self.train_windows()
         if isinstance(self.train_set, RehearsalMix):
             weights = self.train_set.weights(weights)
+            if windows is not None:
+                raise CommandError(
+                    "data.shuffle_window shuffles some shards at a time, and finetune.replay mixes"
+                    " images of other data in: leave one of them out"
+                )
         sampler = TrainSampler(
             len(self.train_set),  # type: ignore[arg-type]
             self.seed,
@@ -148,6 +153,7 @@ class SegmentationDataModule(LightningDataModule):
             self.drop_last,
             weights,
             fixed=self.trainer is not None and self.trainer.overfit_batches > 0,  # type: ignore[attr-defined]
+            windows=windows,
         )
         workers = self._workers()
         readable = self.train_set
@@ -167,6 +173,10 @@ class SegmentationDataModule(LightningDataModule):
 
     def train_weights(self) -> np.ndarray | None:
         """Chances of the training images, None for equal ones; for subclasses that weigh them."""
+        return None
+
+    def train_windows(self) -> Windows | None:
+        """How the training images are shuffled some shards at a time; None: all of them."""
         return None
 
     def fingerprint(self) -> dict[str, Any]:

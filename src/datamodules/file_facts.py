@@ -81,6 +81,8 @@ def mask_faults(
 ) -> dict[str, str]:
     """Read every mask once and say by path which are faulty; a second call reads nothing.
 
+    Masks in shards were read when these were written, and are not read again.
+
     Args:
         pairs: What is going to be trained on.
         memory: Folder where results are kept, by the files' names, sizes and times of change.
@@ -88,6 +90,10 @@ def mask_faults(
         soft: They are mattes.
         readers: Threads.
     """
+
+    pairs = [pair for pair in pairs if pair.packed is None]
+    if not pairs:
+        return {}
 
     def find() -> dict[str, str]:
         log.info("reading %d masks once to check them", len(pairs))
@@ -104,6 +110,26 @@ def mask_faults(
     key = key_of_files(files_of(pairs), allow_empty, *["soft"] * soft)
     faults: dict[str, str] = CacheFolder(memory, "masks", _JUDGEMENT).get_json(key, find)
     return faults
+
+
+def without_faults(
+    pairs: Sequence[ImageMaskPair], faults: Mapping[str, str], on_error: str, problems: list[str]
+) -> list[ImageMaskPair]:
+    """The pairs whose masks are sound.
+
+    Args:
+        pairs: Of a set.
+        faults: What `mask_faults` found.
+        on_error: `stop` adds a faulty mask to `problems`, `skip` leaves its pair out and warns.
+        problems: One line each.
+    """
+    faulty = [pair for pair in pairs if str(pair.mask) in faults]
+    for pair in faulty:
+        if on_error == "stop":
+            problems.append(faults[str(pair.mask)])
+        else:
+            log.warning("skipped %s", faults[str(pair.mask)])
+    return [pair for pair in pairs if str(pair.mask) not in faults]
 
 
 def _fault_of_file(

@@ -27,7 +27,8 @@ from src.weights.registry import note_of, remember, remembered
 HELP = """\
 finecut data                               lists the sets: what can be got, and the pages of others
 finecut data get DIS5K data.root=FOLDER    prints the terms, asks, downloads, checks and unpacks
-finecut data get DUTS accept=true          … without asking, into FINECUT_DATA"""
+finecut data get DUTS accept=true          … without asking, into FINECUT_DATA
+finecut data shard data=… output=FOLDER    writes a set as tar shards; --help says more"""
 _SETS = CONF / "data" / "sets"
 _YES = ("y", "yes")
 # What zipfile and tarfile raise of content that is none, or of a compression they do not know.
@@ -99,7 +100,9 @@ def main(words: Sequence[str]) -> int:
     if action == "list" and not rest:
         return _list()
     if action != "get":
-        raise CommandError(f"finecut data {action}: it is one of list, get; --help says more")
+        raise CommandError(
+            f"finecut data {action}: it is one of list, get, shard; --help says more"
+        )
     keys = {"data.root": os.environ.get("FINECUT_DATA", ""), "accept": "false"}
     names = []
     for word in rest:

@@ -3,10 +3,11 @@
 import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import torch
+from annotated_types import Ge, Gt
 from torch import Tensor
 from torch.utils.data import Dataset
 
@@ -14,7 +15,8 @@ from src.cache import key_of_files
 from src.datamodules.augmentation import Augmentation
 from src.datamodules.base import SegmentationDataModule, check_choice
 from src.datamodules.batch import SampleKey, planes
-from src.datamodules.file_facts import mask_faults
+from src.datamodules.fetch_ahead import FetchAhead, fetch_ahead
+from src.datamodules.file_facts import mask_faults, without_faults
 from src.datamodules.images import read_image, read_mask
 from src.datamodules.pairs import (
     DataError,
@@ -26,9 +28,16 @@ from src.datamodules.pairs import (
     split_by_hash,
 )
 from src.datamodules.sample_cache import SampleCache, open_cache
-from src.datamodules.samplers import HardExamples, shares_to_weights
+from src.datamodules.samplers import HardExamples, Windows, shares_to_weights
+from src.datamodules.shard_set import DEFAULT_CACHE_GB, ShardCache, require_room
+from src.datamodules.shard_windows import (
+    mode_faults,
+    require_shuffled,
+    shard_sets,
+    windows_of,
+)
 from src.datamodules.sources import parse_sources, require_root
-from src.errors import UserError
+from src.errors import CommandError, UserError
 from src.paths import cache_folder
 from src.processing import Processor
 
@@ -64,6 +73,7 @@ class ImageMaskDataset(Dataset[dict[str, Any]]):
         soft: bool = False,
     ) -> None:
         self.cache: SampleCache | None = None
+        self.ahead: FetchAhead | None = None
         self.pairs, self.processor, self.augment = list(pairs), processor, augment
         self.seed, self.evaluate = seed, evaluate
         self.reduced_decode, self.soft = reduced_decode, soft
@@ -80,12 +90,11 @@ class ImageMaskDataset(Dataset[dict[str, Any]]):
         draw = key if isinstance(key, SampleKey) else SampleKey(key, epoch=0)
         labels = {"index": draw.item, "name": self.pairs[draw.item].name}
         if self.evaluate:
-            mask = read_mask(self.pairs[draw.item].mask, soft=self.soft)
-            maps = {
-                "image": self._image(draw.item, self.processor),
-                "mask": self.processor.resize_mask(mask),
-            }
+            image, mask = self._read(draw.item, self.processor)
+            maps = {"image": image, "mask": self.processor.resize_mask(mask)}
             return {**labels, **_tensors(maps), "mask_full": torch.from_numpy(mask)}
+        if self.ahead is not None:
+            self.ahead.follow(draw)
         image, mask = self.resized(draw.item, draw.size)
         maps = {"image": image, "mask": mask}
         if self.augment is not None:
@@ -108,8 +117,8 @@ class ImageMaskDataset(Dataset[dict[str, Any]]):
             and (cached := self.cache[item]) is not None
         ):
             return cached
-        mask = read_mask(self.pairs[item].mask, soft=self.soft)
-        return self._image(item, processor), processor.resize_mask(mask)
+        image, mask = self._read(item, processor)
+        return image, processor.resize_mask(mask)
 
     def fill_cache(
         self,
@@ -132,9 +141,14 @@ class ImageMaskDataset(Dataset[dict[str, Any]]):
         key = key_of_files(files_of(self.pairs), *settings, on_error)
         self.cache = open_cache(self, processor.size, key, kind, folder, workers, on_error)
 
-    def _image(self, item: int, processor: Processor) -> np.ndarray:
+    def _read(self, item: int, processor: Processor) -> tuple[np.ndarray, np.ndarray]:
+        """The resized image (h, w, 3), and the mask (H, W) at full size."""
+        pair = self.pairs[item]
+        image, mask = pair.contents()
+        # The mask first: it is the smaller file, and more often the faulty one.
+        levels = read_mask(pair.mask, soft=self.soft, content=mask)
         at_least = processor.size if self.reduced_decode else None
-        return processor.resize_image(read_image(self.pairs[item].image, at_least))
+        return processor.resize_image(read_image(pair.image, at_least, image)), levels
 
 
 def _tensors(maps: Mapping[str, np.ndarray]) -> dict[str, Tensor]:
@@ -170,10 +184,14 @@ class FolderDataModule(SegmentationDataModule):
         allow_empty: Accept training masks without any foreground.
         soft: The masks are mattes, whose gray is alpha: nothing takes it for an edge or cuts it.
         reduced_decode: See `ImageMaskDataset`.
-        cache: Keep resized training samples on `disk` or in `ram`, see `cache.py`.
+        cache: Keep resized training samples on `disk` or in `ram`, see `cache.py`; not of shards.
         cache_dir: Folder of the cache and of remembered checks; None: see `cache_folder`.
         drop_last: Drop training's last batch where it is not full.
         eval_batch_size: Images per batch in validation and test.
+        shuffle_window: How many shards of a training set are shuffled together; None: all images,
+            as those of a folder.
+        shard_cache_gb: Size of the folder in `cache_dir` that keeps shards from a URL, in
+            gigabytes (10⁹ bytes).
 
     Raises:
         DataError: In `setup`, with everything that is wrong.
@@ -201,6 +219,8 @@ class FolderDataModule(SegmentationDataModule):
         drop_last: bool = True,
         eval_batch_size: int = 1,
         soft: bool = False,
+        shuffle_window: Annotated[int, Ge(1)] | None = None,
+        shard_cache_gb: Annotated[float, Gt(0)] = DEFAULT_CACHE_GB,
     ) -> None:
         super().__init__(
             batch_size=batch_size,
@@ -223,12 +243,15 @@ class FolderDataModule(SegmentationDataModule):
         self.sampling_weights = sampling_weights
         self.allow_empty, self.reduced_decode, self.soft = allow_empty, reduced_decode, soft
         self.cache, self.cache_dir = cache, cache_folder(cache_dir)
+        self.shuffle_window, self.shard_cache_gb = shuffle_window, shard_cache_gb
         self.pairs: dict[str, list[ImageMaskPair]] = {}
 
     def setup(self, stage: str | None = None) -> None:
         """Find and check the files: for `fit` of all sets, so that the test cannot fail late."""
         if stage == "fit" and not self.train:
-            raise UserError("no training set: data.train.images=DIR data.train.masks=DIR")
+            raise UserError(
+                "no training set: data.train.images=DIR data.train.masks=DIR, or data.train.shards="
+            )
         require_root(self.root, [*self.train.values(), *self.val.values(), *self.test.values()])
         problems: list[str] = []
         training: dict[str, list[ImageMaskPair]] = {}
@@ -239,9 +262,14 @@ class FolderDataModule(SegmentationDataModule):
         if stage in (None, "fit", "test") and not self.test_sets:
             tests = index_sets(self.root, self.test, "stop", problems)
             lost = [name for name in self.test if name not in tests]
+        found = [*training.get("train", ()), *training.get("val", ())]
+        problems += mode_faults(found, self.allow_empty, self.soft)
+        for pairs in tests.values():
+            problems += mode_faults(pairs, True, self.soft)
         if problems:
             advice = f"A test set can be left out: '~data.test.{lost[0]}'" if lost else ""
             raise DataError("data", problems, advice)
+        self._set_up_shards(training.get("train", []), [found, *tests.values()])
         if training:
             self._set_up_training(training)
         for name, pairs in tests.items():
@@ -255,18 +283,27 @@ class FolderDataModule(SegmentationDataModule):
             return shares_to_weights(self.sampling_weights, [pair.set for pair in pairs])
         return None
 
+    def train_windows(self) -> Windows | None:
+        return windows_of(self.pairs["train"], self.shuffle_window)
+
     def fingerprint(self) -> dict[str, Any]:
         """Sets, counts and a hash of the files' names and sizes, for every set in use."""
         return {use: fingerprint(pairs) for use, pairs in self._used().items()}
 
     def files(self) -> dict[str, dict[str, Path]]:
-        return {
-            use: {
-                f"{kind} of {pair.name}": path
-                for pair in pairs
-                for kind, path in (("image", pair.image), ("mask", pair.mask))
-            }
-            for use, pairs in self._used().items()
+        return {use: self._files_of(pairs) for use, pairs in self._used().items()}
+
+    def _files_of(self, pairs: Sequence[ImageMaskPair]) -> dict[str, Path]:
+        # The index holds a hash of each shard.
+        found = {
+            f"index of {shards.place}": shards.index_file(self.cache_dir)
+            for shards in shard_sets(pairs)
+        }
+        return found | {
+            f"{kind} of {pair.name}": path
+            for pair in pairs
+            if pair.packed is None
+            for kind, path in (("image", pair.image), ("mask", pair.mask))
         }
 
     def _used(self) -> dict[str, Sequence[ImageMaskPair]]:
@@ -282,14 +319,8 @@ class FolderDataModule(SegmentationDataModule):
         train = join_sets(index_sets(self.root, self.train, self.on_error, problems))
         val = join_sets(index_sets(self.root, self.val, "stop", problems))
         faults = mask_faults([*train, *val], self.cache_dir, self.allow_empty, self.soft)
-        if self.on_error == "stop":
-            problems += faults.values()
-        else:
-            problems += [faults[str(pair.mask)] for pair in val if str(pair.mask) in faults]
-            for pair in train:
-                if str(pair.mask) in faults:
-                    log.warning("skipped %s", faults[str(pair.mask)])
-            train = [pair for pair in train if str(pair.mask) not in faults]
+        train = without_faults(train, faults, self.on_error, problems)
+        val = without_faults(val, faults, "stop", problems)
         if not self.val:
             train, val = split_by_hash(train, self.val_fraction)
         return {"train": train, "val": val}
@@ -303,12 +334,36 @@ class FolderDataModule(SegmentationDataModule):
                 reduced_decode=self.reduced_decode,
                 soft=self.soft,
             )
+            self.train_set.ahead = fetch_ahead(train, self.shuffle_window, self.seed)
             if self.cache != "none":
                 self.train_set.fill_cache(
                     self.cache, self.cache_dir, self._workers(), self.on_error
                 )
         validated = train if self.val_split == "train" else val
         self.val_set = self._evaluated(validated) if validated else None
+
+    def _set_up_shards(
+        self, train: Sequence[ImageMaskPair], used: Sequence[Sequence[ImageMaskPair]]
+    ) -> None:
+        """Refuse what shards cannot do, before anything is fetched of those behind a URL."""
+        sets = [shards for pairs in used for shards in shard_sets(pairs)]
+        cache = ShardCache(self.cache_dir / "shards", int(self.shard_cache_gb * 1e9))
+        for shards in sets:
+            shards.cache = cache
+        if any(shards.is_remote for shards in sets):
+            require_room(sets, cache)
+        require_shuffled(train, self.shuffle_window, cache.limit)
+        of_train = shard_sets(train)
+        if self.sampling_weights and windows_of(train, self.shuffle_window) is not None:
+            raise CommandError(
+                "data.sampling_weights draws from the whole set, and data.shuffle_window has some"
+                " shards of it at a time: leave one of them out"
+            )
+        if of_train and self.cache != "none":
+            raise CommandError(
+                f"data.cache={self.cache} keeps resized samples of files, and data.train is read"
+                " from shards: leave it out"
+            )
 
     def _evaluated(self, pairs: list[ImageMaskPair]) -> ImageMaskDataset:
         return ImageMaskDataset(

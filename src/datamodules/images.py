@@ -66,7 +66,9 @@ class Header(NamedTuple):
     exif: Image.Exif | None = None
 
 
-def read_image(path: Path, at_least: tuple[int, int] | None = None) -> np.ndarray:
+def read_image(
+    path: Path, at_least: tuple[int, int] | None = None, content: bytes | None = None
+) -> np.ndarray:
     """Read uint8 RGB `(H, W, 3)`, turned by its EXIF orientation.
 
     Transparency is composed as `raster.seen` says; 16 bit is scaled to 8; CMYK is converted
@@ -76,18 +78,21 @@ def read_image(path: Path, at_least: tuple[int, int] | None = None) -> np.ndarra
         path: A file with one of `EXTENSIONS`.
         at_least: A JPEG is decoded at 1/2, 1/4 or 1/8 of its size as long as neither side falls
             below this (height, width). Faster, but pixels differ from a full decode and resize.
+        content: The file's bytes, where they do not lie in a file of their own.
 
     Raises:
         ImageError: Empty, damaged or not an image, or a kind that has no certain 8-bit form.
     """
-    decoded, _ = decode(path, at_least)
+    decoded, _ = decode(path, at_least, content)
     try:
         return seen(colors_of(decoded), decoded.opacity)
     except KindError as error:
         raise ImageError(f"{path}: {error}") from None
 
 
-def read_mask(path: Path, scale: int | None = None, soft: bool = False) -> np.ndarray:
+def read_mask(
+    path: Path, scale: int | None = None, soft: bool = False, content: bytes | None = None
+) -> np.ndarray:
     """Read a uint8 foreground mask `(H, W)`, 255 = foreground, turned by its EXIF orientation.
 
     One-bit masks and masks of zeros and ones are stretched to 0 and 255. Of a colored palette
@@ -98,12 +103,13 @@ def read_mask(path: Path, scale: int | None = None, soft: bool = False) -> np.nd
         path: A file with one of `EXTENSIONS`.
         scale: Full scale of the levels of its set, 1, 255 or 65535; None for the file's own.
         soft: It is a matte, whose levels are alpha.
+        content: The file's bytes, where they do not lie in a file of their own.
 
     Raises:
         ImageError: Empty, damaged, in color, of several pages, or a label map of several
             instances or classes.
     """
-    judged = judge_mask(path, scale, soft)
+    judged = judge_mask(path, scale, soft, content)
     if judged.fault is not None:
         raise ImageError(f"{path}: {judged.fault}")
     return judged.mask
@@ -117,9 +123,11 @@ class Judged(NamedTuple):
     fault: str | None
 
 
-def judge_mask(path: Path, scale: int | None = None, soft: bool = False) -> Judged:
+def judge_mask(
+    path: Path, scale: int | None = None, soft: bool = False, content: bytes | None = None
+) -> Judged:
     """Read a file as `read_mask` does and judge whether it is a mask, without refusing it."""
-    levels, header = read_levels(path)
+    levels, header = read_levels(path, content)
     try:
         mask = scaled(levels, scale)
     except KindError as error:
@@ -174,14 +182,18 @@ def decode(
         raise ImageError(f"{path}: {error.strerror or error}") from None
 
 
-def read_header(path: Path) -> Header:
+def read_header(path: Path, content: bytes | None = None) -> Header:
     """What the first bytes of a file say, and of a PNG the last.
+
+    Args:
+        path: The file.
+        content: Its bytes, where they do not lie in a file of their own.
 
     Raises:
         ImageError: Empty, not an image, or larger than the limit.
     """
     try:
-        with path.open("rb") as file:
+        with path.open("rb") if content is None else io.BytesIO(content) as file:
             if (layout := _layout(path, file)) is not None:
                 return _tiff_header(layout)
             with open_image(path, file) as image:

@@ -57,18 +57,19 @@ def inspect(pair: ImageMaskPair, allow_empty: bool = False, soft: bool = False) 
     Raises:
         ImageError: One of them cannot be decoded or is of an unusable kind.
     """
-    mask, scale, fault = judge_mask(pair.mask, soft=soft)
-    header = read_header(pair.image)
+    in_image, in_mask = pair.contents()
+    mask, scale, fault = judge_mask(pair.mask, soft=soft, content=in_mask)
+    header = read_header(pair.image, in_image)
     height, width = header.size
     # A JPEG is decoded at a fraction of its size, but to its last byte.
-    small = read_image(pair.image, at_least=(8 * _GRID, 8 * _GRID))
+    small = read_image(pair.image, (8 * _GRID, 8 * _GRID), in_image)
     return ImageStats(
         pair,
         height,
         width,
         foreground=float((mask >= 128).mean()),
         gray=float(((mask > 0) & (mask < 255)).mean()),
-        digest=bytes_hash(pair.image.read_bytes()),
+        digest=bytes_hash(pair.image.read_bytes() if in_image is None else in_image),
         look=_look(small),
         fault=fault or mask_fault(mask, allow_empty, soft),
         scale=scale,
@@ -164,7 +165,11 @@ class PairInspection(Inspection[ImageStats]):
     def image_and_mask(self, found: ImageStats, side: int) -> tuple[np.ndarray, np.ndarray]:
         scale = side / max(found.height, found.width)
         size = max(1, round(found.height * scale)), max(1, round(found.width * scale))
-        return read_image(found.pair.image, size), judge_mask(found.pair.mask).mask
+        image, mask = found.pair.contents()
+        return (
+            read_image(found.pair.image, size, image),
+            judge_mask(found.pair.mask, content=mask).mask,
+        )
 
     def judge(self, found: Sequence[ImageStats]) -> Remarks:
         problems = []

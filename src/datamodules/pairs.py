@@ -13,7 +13,9 @@ from unicodedata import normalize
 
 from src.datamodules.file_kinds import is_image_name
 from src.datamodules.images import EXTENSIONS, ImageError, read_header
-from src.datamodules.sources import CsvTable, FolderPair, Source
+from src.datamodules.shard_index import MASK, Member, ShardError
+from src.datamodules.shard_set import SHARD_ADVICE, ShardSet
+from src.datamodules.sources import CsvTable, FolderPair, Source, TarShards
 from src.errors import UserError
 from src.hashing import bytes_hash
 from src.paths import files_below
@@ -25,13 +27,50 @@ _READERS = 16
 _SHOWN = 200
 
 
+class Packed(NamedTuple):
+    """Where a pair lies that is no files of its own.
+
+    shards: The set of shards that holds it.
+    shard: Number of the shard in the index.
+    image: The file in it.
+    mask: The same.
+    """
+
+    shards: ShardSet
+    shard: int
+    image: Member
+    mask: Member
+
+
 class ImageMaskPair(NamedTuple):
-    """One image with its mask; `name` is the path below the image folder, without extension."""
+    """One image with its mask; `name` is the path below the image folder, without extension.
+
+    Of a pair in a shard the paths only name it, and `packed` says where it lies.
+    """
 
     name: str
     image: Path
     mask: Path
     set: str = ""
+    packed: Packed | None = None
+
+    def contents(self) -> tuple[bytes | None, bytes | None]:
+        """The bytes of image and mask of a pair in a shard; None: they are to be read by path.
+
+        Raises:
+            ShardError: The shard is missing or damaged.
+        """
+        if self.packed is None:
+            return None, None
+        shards, shard, image, mask = self.packed
+        first, second = shards.read(shard, (image, mask))
+        return first, second
+
+    def sizes(self) -> tuple[int, int]:
+        """Bytes of image and mask."""
+        if self.packed is not None:
+            return self.packed.image.size, self.packed.mask.size
+        return self.image.stat().st_size, self.mask.stat().st_size
 
 
 class Fault(NamedTuple):
@@ -74,12 +113,18 @@ def scan_pairs(
     Raises:
         DataError: A folder or table is missing or unusable, so that nothing can be listed.
     """
-    pairs, faults = _match(Path(root or "").expanduser(), source, name)
-    kept = [pair._replace(set=name) for pair in pairs if pair.name not in source.exclude]
+    if isinstance(source, TarShards):
+        pairs, faults = _read_shards(root, source, name), list[Fault]()
+    else:
+        pairs, faults = _match(Path(root or "").expanduser(), source, name)
+    kept = [pair for pair in pairs if pair.name not in source.exclude]
     if len(kept) < len(pairs):
         log.info("%s: %d images left out", name, len(pairs) - len(kept))
-    with ThreadPoolExecutor(_READERS) as readers:
-        found = list(readers.map(partial(_header_fault, source), kept))
+    if isinstance(source, TarShards):  # headers were read when the shards were written
+        found: list[Fault | None] = [None] * len(kept)
+    else:
+        with ThreadPoolExecutor(_READERS) as readers:
+            found = list(readers.map(partial(_header_fault, source), kept))
     sound = [pair for pair, fault in zip(kept, found, strict=True) if fault is None]
     faults += [fault for fault in found if fault is not None]
     problems = [_say(fault, source) for fault in faults if fault.name not in source.exclude]
@@ -181,22 +226,24 @@ def fingerprint(pairs: Sequence[ImageMaskPair]) -> dict[str, Any]:
     """
 
     def line(pair: ImageMaskPair) -> bytes:
-        sizes = pair.image.stat().st_size, pair.mask.stat().st_size
-        return f"{pair.set}/{pair.name}|{sizes}\n".encode()
+        return f"{pair.set}/{pair.name}|{pair.sizes()}\n".encode()
 
     return {
         "sets": sorted({pair.set for pair in pairs}),
         "count": len(pairs),
         "sha256": bytes_hash(map(line, pairs)),
-        "targets": targets_hash((pair.name, pair.mask) for pair in pairs),
+        "targets": _targets_hash((pair.name, pair.sizes()[1]) for pair in pairs),
     }
 
 
 def targets_hash(targets: Iterable[tuple[str, Path]]) -> str:
     """SHA-256 of the names and file sizes of ground-truth files, in the order of the names."""
+    return _targets_hash((name, mask.stat().st_size) for name, mask in targets)
+
+
+def _targets_hash(targets: Iterable[tuple[str, int]]) -> str:
     return bytes_hash(
-        f"{name}|{mask.stat().st_size}\n".encode("utf-8", "surrogateescape")
-        for name, mask in sorted(targets)
+        f"{name}|{size}\n".encode("utf-8", "surrogateescape") for name, size in sorted(targets)
     )
 
 
@@ -209,10 +256,35 @@ def _say(fault: Fault, source: Source) -> str:
     )
 
 
-def _match(base: Path, source: Source, name: str) -> tuple[list[ImageMaskPair], list[Fault]]:
+def _match(
+    base: Path, source: FolderPair | CsvTable, name: str
+) -> tuple[list[ImageMaskPair], list[Fault]]:
     if isinstance(source, CsvTable):
-        return _read_table(base, source, name)
-    return _match_stems(base, source, name)
+        pairs, faults = _read_table(base, source, name)
+    else:
+        pairs, faults = _match_stems(base, source, name)
+    return [pair._replace(set=name) for pair in pairs], faults
+
+
+def _read_shards(root: str | Path | None, source: TarShards, name: str) -> list[ImageMaskPair]:
+    """The pairs of an index in the order of the set. A shard that is missing or cut stops."""
+    try:
+        shards = ShardSet(source.place(root))
+    except ShardError as error:
+        raise DataError(name, [f"{error}{_advice(source.hint)}"]) from None
+    if faults := shards.faults():
+        raise DataError(name, faults, SHARD_ADVICE)
+    found: dict[int, ImageMaskPair] = {}
+    for number, shard in enumerate(shards.index.shards):
+        for sample in shard.samples:
+            found[sample.item] = ImageMaskPair(
+                sample.name,
+                shards.label(number, sample.name, sample.image.extension),
+                shards.label(number, sample.name, f"{MASK}{sample.mask.extension}"),
+                sample.set,
+                Packed(shards, number, sample.image, sample.mask),
+            )
+    return [found[item] for item in range(len(found))]
 
 
 def _match_stems(

@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
+from typing import NamedTuple, cast
 
 import numpy as np
 from torch.utils.data import BatchSampler, Sampler
@@ -13,6 +13,31 @@ from torch.utils.data import BatchSampler, Sampler
 from src.datamodules.batch import SampleKey
 from src.errors import UserError
 from src.settings.multiscale import Multiscale
+
+
+class Windows(NamedTuple):
+    """How a set in shards is shuffled where not all of it is at hand: some shards at a time.
+
+    items: Of each shard, the items that are in it.
+    shards: How many are shuffled together.
+    """
+
+    items: Sequence[np.ndarray]
+    shards: int
+
+    def shards_in_order(self, seed: int, epoch: int) -> list[np.ndarray]:
+        """The numbers of the shards of each window, in the order of an epoch."""
+        order = np.random.default_rng((seed, epoch)).permutation(len(self.items))
+        return [order[i : i + self.shards] for i in range(0, len(order), self.shards)]
+
+    def order(self, seed: int, epoch: int) -> np.ndarray:
+        """All items: window by window, those of a window shuffled."""
+        windows = self.shards_in_order(seed, epoch)
+        # Another stream than the one that the shards are shuffled by.
+        generator = np.random.default_rng((seed, epoch, 1))
+        return np.concatenate(
+            [generator.permutation(np.concatenate([self.items[i] for i in w])) for w in windows]
+        )
 
 
 class TrainSampler(Sampler[SampleKey]):
@@ -29,6 +54,7 @@ class TrainSampler(Sampler[SampleKey]):
             replacement. An image drawn twice in one epoch is augmented alike both times.
         fixed: Neither shuffle nor move on to other epochs: the same batches for ever, which is
             what overfitting on purpose needs.
+        windows: Shuffle some shards at a time; None: all images. Not together with weights.
     """
 
     def __init__(
@@ -40,11 +66,13 @@ class TrainSampler(Sampler[SampleKey]):
         drop_last: bool = True,
         weights: np.ndarray | None = None,
         fixed: bool = False,
+        windows: Windows | None = None,
     ) -> None:
         if weights is not None and (len(weights) != length or not np.all(weights >= 0)):
             raise ValueError(f"{len(weights)} weights for {length} images; all must be >= 0")
         self.length, self.seed, self.rank, self.world = length, seed, rank, world
         self.drop_last, self.weights, self.fixed = drop_last, weights, fixed
+        self.windows = windows
         self.epoch = 0
         self.skipped = 0
 
@@ -73,6 +101,8 @@ class TrainSampler(Sampler[SampleKey]):
         generator = np.random.default_rng((self.seed, self.epoch))
         if self.fixed:
             order = np.arange(self.length)
+        elif self.windows is not None:
+            order = self.windows.order(self.seed, self.epoch)
         elif self.weights is None:
             order = generator.permutation(self.length)
         else:

@@ -1,4 +1,4 @@
-"""Where a data set's files are, as its yaml says: a pair of folders, or a table of paths."""
+"""Where a data set's files are, as its yaml says: a pair of folders, a table of paths, shards."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -76,7 +76,46 @@ class CsvTable:
         return [self.csv]
 
 
-Source = FolderPair | CsvTable
+@dataclass(frozen=True)
+class TarShards:
+    """Tar shards with their index, as `finecut data shard` writes them.
+
+    Args:
+        shards: Their folder, below the root or absolute, or a URL.
+        count: How many pairs they must hold.
+        hint: Where to get them, shown when they are missing.
+        exclude: Names to leave out.
+        known_faulty: See `FolderPair`.
+        masks_upright: Nothing: what EXIF says was looked at when the shards were written.
+    """
+
+    shards: str
+    count: int | None = None
+    hint: str = ""
+    exclude: Sequence[str] = ()
+    known_faulty: Sequence[str] = ()
+    masks_upright: bool = False
+
+    @property
+    def places(self) -> list[str]:
+        """Where the shards are looked for."""
+        return [self.shards]
+
+    def place(self, root: str | Path | None) -> str:
+        """The folder or the URL, given where relative paths start: a folder or a URL too."""
+        if is_url(self.shards):
+            return self.shards
+        if root is not None and is_url(root):
+            return f"{str(root).rstrip('/')}/{self.shards.removeprefix('./')}"
+        return str(Path(root or "").expanduser() / Path(self.shards).expanduser())
+
+
+Source = FolderPair | CsvTable | TarShards
+
+
+def is_url(place: str | Path) -> bool:
+    """Whether a place is asked for over http, and no folder."""
+    return str(place).startswith(("http://", "https://"))
 
 
 def parse_sources(given: Any, key: str) -> dict[str, Source]:
@@ -87,18 +126,18 @@ def parse_sources(given: Any, key: str) -> dict[str, Source]:
     """
     if given is None:
         return {}
-    if isinstance(given, FolderPair | CsvTable):
+    if isinstance(given, Source):
         return {key: given}
     if not isinstance(given, Mapping):
-        raise UserError(f"data.{key} is {given!r}; give images and masks, or csv, or sets by name")
+        raise UserError(
+            f"data.{key} is {given!r}; give images and masks, or csv, or shards, or sets by name"
+        )
     # What is null on the command line, `data.test.SOD=null`, is as if it were not there.
     given = {name: value for name, value in given.items() if value is not None}
-    if {"images", "masks", "csv"} & set(given):
+    if {"images", "masks", "csv", "shards"} & set(given):
         return {key: _parse_source(given, f"data.{key}")}
     return {
-        name: value
-        if isinstance(value, FolderPair | CsvTable)
-        else _parse_source(value, f"data.{key}.{name}")
+        name: value if isinstance(value, Source) else _parse_source(value, f"data.{key}.{name}")
         for name, value in given.items()
     }
 
@@ -117,7 +156,7 @@ def require_root(root: str | None, sources: Iterable[Source] | None = None) -> N
         return
     found = (place for source in sources or () for place in source.places)
     for place in ["the data"] if sources is None else found:
-        if not Path(place).expanduser().is_absolute():
+        if not is_url(place) and not Path(place).expanduser().is_absolute():
             raise UserError(
                 f"data.root is not set, so {place} starts nowhere; say where your data sets are:"
                 " data.root=DIR, or export FINECUT_DATA=DIR"
@@ -126,10 +165,13 @@ def require_root(root: str | None, sources: Iterable[Source] | None = None) -> N
 
 def _parse_source(given: Any, key: str) -> Source:
     if not isinstance(given, Mapping):
-        raise UserError(f"{key} is {given!r}; give it `images` and `masks`, or `csv`")
-    kind: Callable[..., Source] = CsvTable if given.get("csv") is not None else FolderPair
+        raise UserError(f"{key} is {given!r}; give it `images` and `masks`, or `csv`, or `shards`")
     values = {k: v for k, v in given.items() if v is not None}
-    needed = ("csv",) if kind is CsvTable else ("images", "masks")
+    kind: Callable[..., Source] = FolderPair
+    needed: tuple[str, ...] = ("images", "masks")
+    for key_of_kind, other in (("csv", CsvTable), ("shards", TarShards)):
+        if key_of_kind in values:
+            kind, needed = other, (key_of_kind,)
     if missing := [field for field in needed if field not in values]:
         lacking = " and ".join(f"{key}.{field}" for field in missing)
         raise UserError(f"{lacking} not set")

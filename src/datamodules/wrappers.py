@@ -8,6 +8,7 @@ import torch
 from torch.utils.data import Dataset, get_worker_info
 
 from src.datamodules.batch import SampleKey
+from src.datamodules.shard_index import ShardError
 from src.errors import UserError
 
 log = logging.getLogger(__name__)
@@ -43,6 +44,8 @@ class FallbackDataset(Dataset[dict[str, Any]]):
     def __getitem__(self, draw: SampleKey) -> dict[str, Any]:
         try:
             return dict(self.dataset[draw])
+        except ShardError:
+            raise  # as many samples as a shard holds have no others in their place
         except UserError as error:
             sample = self._substitute(draw, error)
             log.warning("skipped %s; %s takes its place", error, sample["name"])
@@ -56,6 +59,8 @@ class FallbackDataset(Dataset[dict[str, Any]]):
         for item in rng.integers(len(self), size=_ATTEMPTS):
             try:
                 return dict(self.dataset[draw._replace(item=int(item))])
+            except ShardError:
+                raise
             except UserError:
                 continue
         raise UserError(

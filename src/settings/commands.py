@@ -392,6 +392,16 @@ class CheckSettings(OpenSettings):
     seed: Seed = setting("of what is drawn")
 
 
+class ShardSettings(OpenSettings):
+    """A data set written as tar shards, to be trained on from a disk or over http."""
+
+    output: FilePath = setting("folder of the shards and their index, which holds nothing else")
+    split: Name = setting("which set of data=: train, val, or a test set by its name")
+    shard_mb: float = setting("largest size of a shard, in megabytes (10⁶ bytes)", gt=0, le=1e6)
+    per_shard: Whole | None = setting("most samples of a shard; null: shard_mb alone counts", ge=1)
+    seed: Seed = setting("of the order in which samples are written")
+
+
 class PreviewSettings(OpenSettings):
     """Drawings of what a network would be shown in training."""
 

@@ -34,6 +34,7 @@ COMMANDS: dict[str, tuple[str, type[BaseModel], str]] = {
     "app": ("python app.py", commands.AppSettings, "app"),
     "tables": ("python tables.py", commands.TablesSettings, "tables"),
     "check": ("finecut check data=dis5k", commands.CheckSettings, "check"),
+    "shard": ("finecut data shard data=dis5k", commands.ShardSettings, "shard"),
     "preview": ("finecut preview data=dis5k", commands.PreviewSettings, "preview"),
     "reproduce": ("finecut reproduce", commands.ReproduceSettings, "reproduce"),
     "sweep": ("python train.py -m sweep=optuna", SweepSettings, ""),

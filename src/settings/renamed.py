@@ -46,6 +46,7 @@ RENAMED: Mapping[str, Mapping[str, str]] = {
     "train": _TRAIN,
     "evaluate": {**_TRAIN, "ckpt": "weights", "target": "ground_truth"},
     "check": _TRAIN,
+    "data shard": _TRAIN,
     "preview": _TRAIN,
     "predict": {"destination": "output", **_WEIGHTS},
     "export": {

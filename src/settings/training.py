@@ -242,6 +242,14 @@ class DataSettings(OpenSettings):
     cache_dir: FilePath | None = setting(
         "where cached samples lie; null: FINECUT_CACHE, else cache", default=ABSENT
     )
+    shuffle_window: Whole | None = setting(
+        "shards of the training set that are shuffled together; null: all images",
+        ge=1,
+        default=ABSENT,
+    )
+    shard_cache_gb: float = setting(
+        "gigabytes in cache_dir for shards from a URL, on each machine", gt=0, default=ABSENT
+    )
     image_seed: Seed = setting("of drawn images", default=ABSENT)
 
 

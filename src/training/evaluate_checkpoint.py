@@ -84,8 +84,8 @@ def _files_of(data: DictConfig, part: str) -> dict[str, Any]:
     if not isinstance(node, DictConfig) or "_target_" in node:
         return {}  # objects are made by classes of their own, which say what is tested
     given = {str(key): node[key] for key in node if node[key] is not None}
-    if {"images", "masks", "csv", "count", "mask_suffix"} & given.keys():
-        return {"": node} if {"images", "csv"} & given.keys() else {}
+    if {"images", "masks", "csv", "shards", "count", "mask_suffix"} & given.keys():
+        return {"": node} if {"images", "csv", "shards"} & given.keys() else {}
     return {key: value for key, value in given.items() if isinstance(value, DictConfig)}
 
 

@@ -98,6 +98,8 @@ MAY_CHANGE: Mapping[str, Kind] = {
     "base.on_error": _one_of("stop", "skip"),
     "data.cache": _one_of("none", "disk", "ram"),
     "base.cache": _one_of("none", "disk", "ram"),
+    "data.shard_cache_gb": POSITIVE,
+    "base.shard_cache_gb": POSITIVE,
     "data.*cache_dir": TEXT.or_null(),
     "base.*cache_dir": TEXT.or_null(),
     "callbacks.recent.minutes": POSITIVE,
