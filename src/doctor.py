@@ -31,6 +31,7 @@ _EXTRAS = {
     "coco": ("pycocotools", "COCO's masks, annotate.py"),
     "sweep": ("optuna", "sweep=optuna"),
     "page": ("fastapi", "app.py"),
+    "shards": ("webdataset", "data shard"),
     "tables": ("xlsxwriter", "table formats=xlsx"),
 }
 # Names of the kernel for what makes a network quick on a CPU, and ours.

@@ -10,6 +10,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import TypeVar
 from urllib.parse import parse_qs, urlsplit
 
@@ -112,14 +113,15 @@ class _Handler(BaseHTTPRequestHandler):
             return self.send_page(server.page)
         same = self.headers.get("If-Range", server.version) == server.version
         start = int(wanted[6:].partition("-")[0]) if wanted and server.ranges and same else 0
-        whole = len(server.content)
+        content = self.content()
+        whole = len(content)
         if start >= whole:
             self.send_response(416)
             self.send_header("Content-Range", f"bytes */{whole}")
             self.send_header("Content-Length", "0")
             self.end_headers()
             return
-        rest = server.content[start:]
+        rest = content[start:]
         self.send_response(206 if start else 200)
         if start:
             self.send_header("Content-Range", f"bytes {start}-{whole - 1}/{whole}")
@@ -136,6 +138,9 @@ class _Handler(BaseHTTPRequestHandler):
             self.close_connection = True
             return
         self.write(rest)
+
+    def content(self) -> bytes:
+        return self.server.content
 
     def write(self, content: bytes) -> None:
         if self.command == "GET":
@@ -234,6 +239,42 @@ def _running(
         yield server
         server.shutdown()
         thread.join()
+
+
+class FolderServer(FileServer):
+    """Serves the files of `folder`.
+
+    Attributes:
+        paths: What was asked for, one entry for each transfer.
+    """
+
+    folder: Path
+
+    def __init__(self, handler: type[BaseHTTPRequestHandler]) -> None:
+        super().__init__(handler)
+        self.paths: list[str] = []
+
+
+class _Folder(_Handler):
+    server: FolderServer
+
+    def do_GET(self) -> None:
+        if not (self.server.folder / self.path[1:]).is_file():
+            return self.send_page("not here", 404)
+        if self.command == "GET":
+            self.server.paths.append(self.path[1:])
+        return self.send_file()
+
+    def content(self) -> bytes:
+        return (self.server.folder / self.path[1:]).read_bytes()
+
+
+@contextmanager
+def folder_server(folder: Path) -> Iterator[FolderServer]:
+    """A server of the files of a folder."""
+    with _running(_Folder, FolderServer) as server:
+        server.folder = folder
+        yield server
 
 
 @contextmanager

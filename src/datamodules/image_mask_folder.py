@@ -296,8 +296,8 @@ class FolderDataModule(SegmentationDataModule):
     def _files_of(self, pairs: Sequence[ImageMaskPair]) -> dict[str, Path]:
         # The index holds a hash of each shard.
         found = {
-            f"index of {shards.place}": shards.index_file(self.cache_dir)
-            for shards in shard_sets(pairs)
+            f"index {number} of shards": shards.index_file(self.cache_dir)
+            for number, shards in enumerate(shard_sets(pairs), start=1)
         }
         return found | {
             f"{kind} of {pair.name}": path

@@ -160,13 +160,13 @@ def write_shards(
     output.mkdir(parents=True, exist_ok=True)
     try:
         with FileLock(output / _LOCK, timeout=0):
-            if (output / INDEX).is_file():
-                index = _require_same(output, pairs, rule, plan)
-            else:
+            try:
+                if (output / INDEX).is_file():
+                    return _require_same(output, pairs, rule, plan)
                 files = [f"{name}-{number:06d}.tar" for number in range(len(plan))]
-                index = _write(pairs, rule, output, files, plan, key)
-            (output / _LOCK).unlink()  # the folder is copied elsewhere as it is
-            return index
+                return _write(pairs, rule, output, files, plan, key)
+            finally:
+                (output / _LOCK).unlink()  # the folder is copied elsewhere as it is
     except Timeout:
         raise UserError(f"another process writes shards into {output}; wait for it") from None
 
