@@ -213,9 +213,17 @@ def _complete(words: list[str]) -> int:
         _, _, rest = line.partition(" ")
         typed, behind, rest = rest.lstrip().partition(" ")
         if not behind:
-            print(" ".join(name for name in COMMANDS if name.startswith(typed)))
+            first = dict.fromkeys(name.split()[0] for name in COMMANDS)
+            print(" ".join(name for name in first if name.startswith(typed)))
             return DONE
         name = _ALIASES.get(typed, typed)
+        second, behind, after = rest.lstrip().partition(" ")
+        both = [one for one in COMMANDS if one.startswith(f"{name} {second}")]
+        if both and not behind:
+            print(" ".join(one.split()[1] for one in both))
+            return DONE
+        if f"{name} {second}" in both:
+            name, rest = f"{name} {second}", after
         config = config_of(name, rest.split()) if name in COMMANDS else None
         config = config or _OWN_YAML.get(name)
         os.environ["COMP_LINE"] = f"finecut {rest.lstrip()}"

@@ -42,7 +42,7 @@ def test_every_command_shows_its_keys(
     name: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    assert cli.main([name, "--help"]) == 0
+    assert cli.main([*name.split(), "--help"]) == 0
     assert re.search(r"^  [\w.]+=", said(capsys), re.MULTILINE)
 
 
@@ -101,7 +101,9 @@ def test_words_and_environment_are_given_back(monkeypatch: pytest.MonkeyPatch) -
 @pytest.mark.parametrize(
     ("line", "offered"),
     [
-        ("finecut ", set(cli.COMMANDS)),
+        ("finecut ", {name.split()[0] for name in cli.COMMANDS}),
+        ("finecut data s", {"shard"}),
+        ("finecut data shard per", {"per_shard="}),
         ("finecut ex", {"export"}),
         ("finecut train model=is", {"model=isnet", "model=isnet_gt_encoder"}),
         ("finecut export form", {"format="}),
