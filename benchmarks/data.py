@@ -6,16 +6,20 @@ CPU time of one worker process a sample, so that other load does not count; ours
 turns, and the median is shown. "Originals" is scikit-image's reader and torch's resize, as IS-Net
 loads its images, and one `torch.save`d file per sample, as it caches them and makes floats of them
 in the worker; ours ship 8 bit, and the device makes the floats. Two floors: the time to get the
-files' bytes, and the time for a worker to ship a batch that it already has.
+files' bytes, and the time for a worker to ship a batch that it already has. Tar shards stand beside
+the files that they hold.
 """
 
 import argparse
 import multiprocessing
 import resource
+import shutil
 import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +36,11 @@ from src.datamodules.augmentation import isnet
 from src.datamodules.batch import SampleKey, collate
 from src.datamodules.image_mask_folder import ImageMaskDataset
 from src.datamodules.loaders import start_worker
-from src.datamodules.pairs import ImageMaskPair
+from src.datamodules.pairs import ImageMaskPair, index_pairs
+from src.datamodules.shard_set import ShardCache
+from src.datamodules.shard_windows import shard_sets
+from src.datamodules.shard_writer import Rule, write_shards
+from src.datamodules.sources import TarShards
 from src.processing import Processor
 
 Make = Callable[[int], object]
@@ -53,6 +61,7 @@ def main() -> None:
         pairs = write_files(Path(folder), arguments.images, arguments.side)
         size = (arguments.size, arguments.size)
         report_decoding(pairs, size)
+        report_shards(Path(folder), pairs, size)
         report_cached(Path(folder), pairs, size, arguments.batch)
 
 
@@ -82,6 +91,71 @@ def report_decoding(pairs: Sequence[ImageMaskPair], size: tuple[int, int]) -> No
     print_table("sample from files", spent, spent["originals"])
     gap = plain[0]["image"].float() - originals_sample(pairs[0], size)[0].float()
     print(f"ours, exact, is {gap.abs().mean():.2f} gray levels from the originals on average\n")
+
+
+def report_shards(folder: Path, pairs: Sequence[ImageMaskPair], size: tuple[int, int]) -> None:
+    """Print what a sample costs from tar shards, on this disk and over http on this machine.
+
+    Over http each shard is fetched anew in each round: what is counted is the transfer, its hash
+    and the decoding, in the process that trains; the server's time is not.
+    """
+    output = folder / "shards"
+    write_shards(pairs, Rule(False, False), output, "train", largest=1 << 62, most=2)
+    processor = Processor(size=size)
+    files = ImageMaskDataset(pairs, processor)
+    on_disk = ImageMaskDataset(index_pairs(None, TarShards(str(output)), "disk"), processor)
+    with served(output) as url:
+        cache = ShardCache(folder / "fetched", limit=1 << 62)
+        remote_pairs = index_pairs(None, TarShards(url), "http")
+        for shards in shard_sets(remote_pairs):
+            shards.cache = cache
+        remote = ImageMaskDataset(remote_pairs, processor)
+
+        def over_http(i: int) -> object:
+            if i == 0:
+                shutil.rmtree(cache.folder, ignore_errors=True)
+            return remote[i]
+
+        count = len(pairs)
+        spent = in_turns(
+            {
+                "files": lambda: in_worker(lambda i: files[i], count, start_worker),
+                "shards on the disk": lambda: in_worker(lambda i: on_disk[i], count, start_worker),
+                "shards over http": lambda: in_worker(over_http, count, start_worker),
+                "shards over http, fetched": lambda: in_worker(
+                    lambda i: remote[i], count, start_worker
+                ),
+            }
+        )
+    print_table("sample from shards", spent, spent["files"], "times the files")
+    print()
+
+
+@contextmanager
+def served(folder: Path) -> Iterator[str]:
+    """The URL of a folder on the loopback address, served by a process of its own."""
+
+    def serve() -> None:
+        handler = partial(QuietHandler, directory=str(folder))
+        with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+            sender.send(server.server_address[1])
+            server.serve_forever()
+
+    receiver, sender = multiprocessing.Pipe(duplex=False)
+    process = multiprocessing.get_context("fork").Process(target=serve, daemon=True)
+    process.start()
+    try:
+        yield f"http://127.0.0.1:{receiver.recv()}"
+    finally:
+        process.terminate()
+        process.join()
+
+
+class QuietHandler(SimpleHTTPRequestHandler):
+    """Serves files without a line for each."""
+
+    def log_message(self, format: str, *args: Any) -> None:
+        pass
 
 
 def report_cached(
@@ -228,9 +302,11 @@ def _spent_by_worker(
     return 1000 * (after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime)
 
 
-def print_table(title: str, spent: Mapping[str, float], peer: float) -> None:
+def print_table(
+    title: str, spent: Mapping[str, float], peer: float, than: str = "times the originals"
+) -> None:
     """Print milliseconds, samples per second and how often the peer's time they fit in."""
-    print(f"| {title} | ms | samples/s | times the originals |\n| :--- | ---: | ---: | ---: |")
+    print(f"| {title} | ms | samples/s | {than} |\n| :--- | ---: | ---: | ---: |")
     for name, value in spent.items():
         print(f"| {name} | {value:.2f} | {1000 / value:.0f} | {peer / value:.1f} |")
 

@@ -10,7 +10,7 @@ Which algorithm is one decision, made here:
 - **MD5** only where a release's authors publish nothing else (`file_hash(path, "md5")`).
 
 CRC-32 remains where it is a format's own (zip, PNG), where four bytes a sample have to do
-(`datamodules/sample_cache.py`), and where a name decides on a split.
+(`datamodules/sample_cache.py`, `shard_index.py`), and where a name decides on a split.
 """
 
 import hashlib

@@ -75,10 +75,12 @@ def check_make(words: list[str]) -> None:
 def check_module(name: str, arguments: list[str]) -> None:
     assert importlib.util.find_spec(name) is not None, f"{name} does not exist"
     if name == "src":
-        if arguments[0] in cli.COMMANDS:
-            config = cli.COMMANDS[arguments[0]].config
+        command = " ".join(arguments[:2])
+        command = command if command in cli.COMMANDS else arguments[0]
+        if command in cli.COMMANDS:
+            config = cli.COMMANDS[command].config
             if config is not None:
-                check_config(config, arguments[1:])
+                check_config(config, arguments[len(command.split()) :])
         else:
             assert arguments[0] in ("--help", "-sc", "COMMAND"), (
                 f"finecut has no command {arguments[0]}"

@@ -58,6 +58,8 @@ ELSEWHERE = {
     "make reproduce": "reproduce/",
     "python -m src models": "weights/test_models_command.py, from a local server",
     "python -m src data": "datamodules/test_get.py, from a local server",
+    "python -m src data shard": "datamodules/test_shards.py",
+    "python train.py model=isnet data=shards": "datamodules/test_shards.py, from a local server",
     "python -m src predict photo.jpg weights=": "engines/test_onnx_model.py, export/test_share.py",
     "python -m src evaluate weights=u2net.onnx": "engines/test_onnx_model.py",
     "python -m src evaluate weights=exports/": "engines/test_onnx_model.py",

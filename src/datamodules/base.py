@@ -119,6 +119,11 @@ class SegmentationDataModule(LightningDataModule):
                 "finetune.replay mixes training images of the base data in, of which there are"
                 " none: set base.train, or finetune.replay=0"
             )
+        if self.train_windows() is not None or base.train_windows() is not None:
+            raise CommandError(
+                "finetune.replay mixes images of all of both sets, and shuffle_window has some"
+                " shards of one at a time: leave one of them out"
+            )
         self.train_set = RehearsalMix(self.train_set, base.train_set, share, self.seed)
 
     def require_batch(self, processes: int) -> None:
@@ -140,11 +145,6 @@ class SegmentationDataModule(LightningDataModule):
         weights, windows = self.train_weights(), self.train_windows()
         if isinstance(self.train_set, RehearsalMix):
             weights = self.train_set.weights(weights)
-            if windows is not None:
-                raise CommandError(
-                    "data.shuffle_window shuffles some shards at a time, and finetune.replay mixes"
-                    " images of other data in: leave one of them out"
-                )
         sampler = TrainSampler(
             len(self.train_set),  # type: ignore[arg-type]
             self.seed,

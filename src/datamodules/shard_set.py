@@ -34,6 +34,8 @@ log = logging.getLogger(__name__)
 DEFAULT_CACHE_GB = 16.0
 _ASKERS = 16  # a look at a size waits for the disk or the network
 _OPEN_FILES = 64
+# Of a shard that makes room for those of other processes before it is opened, each time.
+_FETCHES = 10
 # Seconds before a transfer of which nothing came is tried again: a server that restarts.
 _WAITS = (1.0, 2.0, 4.0, 8.0, 16.0)
 # What is no server's passing trouble: asking again gets the same answer.
@@ -85,17 +87,14 @@ class ShardCache:
 
     def _make_room(self, needed: int, place: Path) -> None:
         with FileLock(self.folder / ".room.lock"):
-            found = sorted(
-                ((file.stat().st_mtime, file) for file in self.folder.glob("*.tar")),
-                key=lambda one: one[0],
-            )
-            held = sum(file.stat().st_size for _, file in found) + needed
-            for _, file in found:
+            found = sorted(_state(file) for file in self.folder.glob("*.tar"))
+            held = sum(size for _, size, _ in found) + needed
+            for _, size, name in found:
                 if held <= self.limit:
                     return
-                if file != place:
-                    held -= file.stat().st_size
-                    file.unlink()
+                if name != place.name:
+                    held -= size
+                    (self.folder / name).unlink(missing_ok=True)
 
 
 class ShardSet:
@@ -220,10 +219,10 @@ class ShardSet:
         if not self.is_remote:
             return os.pread(self._descriptor(shard), length, start)
         # Not kept open: a file that made room for others would go on taking its own.
-        try:
-            return _bytes_of(self.fetch(shard), start, length)
-        except FileNotFoundError:  # it made room since
-            return _bytes_of(self.fetch(shard), start, length)
+        for _ in range(_FETCHES):
+            with suppress(FileNotFoundError):  # it made room since
+                return _bytes_of(self.fetch(shard), start, length)
+        return _bytes_of(self.fetch(shard), start, length)
 
     def _descriptor(self, shard: int) -> int:
         with self._lock:
@@ -279,6 +278,15 @@ class ShardSet:
 
     def __setstate__(self, state: dict[str, object]) -> None:
         self.__dict__.update({**state, "_lock": Lock()})
+
+
+def _state(file: Path) -> tuple[float, int, str]:
+    """When a file was marked, its bytes and its name; of one that is gone, none."""
+    try:
+        status = file.stat()
+    except FileNotFoundError:
+        return 0.0, 0, file.name
+    return status.st_mtime, status.st_size, file.name
 
 
 def _bytes_of(path: Path, start: int, length: int) -> bytes:
