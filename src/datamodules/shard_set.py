@@ -10,14 +10,12 @@ import os
 import shutil
 import time
 import zlib
-from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from threading import Lock
 from typing import TypeVar
 
 from filelock import FileLock
@@ -26,6 +24,7 @@ from src.atomic import atomic_write
 from src.datamodules.shard_index import INDEX, Member, Shard, ShardError, ShardIndex, parse_index
 from src.datamodules.sources import is_url
 from src.download import Checksum, DownloadError, download, remote_size
+from src.errors import file_fault, is_full
 from src.hashing import bytes_hash
 from src.paths import cache_folder
 
@@ -33,7 +32,6 @@ log = logging.getLogger(__name__)
 
 DEFAULT_CACHE_GB = 16.0
 _ASKERS = 16  # a look at a size waits for the disk or the network
-_OPEN_FILES = 64
 # Of a shard that makes room for those of other processes before it is opened, each time.
 _FETCHES = 10
 # Seconds before a transfer of which nothing came is tried again: a server that restarts.
@@ -118,8 +116,6 @@ class ShardSet:
         self.index: ShardIndex = parse_index(content, self._where(INDEX))
         self._digest = bytes_hash(content)
         self._index_content = content if self.is_remote else b""
-        self._open: OrderedDict[int, int] = OrderedDict()
-        self._lock = Lock()
 
     @property
     def is_remote(self) -> bool:
@@ -146,12 +142,17 @@ class ShardSet:
         Raises:
             ShardError: The shard is missing, cut, or not the one that the index lists.
         """
-        found, fault = self._read_members(shard, members)
-        if fault is not None and self.is_remote:  # of this machine's disk, then: fetch it again
-            self.fetch(shard).unlink(missing_ok=True)
+        where = self._where(self.index.shards[shard].file)
+        try:
             found, fault = self._read_members(shard, members)
+            if fault is not None and self.is_remote:  # of this machine's disk: fetch it again
+                self.fetch(shard).unlink(missing_ok=True)
+                found, fault = self._read_members(shard, members)
+        except OSError as error:
+            if is_full(error):
+                raise ShardError(f"{where}: {file_fault(error, self.cache.folder)}") from None
+            found, fault = [], error.strerror or str(error)
         if fault is not None:
-            where = self._where(self.index.shards[shard].file)
             raise ShardError(f"{where}: {fault}. {SHARD_ADVICE}")
         return found
 
@@ -203,10 +204,7 @@ class ShardSet:
         """Files of a shard, and what is wrong with them."""
         start = min(member.offset for member in members)
         end = max(member.offset + member.size for member in members)
-        try:
-            content = self._read_at(shard, start, end - start)
-        except OSError as error:
-            return [], error.strerror or str(error)
+        content = self._read_at(shard, start, end - start)
         if len(content) < end - start:
             return [], f"it ends at byte {start + len(content)}, and by the index after {end}"
         found = [content[m.offset - start : m.offset - start + m.size] for m in members]
@@ -216,25 +214,11 @@ class ShardSet:
         return found, None
 
     def _read_at(self, shard: int, start: int, length: int) -> bytes:
-        if not self.is_remote:
-            return os.pread(self._descriptor(shard), length, start)
-        # Not kept open: a file that made room for others would go on taking its own.
-        for _ in range(_FETCHES):
+        # Opened each time: threads share nothing, and a file that made room for others takes none.
+        for _ in range(_FETCHES if self.is_remote else 0):
             with suppress(FileNotFoundError):  # it made room since
                 return _bytes_of(self.fetch(shard), start, length)
         return _bytes_of(self.fetch(shard), start, length)
-
-    def _descriptor(self, shard: int) -> int:
-        with self._lock:
-            if shard in self._open:
-                self._open.move_to_end(shard)
-                return self._open[shard]
-        opened = os.open(self.fetch(shard), os.O_RDONLY)
-        with self._lock:
-            self._open[shard] = opened
-            while len(self._open) > _OPEN_FILES:
-                os.close(self._open.popitem(last=False)[1])
-        return opened
 
     def _read_index(self) -> bytes:
         if isinstance(self.place, Path):
@@ -271,13 +255,6 @@ class ShardSet:
         if size in (None, shard.size):
             return None
         return f"{where} has {size} bytes, and {shard.size} by the index: a copy that was cut?"
-
-    def __getstate__(self) -> dict[str, object]:
-        # A process that is spawned opens the files itself.
-        return {**self.__dict__, "_open": OrderedDict(), "_lock": None}
-
-    def __setstate__(self, state: dict[str, object]) -> None:
-        self.__dict__.update({**state, "_lock": Lock()})
 
 
 def _state(file: Path) -> tuple[float, int, str]:
