@@ -92,7 +92,8 @@ docs: setup  ## Build the pages of docs/ as a site in site/
 .PHONY: bench
 bench: setup  ## Measure ours beside the peers (CPU set, 10 minutes)
 	for name in startup metrics_kernels metrics data synthetic \
-		"inference --images 1 --models isnet,u2netp" "step --steps 10"; do \
+		"inference --images 1 --models isnet,u2netp" "step --steps 10" \
+		"networks --models u2netp --seconds 2"; do \
 		echo "== $$name"; $(BIN)/python -m benchmarks.$$name || exit 1; done
 
 .PHONY: clean

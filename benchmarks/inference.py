@@ -6,7 +6,9 @@ All use the same weights. "Network" is the forward pass alone, "file to file" re
 and writes the mask as a PNG of the photo's size. The plain call is the network as it was trained,
 NCHW, with scikit-image and torch around it; ONNX Runtime's file holds the bare network and has
 Pillow around it, as rembg does; "ours in ORT" is `engine=onnxruntime`. They take turns, so that
-other load falls on all of them; the table shows each one's fastest turn.
+other load falls on all of them; the table shows each one's fastest turn. "Of the peak" is the share
+of what the machine can compute (`limits.py`) that the faster of ours reaches in the network alone;
+`networks.py` has it for every network and engine.
 """
 
 import argparse
@@ -30,9 +32,11 @@ from src.engines.runtimes import open_graph
 from src.inference import Segmenter
 from src.inference.model_spec import named
 from src.networks.network import Network
+from src.networks.summary import count_flops
 from src.processing import Processor
 
 from .data import write_files
+from .limits import peak
 
 TURNS = 3
 
@@ -47,9 +51,10 @@ def main() -> None:
     warnings.simplefilter("ignore")  # of the exporter, about itself
     torch.set_num_threads(arguments.threads)
     print(
-        "| model | | plain, ms | ONNX Runtime | ours | ours in ORT | plain/ours | ORT/ours in ORT |"
+        "| model | | plain, ms | ONNX Runtime | ours | ours in ORT | plain/ours | ORT/ours in ORT"
+        " | of the peak |"
     )
-    print("| :--- | :--- | ---: | ---: | ---: | ---: | ---: | ---: |")
+    print("| :--- | :--- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |")
     with tempfile.TemporaryDirectory() as folder:
         pairs = write_files(Path(folder), arguments.images, arguments.side)
         photos = [pair.image for pair in pairs]
@@ -99,7 +104,8 @@ def compare(model: str, photos: list[Path], folder: Path, threads: int) -> None:
         "ours": lambda: ours(segmenter),
         "quick": lambda: ours(quick),
     }
-    show(model, "network", fastest(alone, 1))
+    flops = count_flops(recipe.build().to("meta"), tensor.to("meta"))
+    show(model, "network", fastest(alone, 1), flops / peak("cpu"))
     show(model, "file to file", fastest(whole, len(photos)))
 
 
@@ -156,10 +162,12 @@ def fastest(calls: dict[str, Callable[[], Any]], images: int) -> dict[str, float
     return best
 
 
-def show(model: str, what: str, spent: dict[str, float]) -> None:
+def show(model: str, what: str, spent: dict[str, float], least: float | None = None) -> None:
+    """Print a row; `least`: seconds that the machine's peak would take."""
     times = " | ".join(f"{spent[name]:.0f}" for name in ("plain", "ort", "ours", "quick"))
     ratios = f"{spent['plain'] / spent['ours']:.2f} | {spent['ort'] / spent['quick']:.2f}"
-    print(f"| {model} | {what} | {times} | {ratios} |", flush=True)
+    share = f"{1000 * least / min(spent['ours'], spent['quick']):.0%}" if least else ""
+    print(f"| {model} | {what} | {times} | {ratios} | {share} |", flush=True)
 
 
 if __name__ == "__main__":

@@ -25,7 +25,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
-    """Note a test's CPU time and its processes', which other work on the machine leaves as it is."""
+    """Note the CPU time of a test and its processes, which other work leaves as it is."""
     before = _cpu_time()
     try:
         yield

@@ -12,6 +12,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from src.datamodules.batch import Batch, collate
 from src.datamodules.samplers import ShardSampler, TrainBatches, TrainSampler
+from src.datamodules.shared_buffers import SharedBuffers
 from src.datamodules.wrappers import FallbackDataset
 from src.errors import UserError
 from src.processes import available_cpus
@@ -55,7 +56,8 @@ class ResumableLoader(DataLoader[Any]):
         super().__init__(
             dataset,
             batch_sampler=TrainBatches(sampler, batch_size, drop_last, multiscale),
-            **_worker_options(num_workers, persistent=True),
+            **_worker_options(num_workers, persistent=True)
+            | {"collate_fn": SharedBuffers(num_workers)},
         )
         self.order = sampler
         self.images_per_batch = batch_size

@@ -53,17 +53,22 @@ def summarize(name: str, size: int | None = None, passes: int = 3) -> NetworkCos
     image = torch.rand(1, network.input_channels(), height, width)
     seconds = _latency(network, image, passes)
     network, image = network.to("meta"), image.to("meta")  # counts need no values, nor their memory
-    counted = FlopCounterMode(display=False, custom_mapping=FLOPS)
-    with counted as counter, torch.inference_mode():
-        network(image)
     return NetworkCost(
         name,
         (height, width),
         sum(p.numel() for p in network.parameters()),
-        counter.get_total_flops() // 2,
+        count_flops(network, image) // 2,
         activation_bytes(network, image),
         seconds,
     )
+
+
+def count_flops(network: nn.Module, image: Tensor) -> int:
+    """Floating-point operations of a forward pass, two for each multiplication and addition."""
+    counted = FlopCounterMode(display=False, custom_mapping=FLOPS)
+    with counted as counter, torch.inference_mode():
+        network(image)
+    return counter.get_total_flops()
 
 
 def activation_bytes(network: nn.Module, image: Tensor) -> int:
