@@ -69,6 +69,13 @@ test-lowest: .venv-lowest/.ready  ## Run a quick suite with the oldest packages 
 	$(BIN)/uv pip install --python .venv-lowest --resolution lowest-direct -e '.[test]'
 	touch $@
 
+# One resolution for all Pythons and systems. What is pinned stays where the bounds allow it, so that
+# 3.11, on which the suite runs, changes only with ARGS=--upgrade or ARGS="-P PACKAGE".
+.PHONY: constraints
+constraints:  ## Pin in constraints.txt what pyproject.toml asks for, for every Python
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.10 --all-extras --no-annotate \
+		--custom-compile-command "make constraints" pyproject.toml -o constraints.txt $(ARGS)
+
 .PHONY: lint
 lint: setup  ## Check style (ruff) and types (mypy)
 	$(BIN)/ruff check .
@@ -86,7 +93,7 @@ wheel: setup  ## Build the wheel in dist/
 
 .PHONY: docs
 docs: setup  ## Build the pages of docs/ as a site in site/
-	$(BIN)/python -m pip install -e '.[docs]'
+	$(BIN)/python -m pip install $(if $(CONSTRAINTS),-c $(CONSTRAINTS)) -e '.[docs]'
 	$(BIN)/mkdocs build --strict
 
 .PHONY: bench

@@ -32,7 +32,15 @@ def main() -> None:
         subprocess.run([sys.executable, "-c", PREPARE, str(weights), str(photo)], check=True)
         predict = ["model=u2netp", f"weights={weights}", f"input={photo}"]
         commands = {
-            "train.py --help": ["train.py", "--help"],
+            **{
+                f"finecut {' '.join(words)}": ["-m", "src", *words]
+                for words in (
+                    ["--help"],
+                    *([name, "--help"] for name in ("train", "evaluate", "predict", "check")),
+                    *([name, "--help"] for name in ("table", "data", "models")),
+                    ["models"],
+                )
+            },
             "train.py --cfg job": ["train.py", "--cfg", "job", "model=isnet", "data=dis5k"],
             "predict.py to the first mask": [
                 "predict.py",
@@ -40,11 +48,12 @@ def main() -> None:
                 f"output={folder}/masks",
                 "device=cpu",
             ],
+            "importing torch alone": ["-c", "import torch"],
             "importing everything at once": ["-c", EAGER],
         }
         for name, command in commands.items():
             seconds, memory = cost([sys.executable, *command])
-            print(f"| {name} | {seconds:.1f} | {memory:.0f} |", flush=True)
+            print(f"| {name} | {seconds:.2f} | {memory:.0f} |", flush=True)
 
 
 def cost(command: list[str]) -> tuple[float, float]:

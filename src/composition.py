@@ -9,9 +9,10 @@ import pkgutil
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from string import Template
-from typing import Any, NamedTuple
+from typing import Any
 
 import hydra
 from hydra._internal.callbacks import Callbacks
@@ -41,7 +42,8 @@ _NOISE = ("See https://", "full_key:", "object_type=", "^", "Check that the conf
 _HELP = ("-h", "--help")
 
 
-class Task(NamedTuple):
+@dataclass(frozen=True)
+class Task:
     """What a composed config is handed to; ends the process with the exit code.
 
     Attributes:

@@ -106,3 +106,53 @@ def test_every_package_is_described() -> None:
     assert packages == set(MAY_IMPORT)
     assert [name for name in sorted(packages) if f"`src/{name}`" not in described] == []
     assert TOP in described
+
+
+def imported_at_once(module: str) -> set[str]:
+    """All modules that importing one imports: of `src` its files, of others the packages' names."""
+    found: set[str] = set()
+    ahead = [module]
+    while ahead:
+        name = ahead.pop()
+        if name in found:
+            continue
+        found.add(name)
+        path = ROOT / name.replace(".", "/")
+        path = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
+        if not name.startswith("src") or not path.is_file():
+            continue
+        ahead += [name.rpartition(".")[0]] if "." in name else []
+        for node in ast.parse(path.read_text(encoding="utf-8")).body:  # not what functions import
+            if isinstance(node, ast.Import):
+                ahead += [alias.name for alias in node.names]
+            elif isinstance(node, ast.ImportFrom) and node.module:
+                ahead += [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+    return {name if name.startswith("src") else name.partition(".")[0] for name in found}
+
+
+HEAVY = {
+    "torch",
+    "torchvision",
+    "lightning",
+    "timm",
+    "torchmetrics",
+    "albumentations",
+    "matplotlib",
+}
+
+
+@pytest.mark.parametrize(
+    ("module", "too_much"),
+    [
+        ("src.cli", HEAVY | {"numpy", "cv2", "numba", "hydra", "omegaconf", "pydantic"}),
+        ("src.composition", HEAVY | {"numpy", "cv2", "numba"}),
+        ("src.settings.describe", HEAVY | {"numpy", "cv2", "numba"}),
+        ("src.reporting.cli", HEAVY | {"numpy", "cv2", "numba"}),
+        ("src.inference.cli", HEAVY - {"torch"}),
+        ("src.inference.segmenter", HEAVY - {"torch"}),
+    ],
+)
+def test_a_command_starts_without_what_it_does_not_use(module: str, too_much: set[str]) -> None:
+    imported = imported_at_once(module)
+    assert {"src", module} < imported
+    assert imported & too_much == set()

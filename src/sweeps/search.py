@@ -44,7 +44,10 @@ def open_storage(given: str | None, folder: Path) -> RDBStorage:
     if given is None:
         # Not as a URL, in which `?` and `#` of a folder's name would mean something.
         connect = partial(sqlite3.connect, folder / "study.db", check_same_thread=False)
-        return RDBStorage("sqlite:///study.db", engine_kwargs={"creator": connect})
+        # A pool would leave its connections open, which Python 3.13 warns of.
+        return RDBStorage(
+            "sqlite:///study.db", engine_kwargs={"creator": connect, "poolclass": NullPool}
+        )
     try:
         url = make_url(given)
     except SQLAlchemyError:
