@@ -135,7 +135,7 @@ def report_shards(folder: Path, pairs: Sequence[ImageMaskPair], size: tuple[int,
                 ),
             }
         )
-    print_table("sample from shards", spent, spent["files"], "times the files")
+    print_table("sample from shards", spent, spent["files"], than="times the files")
     print()
 
 

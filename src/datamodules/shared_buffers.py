@@ -107,7 +107,7 @@ class SharedBuffers:
         finalizer.atexit = False
         whole = torch.from_numpy(array)
         found = {key: _view(whole, place) for key, place in sent.places.items()}
-        return {**found, **sent.others}  # type: ignore[return-value]
+        return {**found, **sent.others}  # type: ignore[typeddict-item]
 
 
 class _Sent:

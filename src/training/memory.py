@@ -138,7 +138,7 @@ def carry_over(cfg: DictConfig, folder: Path) -> DictConfig:
     chosen = OmegaConf.to_container(chosen)
     assert isinstance(chosen, dict)
     settled = cfg.copy()
-    apply(settled, chosen)  # type: ignore[arg-type]
+    apply(settled, chosen)
     return settled if config.config_hash(settled) == config.config_hash(saved) else cfg
 
 
@@ -212,8 +212,10 @@ def choose(cfg: DictConfig, folder: Path, device: Device, measure: Measure) -> C
                     whole // batch,
                     precision,
                     checkpointing,
-                    *(round(b / GIB, 2) for b in (predicted(batch), measured, limit)),
-                    device.name,
+                    predicted_gb=round(predicted(batch) / GIB, 2),
+                    measured_gb=round(measured / GIB, 2),
+                    limit_gb=round(limit / GIB, 2),
+                    device=device.name,
                 )
     raise UserError(_nothing_fits(batches[-1], smallest, limit, device, precision, typed))
 
