@@ -23,7 +23,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "lit_modules": {"networks", "losses", "processing", "metrics", "datamodules", "evaluation"},
     "training": {"settings", "networks", "weights", "processing", "datamodules", "results"},
     "callbacks": {"processing", "metrics", "datamodules", "training", "results", "engines"},
-    "sweeps": {"settings", "training", "results"},
+    "sweeps": {"metrics", "settings", "training", "results"},
     "evaluation": {"settings", "metrics", "datamodules", "training", "results", "reporting"},
     "reporting": {"settings", "training", "weights", "metrics", "results"},
     "reproduce": {"settings", "training", "sweeps", "reporting", "datamodules"},
