@@ -75,6 +75,7 @@ ELSEWHERE = {
     "make format": "changes files",
     "make bench": "ten minutes, by hand",
     "make docs": "installs its tools, by hand",
+    "make constraints": "asks the registry, by hand; test_constraints.py reads what it wrote",
     "python -m tests.faults": "eight minutes, by hand; faults/ does a part",
 }
 FOREIGN = ("git", "pip", "curl", "wandb", "source", "docker")  # not ours
