@@ -36,7 +36,8 @@ from typing import Any, NoReturn
 
 ROOT = Path(__file__).parents[1]
 
-# Nothing of ours: a process imports the project that it is started in.
+# Nothing of ours: a process imports the project that it is started in. Not timm either: it imports
+# W&B, whose temporary folder the first process to end would remove for all others.
 _IMPORTED = (
     "albumentations",
     "cv2",
@@ -46,11 +47,11 @@ _IMPORTED = (
     "matplotlib.figure",
     "numba.core.registry",
     "rich.progress",
-    "timm",
     "torch.utils.data",
     "torchmetrics",
 )
-_SUBREAPER = 36  # PR_SET_CHILD_SUBREAPER
+_RENAME, _SUBREAPER = 15, 36  # PR_SET_NAME, PR_SET_CHILD_SUBREAPER
+_NAME = "fork-server"
 _LENGTH = 8  # bytes
 _LIMITS = (resource.RLIMIT_FSIZE, resource.RLIMIT_NOFILE)
 
@@ -132,6 +133,17 @@ def _server() -> socket.socket | None:
         theirs.close()
         _State.owner, _State.server = os.getpid(), ours
     return _State.server
+
+
+def is_server(pid: int) -> bool:
+    """Whether a process is the server of its parent."""
+    with suppress(OSError):
+        return Path(f"/proc/{pid}/comm").read_text().strip() == _NAME
+    return False
+
+
+def _rename(name: str) -> None:
+    ctypes.CDLL(None).prctl(_RENAME, name.encode(), 0, 0, 0)
 
 
 def _become_subreaper() -> None:
@@ -236,6 +248,7 @@ def main(connection: socket.socket) -> None:
     sys.modules["numba.core.registry"].cpu_target.target_context.refresh()  # imports, with LLVM
     gc.collect()
     gc.freeze()
+    _rename(_NAME)
     while True:
         request = _serve(connection)
         _State.server, connection = socket.socketpair()
@@ -246,6 +259,7 @@ def main(connection: socket.socket) -> None:
             for number in range(3):
                 os.dup2(nothing.fileno(), number)
     connection.close()  # the other end of the server's
+    _rename("python")
     _State.owner = os.getpid()
     _become_subreaper()
     os.chdir(request.cwd)

@@ -67,6 +67,7 @@ ELSEWHERE = {
     "python export.py model=u2netp weights=mine.pth verify_on": "export/test_export.py",
     "make setup": "CI",
     "make lint test": "CI",
+    "make quick": "a part of those",
     "make test-lowest": "CI",
     "python train.py model=isnet data=dis5k data.root=~/sets memory=auto": "training/",
     "python train.py model=inspyrenet_swinb data=duts data.root=~/sets late": "training/",

@@ -8,6 +8,7 @@ from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.forked import is_server
 from tests.running import start
 
 PATIENCE = 280.0  # seconds that anything may take on a busy machine
@@ -88,7 +89,9 @@ def descendants(pid: int) -> list[int]:
     """Children of a process, their children, and so on."""
     parents = {}
     for folder in Path("/proc").iterdir():
-        if folder.name.isdigit() and (fields := _status(int(folder.name))):
+        if not folder.name.isdigit() or is_server(int(folder.name)):
+            continue
+        if fields := _status(int(folder.name)):
             parents[int(folder.name)] = int(fields[1])
     found, new = [], [pid]
     while new:
