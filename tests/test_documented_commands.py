@@ -141,6 +141,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     GlobalHydra.instance().clear()
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:.*__array__ implementation:DeprecationWarning")
 @pytest.mark.parametrize("command", carried_out_here(), ids=str)
 def test_a_documented_command_works(
