@@ -72,6 +72,7 @@ def test_every_name_is_there_and_no_other() -> None:
         src.segment  # noqa: B018
 
 
+@pytest.mark.slow
 def test_the_page_can_be_carried_out(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for part in ("train", "test"):
         write_pairs(tmp_path / "sets" / part, 4)
@@ -90,6 +91,7 @@ def test_the_page_can_be_carried_out(tmp_path: Path, capsys: pytest.CaptureFixtu
     assert "max_f" in printed
 
 
+@pytest.mark.slow
 def test_two_runs_in_one_process_are_equal_and_leave_it_as_it_was(root: Path) -> None:
     before = [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)]
     words = [*QUICK, *folder_data(root)]
@@ -106,6 +108,7 @@ def test_two_runs_in_one_process_are_equal_and_leave_it_as_it_was(root: Path) ->
     assert [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)] == before
 
 
+@pytest.mark.slow
 def test_a_run_within_a_program_of_hydra_and_on_its_continuation(root: Path) -> None:
     with initialize_config_dir(str(ROOT / "conf"), version_base=None):
         cfg = compose("predict", ["weights=a", "input=b"], return_hydra_config=True)
@@ -209,9 +212,11 @@ def test_the_default_metrics_are_the_commands() -> None:
     assert list(DEFAULT_METRICS) == listed
 
 
+@pytest.mark.slow
 def test_a_run_that_had_ended_goes_on_like_one_that_never_ended() -> None:
     """Lightning would begin with an empty epoch, which the longer run then lacks."""
-    words = [*TINY, "model.steps=100", "trainer.limit_train_batches=2", "test=false"]
+    few = ["model.steps=100", "trainer.limit_train_batches=2", "data.lengths.val=2"]
+    words = [*TINY, *few, "test=false"]
     whole = train([*words, "model.epochs=3"])
     short = train([*words, "model.epochs=1"])
     longer = train([f"resume={short.folder}", "model.epochs=3"])

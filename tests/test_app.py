@@ -28,6 +28,7 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+@pytest.mark.slow
 def test_serves_until_it_is_stopped(weights: Path, tmp_path: Path) -> None:
     overrides = ["model=u2netp", f"weights={weights}", "size=32", "port=0", "device=cpu"]
     process = start("app.py", overrides, tmp_path)

@@ -23,6 +23,7 @@ from tests.running import (
 )
 
 
+@pytest.mark.slow
 def test_a_run_leaves_its_results_and_where_they_come_from(
     root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -35,6 +35,7 @@ def images() -> list[np.ndarray]:
     return [*noise, red_on_blue()[0]]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("engine", OTHERS)
 def test_masks_are_the_same_to_a_gray_level(engine: str) -> None:
     expected = finder().masks(images())

@@ -32,6 +32,7 @@ def die(sources: Sequence[Source], device: str, finished: Callable[[], None]) ->
     raise AssertionError
 
 
+@pytest.mark.slow
 def test_each_file_is_done_once(tmp_path: Path) -> None:
     for name in "abcde":
         save_picture(tmp_path / f"{name}.jpg", 9, 12)

@@ -56,6 +56,7 @@ def small() -> BiRefNet:
     return BiRefNet("resnet18")
 
 
+@pytest.mark.slow
 @needs_shared
 def test_equals_the_authors_network(official: tuple[str, BiRefNet]) -> None:
     item, network = official
@@ -92,6 +93,7 @@ def test_equals_the_authors_network(official: tuple[str, BiRefNet]) -> None:
         hook.remove()
 
 
+@pytest.mark.slow
 @needs_shared
 def test_weights_of_before_november_2024_want_the_older_order(
     official: tuple[str, BiRefNet],

@@ -239,6 +239,7 @@ def test_bf16_stays_near_fp32(name: str) -> None:
     assert (rough.float() - exact).abs().max() < 0.03 * (exact.max() - exact.min())
 
 
+@pytest.mark.slow
 def test_forward_is_one_graph() -> None:
     network = small("iog").eval()
     x = clicked(network, 64, 64)

@@ -101,6 +101,7 @@ def test_blends_resolutions_like_the_authors(
         assert share_outside(item, f"B_{name}", laplacian) <= 5e-3, name
 
 
+@pytest.mark.slow
 @needs_shared
 def test_losses_and_gradients_equal_the_authors(official: tuple[str, InSPyReNet]) -> None:
     item, shared = official

@@ -101,6 +101,7 @@ def test_a_run_is_chosen_and_scored_by_the_errors_of_alpha(run: Run) -> None:
     assert "min_max" not in steps
 
 
+@pytest.mark.slow
 def test_a_checkpoint_is_evaluated_by_them_and_others_say_what_they_cut(
     run: Run, mattes: Path, run_command: RunCommand, tmp_path: Path
 ) -> None:

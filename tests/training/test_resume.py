@@ -258,6 +258,7 @@ def replaced(path: Path) -> Callable[[], object]:
     return lambda: path.write_bytes(kept)
 
 
+@pytest.mark.slow
 def test_changed_data_is_refused_by_name_and_can_be_accepted(
     trained: Path, tmp_path: Path, again: Callable[..., str]
 ) -> None:
@@ -330,6 +331,7 @@ DAMAGE = {
 }
 
 
+@pytest.mark.slow
 def test_a_checkpoint_that_training_cannot_go_on_from_is_one_line(
     tmp_path: Path, again: Callable[..., str]
 ) -> None:

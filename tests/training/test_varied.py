@@ -54,6 +54,7 @@ def test_the_weight_changes_at_exactly_that_epoch_and_is_logged(whole: Run) -> N
     assert losses[2] < 0.25 * losses[1]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("step", [1, 3], ids=["before the change", "behind it"])
 def test_a_resume_in_mid_epoch_is_exact(whole: Run, tmp_path: Path, step: int) -> None:
     folder = tmp_path / "stopped"
