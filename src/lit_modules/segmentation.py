@@ -173,7 +173,7 @@ class SegmentationModule(LightningModule):
             if not self.trainer.sanity_checking:
                 scores.expected = len(dataset) if whole else None
                 values = scores.compute()
-                self.log_dict({f"{name}/{m}": v for m, v in values.items()}, prog_bar=True)
+                self._log_scores(name, values, prog_bar=True)
             scores.reset()
 
     def on_test_start(self) -> None:
@@ -213,7 +213,13 @@ class SegmentationModule(LightningModule):
         for name in self.test_scores:
             self.tested_images[name] = self.image_results(name)
             self.tested_values[name] = values = self.test_values(name)
-            self.log_dict({f"test/{name}/{metric}": v for metric, v in values.items()})
+            self._log_scores(f"test/{name}", values)
+
+    def _log_scores(self, name: str, values: dict[str, float], prog_bar: bool = False) -> None:
+        # All processes computed them from the images of all. Lightning, which cannot know that, is
+        # told to synchronize; the largest of equal values is each of them, the mean may be rounded.
+        named = {f"{name}/{metric}": value for metric, value in values.items()}
+        self.log_dict(named, prog_bar=prog_bar, sync_dist=True, reduce_fx="max")
 
     def on_test_end(self) -> None:
         if self._trained:

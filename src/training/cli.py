@@ -16,6 +16,7 @@ from src.errors import UserError
 from src.settings.training import parse_training
 from src.training import config, memory, preemption, resume
 from src.training.child import let_idle_threads_sleep
+from src.training.shared_folder import require_shared, started_together
 from src.training.trainer import require_as_many, require_known
 
 
@@ -25,7 +26,10 @@ def continue_run(words: Sequence[str]) -> NoReturn:
     cfg, changes = resume.amended(asked)
     require_known(cfg.trainer)
     require_as_many(cfg)
-    save_resumed(parse_training(cfg), asked.folder, changes, asked.accept_data)
+    started = started_together(cfg.trainer.num_nodes)
+    if started.rank == 0:
+        save_resumed(parse_training(cfg), asked.folder, changes, asked.accept_data)
+    require_shared(asked.folder, started)
     _carry_out(asked.folder)
 
 
@@ -39,10 +43,10 @@ def main(cfg: DictConfig) -> NoReturn:
     folder = Path(OmegaConf.to_container(hydra.runtime)["output_dir"]).absolute()  # type: ignore[call-overload, index]
     require_known(cfg.trainer)
     require_as_many(cfg)
-    if _first_rank():
+    started = started_together(cfg.trainer.num_nodes)
+    if started.rank == 0:
         save_or_continue(cfg, folder)
-    else:
-        config.wait_for_config(folder)
+    require_shared(folder, started)
     _carry_out(folder)
 
 
@@ -50,11 +54,8 @@ def save_resumed(cfg: DictConfig, folder: Path, changes: resume.Changes, accept_
     """Save the config of a run that goes on, and note that it does and what changed."""
     with open_dict(cfg):
         cfg.resume_data = resume.ACCEPT if accept_data else None
-    if _first_rank():
-        resume.record(folder, cfg, changes)
-        config.save_config(cfg, folder)
-    else:
-        config.wait_for_config(folder, cfg)
+    resume.record(folder, cfg, changes)
+    config.save_config(cfg, folder)
 
 
 def _carry_out(folder: Path) -> NoReturn:
@@ -84,9 +85,3 @@ def save_or_continue(cfg: DictConfig, folder: Path) -> None:
         )
     accept = cfg.get("resume_data") == resume.ACCEPT
     save_resumed(after, folder, resume.changes_of(before, after), accept)
-
-
-def _first_rank() -> bool:
-    """Whether this is the process that writes, of those that were started together."""
-    named = (os.environ.get(name) for name in ("RANK", "SLURM_PROCID", "NODE_RANK"))
-    return next((rank for rank in named if rank is not None), "0") == "0"

@@ -113,25 +113,6 @@ def _located(value: Any, folder: str) -> Any:
     return value
 
 
-def wait_for_config(folder: Path, cfg: DictConfig | None = None, seconds: float = 120) -> None:
-    """Let the processes of a job that did not save the config wait for the one that does.
-
-    Args:
-        folder: Of the run.
-        cfg: What the file has to hold, where there was one before; None: anything.
-        seconds: To wait.
-
-    Raises:
-        UserError: It was not written in that time.
-    """
-    deadline = time.monotonic() + seconds
-    path = folder / CONFIG
-    while not path.is_file() or (cfg is not None and load_config(folder, located=False) != cfg):
-        if time.monotonic() > deadline:
-            raise UserError(f"rank 0 wrote no {path} in {seconds:.0f} s; did it fail?")
-        time.sleep(0.2)
-
-
 def has_key(cfg: DictConfig, key: str) -> bool:
     """Whether a config has a dotted key, be it null."""
     *parents, last = key.split(".")

@@ -53,7 +53,9 @@ from src.weights.loading import load_official
 
 log = logging.getLogger(__name__)
 
-_WORKER_DIED = "DataLoader worker (pid"  # torch has no class for it
+# Torch has no classes for these.
+_WORKER_DIED = "DataLoader worker (pid"
+_GLOO = "gloo/transport"  # where CPUs talk to each other; GPUs raise DistBackendError
 
 
 def execute(folder: Path) -> None:
@@ -296,7 +298,8 @@ def _note_weights(cfg: DictConfig, folder: Path) -> None:
 
 def quieten() -> None:
     """Leave out what Lightning says of itself and of versions; a user can mend none of it."""
-    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)
+    for part in ("lightning.pytorch", "lightning.fabric"):
+        logging.getLogger(part).setLevel(logging.WARNING)
     for message in (
         ".*does not have many workers.*",
         ".*Total length of `list` across ranks is zero.*",
@@ -308,8 +311,6 @@ def quieten() -> None:
         ".*Checkpoint directory .* exists and is not empty.*",
         ".*Experiment logs directory .* exists and is not empty.*",
         ".*The dirpath has changed from.*",
-        # They are: every process computes a measure from the images of all, so all log the same.
-        ".*It is recommended to use .self.log.*sync_dist=True.*",
         ".*Be aware that when using `ckpt_path`, callbacks used to create the checkpoint.*",
     ):
         warnings.filterwarnings("ignore", message=message)
@@ -342,12 +343,18 @@ def main(words: Sequence[str]) -> int:
             "let a new run measure what fits (memory=auto)."
         ) from None
     except RuntimeError as error:
-        if not str(error).startswith(_WORKER_DIED):
-            raise
-        raise UserError(
-            f"a process that loads images ended: {str(error).splitlines()[0].strip()} Most "
-            f"often memory ran out: lower data.num_workers. {again}."
-        ) from None
+        first = str(error).partition("\n")[0].strip()
+        if first.startswith(_WORKER_DIED):
+            raise UserError(
+                f"a process that loads images ended: {first} Most often memory ran out: lower "
+                f"data.num_workers. {again}."
+            ) from None
+        if isinstance(error, torch.distributed.DistError) or _GLOO in first:
+            raise UserError(
+                f"another process of this run ended or cannot be reached: see why in what that one"
+                f" says. {again}. ({first})"
+            ) from None
+        raise
     return 0
 
 

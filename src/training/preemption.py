@@ -10,6 +10,7 @@ import os
 import signal
 import subprocess
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
@@ -18,6 +19,8 @@ log = logging.getLogger(__name__)
 
 SIGNALS = (signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2)
 EXIT_CODE = 75  # sysexits.h: temporary failure, the same command may succeed later
+
+_PATIENCE = 60.0  # seconds in which rank 0 requeues a job
 
 _RESTARTS = ("SLURM_RESTART_COUNT", "TORCHELASTIC_RESTART_COUNT")
 
@@ -125,7 +128,13 @@ def requeue() -> None:
     """
     notice = _Notice.received in (signal.SIGUSR1, signal.SIGUSR2)
     job = os.environ.get("SLURM_JOB_ID")
-    if not notice or job is None or os.environ.get("SLURM_PROCID", "0") != "0":
+    if not notice or job is None:
+        return
+    if os.environ.get("SLURM_PROCID", "0") != "0":
+        # Rank 0 does it, and is killed before it can where SLURM ends all tasks with the first
+        # that ends (`srun --kill-on-bad-exit`). SLURM ends this process once it is done.
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        time.sleep(_PATIENCE)
         return
     if array := os.environ.get("SLURM_ARRAY_JOB_ID"):
         job = f"{array}_{os.environ['SLURM_ARRAY_TASK_ID']}"

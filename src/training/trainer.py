@@ -70,6 +70,8 @@ def require_as_many(cfg: DictConfig) -> None:
     wanted_nodes = int(cfg.trainer.num_nodes)
     devices = processes_of(cfg.trainer) // wanted_nodes
     if tasks == devices * wanted_nodes and nodes in (None, wanted_nodes):
+        if is_slurm_task():
+            _require_tasks_per_node(tasks, devices)
         return
     on = f" on {nodes} nodes" if nodes is not None else ""
     raise UserError(
@@ -79,10 +81,27 @@ def require_as_many(cfg: DictConfig) -> None:
     )
 
 
+def _require_tasks_per_node(tasks: int, devices: int) -> None:
+    """Refuse what Lightning would end with a traceback, once all data is checked."""
+    each = os.environ.get("SLURM_NTASKS_PER_NODE")
+    if each != str(devices) and (each is not None or tasks > 1):
+        said = "not given" if each is None else each
+        raise UserError(
+            f"--ntasks-per-node is {said}, but trainer.devices={devices}: give srun, or the job,"
+            f" --ntasks-per-node={devices}"
+        )
+
+
+def is_slurm_task() -> bool:
+    """Whether this process is one of a job step's, and no command in a shell of SLURM's."""
+    known = _number("SLURM_NTASKS") and "SLURM_PROCID" in os.environ
+    return bool(known) and os.environ.get("SLURM_JOB_NAME") not in _SHELLS
+
+
 def _tasks() -> tuple[int, int | None, str, str] | None:
     """How many processes on how many nodes, who started them, and what to do if that is wrong."""
-    tasks = _number("SLURM_NTASKS")
-    if tasks and "SLURM_PROCID" in os.environ and os.environ.get("SLURM_JOB_NAME") not in _SHELLS:
+    if is_slurm_task():
+        tasks = int(os.environ["SLURM_NTASKS"])
         nodes = _number("SLURM_STEP_NUM_NODES") or _number("SLURM_NNODES") or 1
         each = tasks // nodes
         return (

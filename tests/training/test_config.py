@@ -7,7 +7,7 @@ from omegaconf import OmegaConf
 
 from src.command_line import literal
 from src.errors import UserError
-from src.training.config import config_hash, load_config, resolve, save_config, wait_for_config
+from src.training.config import config_hash, load_config, resolve, save_config
 
 
 def config(**values: object) -> object:
@@ -87,8 +87,6 @@ def test_an_unknown_interpolation_is_one_line() -> None:
 def test_a_folder_without_config_is_no_run(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="is no run folder"):
         load_config(tmp_path)
-    with pytest.raises(UserError, match="rank 0"):
-        wait_for_config(tmp_path, seconds=0)
 
 
 def test_the_hash_sees_what_is_computed_and_nothing_else() -> None:

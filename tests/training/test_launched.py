@@ -33,6 +33,7 @@ def slurm(tasks: int, nodes: int = 1, job: str = "train") -> dict[str, str]:
         "SLURM_PROCID": "0",
         "SLURM_NTASKS": str(tasks),
         "SLURM_NNODES": str(nodes),
+        "SLURM_NTASKS_PER_NODE": str(tasks // nodes),
     }
 
 
@@ -81,6 +82,23 @@ def test_as_many_as_wanted_go_on(
     for name, value in started.items():
         monkeypatch.setenv(name, value)
     require_as_many(config(*wanted))
+
+
+@pytest.mark.parametrize(
+    ("tasks", "wanted", "given", "said"),
+    [(8, (4, 2), None, "not given"), (1, (1,), "4", "4"), (8, (4, 2), "8", "8")],
+)
+def test_tasks_per_node_are_asked_for_as_lightning_wants_them(
+    monkeypatch: pytest.MonkeyPatch, tasks: int, wanted: Any, given: str | None, said: str
+) -> None:
+    for name, value in slurm(tasks, nodes=tasks // wanted[0]).items():
+        monkeypatch.setenv(name, value)
+    if given is None:
+        monkeypatch.delenv("SLURM_NTASKS_PER_NODE")
+    else:
+        monkeypatch.setenv("SLURM_NTASKS_PER_NODE", given)
+    with pytest.raises(UserError, match=f"^--ntasks-per-node is {said}, .* --ntasks-per-node="):
+        require_as_many(config(*wanted))
 
 
 def test_nothing_is_written_by_copies_of_a_run(
