@@ -11,6 +11,7 @@ import math
 import os
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,7 @@ from src.training.trainer import require_known
 log = logging.getLogger(__name__)
 
 JOB = "job.json"
+_LOCK = ".lock"
 _OF_THE_SWEEP = ("sweep=", "sweep.", "launcher=", "launcher.")  # how jobs run, not what they are
 
 
@@ -66,7 +68,7 @@ def run_job(cfg: DictConfig, sweep: Path, overrides: Sequence[str]) -> float | N
         return None
     folder.mkdir(parents=True, exist_ok=True)
     try:
-        with FileLock(folder / ".lock", timeout=-1 if searching else 0):
+        with FileLock(folder / _LOCK, timeout=-1 if searching else 0):
             if _state(folder) == "finished":
                 log.info("finished before: %s", title)
             else:
@@ -140,6 +142,18 @@ def read_job(path: Path) -> dict[str, Any]:
     except UserError as error:
         log.warning("%s", error)
         return {"state": "interrupted", "overrides": [], "error": f"{path.name} is damaged"}
+    return job
+
+
+def job_now(path: Path) -> dict[str, Any]:
+    """What a job recorded, but interrupted where it says that it runs and nobody carries it out.
+
+    What kills a job, a node that breaks or a user that will not wait, leaves no time for a record.
+    """
+    job = read_job(path)
+    if job["state"] == "running":
+        with suppress(Timeout), FileLock(path.parent / _LOCK, timeout=0):
+            return {**job, "state": "interrupted"}
     return job
 
 

@@ -17,12 +17,13 @@ from src.command_line import literal, quoted
 from src.errors import CommandError, print_user_error
 from src.results.table import ResultRow, markdown
 from src.settings.training import parse_launcher
-from src.sweeps.jobs import JOB, is_error, objective, read_job, results_of_job
+from src.sweeps.jobs import JOB, is_error, job_now, objective, results_of_job
 
 log = logging.getLogger(__name__)
 MANIFEST = "manifest.json"
 SUMMARY = "summary.md"
 Jobs = dict[str, dict[str, Any]]
+_lost: list[str] = []
 
 
 class SweepSummary(Callback):
@@ -53,13 +54,21 @@ class SweepSummary(Callback):
             if job["state"] in ("failed", "interrupted", "damaged")
             and (sweep / name / JOB).stat().st_mtime >= self._started - 1
         ]
+        if _lost and not failed:
+            log.error("SLURM ended %d jobs; the same command tries them again", len(_lost))
         if failed:
             log.error(
                 "%d of %d jobs are not finished; the same command tries them again",
                 len(failed),
                 len(jobs),
             )
+        if failed or _lost:
             sys.exit(1)
+
+
+def note_lost(job: str) -> None:
+    """Note a job that ended before it was done; one that never began has left no record."""
+    _lost.append(job)
 
 
 def sweep_folder(config: DictConfig) -> str:
@@ -79,7 +88,7 @@ def sweep_folder(config: DictConfig) -> str:
 def summarize(sweep: Path) -> Jobs:
     """Write `manifest.json` and `summary.md` of what the jobs recorded."""
     jobs = {
-        path.parent.name: {**read_job(path), "objective": objective(path.parent)}
+        path.parent.name: {**job_now(path), "objective": objective(path.parent)}
         for path in sorted(sweep.glob(f"*/{JOB}"))
     }
     atomic_write(sweep / MANIFEST, json.dumps(jobs, indent=2) + "\n")

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 from omegaconf import DictConfig, OmegaConf
 
 from src.sweeps.summary import SweepSummary, summarize, sweep_folder
@@ -81,6 +82,15 @@ def test_a_sweep_with_a_failed_job_ends_with_code_1(
             summary.on_multirun_end(config)
         assert ended.value.code == code
     assert config.hydra.overrides.hydra == [f"hydra.sweep.dir='{tmp_path}'"]
+
+
+def test_a_job_that_was_killed_is_interrupted_and_one_that_runs_is_not(tmp_path: Path) -> None:
+    write_job(tmp_path, "aa", ["seed=0"], None)
+    (tmp_path / "aa" / "job.json").write_text('{"state": "running", "overrides": ["seed=0"]}')
+    with FileLock(tmp_path / "aa" / ".lock"):
+        assert summarize(tmp_path)["aa"]["state"] == "running"
+    assert summarize(tmp_path)["aa"]["state"] == "interrupted"
+    assert "(interrupted)" in (tmp_path / "summary.md").read_text()
 
 
 def of_a_sweep(*task: str, name: str = "u2netp-synthetic") -> DictConfig:
