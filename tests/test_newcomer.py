@@ -48,7 +48,7 @@ ELSEWHERE = {
     "make reproduce": "reproduce/",
     "python train.py -m model=u2netp,isnet": "test_sweeps.py",
     "python train.py -m sweep=optuna": "test_sweeps.py",
-    "python train.py -m launcher=slurm": "test_sweeps.py",
+    "python train.py -m launcher=slurm": "slurm/test_sweeps.py",
     "python train.py model=isnet data=dis5k data.root=~/sets memory": "training/",
     "python annotate.py": "annotation/",
     "python -m src benchmark": "benchmark/",
