@@ -31,6 +31,7 @@ class OptunaSweeperConf:
     study: str | None = MISSING
     storage: str | None = MISSING
     seed: int | None = MISSING
+    storage_timeout: float = MISSING
 
 
 ConfigStore.instance().store(

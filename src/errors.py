@@ -3,13 +3,16 @@
 import errno
 import functools
 import io
+import json
 import os
 import re
 import select
 import shlex
 import sys
+import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from importlib.metadata import requires
 from pathlib import Path
 from typing import ParamSpec
 
@@ -75,7 +78,6 @@ def missing_extra(need: str, *extras: str) -> UserError:
     if not IS_INSTALLED:
         place = f"{IMPORT_ROOT}[{','.join(extras)}]"
         return UserError(f"{need}: pip install -e {shlex.quote(place)}")
-    from importlib.metadata import requires  # imports the parsing of e-mail
 
     named = "|".join(map(re.escape, extras))
     marker = re.compile(rf"\s*;\s*extra\s*==\s*['\"](?:{named})['\"]\s*$")
@@ -128,6 +130,11 @@ def _is_reader_gone() -> bool:
 def print_user_error(error: UserError) -> int:
     """Print an error as one line; returns the exit code."""
     print(f"error: {error}", file=sys.stderr)
+    if report := os.environ.get("TORCHELASTIC_ERROR_FILE"):
+        # What torchrun prints last, as the cause of its own end.
+        with suppress(OSError):
+            said = {"message": f"error: {error}", "timestamp": int(time.time())}
+            Path(report).write_text(json.dumps(said))
     return error.exit_code
 
 

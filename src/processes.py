@@ -106,7 +106,9 @@ def _quota() -> float | None:
         return None
 
 
-def die_with_parent() -> None:
-    """Ask Linux to end this process when its parent is killed, so that none writes on alone."""
+def die_with_parent(number: signal.Signals = signal.SIGKILL) -> None:
+    """Ask Linux for a signal to this process when its parent is killed, so that none writes on
+    alone.
+    """
     if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, number)

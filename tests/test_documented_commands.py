@@ -65,6 +65,7 @@ ELSEWHERE = {
     "python -m src evaluate weights=exports/": "engines/test_onnx_model.py",
     "python -m src export weights=logs/": "export/test_share.py",
     "python export.py model=u2netp weights=mine.pth verify_on": "export/test_export.py",
+    "python train.py -m sweep=optuna sweep.storage=": "test_sweeps.py, on a server of its own",
     "make setup": "CI",
     "make lint test": "CI",
     "make quick": "a part of those",

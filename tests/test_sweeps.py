@@ -1,14 +1,19 @@
-"""Sweeps as a user starts them: side by side and searched. On SLURM: slurm/test_sweeps.py."""
+"""Sweeps as a user starts them: side by side, searched, continued. SLURM: slurm/test_sweeps.py."""
 
 import json
+import subprocess
+import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hydra import compose, initialize_config_dir
 
 from src.training.config import register
+from tests import postgres
 from tests.in_process import finish
-from tests.running import TINY, folder_data, run
+from tests.running import TINY, folder_data, run, start
 from tests.test_configs import CONF, choices
 
 
@@ -57,3 +62,58 @@ def test_a_search_side_by_side(
     again = "".join(capfd.readouterr())
     assert "study shared: 2 complete of 2 trials" in again
     assert "Launching" not in again
+
+
+@pytest.mark.slow
+def test_a_search_outlives_its_worker_and_its_server(root: Path, tmp_path: Path) -> None:
+    """The worker is killed in training; the server dies while another carries the trial out."""
+    sweep = tmp_path / "logs/sweeps/kept"
+    with postgres.started() as server:
+        search = [
+            *("-m", *TINY, *folder_data(root), "name=kept", "sweep=optuna", "sweep.trials=1"),
+            *(f"sweep.storage={server.url()}", "optimizer.lr=tag(log,interval(1e-4,1e-2))"),
+            *("model.epochs=4", "callbacks.recent.steps=1"),
+        ]
+        killed = start("train.py", search, tmp_path)
+        _, folder = wait_for_training(sweep, set(), killed)
+        killed.kill()
+        killed.communicate()
+        other = start("train.py", search, tmp_path)
+        wait_until(lambda: job(folder)["pid"] == other.pid, other)
+        server.die()
+        wait_until(lambda: job(folder)["state"] == "finished", other)
+        server.come_back()
+        output = other.communicate(timeout=280)[0]
+    assert other.returncode == 0, output
+    assert "Trying again for up to 600 s" in output
+    assert "study kept: 1 complete of 1 trials" in output
+    assert list(sweep.glob("*/job.json")) == [folder / "job.json"], "with the same settings"
+    said = [path for path in sweep.rglob("*") if path.is_file() and b"cr%40t" in path.read_bytes()]
+    assert said == [sweep / "multirun.yaml"], "where Hydra keeps each command"
+
+
+def job(folder: Path) -> dict[str, Any]:
+    return json.loads((folder / "job.json").read_text())
+
+
+def wait_until(holds: Callable[[], bool], process: subprocess.Popen[str]) -> None:
+    deadline = time.monotonic() + 240
+    while not holds():
+        assert process.poll() is None, process.communicate()[0]
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def wait_for_training(
+    sweep: Path, before: set[str], process: subprocess.Popen[str]
+) -> tuple[int, Path]:
+    """The process of a new job that has saved a checkpoint, and its folder."""
+    deadline = time.monotonic() + 240
+    while time.monotonic() < deadline:
+        assert process.poll() is None, process.communicate()[0]
+        for path in sweep.glob("*/checkpoints/recent-*.ckpt"):
+            folder = path.parents[1]
+            if folder.name not in before:
+                return json.loads((folder / "job.json").read_text())["pid"], folder
+        time.sleep(0.02)
+    raise AssertionError("no job saved a checkpoint")

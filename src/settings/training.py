@@ -314,6 +314,9 @@ class SweepSettings(Settings):
         "sqlite:///FILE or postgresql://…; null: study.db in the sweep's folder"
     )
     seed: Seed | None = setting("of the sampler; null: another one at each start")
+    storage_timeout: float = setting(
+        "seconds to wait for a storage that goes away in mid-search", ge=0, le=_MOST
+    )
 
 
 class LauncherSettings(OpenSettings):

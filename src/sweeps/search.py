@@ -1,10 +1,8 @@
 """A search for the settings with the best objective: an Optuna study that workers share."""
 
+import logging
 import math
-import sqlite3
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
-from functools import partial
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -17,76 +15,16 @@ from optuna.distributions import (
     FloatDistribution,
     IntDistribution,
 )
-from optuna.exceptions import StorageInternalError
-from optuna.storages import RDBStorage
 from optuna.study import StudyDirection
 from optuna.trial import TrialState
-from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import NoSuchModuleError, SQLAlchemyError
-from sqlalchemy.pool import NullPool
 
 from src.errors import UserError
+from src.sweeps.storage import Storage
 
-# What people write, and SQLAlchemy's name for it with the driver that the extra `sweep` brings.
-_DRIVERS = {
-    "postgresql": "postgresql+psycopg",
-    "postgres": "postgresql+psycopg",
-}
+log = logging.getLogger(__name__)
+_OWNER = "folder"  # attribute of a trial: which sweep's workers carry it out
+
 Space = Mapping[str, BaseDistribution]
-
-
-def open_storage(given: str | None, folder: Path) -> RDBStorage:
-    """The storage that a URL names, or `study.db` in the sweep's folder.
-
-    Raises:
-        UserError: No URL, no driver, no server, or it lets nobody in; without the password.
-    """
-    if given is None:
-        # Not as a URL, in which `?` and `#` of a folder's name would mean something.
-        connect = partial(sqlite3.connect, folder / "study.db", check_same_thread=False)
-        # A pool would leave its connections open, which Python 3.13 warns of.
-        return RDBStorage(
-            "sqlite:///study.db", engine_kwargs={"creator": connect, "poolclass": NullPool}
-        )
-    try:
-        url = make_url(given)
-    except SQLAlchemyError:
-        raise UserError(
-            "sweep.storage is no URL: give sqlite:///FILE or"
-            " postgresql://user:password@host/database (@ : / in a password as %40 %3A %2F)"
-        ) from None
-    url = url.set(drivername=_DRIVERS.get(url.drivername, url.drivername))
-    with said_without_password(url):
-        # Optuna fills `{…}` in; a password may have them.
-        text = url.render_as_string(hide_password=False)
-        text = text.replace("{", "{{").replace("}", "}}")
-        # Trials take hours: no connection is held meanwhile, of which a server has a hundred.
-        return RDBStorage(text, engine_kwargs={"poolclass": NullPool})
-
-
-@contextmanager
-def said_without_password(url: URL | None) -> Iterator[None]:
-    """Turn what goes wrong with a database into one line that keeps its password to itself."""
-    try:
-        yield
-    except (ModuleNotFoundError, NoSuchModuleError, ImportError) as error:
-        cause = error.__cause__ or error
-        missing = getattr(cause, "name", None) or str(cause)
-        raise UserError(
-            f"sweep.storage={_shown(url)}: no driver for it ({missing}); for PostgreSQL"
-            " pip install 'psycopg[binary]', for others what SQLAlchemy asks for"
-        ) from None
-    except (SQLAlchemyError, StorageInternalError) as error:
-        inner = error.__cause__ if isinstance(error, StorageInternalError) else error
-        reason = str(getattr(inner, "orig", None) or inner or error)
-        line = " ".join(reason.split())
-        if url is not None and url.password:
-            line = line.replace(str(url.password), "***")
-        raise UserError(f"sweep.storage={_shown(url)}: {line}") from None
-
-
-def _shown(url: URL | None) -> str:
-    return "study.db" if url is None else url.render_as_string(hide_password=True)
 
 
 class Trial(NamedTuple):
@@ -100,7 +38,8 @@ class Search:
     """One worker's hold on a study.
 
     Args:
-        folder: Of the sweep; its workers lock in it, on a file system that they share.
+        folder: Of the sweep; its workers lock in it, on a file system that they share. Workers
+            in another folder, with a storage that both reach, take trials of their own.
         space: What is searched, by key.
         trials: How many the study shall have in all, failed ones included.
         storage: Of the study, as Optuna names it: `sqlite:///file`, `postgresql://...`; None:
@@ -108,6 +47,7 @@ class Search:
         study: Its name; None: the folder's.
         seed: Of the sampler; workers that share a study need different ones, or none.
         minimize: The objective is an error, so that the smallest is the best.
+        storage_timeout: Seconds to wait for a storage that goes away in mid-search.
 
     Raises:
         UserError: The study searched another space or in the other direction before, or its storage
@@ -123,72 +63,103 @@ class Search:
         study: str | None = None,
         seed: int | None = None,
         minimize: bool = False,
+        storage_timeout: float = 600,
     ) -> None:
         self.folder, self.space, self.trials = folder, space, trials
         self._held: dict[int, FileLock] = {}
-        self._url: URL | None = None
         folder.mkdir(parents=True, exist_ok=True)
         optuna.logging.set_verbosity(optuna.logging.WARNING)
-        # Two workers would both make the tables.
         direction = StudyDirection.MINIMIZE if minimize else StudyDirection.MAXIMIZE
-        with FileLock(folder / ".study.lock"), self._storage_errors():
-            opened = open_storage(storage, folder)
-            self._url = opened.engine.url
+        self._storage = Storage(storage, folder, storage_timeout)
+        with self._storage.errors(), self._storage.exclusive():
             self._study = optuna.create_study(
-                storage=opened,
+                storage=self._storage.optuna,
                 study_name=study or folder.name,
                 sampler=optuna.samplers.TPESampler(seed=seed),
                 direction=direction,
                 load_if_exists=True,
             )
-        self._require_same_space()
-        if self._study.direction != direction:
+            self._require_same_space()
+            given = self._study.direction
+        if given != direction:
             raise UserError(
-                f"the study {self._study.study_name} has to {self._study.direction.name.lower()}"
-                f" its objective, and this search would {direction.name.lower()} it; give this"
-                " search another name="
+                f"the study {self._study.study_name} has to {given.name.lower()} its objective, and"
+                f" this search would {direction.name.lower()} it; give this search another name="
             )
 
     def take(self, count: int) -> list[Trial]:
-        """Up to `count` trials for this worker: those a dead worker left first, then new ones."""
-        with FileLock(self.folder / ".study.lock"), self._storage_errors():
-            taken = self._abandoned(count)
-            while len(taken) < count and len(self._whole()) < self.trials:
-                trial = self._study.ask(dict(self.space))
-                self._hold(trial.number)
-                taken.append(Trial(trial.number, written(trial.params)))
+        """Up to `count` trials for this worker: those a dead worker left first, then new ones.
+
+        Raises:
+            UserError: The storage went away and did not come back.
+        """
+        return self._storage.patiently(lambda: self._take(count))
+
+    def _take(self, count: int) -> list[Trial]:
+        before = set(self._held)
+        try:
+            with self._storage.exclusive():
+                taken = self._abandoned(count)
+                while len(taken) < count and len(self._whole()) < self.trials:
+                    trial = self._study.ask(dict(self.space))
+                    trial.set_user_attr(_OWNER, self._storage.owner)
+                    self._hold(trial.number)
+                    taken.append(Trial(trial.number, written(trial.params)))
+        except BaseException:
+            # The next try, or another worker, finds them abandoned.
+            for number in self._held.keys() - before:
+                self._held.pop(number).release()
+            raise
         return taken
 
     def tell(self, number: int, value: float | None) -> None:
-        """Record a trial's objective; None or NaN: it failed."""
-        with self._storage_errors():
-            if value is None or math.isnan(value):
-                self._study.tell(number, state=TrialState.FAIL)
-            else:
-                self._study.tell(number, value)
+        """Record a trial's objective; None or NaN: it failed.
+
+        Raises:
+            UserError: The storage went away and did not come back.
+        """
+        self._storage.patiently(lambda: self._tell(number, value))
         self._held.pop(number).release()
+
+    def _tell(self, number: int, value: float | None) -> None:
+        # It may have been written although the answer was lost.
+        states = {t.number: t.state for t in self._study.get_trials(deepcopy=False)}
+        if number in states and states[number].is_finished():
+            log.info("trial %d is recorded already", number)
+        elif value is None or math.isnan(value):
+            self._study.tell(number, state=TrialState.FAIL)
+        else:
+            self._study.tell(number, value)
 
     def report(self) -> str:
         """How many trials there are, in one line."""
-        with self._storage_errors():
-            states = [trial.state for trial in self._study.get_trials(deepcopy=False)]
+        trials = self._storage.patiently(lambda: self._study.get_trials(deepcopy=False))
+        states = [trial.state for trial in trials]
         counts = {state.name.lower(): states.count(state) for state in dict.fromkeys(states)}
         parts = ", ".join(f"{count} {name}" for name, count in counts.items())
         return f"study {self._study.study_name}: {parts} of {self.trials} trials"
 
-    def _storage_errors(self) -> AbstractContextManager[None]:
-        """What a database says in the way of its work becomes one line."""
-        return said_without_password(self._url)
-
     def _abandoned(self, count: int) -> list[Trial]:
+        """Trials of this folder that nobody holds; also those whose worker died before it had all
+        parameters, which are recorded as failed.
+        """
         left: list[Trial] = []
         for trial in self._study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
+            # Without an owner: its worker died in `_take`, which nobody else is in now.
+            owner = trial.user_attrs.get(_OWNER)
+            if owner not in (None, self._storage.owner):
+                continue
             if len(left) == count or trial.number in self._held or not self._hold(trial.number):
                 continue
+            if owner is None:
+                optuna.Trial(self._study, trial._trial_id).set_user_attr(
+                    _OWNER, self._storage.owner
+                )
             if trial.params.keys() == self.space.keys():
                 left.append(Trial(trial.number, written(trial.params)))
-            else:  # its worker died while it drew them
-                self.tell(trial.number, None)
+            else:
+                self._tell(trial.number, None)
+                self._held.pop(trial.number).release()
         return left
 
     def _hold(self, number: int) -> bool:

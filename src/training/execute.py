@@ -5,6 +5,8 @@ config and none replays a command line.
 """
 
 import logging
+import os
+import signal
 import sys
 import warnings
 from collections.abc import Sequence
@@ -32,11 +34,12 @@ from src.instantiate import build
 from src.networks.blocks import allow_single_values
 from src.networks.network import Network, require_network
 from src.paths import cache_folder
+from src.processes import die_with_parent
 from src.results.schema import RESULTS
 from src.settings.multiscale import Multiscale
 from src.settings.nodes import check_nodes
 from src.settings.training import parse_training
-from src.training import checkpoints, finetune, memory, preemption, provenance
+from src.training import checkpoints, finetune, memory, preemption, provenance, rendezvous
 from src.training.between_steps import StopBetweenSteps
 from src.training.checkpoint_io import AtomicCheckpointIO
 from src.training.config import config_hash, load_config
@@ -53,9 +56,7 @@ from src.weights.loading import load_official
 
 log = logging.getLogger(__name__)
 
-# Torch has no classes for these.
-_WORKER_DIED = "DataLoader worker (pid"
-_GLOO = "gloo/transport"  # where CPUs talk to each other; GPUs raise DistBackendError
+_WORKER_DIED = "DataLoader worker (pid"  # torch has no class for it
 
 
 def execute(folder: Path) -> None:
@@ -263,7 +264,7 @@ def build_trainer(cfg: DictConfig, folder: Path) -> Trainer:
     if synchronised and (cfg.trainer.accelerator == "cpu" or not torch.cuda.is_available()):
         log.info("BatchNorm is not synchronized: torch does that on GPUs only")
         synchronised = False
-    return build(
+    trainer = build(
         cfg.trainer,
         callbacks=callbacks,
         logger=loggers,
@@ -273,6 +274,8 @@ def build_trainer(cfg: DictConfig, folder: Path) -> Trainer:
         val_check_interval=every or 1.0,
         check_val_every_n_epoch=epochs,
     )
+    rendezvous.join(trainer)
+    return trainer
 
 
 def _note(cfg: DictConfig, folder: Path, data: dict[str, Any], changed: dict[str, Any]) -> None:
@@ -323,6 +326,10 @@ def main(words: Sequence[str]) -> int:
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     quieten()
     preemption.install_handlers()
+    if "TORCHELASTIC_RUN_ID" in os.environ:
+        # Where torchrun is killed nobody ends its processes: they save themselves and make room for
+        # the same command.
+        die_with_parent(signal.SIGTERM)
     folder = Path(words[0])
     again = f"python train.py resume={folder} (or the sweep's command) continues"
     try:
@@ -349,10 +356,11 @@ def main(words: Sequence[str]) -> int:
                 f"a process that loads images ended: {first} Most often memory ran out: lower "
                 f"data.num_workers. {again}."
             ) from None
-        if isinstance(error, torch.distributed.DistError) or _GLOO in first:
+        if reason := rendezvous.lost_connection(error):
             raise UserError(
-                f"another process of this run ended or cannot be reached: see why in what that one"
-                f" says. {again}. ({first})"
+                f"the connection to another process of this run is lost ({reason}): it ended, as"
+                " its own output says, or its machine or the network did. The same command, or"
+                f" resume={folder}, continues"
             ) from None
         raise
     return 0

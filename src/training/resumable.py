@@ -9,6 +9,7 @@ import torch
 from lightning import Callback, LightningModule, Trainer
 
 from src.errors import UserError
+from src.training.rendezvous import lost_connection
 from src.weights.checkpoint import verify
 
 _SHOWN = 3
@@ -73,6 +74,8 @@ def unusable_as_user_error(path: Path | None, trainer: Trainer) -> Iterator[None
         yield
     except (KeyError, IndexError, TypeError, AttributeError, ValueError, RuntimeError) as error:
         if mark.started or isinstance(error, UserError | torch.OutOfMemoryError):
+            raise
+        if lost_connection(error):  # which is no fault of the checkpoint's
             raise
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise UserError(

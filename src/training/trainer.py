@@ -73,7 +73,7 @@ def require_as_many(cfg: DictConfig) -> None:
         if is_slurm_task():
             _require_tasks_per_node(tasks, devices)
         return
-    on = f" on {nodes} nodes" if nodes is not None else ""
+    on = f" on {nodes} node{'s' * (nodes != 1)}" if nodes is not None else ""
     raise UserError(
         f"{said} started {tasks} process{'es' * (tasks != 1)}{on}, but trainer.devices={devices} ×"
         f" trainer.num_nodes={wanted_nodes} are {devices * wanted_nodes}: each of them has to be"

@@ -40,7 +40,10 @@ SCHEMAS: dict[str, tuple[type[BaseModel], dict[str, Any]]] = {
 EXTRA: dict[str, tuple[type[BaseModel], dict[str, Any]]] = {
     "sweep": (
         SweepSettings,
-        {"trials": 2, "at_once": 1, "study": None, "storage": None, "seed": None},
+        {
+            **{"trials": 2, "at_once": 1, "study": None, "storage": None, "seed": None},
+            "storage_timeout": 600,
+        },
     ),
     "launcher": (LauncherSettings, {"jobs": 2, "gpus": 1, "cpus": 2, "minutes": 3}),
     "check": (commands.CheckSettings, {"output": "o", "workers": 1, "seed": 0}),

@@ -44,10 +44,10 @@ def torchrun(world: int, local: int) -> dict[str, str]:
 @pytest.mark.parametrize(
     ("started", "wanted", "numbers"),
     [
-        (slurm(4), (1,), r"SLURM started 4 processes on 1 nodes, but .* are 1:"),
+        (slurm(4), (1,), r"SLURM started 4 processes on 1 node, but .* are 1:"),
         (slurm(8, 2), (4, 1), r"started 8 processes on 2 nodes.*trainer.num_nodes=1 are 4:"),
         (slurm(8, 2), (8, 1), r"Set trainer.devices=4 trainer.num_nodes=2"),
-        (slurm(1), (4,), r"started 1 process on 1 nodes, but .* are 4:"),
+        (slurm(1), (4,), r"started 1 process on 1 node, but .* are 4:"),
         (slurm(4), ("auto",), r"are 1:"),
         (torchrun(4, 4), (1,), r"torchrun .* started 4 processes .*are 1:"),
         (torchrun(8, 4), (8, 1), r"Set trainer.devices=4 trainer.num_nodes=2"),
