@@ -360,6 +360,15 @@ def test_what_makes_no_sense_with_shards_is_refused(
         of_shards(written, tmp_path, *words)
 
 
+def test_a_window_and_images_of_other_data_exclude_each_other(
+    source: Path, written: Path, tmp_path: Path
+) -> None:
+    data = of_shards(written, tmp_path, "data.shuffle_window=2")
+    with pytest.raises(CommandError, match=r"finetune\.replay mixes images of all of both sets"):
+        data.add_base(of_folder(source), share=0.5)
+    of_shards(written, tmp_path).add_base(of_folder(source), share=0.5)
+
+
 def test_a_window_is_of_shards_alone(source: Path) -> None:
     with pytest.raises(CommandError, match=r"data\.train is not all of shards"):
         of_folder(source, "data.shuffle_window=2")
