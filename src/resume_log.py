@@ -7,9 +7,10 @@ that an older version wrote does not count: what it held is computed again.
 
 import json
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from src.hashing import checksum
 
@@ -34,8 +35,9 @@ class ResumeLog:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        entries = _read(path)
-        self._known = {e[_KEY]: e for e in entries if isinstance(e.get(_KEY), str)}
+        # Where the line of each begins, and its length: entries of thousands of images fill memory.
+        self._known: dict[str, tuple[int, int]] = _read(path)
+        self._file: BinaryIO | None = None
 
     def __len__(self) -> int:
         return len(self._known)
@@ -44,18 +46,44 @@ class ResumeLog:
         """The entry of a key as JSON has it, None where there is none.
 
         The line is as it was written; what is in it is still to be checked, since another version
-        may have written other things under the same key.
+        may have written other things under the same key. It is read from the file, which may be
+        gone or damaged by now: that is None too.
         """
-        return self._known.get(key)
+        if (place := self._known.get(key)) is None:
+            return None
+        start, length = place
+        try:
+            with self.path.open("rb") as file:
+                file.seek(start)
+                entry = _entry(file.read(length))
+        except FileNotFoundError:
+            return None
+        return entry if entry is not None and entry.get(_KEY) == key else None
 
     def add(self, key: str, entry: Mapping[str, Any]) -> None:
         """Append an entry of plain values; it is in the file when this returns."""
-        line = {_KEY: key, **entry}
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        with self.path.open("ab") as file:
+        line = to_line({_KEY: key, **entry})
+        with self._opened() if self._file is None else nullcontext(self._file) as file:
             # On a line of its own even if the last one was cut short.
-            file.write(b"\n" + to_line(line))
-        self._known[key] = line
+            file.write(b"\n" + line)
+            file.flush()
+            self._known[key] = file.tell() - len(line), len(line)
+
+    @contextmanager
+    def held_open(self) -> Iterator[None]:
+        """Context in which the file stays open, for who adds entries by the thousand.
+
+        Each entry still is in the file when `add` returns.
+        """
+        with self._opened() as self._file:
+            try:
+                yield
+            finally:
+                self._file = None
+
+    def _opened(self) -> BinaryIO:
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        return self.path.open("ab")
 
     def remove(self) -> None:
         """Forget everything, and the file with it."""
@@ -82,19 +110,25 @@ def from_line(line: bytes) -> Any:
         raise ValueError("nested too deeply") from error
 
 
-def _read(path: Path) -> list[dict[str, Any]]:
-    """The entries of a file, none where it is not there; how many do not count is logged."""
+def _read(path: Path) -> dict[str, tuple[int, int]]:
+    """Where in a file the last entry of each key begins, and its length; nothing without a file.
+
+    How many lines do not count is logged.
+    """
     if not path.is_file():
-        return []
-    entries, lost = [], 0
+        return {}
+    found: dict[str, tuple[int, int]] = {}
+    lost = start = 0
     with path.open("rb") as file:
         while line := file.readline(_LONGEST):
-            line = line.rstrip(b"\n")
-            entry = _entry(line) if line else {}
-            if entry is None:
-                lost += 1
-            elif line:
-                entries.append(entry)
+            text = line.rstrip(b"\n")
+            if text:
+                entry = _entry(text)
+                if entry is None:
+                    lost += 1
+                elif isinstance(entry.get(_KEY), str):
+                    found[entry[_KEY]] = start, len(text)
+            start += len(line)
     if lost:
         log.warning(
             "%s: %d line(s) are cut short, damaged or of an older version; what they held is "
@@ -102,7 +136,7 @@ def _read(path: Path) -> list[dict[str, Any]]:
             path,
             lost,
         )
-    return entries
+    return found
 
 
 def _entry(line: bytes) -> dict[str, Any] | None:

@@ -65,12 +65,14 @@ class ThresholdCurves:
     def curve(self, kind: str) -> Curve:
         """`e`, or a rate of `confusion_matrix.py`, at 256 thresholds."""
         if kind not in self._curves:
-            self._curves[kind] = (
-                enhanced_alignment(self.confusion.on, self.histogram)
-                if kind == "e"
-                else RATES[kind].of(self.confusion)
-            )
+            self._curves[kind] = self.compute(kind)
         return self._curves[kind]
+
+    def compute(self, kind: str) -> Curve:
+        """As `curve`, which keeps what it has computed."""
+        if kind == "e":
+            return enhanced_alignment(self.confusion.on, self.histogram)
+        return RATES[kind].of(self.confusion)
 
 
 class ScoredHistogram:
