@@ -53,8 +53,6 @@ ALL = (
 # Stand-ins of the same code, and their side, for a test.
 _TINY: dict[str, dict[str, Any]] = {
     "isnet": {"width": 4},
-    "inspyrenet_swinb": {"backbone": "test_resnet", "depth": 8},
-    "dextr": {"backbone": "resnet18"},
     "birefnet": {"backbone": "test_resnet"},
 }
 _TINY_SIDE = 32

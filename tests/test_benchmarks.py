@@ -36,6 +36,7 @@ def run(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
     )
 
 
+@pytest.mark.slow
 def test_every_stage_of_the_gpu_script_writes_its_rows(output: Path) -> None:
     rows = json.loads((output / "gpu.json").read_text())
     stages = {row["stage"] for row in rows}
@@ -61,6 +62,7 @@ def test_every_stage_of_the_gpu_script_writes_its_rows(output: Path) -> None:
     assert "not measured: the installed ONNX Runtime has no CUDAExecutionProvider" in table
 
 
+@pytest.mark.slow
 def test_finished_rows_are_not_measured_again(
     output: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -81,6 +83,7 @@ def test_finished_rows_are_not_measured_again(
     assert "| isnet | ours, fp32 | – | – | – | – | – | – | – | – | – | out of memory |" in table
 
 
+@pytest.mark.slow
 def test_rows_of_another_machine_are_not_mixed_with_these(
     output: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -11,7 +11,7 @@ import itertools
 import os
 import weakref
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import torch
 from torch import Tensor
@@ -106,8 +106,8 @@ class SharedBuffers:
         finalizer = weakref.finalize(array, _release, self.in_use, *of, os.getpid())
         finalizer.atexit = False
         whole = torch.from_numpy(array)
-        found = {key: _view(whole, place) for key, place in sent.places.items()}
-        return {**found, **sent.others}  # type: ignore[typeddict-item]
+        tensors = {key: _view(whole, place) for key, place in sent.places.items()}
+        return cast(Batch, tensors | dict(sent.others))
 
 
 class _Sent:

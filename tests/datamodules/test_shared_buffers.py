@@ -16,10 +16,13 @@ from src.datamodules.shared_buffers import SharedBuffers
 
 
 class Samples(Dataset[dict[str, Any]]):
-    """Samples with everything that a batch may hold, of a size that grows with the item."""
+    """Samples with everything that a batch may hold, of a size that may grow with the item."""
+
+    def __init__(self, growing: bool = True) -> None:
+        self.growing = growing
 
     def __getitem__(self, item: int) -> dict[str, Any]:
-        side = 3 + item // 4
+        side = 3 + self.growing * (item // 4)
         return {
             "index": item,
             "name": f"{item}",
@@ -30,10 +33,10 @@ class Samples(Dataset[dict[str, Any]]):
         }
 
 
-def loader(buffers: Any, batches: int, workers: int) -> DataLoader[Any]:
+def loader(buffers: Any, batches: int, workers: int, growing: bool = True) -> DataLoader[Any]:
     order = [range(4 * b, 4 * b + 4) for b in range(batches)]
     return DataLoader(
-        Samples(),
+        Samples(growing),
         batch_sampler=order,  # type: ignore[arg-type]
         num_workers=workers,
         collate_fn=buffers,
@@ -68,7 +71,7 @@ def test_batches_are_equal_in_every_epoch_and_may_be_kept() -> None:
 def test_a_buffer_is_used_again_when_its_last_tensor_is_gone() -> None:
     buffers = SharedBuffers(1)
     places = []
-    for batch in loader(buffers, 12, workers=1):
+    for batch in loader(buffers, 12, workers=1, growing=False):
         view = batch["image"][1:, :1]
         places.append(view.untyped_storage().data_ptr())
         del batch
