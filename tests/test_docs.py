@@ -149,3 +149,22 @@ def test_every_page_stands_in_the_site_and_in_the_index() -> None:
     pages = [str(page.relative_to(ROOT / "docs")) for page in (ROOT / "docs").rglob("*.md")]
     assert [page for page in pages if f": {page}\n" not in site] == []
     assert [page for page in pages if f"({page})" not in index and page != "index.md"] == []
+
+
+def test_what_the_reference_names_is_found_without_importing() -> None:
+    """The site is made from the source: what a package answers by `__getattr__` is not in it."""
+    text = (ROOT / "docs/reference.md").read_text(encoding="utf-8")
+    named = re.findall(r"^::: (\S+)", text, re.MULTILINE)
+    assert len(named) == len(set(named)) > 20
+    for name in named:
+        if (ROOT / f"{name.replace('.', '/')}.py").is_file():
+            continue
+        module, _, attribute = name.rpartition(".")
+        path = ROOT / module.replace(".", "/")
+        path = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        known = {getattr(node, "name", None) for node in tree.body}
+        for node in ast.walk(tree):
+            if isinstance(node, ast.ImportFrom):
+                known |= {alias.asname or alias.name for alias in node.names}
+        assert attribute in known, name

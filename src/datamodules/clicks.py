@@ -159,7 +159,7 @@ def next_click(
 
     Args:
         prediction: The mask so far.
-        truth: The right mask, of the same shape.
+        target: The right mask, of the same shape.
         rng: Decides between points of equal depth.
         void: Pixels that do not count.
         authors_transposed: Look at the target's pixel (row x, column y) to tell whether the click

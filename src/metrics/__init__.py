@@ -5,7 +5,16 @@ package imports neither torch nor numba; that happens when what needs them is as
 """
 
 from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:  # what docs/reference.md shows, which is read off the source
+    from src.metrics._click_curves import ClickCurves as ClickCurves
+    from src.metrics._click_scores import ClickScores as ClickScores
+    from src.metrics._click_scores import CorrectionScores as CorrectionScores
+    from src.metrics._image import score_histograms as score_histograms
+    from src.metrics._image import score_image as score_image
+    from src.metrics._record import MetricRecord as MetricRecord
+    from src.metrics._scores import SegmentationMetrics as SegmentationMetrics
 
 _HOME = {
     "Kept": "_record",
