@@ -6,6 +6,7 @@
 import contextlib
 import copy
 import json
+import resource
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -22,10 +23,9 @@ from src.settings.multiscale import Multiscale
 from src.training import config
 from src.training.dry_run import autocast
 from src.training.execute import build_module, quieten
-from src.training.memory import Request
+from src.training.memory import NO_ROOM, Request
 
 _STEPS = 2  # the first makes the optimizer's state, beside which the second's activations lie
-_NO_ROOM = ("not enough memory", "can't allocate memory", "Cannot allocate memory")
 
 
 def measure(request: Request, answer: Path) -> None:
@@ -36,6 +36,8 @@ def measure(request: Request, answer: Path) -> None:
         if device.type == "cuda":
             share = request.limit / torch.cuda.mem_get_info(device)[1]
             torch.cuda.set_per_process_memory_fraction(min(1.0, share), device)
+        else:
+            _bound(request.limit)
         cfg = _prepared(config.load_config(Path(request.folder)), request)
         module, optimizer, _held = _on_device(cfg, device, request.processes)
         for batch in request.batches:
@@ -50,11 +52,27 @@ def measure(request: Request, answer: Path) -> None:
     except (torch.OutOfMemoryError, MemoryError):
         pass
     except RuntimeError as error:
-        if not any(words in str(error) for words in _NO_ROOM):
+        if not any(words in str(error) for words in NO_ROOM):
             peaks["error"] = f"{type(error).__name__}: {str(error).splitlines()[0]}"
     for batch in request.batches:
         peaks.setdefault(str(batch), None)
     atomic_write(answer, json.dumps(peaks))
+
+
+def _bound(limit: int) -> None:
+    """Let allocations fail beyond a limit: a process that took more would have others killed.
+
+    Counted from here, where all is imported and threads have their stacks. Where the limit stood
+    before, an import that got no memory waited for itself without end.
+    """
+    torch.ones(1 << 20).add_(1)  # starts the threads
+    taken = 0
+    with contextlib.suppress(OSError):
+        lines = Path("/proc/self/status").read_text(encoding="utf-8").splitlines()
+        taken = next(int(line.split()[1]) << 10 for line in lines if line.startswith("VmData"))
+    with contextlib.suppress(ValueError, OSError):  # a lower limit is set already
+        hard = resource.getrlimit(resource.RLIMIT_DATA)[1]
+        resource.setrlimit(resource.RLIMIT_DATA, (taken + limit, hard))
 
 
 def _prepared(cfg: DictConfig, request: Request) -> DictConfig:

@@ -7,7 +7,6 @@ in the run's config, which every other process, a resumed run and a requeued job
 import json
 import logging
 import os
-import resource
 import signal
 import subprocess
 import sys
@@ -36,6 +35,11 @@ log = logging.getLogger(__name__)
 GIB = 2**30
 _MARGIN = 0.9  # of what is free: validation, the allocator's gaps, other programs
 _WORKER = 0.25 * GIB  # of RAM for each process that reads data
+# What PyTorch, oneDNN, the C++ library and OpenMP say where there is no more memory.
+NO_ROOM = (
+    *("not enough memory", "can't allocate memory", "Cannot allocate memory", "MemoryError"),
+    *("bad_alloc", "could not create a", "Thread creation failed"),
+)
 _WAIT = 3600.0  # seconds that other ranks wait for the choice
 
 
@@ -208,10 +212,10 @@ def choose(cfg: DictConfig, folder: Path, device: Device, measure: Measure) -> C
             measured = known[batch] if batch in known else peaks(batch)[batch]
             if measured is not None and measured <= limit:
                 return Choice(
-                    batch,
-                    whole // batch,
-                    precision,
-                    checkpointing,
+                    batch_size=batch,
+                    accumulate_grad_batches=whole // batch,
+                    precision=precision,
+                    activation_checkpointing=checkpointing,
                     predicted_gb=round(predicted(batch) / GIB, 2),
                     measured_gb=round(measured / GIB, 2),
                     limit_gb=round(limit / GIB, 2),
@@ -276,13 +280,14 @@ def _nothing_fits(
 def _line(cfg: DictConfig, choice: Choice) -> str:
     """What was chosen, in one line."""
     batch, steps = choice.batch_size, choice.accumulate_grad_batches
+    images = f"{batch} image{'s' * (batch > 1)}"
     computed = "computed twice" if choice.activation_checkpointing else "kept"
     summed = f" × {steps} summed to a step" if steps > 1 else " a step"
     norms = ""
     if batch < cfg.data.batch_size:
-        norms = f"; BatchNorm sees {batch} images at once instead of {cfg.data.batch_size}"
+        norms = f"; BatchNorm sees {images} at once instead of {cfg.data.batch_size}"
     return (
-        f"memory=auto: {batch} image{'s' * (batch > 1)}{summed}, {choice.precision}, activations"
+        f"memory=auto: {images}{summed}, {choice.precision}, activations"
         f" {computed}: {choice.predicted_gb:.2f} GiB predicted, {choice.measured_gb:.2f} measured,"
         f" {choice.limit_gb:.2f} allowed ({choice.device}){norms}"
     )
@@ -409,14 +414,8 @@ def measured(request: Request) -> Peaks:
         asked, answer = Path(folder, "request.json"), Path(folder, "peaks.json")
         asked.write_text(json.dumps(asdict(request)), encoding="utf-8")
         command = [sys.executable, "-m", "src.training.measure_step", str(asked), str(answer)]
-
-        def prepare() -> None:
-            die_with_parent()
-            if request.index is None:  # a process that took more would have others killed
-                resource.setrlimit(resource.RLIMIT_DATA, (request.limit, request.limit))
-
         done = subprocess.run(
-            command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, preexec_fn=prepare
+            command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, preexec_fn=die_with_parent
         )
         found = read_json(answer, "run the command again") if answer.is_file() else {}
     error = found.pop("error", None)
@@ -425,6 +424,6 @@ def measured(request: Request) -> Peaks:
     missing = [batch for batch in request.batches if batch not in peaks]
     if error is not None or (missing and not killed):
         lines = done.stdout.decode(errors="replace").strip().splitlines() or ["it printed nothing"]
-        if not any(word in lines[-1] for word in ("MemoryError", "Cannot allocate memory")):
+        if not any(word in lines[-1] for word in NO_ROOM):
             raise UserError(f"memory=auto: a step failed: {error or lines[-1]}")
     return peaks | dict.fromkeys(missing)

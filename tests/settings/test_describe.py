@@ -31,7 +31,7 @@ def test_every_key_of_a_yaml_has_a_type(command: str) -> None:
 @pytest.mark.parametrize("command", OWN)
 def test_every_typed_key_has_a_default_in_the_yaml(command: str) -> None:
     groups = {"model", "optimizer", "lr_scheduler", "data", "trainer", "metrics"}
-    groups |= {"sweep", "launcher"}
+    groups |= {"sweep", "launcher", "memory"}
     assert set(COMMANDS[command][1].model_fields) - groups <= own_keys(command)
 
 
@@ -58,4 +58,4 @@ def test_the_schemas_name_keys_that_models_and_data_have() -> None:
     for schema, configs in ((ModelSettings, models), (DataSettings, sets)):
         known = {key for config in configs for key in config}
         assert {field.alias or key for key, field in schema.model_fields.items()} <= known
-    assert set(TrainSettings.model_fields) - {"sweep", "launcher"} <= set(composed())
+    assert set(TrainSettings.model_fields) - {"sweep", "launcher", "memory"} <= set(composed())
