@@ -48,7 +48,8 @@ class SlurmLauncher(Launcher):
         from src.sweeps.slurm import JobStates
         from src.sweeps.summary import note_lost
 
-        results = SlurmJob.results
+        job_class: Any = SlurmJob
+        results = job_class.results
 
         def found(job: Any) -> list[Any]:
             try:
@@ -67,8 +68,8 @@ class SlurmLauncher(Launcher):
                 lost.return_value = None
                 return [lost]
 
-        SlurmJob.watcher, SlurmJob.results = JobStates(), found
+        job_class.watcher, job_class.results = JobStates(), found
         try:
             return self.submitit.launch(job_overrides, initial_job_idx)
         finally:
-            SlurmJob.results = results
+            job_class.results = results

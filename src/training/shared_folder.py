@@ -23,12 +23,12 @@ class Started(NamedTuple):
 
     Attributes:
         rank: Its number; 0 is the one that writes.
-        count: How many there are.
+        processes: How many there are.
         by_hand: Whether a person starts each, and no scheduler all at once.
     """
 
     rank: int = 0
-    count: int = 1
+    processes: int = 1
     by_hand: bool = False
 
 
@@ -53,12 +53,12 @@ def require_shared(folder: Path, started: Started) -> None:
     Raises:
         UserError: Some did not; the folder is not on a file system that they share, or they ended.
     """
-    if started.count == 1:
+    if started.processes == 1:
         return
     place = folder / FOLDER
     deadline = time.monotonic() + (_SECONDS_BY_HAND if started.by_hand else SECONDS)
     if started.rank == 0:
-        _answer(place, started.count, deadline)
+        _answer(place, started.processes, deadline)
     else:
         _ask(place, started.rank, deadline)
 
