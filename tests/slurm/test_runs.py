@@ -101,7 +101,7 @@ def test_a_number_of_nodes_that_slurm_did_not_give_is_refused(
     job = cluster.submit(run_script([*TINY, "trainer.num_nodes=2"], nodes=1), tmp_path)
     cluster.wait_for(job, "FAILED")
     (line,) = errors_in(tmp_path / f"{job}.log")
-    assert line.startswith("error: SLURM started 1 process on 1 nodes, but trainer.devices=1 ×")
+    assert line.startswith("error: SLURM started 1 process on 1 node, but trainer.devices=1 ×")
     assert not list(tmp_path.rglob("config.yaml"))
 
 
