@@ -43,11 +43,11 @@ reproduce-mini: setup  ## All six systems in miniature, 2 seeds: make reproduce-
 		output=$(or $(OUT),logs/miniature) at_once=2 measure=false
 
 .PHONY: test
-test: setup  ## Run the whole test suite (12 minutes)
+test: setup  ## Run the whole test suite
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal $(ARGS)
 
 .PHONY: quick
-quick: lint  ## Check style and types, then run the tests that are not marked slow (3 minutes)
+quick: lint  ## Check style and types, then run the tests that are not marked slow
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal -m "not slow" $(ARGS)
 
 # What exercises each dependency. Old packages warn of newer ones; those warnings are not ours.
