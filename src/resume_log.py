@@ -7,10 +7,10 @@ that an older version wrote does not count: what it held is computed again.
 
 import json
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, NamedTuple
 
 from src.hashing import checksum
 
@@ -22,6 +22,19 @@ _DIGITS = 16
 _KEY = "key"
 
 
+class _Place(NamedTuple):
+    """Where a line lies: in which file, from which byte on, of which length."""
+
+    path: Path
+    start: int
+    length: int
+
+    def line(self) -> bytes:
+        with self.path.open("rb") as file:
+            file.seek(self.start)
+            return file.read(self.length)
+
+
 class ResumeLog:
     """Finished pieces of work by key, in the order in which they were added.
 
@@ -31,12 +44,15 @@ class ResumeLog:
 
     Args:
         path: Of the file; it is read if it is there, and made with the first entry.
+        also: Logs whose entries are known too, and which are only read.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, also: Iterable[Path] = ()) -> None:
         self.path = path
-        # Where the line of each begins, and its length: entries of thousands of images fill memory.
-        self._known: dict[str, tuple[int, int]] = _read(path)
+        # Where the line of each lies: entries of thousands of images would fill the memory.
+        self._known: dict[str, _Place] = {}
+        for one in (*also, path):
+            self._known |= _read(one)
         self._file: BinaryIO | None = None
 
     def __len__(self) -> int:
@@ -51,23 +67,29 @@ class ResumeLog:
         """
         if (place := self._known.get(key)) is None:
             return None
-        start, length = place
         try:
-            with self.path.open("rb") as file:
-                file.seek(start)
-                entry = _entry(file.read(length))
+            entry = _entry(place.line())
         except FileNotFoundError:
             return None
         return entry if entry is not None and entry.get(_KEY) == key else None
 
     def add(self, key: str, entry: Mapping[str, Any]) -> None:
         """Append an entry of plain values; it is in the file when this returns."""
-        line = to_line({_KEY: key, **entry})
+        self._append(key, to_line({_KEY: key, **entry}))
+
+    def take_over(self, other: Path) -> None:
+        """Append the entries of another log whose keys are not known here."""
+        with self.held_open():
+            for key, place in _read(other).items():
+                if key not in self._known:
+                    self._append(key, place.line())
+
+    def _append(self, key: str, line: bytes) -> None:
         with self._opened() if self._file is None else nullcontext(self._file) as file:
             # On a line of its own even if the last one was cut short.
             file.write(b"\n" + line)
             file.flush()
-            self._known[key] = file.tell() - len(line), len(line)
+            self._known[key] = _Place(self.path, file.tell() - len(line), len(line))
 
     @contextmanager
     def held_open(self) -> Iterator[None]:
@@ -110,14 +132,14 @@ def from_line(line: bytes) -> Any:
         raise ValueError("nested too deeply") from error
 
 
-def _read(path: Path) -> dict[str, tuple[int, int]]:
-    """Where in a file the last entry of each key begins, and its length; nothing without a file.
+def _read(path: Path) -> dict[str, _Place]:
+    """Where in a file the last entry of each key lies; nothing without a file.
 
     How many lines do not count is logged.
     """
     if not path.is_file():
         return {}
-    found: dict[str, tuple[int, int]] = {}
+    found: dict[str, _Place] = {}
     lost = start = 0
     with path.open("rb") as file:
         while line := file.readline(_LONGEST):
@@ -127,7 +149,7 @@ def _read(path: Path) -> dict[str, tuple[int, int]]:
                 if entry is None:
                     lost += 1
                 elif isinstance(entry.get(_KEY), str):
-                    found[entry[_KEY]] = start, len(text)
+                    found[entry[_KEY]] = _Place(path, start, len(text))
             start += len(line)
     if lost:
         log.warning(

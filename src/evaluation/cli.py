@@ -18,6 +18,7 @@ def main(cfg: DictConfig) -> int:
     # Neither torch nor Lightning is imported on this path, unless a foreign metric is asked for.
     from src.evaluation.maps import evaluate_maps
     from src.evaluation.matching import Naming
+    from src.evaluation.shards import parse_shard
     from src.metrics import use_foreign
 
     use_foreign(settings.metrics.extra)
@@ -52,4 +53,5 @@ def main(cfg: DictConfig) -> int:
         ),
         emphasize=settings.emphasize,
         trimaps=settings.trimaps,
+        shard=parse_shard(settings.shard),
     )

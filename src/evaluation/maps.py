@@ -5,6 +5,7 @@ import sys
 from collections import Counter
 from collections.abc import Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import cast
@@ -33,11 +34,13 @@ from src.evaluation.request import (
     ARE_GROUND_TRUTH,
     OK,
     ScoringRequest,
+    finish_part,
     list_problems,
     refuse,
     score,
 )
 from src.evaluation.scoring import Resize, Scored
+from src.evaluation.shards import Shard
 from src.metrics import DEFAULT_METRICS, needing_trimap
 from src.results.folder import ResultsFolder
 
@@ -57,6 +60,7 @@ def evaluate_maps(
     naming: Naming = PLAIN_NAMES,
     emphasize: str | None = None,
     trimaps: str | Path | None = None,
+    shard: Shard | None = None,
 ) -> int:
     """Score all maps below a folder and write `results.json`, `per_image.csv` and tables.
 
@@ -80,6 +84,8 @@ def evaluate_maps(
         emphasize: Of several methods, the one whose curve is thick.
         trimaps: Folder of a trimap for each mask, under the same names, for metrics that need one;
             of several data sets, with a folder for each.
+        shard: Score this part of the images and write no numbers: those are written by the call
+            without it, once all parts are scored.
 
     Returns:
         The exit code: 0, or 1 if files are faulty.
@@ -99,7 +105,8 @@ def evaluate_maps(
             raise CommandError("compare= is for the maps of one method; a table compares several")
         folder = _folder(maps, output)
         asked = ScoringRequest(
-            Pairing([], []), "", folder, metrics, allow_missing, cast(Resize, resize), workers
+            *(Pairing([], []), "", folder, metrics, allow_missing, cast(Resize, resize), workers),
+            shard=shard,
         )
         with disk_full_as_user_error(folder, "the same command goes on where it stopped"):
             return evaluate_methods(plan, asked, emphasize, worst)
@@ -110,6 +117,7 @@ def evaluate_maps(
     request = _request(
         maps, target, output, metrics, allow_missing, resize, workers, naming, trimaps
     )
+    request = replace(request, shard=shard)
     for remark in request.pairing.remarks:
         print(remark, file=sys.stderr)
     if are_ground_truth(request.pairing.pairs):
@@ -245,6 +253,8 @@ def _score_and_report(request: ScoringRequest, compare: str | Path | None, worst
     scored = score(request)
     if isinstance(scored, list):
         return refuse(scored)
+    if request.shard is not None:
+        return finish_part(request, scored)
     report = _report(request, scored)
     report.write(request.output)
     write_gallery(request.output / WORST, report.scores, ranking_metric(request.metrics), worst)

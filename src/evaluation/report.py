@@ -127,8 +127,8 @@ class EvaluationReport:
     def notice_counts(self) -> dict[str, int]:
         """How many images each notice is about."""
         counts: dict[str, int] = {}
-        for notices in self.notices.values():
-            for notice in notices:
+        for pair in sorted(self.notices):  # whichever was scored first
+            for notice in self.notices[pair]:
                 counts[notice] = counts.get(notice, 0) + 1
         return counts
 

@@ -4,7 +4,7 @@ import errno
 import os
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -19,6 +19,15 @@ from src.evaluation.scoring import (
     header_faults,
     score_pairs,
     trimap_faults,
+)
+from src.evaluation.shards import (
+    Shard,
+    missing_parts,
+    parts_in,
+    scoring_part,
+    settings_of,
+    take_parts_over,
+    write_state,
 )
 from src.paths import cache_folder
 from src.results.folder import RUN_CONFIG
@@ -42,6 +51,7 @@ class ScoringRequest:
         allow_missing: Score what is there.
         resize: `prediction` to bring maps to the target's size.
         workers: Processes; None for one per core.
+        shard: The part of the images to be scored; None for all.
 
     Raises:
         CommandError: The output is a folder of maps or ground truth, or that of a run.
@@ -54,6 +64,7 @@ class ScoringRequest:
     allow_missing: bool
     resize: Resize
     workers: int | None
+    shard: Shard | None = None
 
     def __post_init__(self) -> None:
         """Refuse to write numbers among maps, ground truth or the files of a run."""
@@ -73,26 +84,68 @@ class ScoringRequest:
 
 
 def score(request: ScoringRequest) -> Scored | list[Problem]:
-    """All scores, or the faults that nothing can be written for."""
+    """All scores, those of one part with `shard`, or the faults that nothing can be written for."""
+    every = request.pairing.pairs
+    if request.shard is not None:
+        part = replace(request.pairing, pairs=request.shard.of(every))
+        request = replace(request, pairing=part)
     if problems := request.fatal(_early_problems(request)):
         return problems
     pairs, output = request.pairing.pairs, request.output
     output.mkdir(parents=True, exist_ok=True)
-    try:
-        with FileLock(output / ".lock", timeout=0):
-            journal = ResumeLog(output / JOURNAL)
-            scored = score_pairs(
-                pairs, request.metrics, journal, request.resize, request.workers, _skeletons()
-            )
-    except Timeout:
-        raise UserError(f"another evaluation is writing to {output}") from None
+    if request.shard is not None:
+        settings = settings_of(every, request.metrics, request.resize)
+        with scoring_part(request.shard, output, output / JOURNAL, settings) as journal:
+            scored = _scored(request, journal)
+            if not request.fatal(scored.problems):
+                write_state(request.shard, output, settings, done=True)
+    else:
+        try:
+            with FileLock(output / ".lock", timeout=0):
+                journal = ResumeLog(output / JOURNAL)
+                if parts_in(output):
+                    _take_parts_over(request, journal)
+                scored = _scored(request, journal)
+        except Timeout:
+            raise UserError(f"another evaluation is writing to {output}") from None
     if scored.reused:
         print(f"{scored.reused} of {len(pairs)} images were scored before")
     if problems := request.fatal(scored.problems):
         return problems
-    if not scored.scores:
+    if not scored.scores and request.shard is None:
         raise UserError("no image could be scored")
     return scored
+
+
+def _scored(request: ScoringRequest, journal: ResumeLog) -> Scored:
+    return score_pairs(
+        *(request.pairing.pairs, request.metrics, journal),
+        *(request.resize, request.workers, _skeletons()),
+    )
+
+
+def _take_parts_over(request: ScoringRequest, journal: ResumeLog) -> None:
+    settings = settings_of(request.pairing.pairs, request.metrics, request.resize)
+    missing = take_parts_over(request.output, journal, settings)
+    if missing:
+        print(f"not wholly scored, and scored now: {_listed(missing)}", file=sys.stderr)
+
+
+def finish_part(request: ScoringRequest, scored: Scored) -> int:
+    """Say what of the work divided by `shard=` is done; returns the exit code."""
+    count = len(request.pairing.pairs)
+    print(f"shard={request.shard}: {len(scored.scores)} of all {count} images are scored")
+    list_problems(scored.problems)
+    missing = missing_parts(request.output)
+    if missing:
+        print(f"not wholly scored yet: {_listed(missing)}")
+    else:
+        print("all parts are scored: the same command without shard= writes the results")
+    return OK
+
+
+def _listed(parts: Sequence[str]) -> str:
+    return ", ".join(f"shard={part}" for part in parts)
 
 
 def _skeletons() -> Path | None:

@@ -23,6 +23,7 @@ from src.evaluation.request import (
     ARE_GROUND_TRUTH,
     OK,
     ScoringRequest,
+    finish_part,
     list_problems,
     refuse,
     score,
@@ -65,6 +66,8 @@ def evaluate_methods(
     scored = score(request)
     if isinstance(scored, list):
         return refuse(scored)
+    if request.shard is not None:
+        return finish_part(request, scored)
     reports = [_report(method, plan, pairings, scored, request) for method in plan.methods]
     reports = [report for report in reports if report.scores]
     for report in reports:

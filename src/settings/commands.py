@@ -191,6 +191,10 @@ class EvaluateSettings(Settings):
     workers: Whole | None = setting(
         "processes; null: one for every 16 megapixels, at most all cores", ge=1, le=1024
     )
+    shard: Text | None = setting(
+        "2/4: score the second of four parts of the images, beside others that share the output "
+        "folder; the same command without it writes the numbers"
+    )
     weights: FilePath | None = setting("a checkpoint to score instead of maps, with data=…")
     metrics: MetricSettings = setting(
         "metrics=all, everything, matting or matting_trimap, or metrics.test=[mae,hce]"
@@ -208,6 +212,7 @@ class EvaluateSettings(Settings):
             "trimaps": self.trimaps,
             "resize": self.resize,
             "compare": self.compare,
+            "shard": self.shard,
         }
         for key in (key for key, value in of_maps.items() if value is not None):
             raise ValueError(f"{key}= is for maps that are to be scored, not for results=")
@@ -226,6 +231,7 @@ class EvaluateCheckpointSettings(Settings):
     allow_missing: Flag = setting("of maps= only")
     resize: Any = setting("of maps= only")
     compare: Any = setting("of maps= only")
+    shard: Any = setting("of maps= only")
 
     @model_validator(mode="after")
     def _check(self) -> "EvaluateCheckpointSettings":
@@ -234,6 +240,7 @@ class EvaluateCheckpointSettings(Settings):
             "trimaps": self.trimaps,
             "resize": self.resize,
             "compare": self.compare,
+            "shard": self.shard,
             "allow_missing": self.allow_missing or None,
         }
         for key in (key for key, value in given.items() if value is not None):
