@@ -30,21 +30,21 @@ _SHOWN = 80  # characters of a value in a message
 
 
 class Shard(NamedTuple):
-    """Part `number` of `count`, from 1 on."""
+    """Part `number` of `parts`, from 1 on."""
 
     number: int
-    count: int
+    parts: int
 
     def __str__(self) -> str:
-        return f"{self.number}/{self.count}"
+        return f"{self.number}/{self.parts}"
 
     def of(self, pairs: Sequence[MapPair]) -> list[MapPair]:
         """The pairs of this part."""
-        return list(pairs[self.number - 1 :: self.count])
+        return list(pairs[self.number - 1 :: self.parts])
 
     def log(self, output: Path) -> Path:
         """Where its scores are written."""
-        return output / f"shard-{self.number}of{self.count}.jsonl"
+        return output / f"shard-{self.number}of{self.parts}.jsonl"
 
     def state(self, output: Path) -> Path:
         """Where it says what it scores and whether all is scored."""
@@ -52,7 +52,7 @@ class Shard(NamedTuple):
 
     def lock(self, output: Path) -> FileLock:
         """Held by who scores it, or takes its scores over; it does not wait."""
-        return FileLock(output / f".lock-{self.number}of{self.count}", timeout=0)
+        return FileLock(output / f".lock-{self.number}of{self.parts}", timeout=0)
 
 
 def parse_shard(text: str | None) -> Shard | None:
@@ -65,7 +65,7 @@ def parse_shard(text: str | None) -> Shard | None:
         return None
     found = _SHARD.fullmatch(text)
     shard = Shard(*map(int, found.groups())) if found else Shard(0, 0)
-    if not 1 <= shard.number <= shard.count:
+    if not 1 <= shard.number <= shard.parts:
         raise CommandError(
             f"shard={text}: give the number of a part and how many there are, from shard=1/4 to "
             "shard=4/4"
@@ -142,7 +142,7 @@ def parts_in(output: Path) -> list[Shard]:
 def missing_parts(output: Path) -> list[str]:
     """The parts that are not wholly scored, as the command calls them."""
     parts = parts_in(output)
-    count = max((part.count for part in parts), default=0)
+    count = max((part.parts for part in parts), default=0)
     done = {part for part in parts if _state(part, output).get("done") is True}
     return [str(part) for i in range(count) if (part := Shard(i + 1, count)) not in done]
 
@@ -162,9 +162,9 @@ def require_same_settings(
     """
     for part in parts_in(output):
         path = part.state(output)
-        if shard is not None and part.count != shard.count:
+        if shard is not None and part.parts != shard.parts:
             raise UserError(
-                f"{path}: the work was divided into {part.count} parts, and this is shard={shard}; "
+                f"{path}: the work was divided into {part.parts} parts, and this is shard={shard}; "
                 "divide it alike, or give another output="
             )
         theirs = _state(part, output).get("settings")
@@ -220,5 +220,5 @@ def take_parts_over(output: Path, journal: ResumeLog, settings: Mapping[str, Any
             part.log(output).unlink(missing_ok=True)
             part.state(output).unlink(missing_ok=True)
     for part in parts:
-        (output / f".lock-{part.number}of{part.count}").unlink(missing_ok=True)
+        (output / f".lock-{part.number}of{part.parts}").unlink(missing_ok=True)
     return missing
