@@ -3,7 +3,6 @@
 import errno
 import functools
 import io
-import json
 import os
 import re
 import select
@@ -12,7 +11,6 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from importlib.metadata import requires
 from pathlib import Path
 from typing import ParamSpec
 
@@ -78,6 +76,7 @@ def missing_extra(need: str, *extras: str) -> UserError:
     if not IS_INSTALLED:
         place = f"{IMPORT_ROOT}[{','.join(extras)}]"
         return UserError(f"{need}: pip install -e {shlex.quote(place)}")
+    from importlib.metadata import requires  # imports the parsing of e-mail
 
     named = "|".join(map(re.escape, extras))
     marker = re.compile(rf"\s*;\s*extra\s*==\s*['\"](?:{named})['\"]\s*$")
@@ -131,6 +130,8 @@ def print_user_error(error: UserError) -> int:
     """Print an error as one line; returns the exit code."""
     print(f"error: {error}", file=sys.stderr)
     if report := os.environ.get("TORCHELASTIC_ERROR_FILE"):
+        import json  # commands that start quickly do without
+
         # What torchrun prints last, as the cause of its own end.
         with suppress(OSError):
             said = {"message": f"error: {error}", "timestamp": int(time.time())}

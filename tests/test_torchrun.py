@@ -73,7 +73,7 @@ def test_two_machines_score_as_one_process(unbroken: Path, root: Path, tmp_path:
         assert (tmp_path / "alone" / name).read_bytes() == (unbroken / name).read_bytes()
 
 
-def test_a_run_survives_a_killed_worker_a_lost_link_and_a_lost_host(
+def test_a_run_survives_a_killed_worker_a_lost_host_and_a_lost_link(
     machines: Machines, unbroken: Path, root: Path, tmp_path: Path
 ) -> None:
     """Each time it goes on from its newest checkpoint, in the end to the unbroken run's weights."""
@@ -94,18 +94,24 @@ def test_a_run_survives_a_killed_worker_a_lost_link_and_a_lost_host(
     wait_until(lambda: steps() >= begun + 2, said)
     assert "the connection to another process of this run is lost" in said.read_text()
 
-    first.set_link("down")
-    end([guest], said, code=1)  # after the kernel's time, which is short on these machines
-    first.set_link("up")
-    begun = steps()
-    (guest,) = start(second)  # the same command, on the machine where it ended
-    wait_until(lambda: steps() >= begun + 2, said)
-
     first.kill(AGENT)  # the rendezvous and all that it knew
     end([guest], said, code=1)
     wait_until(lambda: not first.processes(WORKER), said)
     assert "stopped by a signal" in said.read_text(), "its worker saved and made room"
     host.wait()
+
+    begun = steps()
+    host, guest = start(first, second)
+    wait_until(lambda: steps() >= begun + 2, said)
+    before = len(said.read_text(errors="replace"))
+    first.set_link("down")
+    end([guest], said, code=1)  # after the kernel's time, which is short on these machines
+    first.set_link("up")
+    first.kill(AGENT)
+    wait_until(lambda: not first.processes(WORKER), said)
+    host.wait()
+    assert "is lost" in said.read_text(errors="replace")[before:]
+
     assert steps() < 24, "there is something left to do"
     end(start(first, second), said)
 

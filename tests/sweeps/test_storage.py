@@ -5,6 +5,7 @@ becomes of a search when it goes away.
 import logging
 import re
 import socket
+import sqlite3
 import subprocess
 import sys
 import threading
@@ -15,6 +16,7 @@ from pathlib import Path
 import optuna
 import pytest
 from optuna.distributions import IntDistribution
+from sqlalchemy import event
 
 from src.errors import UserError
 from src.sweeps import storage as storages
@@ -273,21 +275,26 @@ def test_a_file_that_takes_nothing_now_gets_the_value_once_it_does(
 ) -> None:
     worker = search(tmp_path)
     (trial,) = worker.take(1)
-    states = iter([pragma, pragma, undone])
-    tell_once = worker._tell
+    states, tell_once = [pragma, pragma, undone], worker._tell
+
+    @event.listens_for(worker._storage.optuna.engine, "connect")
+    def change(connection: sqlite3.Connection, _: object) -> None:
+        connection.execute(f"PRAGMA {states[0]}")
 
     def tell(number: int, value: float | None) -> None:
-        with worker._storage.optuna.engine.connect() as connection:  # there is one, in a pool
-            connection.exec_driver_sql(f"PRAGMA {next(states)}")
-        for place in range(9):  # more than there is room for in the pages that the file has
-            worker._study.set_user_attr(f"note {place}", "x" * 2000)
-        tell_once(number, value)
+        try:
+            for place in range(9):  # more than there is room for in the pages that the file has
+                worker._study.set_user_attr(f"note {place}", "x" * 2000)
+            tell_once(number, value)
+        finally:
+            states.pop(0)
 
     monkeypatch.setattr(worker, "_tell", tell)
     with caplog.at_level(logging.WARNING):
         worker.tell(trial.number, 0.5)
     assert message in caplog.records[0].getMessage()
     assert str(tmp_path / "study.db") in caplog.records[0].getMessage()
+    states.append(undone)
     assert "1 complete" in worker.report()
 
 
