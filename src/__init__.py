@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from src.metrics import score_image as score
     from src.training.run import Run, train
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 __all__ = [
     "InteractiveSegmenter",
