@@ -1,6 +1,6 @@
 """How fast `data=synthetic` draws: images per second of one core, per worker and by all workers.
 
-python -m benchmarks.shapes [--sizes 320 1024] [--workers 2] [--seconds 5]
+python -m benchmarks.synthetic [--sizes 320 1024] [--workers 2] [--seconds 5]
 """
 
 import argparse

@@ -28,8 +28,8 @@ import threading
 import time
 import traceback
 import warnings
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
@@ -120,7 +120,6 @@ def _server() -> socket.socket | None:
     """The server of this process, which is started when first asked for; None if there is none."""
     if _State.owner != os.getpid() and sys.platform == "linux":
         ours, theirs = socket.socketpair()
-        _become_subreaper()
         own = {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
         _State.process = subprocess.Popen(
             [sys.executable, "-m", "tests.forked", str(theirs.fileno())],
@@ -146,16 +145,28 @@ def _rename(name: str) -> None:
     ctypes.CDLL(None).prctl(_RENAME, name.encode(), 0, 0, 0)
 
 
-def _become_subreaper() -> None:
-    ctypes.CDLL(None).prctl(_SUBREAPER, 1, 0, 0, 0)
+@contextmanager
+def _orphans_are_ours() -> Iterator[None]:
+    """Context in which this process becomes the parent of what its server forks.
+
+    Not for longer: whatever a killed process leaves would be this one's too, and never be gone.
+    """
+    prctl = ctypes.CDLL(None).prctl
+    prctl(_SUBREAPER, 1, 0, 0, 0)
+    try:
+        yield
+    finally:
+        prctl(_SUBREAPER, 0, 0, 0, 0)
 
 
 def _ask(server: socket.socket, request: _Request, files: list[int]) -> int:
     """Have the server fork; return the number of the new process, a child of this one."""
     written = pickle.dumps(request)
-    socket.send_fds(server, [len(written).to_bytes(_LENGTH, "little")], files)
-    server.sendall(written)
-    if not (number := server.recv(_LENGTH, socket.MSG_WAITALL)):
+    with _orphans_are_ours():
+        socket.send_fds(server, [len(written).to_bytes(_LENGTH, "little")], files)
+        server.sendall(written)
+        number = server.recv(_LENGTH, socket.MSG_WAITALL)
+    if not number:
         raise ChildProcessError("the server of processes has ended")
     return int.from_bytes(number, "little")
 
@@ -261,7 +272,6 @@ def main(connection: socket.socket) -> None:
     connection.close()  # the other end of the server's
     _rename("python")
     _State.owner = os.getpid()
-    _become_subreaper()
     os.chdir(request.cwd)
     os.environ.clear()
     os.environ.update(request.environment)
