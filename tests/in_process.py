@@ -84,6 +84,9 @@ def _exit_code(main: Callable[[], object]) -> int:
 @contextmanager
 def _own_state() -> Iterator[None]:
     """Start without a log, and give back what a process of its own would take to its grave."""
+    if (absl := sys.modules.get("absl.logging")) is not None:  # TensorBoard's
+        # It closes the stream that it found, which is pytest's, when Hydra sets logging up.
+        absl.get_absl_handler().python_handler.setStream(sys.__stderr__)
     root = logging.getLogger()
     handlers, level = root.handlers[:], root.level
     root.handlers.clear()
