@@ -2,7 +2,6 @@
 
 import json
 import os
-import shutil
 import socket
 import time
 import uuid
@@ -64,8 +63,10 @@ def require_shared(folder: Path, started: Started) -> None:
 
 
 def _answer(place: Path, count: int, deadline: float) -> None:
-    shutil.rmtree(place, ignore_errors=True)
     place.mkdir(exist_ok=True)
+    # Only the files: a folder that is removed takes with it what another rank is about to write.
+    for rank in range(count):
+        (place / str(rank)).unlink(missing_ok=True)
     words: dict[str, str] = {}
     while missing := [rank for rank in range(1, count) if str(rank) not in words]:
         for rank in missing:
@@ -79,7 +80,7 @@ def _answer(place: Path, count: int, deadline: float) -> None:
 def _ask(place: Path, rank: int, deadline: float) -> None:
     word, own = uuid.uuid4().hex, place / str(rank)
     while f'"{rank}": "{word}"' not in _read(place / "0"):
-        if _read(own) != word:  # rank 0 may have cleared the folder since
+        if _read(own) != word:  # rank 0 may have taken it for an earlier start's
             place.mkdir(parents=True, exist_ok=True)
             atomic_write(own, word)
         _wait(place, deadline, "rank 0")

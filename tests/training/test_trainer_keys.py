@@ -22,7 +22,7 @@ from tests.test_configs import composed
     [
         ("plugins", "plugin of the run's own"),
         ("callbacks", r"callbacks\.NAME"),
-        ("logger", "logger=wandb"),
+        ("logger", "logger=csv, wandb, tensorboard or mlflow"),
         ("default_root_dir", r"hydra\.run\.dir"),
         ("enable_checkpointing", r"callbacks\.recent"),
         ("enable_progress_bar", r"callbacks\.progress=null"),
