@@ -55,6 +55,7 @@ def scored(writer: ResultWriter, rank: int = 0, callbacks: Any = ()) -> None:
         datamodule=SegmentationDataModule(test=sets),
         is_global_zero=rank == 0,
         callbacks=list(callbacks),
+        loggers=[],
     )
     writer.on_test_start(trainer, module)
     writer.on_test_end(trainer, module)
@@ -124,8 +125,8 @@ def test_the_report_of_fine_tuning_closes_the_table(tmp_path: Path) -> None:
 
 
 def test_without_a_test_the_report_is_the_table(tmp_path: Path) -> None:
-    writer, trainer = ResultWriter(str(tmp_path), "mine"), SimpleNamespace(is_global_zero=True)
-    trainer.callbacks = [writer]
+    writer = ResultWriter(str(tmp_path), "mine")
+    trainer: Any = SimpleNamespace(is_global_zero=True, callbacks=[writer], loggers=[])
     writer.on_fit_end(trainer, None)  # type: ignore[arg-type]
     assert list(tmp_path.iterdir()) == []
     report = FineTuningReport("val/mae")

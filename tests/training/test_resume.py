@@ -19,7 +19,7 @@ from src.command_line import quote_overrides
 from src.errors import UserError
 from src.paths import CONF
 from src.results.schema import PROVENANCE
-from src.training import cli, resume, resume_rules
+from src.training import cli, config, resume, resume_rules
 from src.training.config import config_hash, load_config, save_config
 from src.training.data_state import DATA
 from src.training.resumable import require_resumable
@@ -212,7 +212,7 @@ def test_what_conf_takes_from_the_model_is_one_value_under_all_its_names(data: s
     assert isinstance(raw, dict)
     taken = {
         key: found[1]
-        for key, value in resume._flat({k: v for k, v in raw.items() if k != "model"})
+        for key, value in config.flat({k: v for k, v in raw.items() if k != "model"})
         if isinstance(value, str)
         and (found := re.fullmatch(r"\$\{(?:oc\.select:)?(model\.\w+|val_\w+)(?:,\w+)?\}", value))
     }
