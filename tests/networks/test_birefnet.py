@@ -286,6 +286,7 @@ def test_a_released_file_of_the_other_order_gives_the_same_masks(
 def test_where_nobody_knows_the_order_a_line_says_so(
     small: BiRefNet, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
+    caplog.set_level("WARNING")
     path = saved(small, tmp_path / "mine.pth")
     load_official(BiRefNet("resnet18"), path)
     (said,) = caplog.messages

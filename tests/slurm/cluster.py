@@ -18,6 +18,7 @@ from . import ending
 from .ending import kill, processes_of
 
 # Enough for a machine with other work to do; what is waited for takes seconds on a quiet one.
+_BETWEEN = 3.0  # seconds that a requeued job waits, instead of SLURM's 120
 _PATIENCE = 900
 _PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch", "srun", "scontrol", "squeue", "scancel")
 # A node promises more than the machine has, as if it were one of a cluster.
@@ -164,10 +165,16 @@ class Cluster:
     def wait_for(self, job: str, state: str) -> None:
         """Wait until a job is in a state; after a requeue it need not wait for its turn."""
         final = {"COMPLETED", "FAILED", "CANCELLED", "TIMEOUT", "NODE_FAIL"}
+        pending_since: list[float] = []
 
         def reached() -> bool:
             now = self.state(job)
-            if now != state and "PENDING" in now:
+            if now == state or "PENDING" not in now:
+                pending_since.clear()
+            elif not pending_since:
+                pending_since.append(time.monotonic())
+            # A node takes a job that begins within a second or two of its end for the ended one.
+            elif time.monotonic() - pending_since[0] > _BETWEEN:
                 self._run("scontrol", "update", f"JobId={job}", "StartTime=now")
             ended = final.intersection(now.split()) - {state}
             assert not ended, f"job {job} is {now}\n{self.output(job)}\n{self.logs()}"
