@@ -82,10 +82,14 @@ def _gradient(around: Gray, kernels: Kernels) -> np.ndarray:
     """The gradient's magnitude, float32 in gray levels, of what needs nothing outside."""
     smooth, slope = (kernel.astype(np.float32) for kernel in kernels)
     reach = len(smooth) // 2
-    along_x = cv2.sepFilter2D(around, cv2.CV_32F, slope, smooth)
-    along_y = cv2.sepFilter2D(around, cv2.CV_32F, smooth, slope)
+    along_x = np.asarray(cv2.sepFilter2D(around, cv2.CV_32F, slope, smooth))
+    along_y = np.asarray(cv2.sepFilter2D(around, cv2.CV_32F, smooth, slope))
     height, width = around.shape
-    magnitude = np.asarray(cv2.magnitude(along_x, along_y, along_x)).reshape(height, width)
+    # Not cv2.magnitude: its last bits depend on where in memory the arrays lie.
+    along_x *= along_x
+    along_y *= along_y
+    along_x += along_y
+    magnitude = np.sqrt(along_x, out=along_x).reshape(height, width)
     return magnitude[reach : height - reach, reach : width - reach]
 
 

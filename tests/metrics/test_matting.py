@@ -147,3 +147,28 @@ def test_a_soft_ground_truth_is_noticed_where_a_metric_cuts_it(
 
 def test_lower_is_better() -> None:
     assert not any(records()[name].higher_is_better for name in OF_IMAGE + WITH_TRIMAP)
+
+
+def test_a_score_does_not_depend_on_where_in_memory_maps_lie() -> None:
+    """Filters of OpenCV choose their instructions by the address; scores have to be the same."""
+    rng = np.random.default_rng(0)
+    names = [*OF_IMAGE, *WITH_TRIMAP, "context", "weighted_f", "s_measure", "relax_f", "mba"]
+    prediction, target = mattes(3)
+    trimap, held = trimap_of(target), []
+
+    def elsewhere(gray: np.ndarray) -> np.ndarray:
+        start = int(rng.integers(0, 64))
+        held.append(np.empty(gray.size + 64, np.uint8))
+        moved = held[-1][start : start + gray.size].reshape(gray.shape)
+        moved[...] = gray
+        return moved
+
+    seen = {
+        tuple(
+            score_image(
+                elsewhere(prediction), elsewhere(target), names, trimap=elsewhere(trimap)
+            ).values()
+        )
+        for _ in range(40)
+    }
+    assert len(seen) == 1
