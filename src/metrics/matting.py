@@ -82,8 +82,8 @@ def _gradient(around: Gray, kernels: Kernels) -> np.ndarray:
     """The gradient's magnitude, float32 in gray levels, of what needs nothing outside."""
     smooth, slope = (kernel.astype(np.float32) for kernel in kernels)
     reach = len(smooth) // 2
-    along_x = np.asarray(cv2.sepFilter2D(around, cv2.CV_32F, slope, smooth))
-    along_y = np.asarray(cv2.sepFilter2D(around, cv2.CV_32F, smooth, slope))
+    along_x = np.asarray(cv2.sepFilter2D(around, cv2.CV_32F, slope, smooth), np.float32)
+    along_y = np.asarray(cv2.sepFilter2D(around, cv2.CV_32F, smooth, slope), np.float32)
     height, width = around.shape
     # Not cv2.magnitude: its last bits depend on where in memory the arrays lie.
     along_x *= along_x
