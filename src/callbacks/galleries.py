@@ -14,7 +14,7 @@ from torch import Tensor
 
 from src.atomic import atomic_write, atomic_write_image
 from src.datamodules.batch import Batch
-from src.training.loggers import Tracker
+from src.training.loggers import trackers_of
 from src.visualize import error_map, side_by_side, stack_rows
 
 
@@ -112,9 +112,8 @@ class MaskGallery(Callback):
             sheet = stack_rows(rows)
             path = self.folder / f"{name}.png"
             atomic_write_image(path, sheet)
-            for logger in trainer.loggers:
-                if isinstance(logger, Tracker):
-                    logger.log_sheet(name.split("_")[0], sheet, path, trainer.global_step)
+            for tracker in trackers_of(trainer):
+                tracker.log_sheet(name.split("_")[0], sheet, path, trainer.global_step)
         self._rows = {}
 
 

@@ -14,7 +14,7 @@ from src.results.folder import read_results_folder
 from src.results.schema import TABLE, Kind
 from src.results.write import SetResults, write_results_folder
 from src.training import checkpoints
-from src.training.loggers import Tracker
+from src.training.loggers import trackers_of
 
 
 class ResultWriter(Callback):
@@ -40,7 +40,7 @@ class ResultWriter(Callback):
     def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if trainer.is_global_zero and (report := _finetuning_report(trainer)):
             atomic_write(self.folder / TABLE, report)
-        for tracker in _trackers(trainer) if trainer.is_global_zero else ():
+        for tracker in trackers_of(trainer) if trainer.is_global_zero else ():
             if tracker.artifact:
                 tracker.log_checkpoint(checkpoints.best(self.folder), trainer.global_step)
 
@@ -73,7 +73,7 @@ class ResultWriter(Callback):
         parts = [table.markdown(rows, note), _finetuning_report(trainer)]
         atomic_write(self.folder / TABLE, "\n".join(part for part in parts if part))
         print(f"\n{table.markdown(rows)}")
-        if trackers := _trackers(trainer):  # the files are whole, whatever a server answers
+        if trackers := trackers_of(trainer):  # the files are whole, whatever a server answers
             results = read_results_folder(self.folder)
             for tracker in trackers:
                 tracker.log_results(results, self.folder, trainer.global_step)
@@ -84,7 +84,3 @@ def _finetuning_report(trainer: Trainer) -> str:
     callbacks = trainer.callbacks  # type: ignore[attr-defined]
     reports = [one for one in callbacks if isinstance(one, FineTuningReport) and one.rows]
     return reports[0].section() if reports else ""
-
-
-def _trackers(trainer: Trainer) -> list[Tracker]:
-    return [logger for logger in trainer.loggers if isinstance(logger, Tracker)]

@@ -48,9 +48,7 @@ class Multiscale:
         if isinstance(value, str):
             found = _RANGE.fullmatch(value.strip())
             if found is None:
-                raise ValueError(
-                    f"{value!r} is neither a range such as 256-2304 nor a list of sizes"
-                )
+                raise ValueError(f"{value!r} is neither {_TAKEN}")
             low, high = _side(int(found[1])), _side(int(found[2]))
             if low > high:
                 raise ValueError(f"{value!r} begins above its end")

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from lightning import Trainer
 from lightning.pytorch.loggers import WandbLogger
 from lightning.pytorch.loggers.logger import Logger, rank_zero_experiment
 from lightning.pytorch.utilities import rank_zero_only
@@ -149,6 +150,11 @@ class Tracker(ABC):
 
         Lightning has logged the sets' values before, under the same names in single precision.
         """
+
+
+def trackers_of(trainer: Trainer) -> list[Tracker]:
+    """The trackers among a run's loggers."""
+    return [logger for logger in trainer.loggers if isinstance(logger, Tracker)]
 
 
 def result_values(results: ResultsFolder) -> dict[str, float | None]:

@@ -26,6 +26,7 @@ from src.hashing import value_hash
 from src.paths import cache_folder
 from src.plain_data import read_json
 from src.processes import available_memory, die_with_parent, has_native_bf16, processor_name
+from src.settings.training import MemoryChoice
 from src.training import config, provenance
 from src.training.run_folder import is_first_process
 from src.training.trainer import devices_of
@@ -90,20 +91,6 @@ Peaks = dict[int, int | None]
 Measure = Callable[[Request], Peaks]
 
 
-@dataclass(frozen=True)
-class Choice:
-    """What was chosen, and the numbers that it was chosen by, in GiB."""
-
-    batch_size: int
-    accumulate_grad_batches: int
-    precision: str
-    activation_checkpointing: bool
-    predicted_gb: float
-    measured_gb: float
-    limit_gb: float
-    device: str
-
-
 def settle(folder: Path, measure: Measure | None = None) -> None:
     """Choose, where a run's config asks for it and nothing was chosen, and save the choice.
 
@@ -122,10 +109,10 @@ def settle(folder: Path, measure: Measure | None = None) -> None:
     device = _device(config.load_config(folder))
     choice = choose(cfg, folder, device, measure or _measured_once)
     before = cfg.copy()
-    apply(cfg, asdict(choice))
+    apply(cfg, choice.model_dump())
     log.info("%s", _line(before, choice))
     config.save_config(cfg, folder)
-    provenance.write(folder, memory=asdict(choice))
+    provenance.write(folder, memory=choice.model_dump())
 
 
 def carry_over(cfg: DictConfig, folder: Path) -> DictConfig:
@@ -156,7 +143,7 @@ def apply(cfg: DictConfig, chosen: Mapping[str, Any]) -> None:
         cfg.memory.chosen = dict(chosen)
 
 
-def choose(cfg: DictConfig, folder: Path, device: Device, measure: Measure) -> Choice:
+def choose(cfg: DictConfig, folder: Path, device: Device, measure: Measure) -> MemoryChoice:
     """The best that fits: the most images at once, first without computing activations twice.
 
     A batch of one and one of two tell what an image costs and what does not depend on it; what
@@ -211,7 +198,7 @@ def choose(cfg: DictConfig, folder: Path, device: Device, measure: Measure) -> C
                 continue
             measured = known[batch] if batch in known else peaks(batch)[batch]
             if measured is not None and measured <= limit:
-                return Choice(
+                return MemoryChoice(
                     batch_size=batch,
                     accumulate_grad_batches=whole // batch,
                     precision=precision,
@@ -277,7 +264,7 @@ def _nothing_fits(
     )
 
 
-def _line(cfg: DictConfig, choice: Choice) -> str:
+def _line(cfg: DictConfig, choice: MemoryChoice) -> str:
     """What was chosen, in one line."""
     batch, steps = choice.batch_size, choice.accumulate_grad_batches
     images = f"{batch} image{'s' * (batch > 1)}"

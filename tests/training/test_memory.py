@@ -160,7 +160,7 @@ def test_other_ranks_wait_for_the_first(folder: Path, monkeypatch: pytest.Monkey
         naps.append(seconds)
         cfg = config.load_config(folder, located=False)
         choice = choose(cfg, folder, CARD, Steps(1, 2))
-        apply(cfg, memory.asdict(choice))
+        apply(cfg, choice.model_dump())
         config.save_config(cfg, folder)
 
     monkeypatch.setenv("SLURM_PROCID", "1")
@@ -182,7 +182,7 @@ def test_a_test_alone_measures_nothing(folder: Path) -> None:
 
 def test_what_was_measured_changes_no_hash_but_what_was_asked_does() -> None:
     cfg = run_config()
-    apply(cfg, memory.asdict(choose(cfg, Path(), CARD, Steps(1, 2))))
+    apply(cfg, choose(cfg, Path(), CARD, Steps(1, 2)).model_dump())
     again = cfg.copy()
     again.memory.chosen.measured_gb = 8.9
     assert config.config_hash(cfg) == config.config_hash(again)
@@ -243,7 +243,7 @@ def test_the_command_line_is_remembered_and_checked(tmp_path: Path) -> None:
 def test_a_teacher_is_trained_with_the_batch_that_was_chosen() -> None:
     recipe = {"name": "t", "batch_size": 8}
     cfg = run_config()
-    apply(cfg, memory.asdict(choose(cfg, Path(), CARD, Steps(1, 2))))
+    apply(cfg, choose(cfg, Path(), CARD, Steps(1, 2)).model_dump())
     cfg.model.teacher = {"recipe": recipe, "optimizer": {}}
     cfg = OmegaConf.merge(cfg, {"metrics": {"test": []}, "callbacks": {"results": None}})
     cfg.weights = None
